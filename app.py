@@ -1,0 +1,40 @@
+"""The page. `python app.py` starts it on http://127.0.0.1:7860; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that."""
+
+import importlib
+import os
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is in this folder
+
+import gradio as gr
+
+from tabs import TABS, wiring
+
+HEADER = """# Generative models, live
+Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
+FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+
+modules = [importlib.import_module(module) for _, module in TABS]
+
+with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
+    gr.Markdown(HEADER, elem_classes="header")
+    with gr.Tabs():
+        for (title, name), module in zip(TABS, modules):
+            with gr.Tab(title, id=name.split(".")[-1]) as tab:
+                module.build(demo, tab, first=module is modules[0])
+demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring.py lets one compute at a time
+
+
+def main():
+    demo.launch(
+        prevent_thread_lock=True, ssr_mode=False, run_history=False, max_file_size="40mb", footer_links=["api", "settings"],
+        theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
+        css_paths=Path(__file__).parent / "tabs" / "page.css",
+    )
+    wiring.start(*(module.prepare for module in modules))
+    demo.block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Deep generative models in PyTorch, one family a file, with weights trained on real data.
+
+>>> import genmodels as gm
+>>> vae = gm.load("vae-mnist")
+>>> x = vae.sample(16, seed=0)                       # (16, 1, 28, 28) in [0, 1]
+
+Importing the package does not import torch; the first name that needs it does.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    raise ImportError(f"genmodels needs Python 3.11 or newer; this is Python {sys.version_info[0]}.{sys.version_info[1]}.")
+
+import importlib
+
+FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
+    "autoencoder": ("genmodels.autoencoder", "Autoencoder"),
+    "vae": ("genmodels.vae", "VAE"),
+    "classifier": ("genmodels.classifier", "Classifier"),
+}
+_MODULES = ("autoencoder", "base", "classifier", "data", "layers", "metrics", "pictures", "vae")
+_CLASSES = {name: module for module, name in FAMILIES.values()}
+
+__all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]
+
+
+def load(name_or_path):
+    """Return the model of a checkpoint, in eval mode and frozen.
+
+    Arguments:
+        name_or_path: a shipped name such as "vae-mnist", or a folder that holds `config.json` and `model.safetensors`.
+            Names are looked up in $GENMODELS_CHECKPOINTS, else in `checkpoints/` beside the package.
+    Raises:
+        genmodels.base.CheckpointError: one sentence on what is missing or broken. Nothing is ever unpickled.
+
+    The same folder is read once: later calls share the loaded model, which no call changes. A copy of your own, to train
+    further say, comes from `gm.VAE.from_pretrained(folder)`.
+    """
+    from genmodels.base import load_checkpoint
+
+    return load_checkpoint(name_or_path)
+
+
+def checkpoints():
+    """Names of the checkpoints that `load` finds, sorted."""
+    from genmodels.base import checkpoint_root
+
+    root = checkpoint_root()
+    return sorted(f.parent.name for f in root.glob("*/config.json")) if root.is_dir() else []
+
+
+def __getattr__(name):  # PEP 562: torch is imported by the first name that needs it
+    if name in _CLASSES:
+        return getattr(importlib.import_module(_CLASSES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"genmodels.{name}")
+    raise AttributeError(f"module 'genmodels' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted(__all__)

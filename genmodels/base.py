@@ -1,0 +1,166 @@
+"""What all models share: saving, strict loading, private random numbers, checks of arguments."""
+
+import functools
+import importlib
+import json
+import math
+import os
+import threading
+from pathlib import Path
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from genmodels import FAMILIES
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, truncated or not one of ours. The message is a sentence fit for the page."""
+
+
+class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels"):
+    """A module whose constructor arguments are its `config.json` and whose weights load strictly or not at all.
+
+    Subclasses give plain keyword arguments (int, float, str, bool, list) to their constructor, and `loss(batch)`, a dict of
+    named scalars of which `"loss"` is to be differentiated. Nothing about a call is stored on `self`: all visitors of the
+    page share one loaded model.
+    """
+
+    def forward(self, *args, method="loss", **kwargs):
+        """Call `method`. Training goes through here, so that a wrapper such as DistributedDataParallel sees each loss."""
+        return getattr(self, method)(*args, **kwargs)
+
+    @property
+    def config(self):
+        """The constructor's arguments, as written to `config.json`."""
+        return dict(self._hub_mixin_config or {})
+
+    @property
+    def device(self):
+        return next(self.parameters()).device
+
+    def _save_pretrained(self, save_directory, half=False):
+        """Write `config.json` and `model.safetensors` (16-bit floats if `half`)."""
+        family = next(f for f, (_, name) in FAMILIES.items() if name == type(self).__name__)
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        if half:
+            weights = {k: v.half() if v.dtype == torch.float32 else v for k, v in weights.items()}
+        save_file(weights, str(Path(save_directory) / "model.safetensors"), metadata={"format": "pt"})
+        config = json.dumps({"family": family, **self.config}, indent=2)
+        (Path(save_directory) / "config.json").write_text(config + "\n")
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id, revision, cache_dir, force_download, local_files_only, token,
+                         map_location="cpu", **model_kwargs):
+        """The mixin loads with strict=False and falls back on pickle; this neither."""
+        if os.path.isdir(model_id):
+            folder = Path(model_id)
+        else:
+            from huggingface_hub import hf_hub_download
+            folder = Path(hf_hub_download(model_id, "model.safetensors", revision=revision, cache_dir=cache_dir,
+                                          force_download=force_download, local_files_only=local_files_only,
+                                          token=token)).parent
+        file = folder / "model.safetensors"
+        if not file.is_file():
+            raise CheckpointError(f"{file} is missing: train the model again or copy the whole checkpoint folder.")
+        try:
+            weights = load_file(file, device=str(map_location))
+        except (SafetensorError, OSError) as e:
+            raise CheckpointError(f"{file} is truncated or no safetensors file ({e}): copy it again.") from e
+        try:
+            model = cls(**model_kwargs)
+            model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
+            what = str(e).strip().splitlines()[-1].strip()
+            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {what}") from e
+        return model.eval().requires_grad_(False)
+
+
+def checkpoint_root():
+    """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
+    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(__file__).resolve().parent.parent / "checkpoints")
+
+
+def checkpoint_folder(name_or_path):
+    """The folder of a checkpoint: that path if it is a folder, else that name under `checkpoint_root()`."""
+    given = Path(str(name_or_path))
+    folder = given if os.path.isdir(given) else checkpoint_root() / given  # isdir: False, not an error, for a name too long
+    if given.name != str(given) and folder is not given:
+        raise CheckpointError(f"No folder {given}: give a checkpoint's name or an existing folder.")
+    if not os.path.isdir(folder):
+        names = ", ".join(sorted(f.parent.name for f in checkpoint_root().glob("*/config.json"))) or "none"
+        raise CheckpointError(f"There is no checkpoint '{given}' in {checkpoint_root()}; there are: {names}.")
+    return folder
+
+
+_load_lock = threading.Lock()
+
+
+def load_checkpoint(name_or_path):
+    """`genmodels.load`: a folder's model, read once and shared."""
+    folder = checkpoint_folder(name_or_path).resolve()
+    with _load_lock:  # two visitors of a new tab must not both read the file
+        return _load_folder(folder)
+
+
+@functools.lru_cache(maxsize=64)
+def _load_folder(folder):
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        module, name = FAMILIES[config["family"]]
+    except FileNotFoundError as e:
+        raise CheckpointError(f"{folder / 'config.json'} is missing: copy the whole checkpoint folder.") from e
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
+        raise CheckpointError(f"{folder / 'config.json'} is not a configuration of this package: it must be JSON with "
+                              f"\"family\" one of {', '.join(FAMILIES)}.") from e
+    return getattr(importlib.import_module(module), name).from_pretrained(folder)
+
+
+def generator(seed):
+    """A private random number generator, so that the same seed gives the same picture whatever others do.
+
+    seed: a whole number from 0 to 2**63 - 1, or None for a fresh one. Always on the CPU, whose stream is the same on every
+    machine; draw there and move the numbers.
+    """
+    g = torch.Generator()
+    if seed is None:
+        g.seed()
+    else:
+        g.manual_seed(number("seed", seed, 0, 2**63 - 1, whole=True))
+    return g
+
+
+def number(name, value, low, high, whole=False):
+    """`value` as a float (or int, if `whole`) if it lies in [low, high]; else a ValueError that says what is allowed."""
+    kind = "a whole number" if whole else "a number"
+    allowed = f"{name} must be {kind} from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
+        raise ValueError(f"{allowed}, not {str(value)[:40]!r}.")
+    try:
+        plain = float(value)
+        fits = math.isfinite(plain) and low <= value <= high and not (whole and plain != int(plain))
+    except (OverflowError, TypeError, ValueError, RuntimeError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{allowed}, not {str(value)[:40]}.")
+    return int(value) if whole else plain
+
+
+def choice(name, value, allowed):
+    """`value` if it is one of `allowed`; else a ValueError that lists them."""
+    if not isinstance(value, (str, int)) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {str(value)[:40]!r}.")
+    return value
+
+
+def pictures_like(name, x, channels, size):
+    """`x` as float32 (B, C, H, W) if it has the model's shape and lies in [0, 1]; else a ValueError that says what is allowed."""
+    want = f"{name} must be a float tensor (B, {channels}, {size}, {size}) with values in [0, 1]"
+    if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1:] != (channels, size, size) or not len(x):
+        raise ValueError(f"{want}, not {tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")
+    if not x.is_floating_point() or not bool(((x >= 0) & (x <= 1)).all()):  # NaN fails this too
+        raise ValueError(f"{want}; divide 8-bit pictures by 255.")
+    return x.float()

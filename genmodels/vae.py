@@ -1,0 +1,237 @@
+"""Variational autoencoder: a code with a prior, so that new pictures can be drawn from noise.
+
+References: Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, Stochastic
+backpropagation (2014). Burda, Grosse and Salakhutdinov, Importance weighted autoencoders (2015), for the bound that is
+reported; Rybkin, Daniilidis and Levine, Simple and effective VAE training with calibrated decoders (2021), for the learned
+noise level.
+"""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+
+from genmodels.autoencoder import codes_like
+from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, choice, generator, number, pictures_like
+from genmodels.layers import Residual
+
+
+class VAE(GenerativeModel):
+    """p(z) = N(0, I), p(x | z) drawn by the decoder, q(z | x) = N(mean(x), exp(log_var(x))) by the encoder.
+
+    Trained on the evidence lower bound: log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z)).
+
+    Arguments:
+        channels, size: of the pictures, which are (channels, size, size); size is divisible by 2 ** levels.
+        latent: D, how many numbers the code has.
+        width: channels of the first convolution; each level doubles them.
+        levels: how often the encoder halves the picture.
+        hidden: units of the dense layer between convolutions and code.
+        residual: residual blocks at the lowest resolution, in encoder and decoder each.
+        likelihood: "bernoulli" for pixels that are black or white (training draws them anew from the greys at every step:
+            dynamic binarisation; Salakhutdinov and Murray 2008) or "gaussian" for greys and colours, with one learned sigma.
+        beta: weight of the KL term in training (Higgins et al. 2017); reported bounds always use 1.
+    Shapes:
+        x (B, C, H, W) in [0, 1]; z, mean, log_var (B, D).
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, latent: int = 40, width: int = 32, levels: int = 2,
+                 hidden: int = 256, residual: int = 0, likelihood: str = "bernoulli", beta: float = 1.0):
+        super().__init__()
+        if size % 2**levels:
+            raise ValueError(f"size must be divisible by {2**levels} (2 ** levels), not {size}.")
+        self.channels, self.size, self.latent, self.beta = channels, size, latent, beta
+        self.family = choice("likelihood", likelihood, ("bernoulli", "gaussian"))
+        widths = [channels] + [width * 2**i for i in range(levels)]  # from the picture down
+        low = (widths[-1], size // 2**levels, size // 2**levels)
+        down, up = [], []
+        for i, (above, below) in enumerate(zip(widths, widths[1:])):
+            down += [nn.Conv2d(above, below, 4, 2, 1), nn.SiLU()]
+            up = [nn.ConvTranspose2d(below, above, 4, 2, 1), *([nn.SiLU()] if i else []), *up]
+        self.encoder = nn.Sequential(
+            *down, *[Residual(widths[-1]) for _ in range(residual)], nn.Flatten(),
+            nn.Linear(math.prod(low), hidden), nn.SiLU(), nn.Linear(hidden, 2 * latent))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, math.prod(low)), nn.SiLU(),
+            nn.Unflatten(1, low), *[Residual(widths[-1]) for _ in range(residual)], *up)
+        if self.family == "gaussian":
+            self.log_sigma = nn.Parameter(torch.tensor(-1.0))
+
+    # --- the three distributions ---
+
+    def prior(self):
+        """p(z) = N(0, I) over (D,)."""
+        return Normal(torch.zeros(self.latent, device=self.device), 1.0)
+
+    def encode(self, x):
+        """q(z | x), a `torch.distributions.Normal` over (B, D). x: (B, C, H, W) in [0, 1]."""
+        return self.posterior(pictures_like("x", x, self.channels, self.size))
+
+    def posterior(self, x):
+        """`encode` without the check of x, for training."""
+        mean, log_var = self.encoder(x).chunk(2, dim=1)  # (B, D) each
+        # sd from 0.001 to 55: never 0, never infinite. NaN passes, so that training can name the loss that broke.
+        return Normal(mean, torch.exp(0.5 * log_var.clamp(-14, 8)), validate_args=False)
+
+    def likelihood(self, z):
+        """p(x | z), a distribution over (C, H, W) for each row of z (B, D)."""
+        return self._pixels(self.decoder(codes_like(z, self.latent)))
+
+    def _pixels(self, logits):
+        if self.family == "bernoulli":
+            return Independent(Bernoulli(logits=logits, validate_args=False), 3)
+        return Independent(Normal(torch.sigmoid(logits), self.log_sigma.clamp(-5, 2).exp(), validate_args=False), 3)
+
+    # --- training and measuring ---
+
+    def loss(self, batch):
+        """batch: (x, _). Returns `loss` = -(E log p(x | z) - beta KL) with one draw of z, and its two terms, in nats a picture."""
+        x, _ = batch
+        if self.family == "bernoulli":
+            x = torch.bernoulli(x)
+        q = self.posterior(x)
+        log_px = self._pixels(self.decoder(q.rsample())).log_prob(x).mean()
+        kl = kl_divergence(q, self.prior()).sum(1).mean()
+        return {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
+
+    def binarise(self, x, seed=0):
+        """Black and white pictures drawn from the greys, the same for the same seed. Shape and type of x."""
+        return (torch.rand(x.shape, generator=generator(seed)).to(x) < x).to(x)
+
+    def elbo(self, x, seed=0):
+        """(log p(x | z), KL) of each picture with one draw of z, (B,) each, in nats; their difference is the bound.
+
+        For a "bernoulli" model and grey x, log p(x | z) is its mean over all binarisations of x (given the code of the greys).
+        """
+        x = pictures_like("x", x, self.channels, self.size)
+        q = self.posterior(x)
+        noise = torch.randn(q.mean.shape, generator=generator(seed)).to(x)
+        log_px = self.likelihood(q.mean + q.stddev * noise).log_prob(x)
+        return log_px, kl_divergence(q, self.prior()).sum(1)
+
+    def log_prob(self, x, samples=100, seed=0, chunk=4096):
+        """The importance-weighted bound on log p(x), (B,) nats: log mean_k p(x, z_k) / q(z_k | x), with `samples` draws of z.
+
+        Rises with `samples` towards log p(x); with one it is the ELBO. chunk: decoder calls at a time, for memory.
+        """
+        samples = number("samples", samples, 1, 100_000, whole=True)
+        x = pictures_like("x", x, self.channels, self.size)
+        q, g, p = self.posterior(x), generator(seed), self.prior()
+        rows, terms = max(1, chunk // len(x)), []
+        for first in range(0, samples, rows):
+            k = min(rows, samples - first)
+            # one draw at a time: torch's stream depends on how many numbers are asked for at once, the result must not
+            noise = torch.stack([torch.randn(q.mean.shape, generator=g) for _ in range(k)]).to(q.mean)
+            z = q.mean + q.stddev * noise  # (K, B, D)
+            log_px = self._log_px(z, x)  # (K, B)
+            terms.append(log_px + (p.log_prob(z) - q.log_prob(z)).sum(2))
+        return torch.logsumexp(torch.cat(terms), 0) - math.log(samples)
+
+    def _log_px(self, z, x):
+        """log p(x | z) for z (K, B, D) and x (B, C, H, W): (K, B)."""
+        flat = self.likelihood(z.flatten(0, 1))
+        return flat.log_prob(x.expand(len(z), *x.shape).flatten(0, 1)).view(len(z), len(x))
+
+    # --- pictures ---
+
+    def decode(self, z):
+        """The mean picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
+        return torch.sigmoid(self.decoder(codes_like(z, self.latent)))
+
+    def sample(self, n, *, seed=None, temperature=1.0):
+        """n new pictures, (n, C, H, W) in [0, 1]: decode(z) with z drawn from the prior, times `temperature` (0 to 2)."""
+        n = number("n", n, 1, 4096, whole=True)
+        z = torch.randn(n, self.latent, generator=generator(seed)) * number("temperature", temperature, 0, 2)
+        with torch.inference_mode():
+            return self.decode(z.to(self.device))
+
+    def reconstruct(self, x):
+        """decode(mean code of x): (B, C, H, W) -> (B, C, H, W)."""
+        return self.decode(self.encode(x).mean)
+
+
+def interpolate(z0, z1, steps, spherical=True):
+    """Codes on the way from z0 to z1, both included: (D,), (D,) -> (steps, D).
+
+    A straight line leaves the shell of radius about sqrt(D) where a Gaussian prior puts its codes; the spherical way
+    (White, Sampling generative networks, 2016) turns the direction at a steady rate and changes the length linearly.
+    """
+    steps = number("steps", steps, 2, 256, whole=True)
+    if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(z0) != len(z1):
+        raise ValueError("z0 and z1 must be two float tensors (D,) of the same length.")
+    t = torch.linspace(0, 1, steps, dtype=z0.dtype, device=z0.device)[:, None]
+    r0, r1 = z0.norm(), z1.norm()
+    if spherical and r0 > 0 and r1 > 0:
+        u0, u1 = z0 / r0, z1 / r1
+        omega = 2 * torch.atan2((u0 - u1).norm(), (u0 + u1).norm())  # acos(u0 u1) is blind near 0 and pi
+        if 1e-4 < omega < math.pi - 1e-4:  # else all ways are straight, or none is shortest
+            direction = (torch.sin((1 - t) * omega) * u0 + torch.sin(t * omega) * u1) / torch.sin(omega)
+            return direction * ((1 - t) * r0 + t * r1)
+    return (1 - t) * z0 + t * z1
+
+
+# --- what was measured about a trained model's codes ---
+
+
+class Latents(NamedTuple):
+    """Facts about the codes of the training pictures, kept beside the weights in `latents.safetensors`.
+
+    kl: (D,) mean KL of each dimension, how much the model uses it; mean, std: (D,) of the codes;
+    values: attribute -> value -> (D,) mean code of the pictures with that value. Digits and clothes have one attribute, "class".
+    """
+
+    kl: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+    values: dict
+
+    def move(self, z, attribute, source, target, amount=1.0):
+        """z (B, D) moved from value `source` of an attribute towards value `target` by the difference of their mean codes.
+
+        Larsen et al., Autoencoding beyond pixels (2015). amount: -3 to 3; 0 leaves z as it is, 1 goes the whole way.
+        """
+        values = self.values[choice("attribute", attribute, list(self.values))]
+        step = values[choice(f"value of {attribute}", target, list(values))] - values[choice(f"value of {attribute}", source,
+                                                                                           list(values))]
+        return z + number("amount", amount, -3, 3) * step
+
+
+def measure_latents(vae, x, y, names):
+    """`Latents` of a model from pictures x (N, C, H, W) uint8 and labels y (N,) or (N, K), -1 where an attribute is hidden.
+
+    names: attribute -> names of its values, in the order of y's columns.
+    """
+    with torch.inference_mode():
+        posteriors = [vae.encode(part.float() / 255) for part in x.split(512)]
+    mean = torch.cat([q.mean for q in posteriors])
+    kl = torch.cat([kl_divergence(q, vae.prior()) for q in posteriors]).mean(0)
+    values = {}
+    for column, (attribute, of) in zip(y.view(len(y), -1).T, names.items()):
+        values[attribute] = {v: mean[column == i].mean(0) for i, v in enumerate(of) if bool((column == i).any())}
+    return Latents(kl, mean.mean(0), mean.std(0), values)
+
+
+def save_latents(latents, folder):
+    """Write `latents.safetensors` into a checkpoint's folder."""
+    flat = {f"{a}/{v}": code for a, of in latents.values.items() for v, code in of.items()}
+    save_file({"kl": latents.kl, "mean": latents.mean, "std": latents.std, **flat}, str(Path(folder) / "latents.safetensors"))
+
+
+def load_latents(name_or_path):
+    """The `Latents` of a checkpoint, by name or folder."""
+    file = checkpoint_folder(name_or_path) / "latents.safetensors"
+    try:
+        tensors = load_file(file)
+        facts = [tensors.pop(k) for k in ("kl", "mean", "std")]
+    except (OSError, SafetensorError, KeyError) as e:
+        raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+    values = {}
+    for key, code in tensors.items():
+        attribute, _, value = key.partition("/")
+        values.setdefault(attribute, {})[value] = code
+    return Latents(*facts, values)

@@ -1,0 +1,52 @@
+"""The page's own components. Each is one module with its .html, .js and .css beside it; `shared.js` is before each script.
+
+Templates are static and scripts draw with `watch`: a value that stood in a template would be run as HTML or JavaScript.
+Many pictures travel as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
+"""
+
+import base64
+import io
+from pathlib import Path
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+
+
+class Component(gr.HTML):
+    """A gr.HTML whose template, script and style are the files named after its class: `LatentMap` -> latent_map.js."""
+
+    def __init__(self, value=None, **props):
+        stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
+        template, script, style = (HERE.joinpath(f"{stem}.{kind}").read_text() for kind in ("html", "js", "css"))
+        props.setdefault("container", False)
+        super().__init__(value, html_template=template, css_template=style,
+                         js_on_load=(HERE / "shared.js").read_text() + script, **props)
+
+    def api_info(self):
+        return {"type": "object", "description": type(self).__doc__.split("\n")[0]}
+
+    def example_payload(self):
+        return None
+
+    example_value = example_payload
+
+
+def raw(x):
+    """One picture (C, H, W) in [0, 1] as the dict that the scripts draw fastest: size and base64 of its bytes."""
+    import genmodels as gm
+
+    pixels = gm.pictures.to_bytes(x[None])[0]  # (H, W, C)
+    h, w, c = pixels.shape
+    return {"w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
+
+
+def sheet(x, columns):
+    """Pictures (N, C, H, W) in [0, 1] as one PNG: size of a picture, their number, columns, and the data URI."""
+    import genmodels as gm
+
+    n, _, h, w = x.shape
+    file = io.BytesIO()
+    gm.pictures.to_image(gm.pictures.sheet(x, columns)).save(file, "PNG", compress_level=3)
+    source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return {"w": w, "h": h, "n": n, "columns": min(columns, n), "source": source}

@@ -1,0 +1,44 @@
+const canvas = find('canvas'), c = canvas.getContext('2d', {willReadFrequently: true});
+let pen = null, down = false, keyDown = false, empty = true;
+function clear() { c.fillStyle = '#000'; c.fillRect(0, 0, 280, 280); empty = true; hint(); }
+function hint() {
+  c.fillStyle = '#888'; c.font = '16px sans-serif'; c.textAlign = 'center';
+  c.fillText('Draw here', 140, 145);
+}
+function line(x, y) {
+  if (empty) { c.fillStyle = '#000'; c.fillRect(0, 0, 280, 280); empty = false; }
+  c.strokeStyle = '#fff'; c.lineWidth = 22; c.lineCap = c.lineJoin = 'round';
+  c.beginPath(); c.moveTo(...(pen || [x, y])); c.lineTo(x, y); c.stroke();
+  pen = [x, y];
+}
+function send() {
+  if (empty) return;
+  const small = make('canvas'), s = small.getContext('2d');
+  small.width = small.height = 140;
+  s.drawImage(canvas, 0, 0, 140, 140);
+  const grey = s.getImageData(0, 0, 140, 140).data;
+  let text = '';
+  for (let i = 0; i < grey.length; i += 4) text += String.fromCharCode(grey[i]);
+  props.value = btoa(text);
+  trigger('input');
+}
+function place(e) {
+  const r = canvas.getBoundingClientRect();
+  return [(e.clientX - r.left) / r.width * 280, (e.clientY - r.top) / r.height * 280];
+}
+canvas.addEventListener('pointerdown', e => { down = true; pen = null; canvas.setPointerCapture(e.pointerId); line(...place(e)); });
+canvas.addEventListener('pointermove', e => { if (down) line(...place(e)); });
+for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (down) { down = false; send(); } });
+canvas.addEventListener('keydown', e => {
+  const step = {ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10]}[e.key];
+  if (e.key === ' ') { keyDown = !keyDown; if (keyDown) line(...(pen || [140, 60])); else send(); }
+  else if (e.key === 'Delete') { clear(); pen = null; }
+  else if (step) {
+    const [x, y] = pen || [140, 60], to = [x + step[0], y + step[1]].map(k => Math.min(270, Math.max(10, k)));
+    if (keyDown) line(...to); else pen = to;
+  } else return;
+  e.preventDefault();
+});
+find('button').addEventListener('click', () => { clear(); pen = null; props.value = null; });
+watch('value', () => { if (!props.value && !empty) clear(); });
+clear();

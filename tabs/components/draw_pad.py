@@ -1,0 +1,28 @@
+"""A pad to draw on."""
+
+import base64
+import binascii
+
+import numpy as np
+
+from tabs.components import Component
+
+SIDE = 140  # pixels of the drawing that is sent
+
+
+class DrawPad(Component):
+    """White ink on black. Value: base64 of 140 x 140 bytes, or None when empty; event `input` after each stroke.
+
+    Arrow keys move the pen, Space lifts it or puts it down, Delete clears.
+    """
+
+    def preprocess(self, payload):
+        """(140, 140) uint8, or None: anybody can send anything, so that what is no drawing counts as an empty one."""
+        try:
+            ink = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
+        except (binascii.Error, ValueError):
+            ink = b""
+        return np.frombuffer(ink, np.uint8).reshape(SIDE, SIDE) if len(ink) == SIDE * SIDE else None
+
+    def api_info(self):
+        return {"type": "string", "description": "base64 of 140 x 140 bytes"}

@@ -1,0 +1,97 @@
+const COLOURS = ['#4e9bff', '#ff9d3c', '#4fd06a', '#ff5d5d', '#b98cff', '#c99a7c', '#ff8fd0', '#c4c4c4', '#e3df3f', '#3fdfe3'];
+const SIDE = 560, SHOWN = 14;  // pixels of a map; about how many decoded pictures stand on it in a row
+const box = find('.maps'), legend = find('.legend'), message = find('.message'), dots = find('input');
+let maps = [], at = null;
+
+function ground(map) {  // what does not change with the pointer is drawn once
+  const v = map.v, c = document.createElement('canvas').getContext('2d'), step = Math.max(1, Math.round(v.columns / SHOWN));
+  c.canvas.width = c.canvas.height = SIDE;
+  c.fillStyle = '#000';
+  c.fillRect(0, 0, SIDE, SIDE);
+  const shown = Math.ceil(v.columns / step), size = SIDE / shown;
+  c.globalAlpha = dots.checked ? .5 : 1;
+  for (let r = 0; r < shown; r++) for (let k = 0; k < shown; k++) {
+    const i = Math.min(v.columns - 1, r * step + (step >> 1)), j = Math.min(v.columns - 1, k * step + (step >> 1));
+    c.drawImage(map.image, j * v.w, i * v.h, v.w, v.h, k * size, r * size, size, size);
+  }
+  c.globalAlpha = 1;
+  if (dots.checked) for (let i = 0; i < v.points.length; i += 3) {
+    const [x0, x1, y0, y1] = v.reach;
+    c.beginPath();
+    c.arc((v.points[i] - x0) / (x1 - x0) * SIDE, (y1 - v.points[i + 1]) / (y1 - y0) * SIDE, 6, 0, 7);
+    c.fillStyle = COLOURS[v.points[i + 2] % 10];
+    c.fill();
+    c.lineWidth = 1.5; c.strokeStyle = '#000'; c.stroke();
+  }
+  map.ground = c.canvas;
+}
+function draw() {
+  for (const map of maps) {
+    if (!map.ground) continue;
+    const c = map.canvas.getContext('2d'), v = map.v;
+    c.drawImage(map.ground, 0, 0);
+    if (!at) continue;
+    const [u, w] = at, [x0, x1, y0, y1] = v.reach;
+    const cell = k => Math.min(v.columns - 1, Math.max(0, Math.floor(k * v.columns)));
+    drawCell(map.view, map.image, v, cell(w) * v.columns + cell(u));
+    c.lineWidth = 2;
+    for (const [colour, grow] of [['#000', 1.5], ['#fff', 0]]) {
+      c.strokeStyle = colour;
+      c.lineWidth = 3 + 2 * grow;
+      c.strokeRect(u * SIDE - 14, w * SIDE - 14, 28, 28);
+    }
+    map.where.textContent = (x0 + u * (x1 - x0)).toFixed(1) + ', ' + (y1 - w * (y1 - y0)).toFixed(1);
+  }
+}
+function move(u, w) { at = [Math.min(1, Math.max(0, u)), Math.min(1, Math.max(0, w))]; draw(); }
+function point(e) {
+  const r = e.currentTarget.getBoundingClientRect();
+  move((e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height);
+}
+function choose() { if (at) trigger('click', {u: at[0], v: at[1]}); }
+function keys(e) {
+  const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key];
+  if (step) { at = at || [.5, .5]; move(at[0] + step[0] / 40, at[1] + step[1] / 40); e.preventDefault(); }
+  if (e.key === 'Enter' || e.key === ' ') { choose(); e.preventDefault(); }
+}
+function load() {
+  const v = props.value;
+  maps = [];
+  message.hidden = !(v && v.message);
+  message.textContent = (v && v.message) || '';
+  find('.toggle').hidden = !(v && v.maps);
+  box.replaceChildren();
+  legend.replaceChildren();
+  if (!v || !v.maps) return;
+  v.maps.forEach(m => {
+    const figure = make('figure'), title = make('figcaption', '', m.title);
+    figure.append(title);
+    box.append(figure);
+    if (m.message) { figure.append(make('p', 'message', m.message)); return; }
+    const map = {v: m, canvas: make('canvas', 'map'), view: make('canvas', 'view'), where: make('span', 'where')};
+    const under = make('div', 'under');
+    map.canvas.width = map.canvas.height = SIDE;
+    map.canvas.tabIndex = 0;
+    map.canvas.setAttribute('role', 'application');
+    map.canvas.setAttribute('aria-label', m.title + ': map of codes. Arrow keys move, Enter puts the place on the sliders.');
+    map.view.setAttribute('role', 'img');
+    map.view.setAttribute('aria-label', 'The picture under the pointer: ' + m.title);
+    map.canvas.addEventListener('pointermove', point);
+    map.canvas.addEventListener('pointerdown', point);
+    map.canvas.addEventListener('click', e => { point(e); choose(); });
+    map.canvas.addEventListener('keydown', keys);
+    under.append(map.view, map.where);
+    figure.append(map.canvas, under);
+    maps.push(map);
+    openSheet(m, () => maps.includes(map), image => { map.image = image; ground(map); at = at || [.5, .5]; draw(); });
+  });
+  legend.append(...v.classes.map((name, i) => {
+    const item = make('span', 'item', name), dot = make('i');
+    dot.style.background = COLOURS[i % 10];
+    item.prepend(dot);
+    return item;
+  }));
+}
+dots.addEventListener('change', () => { maps.forEach(m => m.image && ground(m)); draw(); });
+watch('value', load);
+load();

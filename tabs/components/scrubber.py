@@ -1,0 +1,13 @@
+"""Frames that are computed once and looked through in the browser."""
+
+from tabs.components import Component
+
+
+class Scrubber(Component):
+    """Rows of frames under one slider. Value: components.sheet(all frames, columns=steps) with `rows` (a name each).
+
+    Event `release`: the visitor asked for frame `event.step` of row `event.row` on the stage (the button `action`; none if "").
+    """
+
+    def __init__(self, value=None, action="", ends=("", ""), **props):
+        super().__init__(value, action=action, ends=list(ends), **props)

@@ -1,0 +1,13 @@
+"""The code of a model as a bank of sliders."""
+
+from tabs.components import Component
+
+
+class Sliders(Component):
+    """One slider for each number of a code. Value: {"model", "z": [numbers], "dims": [[place in z, label], ...], "unused": k}.
+
+    `dims` are in the order of the page, the last `unused` of them folded away. Event `input`: the visitor moved one.
+    """
+
+    def __init__(self, value=None, shown=14, **props):
+        super().__init__(value, shown=shown, **props)

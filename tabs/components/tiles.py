@@ -1,0 +1,13 @@
+"""Small pictures to choose from."""
+
+from tabs.components import Component
+
+
+class Tiles(Component):
+    """Small pictures in rows. Value: components.sheet(x, columns) with `labels` and `chosen` (number or -1), or `message`.
+
+    Event `input`: the visitor chose number `event.index`. pick=False shows them without choosing, with labels underneath.
+    """
+
+    def __init__(self, value=None, pick=True, columns=10, name="Pictures", **props):
+        super().__init__(value, pick=pick, columns=columns, name=name, **props)

@@ -1,0 +1,17 @@
+"""A picture from the visitor's disk or clipboard."""
+
+import gradio as gr
+
+
+class _Upload(gr.Image):
+    def get_block_name(self):  # to the browser
+        return "image"
+
+    def preprocess(self, payload):
+        return payload.path if payload else None
+
+
+def upload(**props):
+    """A gr.Image that hands over the file's path and decodes nothing: `wiring.read_picture` looks at the header first."""
+    # a function: the browser gets only those arguments of an Image that are in the signature of its class
+    return _Upload(type="filepath", image_mode=None, sources=["upload", "clipboard"], buttons=[], **props)

@@ -1,0 +1,613 @@
+"""Autoencoder and variational autoencoder: a picture as a few numbers, and pictures from numbers."""
+
+import functools
+import textwrap
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import wiring
+from tabs.components import raw, sheet
+from tabs.components.draw_pad import DrawPad
+from tabs.components.latent_map import LatentMap
+from tabs.components.scrubber import Scrubber
+from tabs.components.sliders import Sliders
+from tabs.components.stage import Stage
+from tabs.components.tiles import Tiles
+from tabs.components.upload import upload as picture_upload
+
+MODELS = ("vae-mnist", "vae-fashion", "vae-avatars", "vae-mnist-2d", "vae-fashion-2d")
+LIMIT = 30  # of each number of a code
+UNUSED = 0.01  # nats: a number of the code with less is not used by the model
+SAMPLES, SHOWN, FRAMES, CELLS = 12, 20, 17, 28  # new pictures, test pictures, steps between two, cells a side of a map
+FEATURES = {  # attributes of faces that can be changed on the page
+    "smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour", "hair_length": "Hair length",
+    "facial_hair": "Beard", "skin": "Skin", "background": "Background",
+}
+
+
+# --- Codes and what is known about them -------------------------------------------------------------------------------
+
+
+def model_of(dataset, size):
+    """Name of the model for a data set and "full" or "2d"; faces have no map."""
+    return f"vae-{dataset}" + ("-2d" if size == "2d" and dataset != "avatars" else "")
+
+
+def set_of(model):
+    return model.split("-")[1]
+
+
+def vae_of(model):
+    """One of this tab's models: a name from a visitor never becomes a path."""
+    return gm.load(gm.base.choice("model", model, MODELS))
+
+
+def latents_of(model):
+    return _latents(gm.base.checkpoint_folder(model))
+
+
+@functools.lru_cache(maxsize=16)
+def _latents(folder):
+    return gm.vae.load_latents(folder)
+
+
+@functools.lru_cache(maxsize=4)
+def test_pictures(dataset):
+    """(x (N, C, H, W) in [0, 1], a name for each): the pictures that ship with the package."""
+    samples = gm.data.samples(dataset)
+    if dataset == "avatars":
+        return samples.floats(), [f"face {i}" for i in range(len(samples))]
+    return samples.floats(), [f"{gm.data.CLASSES[dataset][c]} (test picture {i})" for i, c in enumerate(samples.y.tolist())]
+
+
+def tensor(model, z):
+    """A code from the page as a tensor (1, D), each number checked."""
+    import torch
+
+    d = vae_of(model).latent
+    if not isinstance(z, (list, tuple)) or len(z) > d:
+        raise ValueError(f"A code of {model} must be a list of at most {d} numbers (missing ones are 0).")
+    return torch.tensor([[gm.base.number("each number of a code", v, -LIMIT, LIMIT) for v in z] + [0.0] * (d - len(z))])
+
+
+def numbers(z):
+    """A code (1, D) as the page's list: rounded, so that the sliders and the lines of Python say exactly what is drawn."""
+    return [round(v, 3) for v in z[0].clamp(-LIMIT, LIMIT).tolist()]
+
+
+def on_sliders(payload):
+    """(model, code (1, D)) from the value of the sliders, which anyone may have sent."""
+    if not isinstance(payload, dict) or not payload.get("model"):
+        raise ValueError("There is no model on the sliders: choose another data set.")
+    return payload["model"], tensor(payload["model"], payload.get("z"))
+
+
+def slider_bank(model, z):
+    """Value of the sliders: the numbers that matter most first, each with its measured KL."""
+    kl = latents_of(model).kl
+    dims = [[i, f"#{i + 1} · {kl[i]:.2f} nats"] for i in kl.argsort(descending=True).tolist()]
+    return {"model": model, "z": z, "dims": dims, "unused": int((kl < UNUSED).sum())}
+
+
+# --- Lines of Python that make what is on the stage -------------------------------------------------------------------
+
+HEAD = 'import torch\n\nimport genmodels as gm\n\nvae = gm.load("{model}")\n'
+TAIL = 'gm.pictures.grid(x, columns=1, scale=8).save("picture.png")\n'
+
+
+def decode_lines(model, z):
+    """Lines for a code of the page."""
+    code = textwrap.fill(", ".join(f"{v:g}" for v in z), 100, initial_indent="    ", subsequent_indent="    ")
+    return HEAD.format(model=model) + f"z = torch.tensor([[\n{code}\n]])\nx = vae.decode(z)\n" + TAIL
+
+
+def view(model, z, x=None, lines=None, caption=""):
+    """(sliders, stage, lines) for a code (1, D). x: the picture, where it is not the decoded code; then also its lines."""
+    z = numbers(z)
+    x = vae_of(model).decode(tensor(model, z)) if x is None else x
+    return slider_bank(model, z), picture(x, caption), lines or decode_lines(model, z)
+
+
+def picture(x, caption=""):
+    return {**raw(x[0]), "caption": caption, "label": f"The picture that the model draws from the code. {caption}"}
+
+
+def no_view(sentence):
+    """(sliders, stage, lines) that say what is wrong."""
+    return {"model": "", "z": [], "dims": [], "unused": 0}, {"message": sentence}, ""
+
+
+# --- Sliders and new pictures -----------------------------------------------------------------------------------------
+
+
+def move(payload):
+    """A slider moved -> (stage, lines)."""
+    return view(*on_sliders(payload))[1:]
+
+
+def reset(dataset, size):
+    model = model_of(dataset, size)
+    return view(model, tensor(model, []), caption="All numbers 0: the average of everything that the model knows.")
+
+
+def draw(model, seed, spread):
+    """(pictures, codes) of the model's next samples."""
+    import torch
+
+    vae = vae_of(model)
+    x = vae.sample(SAMPLES, seed=seed, temperature=spread)
+    z = torch.randn(SAMPLES, vae.latent, generator=gm.base.generator(int(seed))) * spread
+    return x, z
+
+
+def sample(dataset, size, seed, spread, i=0):
+    """New pictures, number i of them on the stage -> (tiles, sliders, stage, lines)."""
+    model = model_of(dataset, size)
+    x, z = draw(model, seed, spread)
+    warmth = "" if spread == 1 else f", temperature={spread:g}"
+    lines = HEAD.format(model=model) + f"x = vae.sample({SAMPLES}, seed={int(seed)}{warmth})[{i}:{i + 1}]\n" + TAIL
+    tiles = {**sheet(x, SAMPLES), "labels": [f"new picture {k + 1}" for k in range(SAMPLES)], "chosen": i}
+    caption = f"Number {i + 1} of seed {int(seed)}: no photograph, drawn from random numbers."
+    return tiles, *view(model, z[i:i + 1], x[i:i + 1], lines, caption)
+
+
+def sample_again(dataset, size, spread):
+    seed = wiring.fresh_seed()
+    return seed, *sample(dataset, size, seed, spread)
+
+
+def choose_sample(dataset, size, seed, spread, event: gr.EventData):
+    return sample(dataset, size, seed, spread, wiring.number_from(event, "index", SAMPLES - 1))[1:]
+
+
+# --- The visitor's own picture ----------------------------------------------------------------------------------------
+
+
+def choices(dataset):
+    """Test pictures as tiles."""
+    x, labels = test_pictures(dataset)
+    return {**sheet(x[:SHOWN], 10), "labels": labels[:SHOWN], "chosen": -1}
+
+
+def measure(vae, x):
+    """What encoding one picture (1, C, H, W) costs: error a pixel, KL and ELBO in nats."""
+    log_px, kl = vae.elbo(x)
+    return {"squared_error": float((vae.reconstruct(x) - x).square().mean()), "kl": float(kl), "elbo": float(log_px - kl)}
+
+
+def encode(model, x, lines=None):
+    """A picture -> (comparison, report, sliders, stage, lines): its code, and what the model draws from that."""
+    import torch
+
+    vae = vae_of(model)
+    z, facts = vae.encode(x).mean, measure(vae, x)
+    x_hat = vae.reconstruct(x) if lines else vae.decode(tensor(model, numbers(z)))
+    pair = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3), "labels": ["what the model sees", "what it draws", "difference"]}
+    report = (f"**Error** {facts['squared_error']:.4f} a pixel (squared). **KL** {facts['kl']:.1f} nats: how much the code says. "
+              f"**ELBO** {facts['elbo']:.1f} nats: a floor under the log-probability of this picture; higher is better.")
+    return pair, report, *view(model, z, x_hat, lines, f"Drawn from the {vae.latent} numbers of your picture.")
+
+
+def encode_choice(dataset, size, event: gr.EventData):
+    model, i = model_of(dataset, size), wiring.number_from(event, "index", SHOWN - 1)
+    lines = HEAD.format(model=model).replace("import torch\n\n", "") + (
+        f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\nx = vae.reconstruct(picture)\n') + TAIL
+    return encode(model, test_pictures(dataset)[0][i:i + 1], lines)
+
+
+def encode_drawing(dataset, size, ink):
+    if ink is None:
+        raise ValueError("The drawing is empty: draw something first.")
+    return encode(model_of(dataset, size), gm.data.prepare(ink, dataset))
+
+
+def encode_upload(dataset, size, path):
+    return encode(model_of(dataset, size), gm.data.prepare(wiring.read_picture(path), dataset))
+
+
+# --- The map ----------------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=8)
+def _map(folder, dataset):
+    """One map: the pictures of a square of codes, and where the test pictures lie."""
+    import torch
+
+    model = gm.load(folder)
+    x, _ = test_pictures(dataset)
+    q = model.encode(x)
+    z = q.mean if hasattr(q, "mean") and not isinstance(q, torch.Tensor) else q
+    if hasattr(model, "prior"):
+        reach = [-3.0, 3.0, -3.0, 3.0]
+    else:  # an autoencoder puts its codes anywhere
+        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
+        low, high = low - 0.2 * (high - low), high + 0.2 * (high - low)
+        reach = [low[0].item(), high[0].item(), low[1].item(), high[1].item()]
+    right = torch.linspace(0.5, CELLS - 0.5, CELLS) / CELLS
+    v, u = torch.meshgrid(right, right, indexing="ij")
+    codes = torch.stack([reach[0] + u.flatten() * (reach[1] - reach[0]), reach[3] - v.flatten() * (reach[3] - reach[2])], 1)
+    y = gm.data.samples(dataset).y
+    points = [v for (a, b), c in zip(z.tolist(), y.tolist()) for v in (round(a, 3), round(b, 3), c)]
+    return {**sheet(model.decode(codes), CELLS), "reach": reach, "points": points}
+
+
+def latent_map(dataset):
+    """Both maps of a data set: autoencoder and VAE."""
+    if dataset == "avatars":
+        return {"message": "A face needs more than two numbers, so there is no map of faces. Choose digits or clothes."}
+    maps = []
+    for title, name in (("Autoencoder", f"autoencoder-{dataset}"), ("VAE", f"vae-{dataset}-2d")):
+        try:
+            maps.append({"title": title, **_map(gm.base.checkpoint_folder(name), dataset)})
+        except ValueError as e:
+            maps.append({"title": title, "message": wiring.sentence(e)})
+    return {"maps": maps, "classes": gm.data.CLASSES[dataset]}
+
+
+def go_there(dataset, event: gr.EventData):
+    """A click on a map -> (size, sliders, stage, lines)."""
+    u, v = (wiring.number_from(event, k, 1, whole=False) for k in "uv")
+    model = model_of(dataset, "2d")
+    x0, x1, y0, y1 = _map(gm.base.checkpoint_folder(model), dataset)["reach"]
+    return "2d", *view(model, tensor(model, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)]), caption="From the place on the map.")
+
+
+# --- Between two pictures ---------------------------------------------------------------------------------------------
+
+
+def ends(model):
+    """Codes of two test pictures, to begin with: [first, second]."""
+    x, _ = test_pictures(set_of(model))
+    return [numbers(z[None]) for z in vae_of(model).encode(x[[3, 5]]).mean]
+
+
+def way(model, pair, spherical):
+    """Codes on the way between two, (FRAMES, D)."""
+    return gm.vae.interpolate(*(tensor(model, z)[0] for z in pair), FRAMES, spherical)
+
+
+def between(model, pair):
+    """(the pair as remembered, frames for the scrubber)."""
+    import torch
+
+    vae = vae_of(model)
+    x = vae.decode(torch.cat([way(model, pair, spherical) for spherical in (True, False)]))
+    return {"model": model, "pair": pair}, {**sheet(x, FRAMES), "rows": ["round the middle (spherical)", "straight line"]}
+
+
+def begin_between(dataset, size):
+    model = model_of(dataset, size)
+    return between(model, ends(model))
+
+
+def replace_end(dataset, size, memory, which, z):
+    """The remembered pair with one end replaced."""
+    model = model_of(dataset, size)
+    pair = list(memory["pair"] if memory and memory.get("model") == model else ends(model))
+    pair[1 if which == "last" else 0] = z
+    return between(model, pair)
+
+
+def choose_end(dataset, size, memory, which, event: gr.EventData):
+    i = wiring.number_from(event, "index", SHOWN - 1)
+    z = vae_of(model_of(dataset, size)).encode(test_pictures(dataset)[0][i:i + 1]).mean
+    return replace_end(dataset, size, memory, which, numbers(z))
+
+
+def stage_as_end(dataset, size, memory, which, payload):
+    return replace_end(dataset, size, memory, which, numbers(on_sliders(payload)[1]))
+
+
+def between_to_stage(memory, event: gr.EventData):
+    step, row = wiring.number_from(event, "step", FRAMES - 1), wiring.number_from(event, "row", 1)
+    if not memory:
+        raise ValueError("There is no way between two pictures yet: choose both.")
+    z = way(memory["model"], memory["pair"], row == 0)[step]
+    return view(memory["model"], z[None], caption=f"Step {step + 1} of {FRAMES} between two pictures.")
+
+
+# --- Changing one thing -----------------------------------------------------------------------------------------------
+
+
+def values_of(dataset, attribute):
+    """The values of an attribute that pictures of this set can be moved to: [(shown, name)]."""
+    names = gm.data.ATTRIBUTES.get(attribute) if dataset == "avatars" else gm.data.CLASSES[dataset]
+    return [(name.replace("_", " "), name) for name in names or []]
+
+
+def read(dataset, x):
+    """What the judge sees in one picture: attribute -> (value, probability)."""
+    judge = gm.load(f"classifier-{dataset}")
+    names = gm.data.ATTRIBUTES if dataset == "avatars" else {"class": gm.data.CLASSES[dataset]}
+    best = [scores.softmax(1)[0].max(0) for scores in judge.logits(x)]
+    return {attribute: (values[int(i)], float(p)) for (attribute, values), (p, i) in zip(names.items(), best)}
+
+
+def verdict(dataset, x):
+    """The judge's view in words."""
+    seen = read(dataset, x)
+    parts = [f"{FEATURES.get(a, 'class').lower()} **{v.replace('_', ' ')}** ({p:.0%})" for a, (v, p) in seen.items()
+             if a in FEATURES or a == "class"]
+    return "The judge, a separate model, sees: " + ", ".join(parts) + "."
+
+
+def begin_change(dataset):
+    """(attributes, values, amount, memory) of a data set."""
+    features = [(shown, name) for name, shown in FEATURES.items()] if dataset == "avatars" else [("Class", "class")]
+    attribute = "glasses" if dataset == "avatars" else "class"
+    return (gr.update(choices=features, value=attribute, visible=len(features) > 1), *choose_attribute(dataset, attribute))
+
+
+def choose_attribute(dataset, attribute):
+    shown = FEATURES.get(attribute, "More like")
+    return gr.update(choices=values_of(dataset, attribute), value=None, label=shown), 1.0, None
+
+
+def change(payload, attribute, target, amount, memory):
+    """Move the code towards a value of an attribute -> (report, memory, sliders, stage, lines).
+
+    memory: what was already moved, so that the slider adds only the rest and other changes of the code stay.
+    """
+    model, z = on_sliders(payload)
+    if target is None:
+        raise ValueError("Choose what to change it to first.")
+    same = memory and (memory["model"], memory["attribute"], memory["target"]) == (model, attribute, target)
+    source, done = (memory["source"], memory["amount"]) if same else (read(set_of(model), vae_of(model).decode(z))[attribute][0], 0)
+    amount = gm.base.number("amount", amount, -3, 3)
+    z = latents_of(model).move(z, attribute, source, target, amount - done)
+    sliders, stage, lines = view(model, z, caption=f"{FEATURES.get(attribute, 'Class')}: {source} → {target}".replace("_", " "))
+    report = verdict(set_of(model), vae_of(model).decode(tensor(model, sliders["z"])))
+    if source == target:
+        report = f"The judge already sees {target.replace('_', ' ')} here: choose another value. " + report
+    return report, {"model": model, "attribute": attribute, "target": target, "source": source, "amount": amount}, \
+        sliders, stage, lines
+
+
+def change_fully(payload, attribute, target):
+    return 1.0, *change(payload, attribute, target, 1.0, None)
+
+
+# --- The programming interface ----------------------------------------------------------------------------------------
+
+
+def test_picture(dataset, i):
+    x, _ = test_pictures(dataset)
+    i = gm.base.number("test picture", i, 0, len(x) - 1, whole=True)
+    return x[i:i + 1]
+
+
+def vae_sample(model, n, seed, spread):
+    """Draw new pictures from a VAE.
+
+    Args:
+        model: vae-mnist (digits), vae-fashion (clothes), vae-avatars (faces), or vae-mnist-2d, vae-fashion-2d.
+        n: how many, 1 to 64.
+        seed: whole number; the same seed gives the same pictures.
+        spread: 0 to 2, times the random code: 0 the average picture, 1 as trained.
+    Returns:
+        A PNG with the pictures in rows of 8.
+    """
+    n, seed = gm.base.number("n", n, 1, 64, whole=True), gm.base.number("seed", seed, 0, 2**31, whole=True)
+    x = vae_of(model).sample(n, seed=seed, temperature=gm.base.number("spread", spread, 0, 2))
+    return gm.pictures.grid(x, columns=8, scale=2)
+
+
+def vae_decode(model, code):
+    """Decode a code into a picture.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        code: list of numbers from -30 to 30, at most as many as the model's code has; missing ones are 0.
+    Returns:
+        A PNG, each pixel 8x8.
+    """
+    return gm.pictures.grid(vae_of(model).decode(tensor(model, code)), columns=1, scale=8)
+
+
+def vae_encode(model, picture, test_picture_number):
+    """Encode a picture: its code, what the model draws from that, and the cost.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
+    Returns:
+        The code (mean and standard deviation of each number), the squared error a pixel, KL and ELBO in nats; and a PNG
+        with the picture as the model sees it beside its reconstruction.
+    """
+    import torch
+
+    vae = vae_of(model)
+    x = (test_picture(set_of(model), test_picture_number) if picture is None else
+         gm.data.prepare(wiring.read_picture(picture), set_of(model)))
+    q = vae.encode(x)
+    facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist(), **measure(vae, x)}
+    return facts, gm.pictures.grid(torch.cat([x, vae.reconstruct(x)]), columns=2, scale=4)
+
+
+def vae_interpolate(model, first, second, steps, spherical):
+    """Pictures on the way between two test pictures.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        first: number of a test picture, 0 to 199 (0 to 99 for faces).
+        second: number of another.
+        steps: how many pictures, both ends included, 2 to 64.
+        spherical: true to go round the middle, where most codes lie; false for the straight line.
+    Returns:
+        A PNG with the pictures in one row.
+    """
+    vae = vae_of(model)
+    z = [vae.encode(test_picture(set_of(model), i)).mean[0] for i in (first, second)]
+    steps = gm.base.number("steps", steps, 2, 64, whole=True)
+    gm.base.choice("spherical", spherical, (True, False))
+    return gm.pictures.filmstrip(vae.decode(gm.vae.interpolate(*z, steps, spherical)), scale=2)
+
+
+def vae_attributes(model, test_picture_number, attribute, target, amount):
+    """Change one attribute of a test picture by moving its code.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        test_picture_number: 0 to 199 (0 to 99 for faces).
+        attribute: for faces one of smiling, glasses, hair_color, hair_length, facial_hair, skin, background and the others
+            of genmodels.data.ATTRIBUTES; for digits and clothes "class".
+        target: the value to move to, such as sunglasses, or "3".
+        amount: -3 to 3; 1 goes the whole way.
+    Returns:
+        What the judge, a separate classifier, reads before and after; and a PNG with reconstruction and changed picture.
+    """
+    import torch
+
+    vae, dataset = vae_of(model), set_of(model)
+    z = vae.encode(test_picture(dataset, test_picture_number)).mean
+    latents = latents_of(model)
+    gm.base.choice("attribute", attribute, list(latents.values))
+    before = read(dataset, vae.decode(z))
+    moved = latents.move(z, attribute, before[attribute][0], target, amount)
+    x = vae.decode(torch.cat([z, moved]))
+    facts = {when: {a: {"value": v, "probability": round(p, 4)} for a, (v, p) in seen.items()}
+             for when, seen in (("before", before), ("after", read(dataset, x[1:])))}
+    return facts, gm.pictures.grid(x, columns=2, scale=4)
+
+
+def endpoints():
+    def model(default):
+        return gr.Dropdown(list(MODELS), value=default, label="model", visible=False)
+
+    def number(value, label):
+        return gr.Number(value, label=label, visible=False)
+
+    def png():
+        return gr.Image(format="png", label="picture", visible=False)
+
+    wiring.endpoint(vae_sample, [model("vae-mnist"), number(16, "n"), number(0, "seed"), number(1, "spread")], png())
+    wiring.endpoint(vae_decode, [model("vae-mnist"), gr.JSON([0.0], label="code", visible=False)], png())
+    wiring.endpoint(vae_encode, [model("vae-mnist"), picture_upload(visible=False, label="picture"), number(0, "test_picture_number")],
+                    [gr.JSON(visible=False, label="facts"), png()])
+    wiring.endpoint(vae_interpolate, [model("vae-mnist"), number(0, "first"), number(1, "second"), number(9, "steps"),
+                                      gr.Checkbox(True, label="spherical", visible=False)], png())
+    wiring.endpoint(vae_attributes, [model("vae-avatars"), number(0, "test_picture_number"),
+                                     gr.Textbox("glasses", label="attribute", visible=False),
+                                     gr.Textbox("sunglasses", label="target", visible=False), number(1, "amount")],
+                    [gr.JSON(visible=False, label="facts"), png()])
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+def open_model(dataset, size, seed, spread):
+    """Another model -> (size, tiles, sliders, stage, lines)."""
+    return gr.update(visible=dataset != "avatars"), *sample(dataset, size, seed, spread)
+
+
+def no_model(sentence):
+    return gr.update(), None, *no_view(sentence)
+
+
+def open_choices(dataset):
+    """Test pictures for both tools, and whether one can draw."""
+    tiles = choices(dataset)
+    return tiles, tiles, gr.update(visible=dataset != "avatars")
+
+
+def prepare():
+    """What visitors will need, in the background."""
+    for model in MODELS:
+        try:
+            vae_of(model)
+        except ValueError as e:
+            print(wiring.sentence(e))
+    for dataset in gm.data.CLASSES:
+        latent_map(dataset)
+
+
+def build(page, tab, first):
+    with gr.Row(elem_classes="choices"):
+        dataset = gr.Radio([("Digits", "mnist"), ("Clothes", "fashion"), ("Faces", "avatars")], value="mnist",
+                           label="Pictures", show_label=False, container=False, elem_id="vae-dataset", min_width=330)
+        size = gr.Radio([("many numbers a picture", "full"), ("only two: a place on the map", "2d")],
+                        value="full", label="Size of the code", show_label=False, container=False, elem_id="vae-size",
+                        min_width=330)
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=6, min_width=270, elem_classes="card"):
+            gr.Markdown("### The code")
+            gr.Markdown("To the model, a picture is this list of numbers. Move one. The most important come first: "
+                        "nats say how much each one tells.", elem_classes="hint")
+            sliders = Sliders(elem_id="vae-sliders")
+        with gr.Column(scale=8, min_width=300, elem_classes=["card", "on-stage"]):
+            stage = Stage(poster=wiring.poster("vae-mnist"), elem_id="vae-stage")
+            tiles = Tiles(columns=6, name="New pictures", elem_id="vae-samples")
+            new, seed, zero = wiring.seed_row("New pictures", "Reset")
+            spread = gr.Slider(0, 2, 1, step=0.05, label="Daring (0: the average, 1: as it learnt)",
+                               buttons=[], elem_id="vae-spread", elem_classes="plain")
+        with gr.Column(scale=10, min_width=320, elem_classes="card"), gr.Tabs():
+            with gr.Tab("Map", id="map"):
+                gr.Markdown("With only **two** numbers, all pictures fit on a map. Point at it to see what lies there; "
+                            "click to put that place on the sliders.", elem_classes="hint")
+                the_map = LatentMap(elem_id="vae-map")
+            with gr.Tab("Your picture", id="own"):
+                gr.Markdown("Choose a picture that the model has never seen, draw one, or upload one. The model turns it into "
+                            "numbers, and draws it again from those alone.", elem_classes="hint")
+                own_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-own")
+                with gr.Row():
+                    with gr.Column(min_width=150) as drawing:
+                        pad = DrawPad(elem_id="vae-pad")
+                    with gr.Column(min_width=150):
+                        upload = picture_upload(label="Upload a picture", height=200, elem_id="vae-upload")
+                pair = Tiles(pick=False, columns=3, name="Before and after", elem_id="vae-pair")
+                report = gr.Markdown(elem_id="vae-report")
+            with gr.Tab("In between", id="between"):
+                gr.Markdown("The numbers of one picture turn into those of another, step by step.", elem_classes="hint")
+                frames = Scrubber(action="Put on stage", ends=("first", "last"), elem_id="vae-frames")
+                with gr.Row(elem_classes="small-controls"):
+                    which = gr.Radio([("first picture", "first"), ("last picture", "last")], value="first",
+                                     label="Choose another", scale=2, elem_id="vae-which")
+                    take = gr.Button("Take the one on stage", scale=1, min_width=150, size="md")
+                end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
+                memory = gr.State()
+            with gr.Tab("Change one thing", id="change"):
+                gr.Markdown("The average code of faces with glasses minus the average code of faces without is a direction. "
+                            "Move the picture on stage along such a direction.", elem_classes="hint")
+                attribute = gr.Radio(list(FEATURES), label="Change", elem_id="vae-attribute", elem_classes="plain")
+                target = gr.Radio([], label="To", elem_id="vae-target", elem_classes="plain")
+                amount = gr.Slider(-1, 2, 1, step=0.05, label="How much", buttons=[], elem_id="vae-amount",
+                                   elem_classes="plain")
+                moved = gr.State()
+                seen = gr.Markdown(elem_id="vae-verdict")
+    lines = wiring.python_panel("vae")
+    wiring.explanation(__file__)
+    with gr.Accordion("Model card", open=False):
+        card = gr.Markdown()
+
+    model, here = [dataset, size], [sliders, stage, lines]
+    wiring.live(sliders.input, move, sliders, [stage, lines])
+    wiring.act(new.click, sample_again, [*model, spread], [seed, tiles, *here])
+    wiring.live(seed.input, sample, [*model, seed, spread], [tiles, *here])
+    wiring.live(spread.input, sample, [*model, seed, spread], [tiles, *here])
+    wiring.live(tiles.input, choose_sample, [*model, seed, spread], here)
+    wiring.act(zero.click, reset, model, here)
+    wiring.act(own_choices.input, encode_choice, model, [pair, report, *here])
+    wiring.live(pad.input, encode_drawing, [*model, pad], [pair, report, *here])
+    wiring.act(upload.upload, encode_upload, [*model, upload], [pair, report, *here])
+    wiring.act(the_map.click, go_there, dataset, [size, *here])
+    wiring.act(end_choices.input, choose_end, [*model, memory, which], [memory, frames])
+    wiring.act(take.click, stage_as_end, [*model, memory, which, sliders], [memory, frames])
+    wiring.act(frames.release, between_to_stage, memory, here)
+    wiring.live(attribute.input, choose_attribute, [dataset, attribute], [target, amount, moved])
+    wiring.act(target.input, change_fully, [sliders, attribute, target], [amount, seen, moved, *here])
+    wiring.live(amount.input, change, [sliders, attribute, target, amount, moved], [seen, moved, *here])
+
+    opened = [size, tiles, *here]
+    for event in (
+        wiring.on_open(page, tab, first, open_model, [*model, seed, spread], opened, no_model),
+        wiring.act(dataset.input, open_model, [*model, seed, spread], opened, no_model),
+        wiring.act(size.input, open_model, [*model, seed, spread], opened, no_model),
+    ):
+        wiring.act(event.then, open_choices, dataset, [own_choices, end_choices, drawing])
+        wiring.act(event.then, latent_map, dataset, the_map)
+        wiring.act(event.then, begin_between, model, [memory, frames], lambda s: (None, {"message": s}))
+        wiring.act(event.then, begin_change, dataset, [attribute, target, amount, moved])
+        wiring.act(event.then, lambda d, s: wiring.card(model_of(d, s)), model, card)
+    endpoints()

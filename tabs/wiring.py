@@ -1,0 +1,211 @@
+"""How tabs talk to Gradio, in one place: kinds of events, computing lanes, errors, uploads, seeds, models in the background.
+
+A tab's handlers are plain functions: values in, values out, ValueError for what is not allowed. Nothing here imports torch
+until the first handler runs, so that the page answers at once.
+"""
+
+import base64
+import functools
+import html
+import inspect
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+import gradio as gr
+
+import genmodels as gm
+
+MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
+
+# All visitors share two cores: one computation at a time on one thread each. Two with two threads slow each other down tenfold.
+THREADS = 1
+_lane = threading.Lock()
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+def guarded(fn, instead=None):
+    """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback.
+
+    instead: sentence -> outputs, to put the sentence in place; without it, it goes up as a message in the corner.
+    """
+
+    @functools.wraps(fn)
+    def run(*args, **kwargs):
+        import torch
+
+        try:
+            with _lane, torch.no_grad():
+                return fn(*args, **kwargs)
+        except ValueError as e:  # CheckpointError and DataError are ValueErrors
+            if instead:
+                return instead(sentence(e))
+            raise gr.Error(html.escape(sentence(e)), duration=8, print_exception=False) from None
+
+    return run
+
+
+def sentence(error):
+    """What a visitor is told: the error's text without the places of this machine's folders."""
+    return str(error).replace(f"{checkpoints()}{os.sep}", "checkpoints/").replace(str(checkpoints()), "checkpoints")
+
+
+def live(trigger, fn, inputs, outputs, instead=None):
+    """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
+    return trigger(guarded(fn, instead), inputs, outputs, queue=False, show_progress="hidden",
+                   trigger_mode="always_last", api_visibility="private")
+
+
+def act(trigger, fn, inputs, outputs, instead=None):
+    """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
+    return trigger(guarded(fn, instead), inputs, outputs, show_progress="hidden", api_visibility="private")
+
+
+def stream(trigger, fn, inputs, outputs, stop=None, rate=20):
+    """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent. stop: a button's `click`.
+
+    Each step takes the computing lane by itself, so that others' sliders go on moving in between.
+    """
+
+    @functools.wraps(fn)
+    def run(*args, **kwargs):
+        steps, sent, waiting = fn(*args, **kwargs), 0.0, None
+        step = guarded(lambda: next(steps, None))  # an output is never None
+        try:
+            while (out := step()) is not None:
+                waiting = out
+                if time.monotonic() - sent >= 1 / rate:
+                    sent, waiting = time.monotonic(), None
+                    yield out
+            if waiting is not None:  # the last picture is always shown
+                yield waiting
+        finally:
+            steps.close()
+
+    event = trigger(run, inputs, outputs, show_progress="hidden", api_visibility="private", concurrency_limit=4)
+    if stop:
+        stop(None, None, None, cancels=[event], queue=False, api_visibility="private")
+    return event
+
+
+def endpoint(fn, inputs, outputs):
+    """`fn` as the API endpoint of its own name, described by its docstring. Must be called where components are built."""
+    if not inspect.getdoc(fn):
+        raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
+    return gr.Button(visible=False).click(guarded(fn), inputs, outputs, api_name=fn.__name__)
+
+
+def on_open(page, tab, first, fn, inputs, outputs, instead=None):
+    """When the visitor first opens a tab: with the page if the tab is the first, else when it is selected."""
+    return act(page.load if first else tab.select, fn, inputs, outputs, instead)
+
+
+# --- What handlers are given ------------------------------------------------------------------------------------------
+
+
+def number_from(event, name, high, whole=True):
+    """A number that a component sent with its event, from 0 to `high`: anyone can send anything."""
+    return gm.base.number(name, getattr(event, "_data", None) and event._data.get(name), 0, high, whole=whole)
+
+
+def read_picture(path):
+    """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
+    from PIL import Image, ImageOps
+
+    if not isinstance(path, (str, Path)) or not Path(path).is_file():
+        raise ValueError("Choose a picture first.")
+    if Path(path).stat().st_size > MAX_BYTES:
+        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
+    try:
+        picture = Image.open(path, formats=FORMATS)
+        width, height = picture.size
+    except Image.DecompressionBombError:
+        width = height = MAX_PIXELS
+    except (OSError, ValueError, SyntaxError):
+        raise ValueError(f"This file is not a picture that can be read here: send one of {', '.join(FORMATS)}.") from None
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"The picture has more than {MAX_PIXELS // 10**6} megapixels: send a smaller one.")
+    try:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
+
+
+def fresh_seed():
+    return secrets.randbelow(10_000)
+
+
+# --- Parts of a tab ---------------------------------------------------------------------------------------------------
+
+
+def seed_row(new, reset):
+    """(button that draws with a fresh seed, the seed's number box, button that resets)."""
+    with gr.Row(elem_classes="small-controls"):
+        new = gr.Button(new, variant="primary", scale=3, min_width=110)
+        seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
+        reset = gr.Button(reset, scale=2, min_width=80)
+    return new, seed, reset
+
+
+def explanation(file, **slots):
+    """The text beside a tab's module, in prose and LaTeX; each {slot} in it is filled."""
+    text = Path(file).with_suffix(".md").read_text()
+    for name, value in slots.items():
+        text = text.replace("{" + name + "}", value)
+    with gr.Accordion("How it works, and when to choose it", open=False):
+        gr.Markdown(text, latex_delimiters=[{"left": "$$", "right": "$$", "display": True},
+                                            {"left": "$", "right": "$", "display": False}])
+
+
+def python_panel(tab_name):
+    """The lines that make what is on the stage."""
+    with gr.Accordion("Reproduce in Python", open=False):
+        gr.Markdown("These lines make exactly the picture on the stage, with the present values and seed. Run them in the "
+                    "folder of this project.")
+        return gr.Code(language="python", interactive=False, show_label=False, elem_id=f"{tab_name}-python", wrap_lines=True)
+
+
+# --- Models -----------------------------------------------------------------------------------------------------------
+
+
+def checkpoints():
+    """The folder of the shipped models, as `genmodels.base.checkpoint_root` finds it, without importing torch."""
+    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(gm.__file__).resolve().parent.parent / "checkpoints")
+
+
+def poster(name):
+    """samples.png of a checkpoint as a data URI; "" if there is none."""
+    file = checkpoints() / name / "samples.png"
+    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
+
+
+def card(name):
+    """The text of a checkpoint's card without its front matter; a sentence if there is none."""
+    file = checkpoints() / name / "README.md"
+    if not file.is_file():
+        return f"There is no card for {name}."
+    text = file.read_text()
+    return text.split("\n---\n", 1)[1] if text.startswith("---\n") and "\n---\n" in text else text
+
+
+def start(*preparations):
+    """Once the page answers: import torch with the right number of threads, then run each tab's preparation."""
+
+    def run():
+        os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # read when torch is imported; also by its own threads
+        import torch
+
+        torch.set_num_threads(THREADS)
+        for prepare in preparations:
+            try:
+                guarded(prepare)()
+            except gr.Error as e:  # the tab will say so itself
+                print(e.message)
+
+    threading.Thread(target=run, daemon=True, name="models").start()

@@ -1,0 +1,380 @@
+"""What all models promise, tried on a small one of each. A new family adds its lines to MODELS, CALLS and REFUSED."""
+
+import json
+import math
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.distributions import Distribution
+
+import genmodels as gm
+from genmodels.autoencoder import codes_like
+from genmodels.base import choice, generator, number, pictures_like
+
+B = 5  # pictures in a batch
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
+
+MODELS = {  # name, which begins with the family's -> how to make a small one
+    "autoencoder": lambda: gm.Autoencoder(size=8, hidden=[16, 8]),
+    "vae bernoulli": lambda: gm.VAE(size=8, latent=3, width=4, hidden=16, residual=1),
+    "vae gaussian": lambda: gm.VAE(3, 8, latent=2, width=4, levels=1, hidden=16, likelihood="gaussian", beta=2.5),
+    "classifier": lambda: gm.Classifier(size=8, classes=[3], widths=[4, 8], features=6),
+    "classifier of faces": lambda: gm.Classifier(3, 16, classes=[3, 2], widths=[4, 8], stem=2, features=6),
+}
+CALLS = {  # family -> call -> (what it does, shape of what it returns); all that the page may call
+    "autoencoder": {
+        "encode": (lambda m, x: m.encode(x), lambda m: (B, m.latent)),
+        "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), lambda m: (B, m.channels, m.size, m.size)),
+        "likelihood": (lambda m, x: m.likelihood(m.encode(x)), lambda m: (B, m.channels, m.size, m.size)),
+    },
+    "vae": {
+        "encode": (lambda m, x: m.encode(x), lambda m: (B, m.latent)),
+        "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), lambda m: (B, m.channels, m.size, m.size)),
+        "likelihood": (lambda m, x: m.likelihood(torch.ones(B, m.latent)), lambda m: (B, m.channels, m.size, m.size)),
+        "reconstruct": (lambda m, x: m.reconstruct(x), lambda m: (B, m.channels, m.size, m.size)),
+        "sample": (lambda m, x: m.sample(7, seed=1, temperature=0.9), lambda m: (7, m.channels, m.size, m.size)),
+        "sample unseeded": (lambda m, x: m.sample(2), lambda m: (2, m.channels, m.size, m.size)),
+        "prior": (lambda m, x: m.prior(), lambda m: (m.latent,)),
+        "elbo": (lambda m, x: m.elbo(x), lambda m: (B,)),
+        "log_prob": (lambda m, x: m.log_prob(x, samples=3), lambda m: (B,)),
+        "binarise": (lambda m, x: m.binarise(x), lambda m: (B, m.channels, m.size, m.size)),
+    },
+    "classifier": {
+        "features": (lambda m, x: m.features(x), lambda m: (B, 6)),
+        "logits": (lambda m, x: m.logits(x), lambda m: [(B, n) for n in m.classes]),
+        "predict": (lambda m, x: m.predict(x), lambda m: (B, len(m.classes))),
+    },
+}
+PICTURES = {"decode", "reconstruct", "sample", "sample unseeded", "binarise"}  # calls that return finished pictures
+NO_PICTURES = {  # none of these is a batch of pictures
+    "a list": lambda m: [[0.5]],
+    "an array": lambda m: np.full((B, m.channels, m.size, m.size), 0.5, np.float32),
+    "one picture": lambda m: torch.full((m.channels, m.size, m.size), 0.5),
+    "another size": lambda m: torch.full((B, m.channels, m.size + 1, m.size), 0.5),
+    "another number of channels": lambda m: torch.full((B, m.channels + 1, m.size, m.size), 0.5),
+    "nothing": lambda m: torch.zeros(0, m.channels, m.size, m.size),
+    "bytes": lambda m: torch.zeros(B, m.channels, m.size, m.size, dtype=torch.uint8),
+    "too bright": lambda m: torch.full((B, m.channels, m.size, m.size), 1.01),
+    "too dark": lambda m: torch.full((B, m.channels, m.size, m.size), -0.01),
+    "NaN": lambda m: torch.full((B, m.channels, m.size, m.size), math.nan),
+}
+NO_CODES = {
+    "a list": lambda m: [[0.0]],
+    "one code": lambda m: torch.zeros(m.latent),
+    "another length": lambda m: torch.zeros(B, m.latent + 1),
+    "whole numbers": lambda m: torch.zeros(B, m.latent, dtype=torch.int64),
+    "NaN": lambda m: torch.full((B, m.latent), math.nan),
+    "infinity": lambda m: torch.full((B, m.latent), math.inf),
+}
+NO_COUNT = (0, -1, 4097, 2.5, math.nan, "3", None, True)
+NO_SEED = (-1, 2**63, 0.5, math.inf, "a")
+NO_TEMPERATURE = (-0.1, 2.1, math.nan)
+REFUSED = {  # family -> (call of model and bad value, name of the argument in the message, bad values by name)
+    "autoencoder": [
+        (lambda m, bad: m.encode(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.decode(bad), "z", NO_CODES),
+        (lambda m, bad: m.likelihood(bad), "z", NO_CODES),
+    ],
+    "vae": [
+        (lambda m, bad: m.encode(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.elbo(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.log_prob(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.reconstruct(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.decode(bad), "z", NO_CODES),
+        (lambda m, bad: m.likelihood(bad), "z", NO_CODES),
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.sample(1, temperature=bad), "temperature", NO_TEMPERATURE),
+        (lambda m, bad: m.log_prob(torch.zeros(1, m.channels, m.size, m.size), samples=bad), "samples", (0, 1.5, "a")),
+    ],
+    "classifier": [
+        (lambda m, bad: m.features(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.logits(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.predict(bad), "x", NO_PICTURES),
+    ],
+}
+
+
+def family(name):
+    return name.split()[0]
+
+
+def batch(model, seed=0):
+    """Grey pictures and labels, as training would give them."""
+    g = torch.Generator().manual_seed(seed)
+    classes = getattr(model, "classes", [3])
+    y = torch.stack([torch.randint(n, (B,), generator=g) for n in classes], 1)  # (B, questions)
+    return torch.rand(B, model.channels, model.size, model.size, generator=g), y
+
+
+def tensors(result):
+    """What a call returned, as a list of tensors."""
+    if isinstance(result, Distribution):
+        return [result.mean, result.stddev]
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def loss(model, seed=0):
+    """The model's losses with the noise of a seed."""
+    torch.manual_seed(seed)
+    return model.loss(batch(model))
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    """A small model of each kind in training mode, with weights that are nowhere zero as some first weights are."""
+    torch.manual_seed(1)
+    model = MODELS[request.param]()
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.1 * torch.randn_like(p)
+    model.family_name = family(request.param)
+    return model.train()
+
+
+@pytest.fixture(params=[(name, call) for name in MODELS for call in CALLS[family(name)]], ids=" | ".join)
+def call(request):
+    """(model that serves, its call, pictures, expected shape, whether finished pictures come back)"""
+    torch.manual_seed(1)
+    name, method = request.param
+    model = MODELS[name]().eval()
+    do, shape = CALLS[family(name)][method]
+    return model, do, batch(model)[0], shape(model), method in PICTURES
+
+
+def test_every_family_is_here():
+    assert {family(name) for name in MODELS} == set(CALLS) == set(REFUSED) == set(gm.FAMILIES)
+
+
+# --- Calls ------------------------------------------------------------------------------------------------------------
+
+
+def test_shape(call):
+    model, do, x, shape, pictures = call
+    for tensor, expected in zip(tensors(do(model, x)), shape if isinstance(shape, list) else [shape] * 2):
+        assert tensor.shape == expected
+        assert bool(torch.isfinite(tensor).all())
+        if pictures:
+            assert 0 <= tensor.min() <= tensor.max() <= 1
+
+
+def test_the_global_random_state_is_untouched_and_does_not_matter(call):
+    model, do, x, _, _ = call
+    states = []
+    for _ in range(2):
+        states.append((torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()))  # noqa: NPY002
+        do(model, x)
+    assert states[0] == states[1]
+
+
+def test_a_call_leaves_nothing_on_the_model(call):
+    model, do, x, _, _ = call
+
+    def everything():
+        return {f"{name}.{key}": pickle.dumps(value) for name, module in model.named_modules()
+                for key, value in vars(module).items()}
+
+    before = everything()
+    do(model, x)
+    assert everything() == before
+
+
+def test_pictures_of_other_precision_are_taken(call):
+    model, do, x, _, _ = call
+    for ours, theirs in zip(tensors(do(model, x)), tensors(do(model, x.double()))):
+        assert ours.shape == theirs.shape
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "sample" in CALLS[family(name)]])
+def test_same_seed_same_sample(name):
+    torch.manual_seed(1)
+    model = MODELS[name]().eval()
+    first = model.sample(4, seed=3)
+    torch.manual_seed(2)
+    assert torch.equal(first, model.sample(4, seed=3))
+    assert not torch.equal(first, model.sample(4, seed=4))
+    assert not torch.equal(model.sample(4), model.sample(4))
+    assert len(torch.unique(first, dim=0)) == 4
+
+
+@pytest.mark.parametrize(("name", "do", "argument", "bad"), [
+    pytest.param(name, do, argument, values[bad] if isinstance(values, dict) else lambda m, bad=bad: bad,
+                 id=f"{name}-{i}-{argument}-{bad}")
+    for name in MODELS for i, (do, argument, values) in enumerate(REFUSED[family(name)]) for bad in values])
+def test_bad_arguments_get_a_sentence(name, do, argument, bad):
+    model = MODELS[name]().eval()
+    with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
+        do(model, bad(model))
+
+
+# --- Losses -----------------------------------------------------------------------------------------------------------
+
+
+def test_losses_are_finite_named_scalars(model):
+    losses = loss(model)
+    assert "loss" in losses
+    for name, value in losses.items():
+        assert value.ndim == 0, name
+        assert bool(torch.isfinite(value)), name
+        assert value.requires_grad == (name == "loss"), name
+    torch.manual_seed(0)  # training goes through forward
+    assert torch.equal(losses["loss"], model(batch(model), method="loss")["loss"])
+
+
+def test_every_parameter_gets_a_gradient(model):
+    loss(model)["loss"].backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None, name
+        assert bool(torch.isfinite(p.grad).all()), name
+        assert bool(p.grad.any()), name
+
+
+def test_the_gradient_is_the_slope_of_the_loss(model):
+    """A step of t along the gradient, and one back, with the same noise: the loss differs by 2 t |gradient|."""
+    loss(model)["loss"].backward()
+    parameters = list(model.parameters())
+    norm = torch.sqrt(sum(p.grad.square().sum() for p in parameters))
+    t, values = 1e-3, []
+    for side in (1, -1):
+        with torch.no_grad():
+            for p in parameters:
+                p += side * t * p.grad / norm
+            values.append(loss(model)["loss"].item())
+            for p in parameters:
+                p -= side * t * p.grad / norm
+    assert (values[0] - values[1]) / (2 * t) == pytest.approx(norm.item(), rel=0.02)
+
+
+def test_a_broken_weight_gives_a_loss_of_nan_not_an_error(model):
+    """So that the training loop can name the step and the term."""
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] = math.nan
+    assert bool(torch.isnan(loss(model)["loss"]))
+
+
+# --- Saving -----------------------------------------------------------------------------------------------------------
+
+
+def test_save_and_load_give_the_same_model(model, tmp_path):
+    loss(model)  # moves batch statistics, where there are some
+    model.eval().save_pretrained(tmp_path)
+    loaded = gm.load(tmp_path)
+    assert type(loaded) is type(model)
+    assert loaded.config == model.config
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+    ours, theirs = model.state_dict(), loaded.state_dict()
+    assert list(ours) == list(theirs)
+    for name in ours:
+        assert ours[name].dtype == theirs[name].dtype, name
+        assert torch.equal(ours[name], theirs[name]), name
+    x = batch(model)[0]
+    for name, (do, _) in CALLS[model.family_name].items():
+        if name != "sample unseeded":
+            assert all(torch.equal(a, b) for a, b in zip(tensors(do(model, x)), tensors(do(loaded, x)))), name
+
+
+def test_the_constructor_is_the_config(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("family") == model.family_name
+    assert config == model.config
+    again = type(model)(**config)
+    assert again.config == config
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
+
+
+def test_models_of_one_kind_share_no_weights_and_no_config(model):
+    twin = type(model)(**model.config)
+    assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in twin.parameters()}
+    model.config["size"] = 4096
+    assert twin.config["size"] == model.config["size"] != 4096
+
+
+# --- Checks of arguments ----------------------------------------------------------------------------------------------
+
+ANYTHING = st.one_of(st.floats(), st.integers(), st.integers(-20, 20), st.booleans(), st.none(), st.text(max_size=60),
+                     st.lists(st.integers(), max_size=3), st.complex_numbers(), st.binary(max_size=4),
+                     st.builds(torch.tensor, st.lists(st.floats(-20, 20), max_size=2)))
+
+
+@PROPERTY
+@given(value=ANYTHING, ends=st.tuples(st.integers(-9, 9), st.integers(-9, 9)), whole=st.booleans())
+def test_number(value, ends, whole):
+    low, high = sorted(ends)
+    plain = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+    fits = isinstance(plain, (int, float)) and not isinstance(plain, bool) and low <= plain <= high
+    if fits and not (whole and plain != int(plain)):
+        assert number("n", value, low, high, whole) == plain
+        assert type(number("n", value, low, high, whole)) is (int if whole else float)
+    else:
+        sentence = rf"(?s)^n must be a (whole )?number from {low} to {high}, not .{{0,450}}\.$"
+        with pytest.raises(ValueError, match=sentence):
+            number("n", value, low, high, whole)
+
+
+@pytest.mark.parametrize("value", [np.float32(2), np.int64(2), torch.tensor(2.0), 2, 2.0], ids=repr)
+def test_numbers_of_other_libraries_will_do(value):
+    assert number("n", value, 0, 2) == number("n", value, 0, 2, whole=True) == 2
+
+
+@PROPERTY
+@given(value=ANYTHING)
+def test_choice(value):
+    allowed = ("red", "green", "a", "")
+    if isinstance(value, str) and value in allowed:
+        assert choice("colour", value, allowed) is value
+    else:
+        with pytest.raises(ValueError, match=r"(?s)^colour must be one of red, green, a, , not .{0,450}\.$"):
+            choice("colour", value, allowed)
+
+
+@PROPERTY
+@given(shape=st.lists(st.integers(0, 3), max_size=5), value=st.floats(-0.5, 1.5) | st.just(math.nan),
+       dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.uint8, torch.bool]))
+def test_pictures_like(shape, value, dtype):
+    x = torch.full(shape, 0.5).to(dtype)
+    if x.numel():
+        x.view(-1)[-1] = int(value > 0) if dtype in (torch.uint8, torch.bool) else value
+    good = (len(shape) == 4 and shape[0] > 0 and shape[1:] == [1, 2, 2] and dtype.is_floating_point
+            and bool(((x >= 0) & (x <= 1)).all()))
+    if good:
+        assert torch.equal(pictures_like("x", x, 1, 2), x.float())
+        assert pictures_like("x", x, 1, 2).dtype == torch.float32
+    else:
+        with pytest.raises(ValueError, match=r"^x must be a float tensor \(B, 1, 2, 2\) with values in \[0, 1\].*\.$"):
+            pictures_like("x", x, 1, 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 1, 2, 2)])
+def test_pictures_like_takes_the_whole_range(shape):
+    x = torch.linspace(0, 1, math.prod(shape)).view(shape)
+    assert pictures_like("x", x, 1, 2) is x
+
+
+@PROPERTY
+@given(shape=st.lists(st.integers(0, 3), max_size=3), value=st.floats(width=32),
+       dtype=st.sampled_from([torch.float32, torch.float64, torch.int64]))
+def test_codes_like(shape, value, dtype):
+    z = torch.zeros(shape, dtype=dtype)
+    if z.numel() and dtype.is_floating_point:
+        z.view(-1)[-1] = value
+    if len(shape) == 2 and shape[1] == 2 and dtype.is_floating_point and bool(torch.isfinite(z).all()):
+        assert torch.equal(codes_like(z, 2), z.float())
+    else:
+        with pytest.raises(ValueError, match=r"^z must be (a float tensor \(B, 2\), not .*|finite.*)\.$"):
+            codes_like(z, 2)
+
+
+@PROPERTY
+@given(seed=st.integers(0, 2**63 - 1))
+def test_generators_are_private_and_repeatable(seed):
+    before = torch.get_rng_state()
+    a, b = (torch.rand(3, generator=generator(seed)) for _ in range(2))
+    assert torch.equal(a, b)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,275 @@
+"""Checkpoints that are missing, broken or foreign: one sentence each, nothing unpickled, and all others still load."""
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import genmodels as gm
+from genmodels import base
+from genmodels.base import CheckpointError
+
+
+@pytest.fixture
+def vae():
+    torch.manual_seed(0)
+    return gm.VAE(size=8, latent=2, width=4, hidden=8).eval()
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch, vae):
+    """A folder of checkpoints: `vae-good`, and `vae-bad` for the test to break."""
+    for name in ("vae-good", "vae-bad"):
+        vae.save_pretrained(tmp_path / name)
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    return tmp_path
+
+
+class Trap:
+    """Whoever unpickles this makes a file."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def weights(change):
+    """A way to break a folder: `change` edits its tensors in place."""
+
+    def do(folder):
+        tensors = load_file(folder / "model.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "model.safetensors")
+
+    return do
+
+
+def config(**changes):
+    """A way to break a folder: other entries in its config.json."""
+
+    def do(folder):
+        now = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(now | changes))
+
+    return do
+
+
+def content(name, data):
+    """A way to break a folder: `name` holds these bytes."""
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def cut(part):
+    """A way to break a folder: only this part of model.safetensors is left."""
+
+    def do(folder):
+        file = folder / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:int(file.stat().st_size * part)])
+
+    return do
+
+
+def trap(pack):
+    """A way to break a folder: model.safetensors is a pickle, which makes a file if it is opened as one."""
+
+    def do(folder):
+        buffer = io.BytesIO()
+        pack(Trap(folder / "marker"), buffer)
+        (folder / "model.safetensors").write_bytes(buffer.getvalue())
+
+    return do
+
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+BROKEN = {  # what happened to the folder -> (how, the file that the sentence names, and what it says)
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS, "is missing: train the model again or copy"),
+    "no config": (lambda folder: (folder / CONFIG).unlink(), CONFIG, "is missing: copy the whole checkpoint folder"),
+    "weights is a folder": (lambda f: (f / WEIGHTS).unlink() or (f / WEIGHTS).mkdir(), WEIGHTS, "is missing"),
+    "config is a folder": (lambda f: (f / CONFIG).unlink() or (f / CONFIG).mkdir(), CONFIG, "is not a configuration"),
+    "weights empty": (cut(0.0), WEIGHTS, "is truncated or no safetensors file"),
+    "weights cut in the header": (cut(0.1), WEIGHTS, "is truncated or no safetensors file"),
+    "weights cut in the middle": (cut(0.6), WEIGHTS, "is truncated or no safetensors file"),
+    "weights cut at the end": (cut(0.999), WEIGHTS, "is truncated or no safetensors file"),
+    "weights are text": (content(WEIGHTS, b"version https://git-lfs"), WEIGHTS, "is truncated or no safetensors file"),
+    "a tensor too few": (weights(lambda t: t.pop("decoder.0.bias")), WEIGHTS, "Missing key.*decoder.0.bias"),
+    "a tensor too many": (weights(lambda t: t.update(extra=torch.ones(1))), WEIGHTS, "Unexpected key.*extra"),
+    "a tensor renamed": (weights(lambda t: t.update(extra=t.pop("decoder.0.bias"))), WEIGHTS, "does not fit the VAE"),
+    "a tensor of another shape": (weights(lambda t: t.update({"decoder.0.bias": torch.ones(9)})), WEIGHTS,
+                                  "decoder.0.bias.*shape"),
+    "no tensors": (weights(dict.clear), WEIGHTS, "does not fit the VAE that its config.json describes"),
+    "another family's config": (lambda folder: gm.Classifier(size=8, widths=[4])._save_pretrained(folder)
+                                or gm.VAE(size=8, latent=3)._save_pretrained(folder)
+                                or config(family="classifier")(folder), WEIGHTS, "does not fit the Classifier"),
+    "another family's weights": (lambda folder: save_file(gm.Autoencoder(size=8).state_dict(), folder / WEIGHTS),
+                                 WEIGHTS, "does not fit the VAE"),
+    "another size": (config(latent=3), WEIGHTS, "does not fit the VAE"),
+    "another likelihood": (config(likelihood="gaussian"), WEIGHTS, "Missing key.*log_sigma"),
+    "impossible size": (config(size=9), WEIGHTS, "size must be divisible by 4"),
+    "negative size": (config(latent=-1), WEIGHTS, "does not fit the VAE"),
+    "size zero": (config(size=0), WEIGHTS, "does not fit the VAE"),
+    "size in words": (config(size="eight"), WEIGHTS, "does not fit the VAE"),
+    "size null": (config(latent=None), WEIGHTS, "does not fit the VAE"),
+    "division by zero": (config(family="classifier", stem=0), WEIGHTS, "does not fit the Classifier"),
+    "unknown family": (config(family="oracle"), CONFIG, "is not a configuration of this package.*autoencoder, vae"),
+    "family is a list": (config(family=["vae"]), CONFIG, "is not a configuration of this package"),
+    "no family": (content(CONFIG, b"{}"), CONFIG, "is not a configuration of this package"),
+    "config is a list": (content(CONFIG, b"[1, 2]"), CONFIG, "is not a configuration of this package"),
+    "config is no JSON": (content(CONFIG, b'{"family": "vae",'), CONFIG, "is not a configuration of this package"),
+    "config is empty": (content(CONFIG, b""), CONFIG, "is not a configuration of this package"),
+    "config is no text": (content(CONFIG, b"\xff\xfe\x00"), CONFIG, "is not a configuration of this package"),
+    "config has no end": (content(CONFIG, b"[" * 100_000), CONFIG, "is not a configuration of this package"),
+    "weights are a pickle": (trap(pickle.dump), WEIGHTS, "is truncated or no safetensors file"),
+    "weights are of torch.save": (trap(torch.save), WEIGHTS, "is truncated or no safetensors file"),
+    "only a pickle": (lambda f: trap(torch.save)(f) or (f / WEIGHTS).rename(f / "pytorch_model.bin"), WEIGHTS, "missing"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_broken_checkpoint_gets_one_sentence_and_the_others_load(how, shelf, vae):
+    do, file, says = BROKEN[how]
+    do(shelf / "vae-bad")
+    for _ in range(2):  # an error is not remembered as a model
+        with pytest.raises(CheckpointError, match=says) as e:
+            gm.load("vae-bad")
+        assert str(e.value).startswith(str(shelf / "vae-bad" / file))
+        assert "\n" not in str(e.value)
+        assert len(str(e.value)) < 600
+    assert not (shelf / "vae-bad" / "marker").exists()
+    assert torch.equal(gm.load("vae-good").sample(2, seed=0), vae.sample(2, seed=0))
+
+
+def test_the_trap_works(tmp_path):
+    """The pickles above would make a file if anyone opened them."""
+    pickle.loads(pickle.dumps(Trap(tmp_path / "marker")))
+    assert (tmp_path / "marker").exists()
+
+
+def test_a_checkpoint_that_was_mended_loads(shelf):
+    (shelf / "vae-bad" / WEIGHTS).rename(shelf / "aside")
+    with pytest.raises(CheckpointError):
+        gm.load("vae-bad")
+    (shelf / "aside").rename(shelf / "vae-bad" / WEIGHTS)
+    assert gm.load("vae-bad").latent == 2
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+
+def test_names_and_paths(shelf):
+    assert gm.checkpoints() == ["vae-bad", "vae-good"]
+    assert gm.load("vae-good") is gm.load(shelf / "vae-good") is gm.load(str(shelf / "vae-good") + "/")
+    assert gm.load("vae-good") is not gm.load("vae-bad")
+
+
+@pytest.mark.parametrize("name", ["vae-none", "", "a/b", "../vae-none", "x" * 5000, "vae\0", None, 3], ids=lambda n: str(n)[:12])
+def test_an_unknown_name_gets_a_sentence(name, shelf, monkeypatch):
+    monkeypatch.chdir(shelf)
+    with pytest.raises(CheckpointError, match=r"^(There is no checkpoint|No folder|.* is missing).*[.:].*\.$"):
+        gm.load(name)
+
+
+def test_the_sentence_lists_what_there_is(shelf):
+    with pytest.raises(CheckpointError, match="There is no checkpoint 'vae-mnist' in .*; there are: vae-bad, vae-good."):
+        gm.load("vae-mnist")
+
+
+def test_without_any_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path / "none"))
+    assert gm.checkpoints() == []
+    with pytest.raises(CheckpointError, match="there are: none"):
+        gm.load("vae-mnist")
+
+
+def test_checkpoints_are_beside_the_package_by_default(monkeypatch):
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS", raising=False)
+    assert base.checkpoint_root() == Path(gm.__file__).resolve().parents[1] / "checkpoints"
+
+
+# --- What is loaded ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_folder_is_one_model(shelf):
+    """Visitors who come at once share it, and the file is read once."""
+    read, models, start = [], [], threading.Barrier(8)
+
+    def visit():
+        start.wait()
+        models.append(gm.load("vae-good"))
+
+    original = base.load_file
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "load_file", lambda *args, **options: read.append(1) or original(*args, **options))
+        threads = [threading.Thread(target=visit) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(models) == 8
+    assert len({id(model) for model in models}) == 1
+    assert len(read) == 1
+
+
+def test_a_copy_of_ones_own(shelf):
+    mine = gm.VAE.from_pretrained(shelf / "vae-good")
+    assert mine is not gm.load("vae-good")
+    with torch.no_grad():
+        mine.decoder[0].bias += 1
+    assert not torch.equal(mine.sample(1, seed=0), gm.load("vae-good").sample(1, seed=0))
+
+
+def test_half_precision_is_saved_small_and_loaded_as_float32(shelf, vae):
+    folder = shelf / "vae-half"
+    folder.mkdir()
+    vae._save_pretrained(folder, half=True)
+    assert {t.dtype for t in load_file(folder / WEIGHTS).values()} == {torch.float16}
+    assert (folder / WEIGHTS).stat().st_size < 0.75 * (shelf / "vae-good" / WEIGHTS).stat().st_size
+    loaded = gm.load("vae-half")
+    for name, tensor in vae.state_dict().items():
+        assert loaded.state_dict()[name].dtype == torch.float32, name
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float()), name
+
+
+def test_half_precision_leaves_whole_numbers_whole(tmp_path):
+    judge = gm.Classifier(size=8, classes=[3], widths=[4], features=5)
+    for _ in range(3):
+        judge.loss((torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])))
+    judge._save_pretrained(tmp_path, half=True)
+    counters = [v for v in gm.load(tmp_path).state_dict().values() if v.dtype == torch.int64]
+    assert [int(c) for c in counters] == [3, 3, 3]
+
+
+# --- Import -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "imported"), [
+    ("import genmodels", False),
+    ("import genmodels; genmodels.checkpoints; dir(genmodels); genmodels.FAMILIES", False),
+    ("import genmodels; genmodels.VAE", True)])
+def test_torch_is_imported_only_when_it_is_needed(code, imported):
+    root = Path(gm.__file__).resolve().parents[1]
+    lines = f"{code}\nimport sys\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", lines], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(imported)
+
+
+def test_every_public_name_is_there():
+    for name in gm.__all__:
+        assert getattr(gm, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'oracle'"):
+        gm.oracle  # noqa: B018
+
+
+def test_the_families_are_the_classes():
+    for family, (module, name) in gm.FAMILIES.items():
+        assert getattr(gm, name).__module__ == module
+        assert issubclass(getattr(gm, name), base.GenerativeModel), family

@@ -1,0 +1,187 @@
+"""What holds for the repository as a whole: versions, sizes, which folder imports which, nothing unpickled."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import space
+from huggingface_hub import metadata_load
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = [file for folder in ("genmodels", "tabs", "train") for file in sorted((ROOT / folder).rglob("*.py"))]
+CHECKPOINT_FILES = {"model.safetensors", "config.json", "README.md", "samples.png", "log.jsonl"}
+
+
+@pytest.fixture(scope="module")
+def files():
+    """Every file that is, or is about to be, tracked."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: only git knows which files are the repository's")
+    return [ROOT / name for name in space.files()]
+
+
+def requirements(name):
+    """{package: rest of its line, without the comment} of a requirement file."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    matches = [re.fullmatch(r"([\w-]+)(.*)", line) for line in lines if line and not line.startswith("-r ")]
+    return {m[1]: m[2] for m in matches}
+
+
+# --- Versions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned(name):
+    assert requirements(name)
+    assert {p: v for p, v in requirements(name).items() if not re.fullmatch(r"==[\d.]+", v)} == {}
+
+
+def test_the_space_gets_the_same_versions():
+    front = metadata_load(ROOT / "README.md")
+    assert front["sdk"] == "gradio"
+    assert "==" + front["sdk_version"] == requirements("requirements.txt")["gradio"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert front["python_version"] == "3.11"
+    assert project["requires-python"] == ">=" + front["python_version"]
+    assert front["license"] == project["license"].lower()
+    assert set(project["dependencies"]) <= set(requirements("requirements.txt"))
+
+
+def test_the_front_matter_is_what_spaces_accepts():
+    front = metadata_load(ROOT / "README.md")
+    assert front["title"]
+    assert front["emoji"]
+    assert front["tags"]
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {front["colorFrom"], front["colorTo"]} <= colours
+    assert len(front["short_description"]) <= 60
+    assert (ROOT / front["app_file"]).is_file()
+    assert (ROOT / front["thumbnail"]).is_file()
+
+
+# --- Files ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_repository_stays_small(files):
+    sizes = {f.relative_to(ROOT).as_posix(): f.stat().st_size for f in files}
+    assert "README.md" in sizes
+    assert {name: size for name, size in sizes.items() if size > 10e6} == {}, "a Space refuses files over 10 MB"
+    assert sum(sizes.values()) < 80e6
+
+
+def test_every_checkpoint_folder_is_complete(files):
+    folders = {}
+    for f in files:
+        parts = f.relative_to(ROOT).parts
+        if parts[0] == "checkpoints":
+            folders.setdefault(parts[1], set()).add("/".join(parts[2:]))
+    assert folders
+    assert {name: CHECKPOINT_FILES - has for name, has in folders.items() if not has >= CHECKPOINT_FILES} == {}
+
+
+def test_local_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)#]+)", text) + re.findall(r'(?:src|href)="([^"#]+)"', text)
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+# --- Imports go one way: app -> tabs -> genmodels <- train ------------------------------------------------------------
+
+
+def imports(file):
+    """Every name that the file imports, at any level, in full: "torch.nn.functional", "torch.load"."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize(
+    ("where", "never"),
+    [
+        ("genmodels", {"gradio", "accelerate", "train", "tabs", "app", "typer"}),
+        ("train", {"gradio", "tabs", "app"}),
+        ("tabs", {"accelerate", "train", "app", "torchvision", "torchmetrics", "skimage", "typer"}),
+    ],
+)
+def test_imports_go_one_way(where, never):
+    checked = [file for file in CODE if file.is_relative_to(ROOT / where)]
+    assert checked
+    found = {(file.name, name) for file in checked for name in imports(file) if name.split(".")[0] in never}
+    assert found == set()
+
+
+def test_nothing_is_unpickled():
+    """Neither by torch.load nor by a module that pickles: a checkpoint from a stranger runs no code."""
+    assert CODE
+    picklers = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    for file in CODE:
+        names = set(imports(file))
+        assert not {name.split(".")[0] for name in names} & picklers, file
+        assert "torch.load" not in names, file
+        for node in ast.walk(ast.parse(file.read_text())):
+            assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load"), f"{file}:{node.lineno}"
+            unsafe = isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) == ("allow_pickle", "True")
+            assert not unsafe, f"{file}:{node.lineno}"
+
+
+def test_importing_the_package_does_not_import_torch():
+    """The page answers before torch is there."""
+    code = "import sys, genmodels; print(*sorted({'torch', 'numpy', 'gradio'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout.strip()) == (0, ""), run.stderr
+
+
+# --- What the README and the Makefile promise -------------------------------------------------------------------------
+
+
+def test_the_readme_example_runs(tmp_path, monkeypatch):
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    assert [file.name for file in tmp_path.iterdir()] == ["digits.png"]
+
+
+def test_a_space_gets_the_project_and_nothing_else(files, monkeypatch, capsys):
+    calls = {}
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    monkeypatch.setattr(huggingface_hub, "create_repo", lambda repo, **k: calls.update(create=(repo, k)) or "https://x")
+    monkeypatch.setattr(huggingface_hub, "upload_folder", lambda **k: calls.update(upload=k))
+    space.main("user/name")
+    assert calls["create"] == ("user/name", {"repo_type": "space", "space_sdk": "gradio", "exist_ok": True})
+    sent = calls["upload"]["allow_patterns"]
+    assert {"app.py", "README.md", "requirements.txt"} <= set(sent)
+    assert not [name for name in sent if name.startswith((".venv/", ".git/", "runs/", ".pytest_cache/"))]
+    assert "https://x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("repo", "sentence"), [("", "Say which Space"), ("name", "Say which Space"), ("user/name", "No Hugging Face token")]
+)
+def test_space_says_what_is_missing(repo, sentence, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    with pytest.raises(SystemExit, match=sentence):
+        space.main(repo)
+
+
+def test_an_older_python_gets_a_sentence(tmp_path):
+    """make stops before it makes an environment."""
+    old = tmp_path / "python"
+    as_old = "import sys; sys.version_info = (3, 9); exec(sys.argv[1])"
+    old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{as_old}' \"$2\"\n")
+    old.chmod(0o755)
+    (tmp_path / "requirements.txt").touch()
+    command = ["make", "-f", ROOT / "Makefile", "app", f"PYTHON={old}"]
+    try:
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no make on this machine")
+    assert run.returncode != 0
+    assert "needs Python 3.11 or newer" in run.stderr
+    assert not (tmp_path / ".venv").exists()

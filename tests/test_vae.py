@@ -1,0 +1,387 @@
+"""The mathematics of the VAE, its codes and the ways between them."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import nn
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
+
+import genmodels as gm
+from genmodels.base import CheckpointError, generator
+from genmodels.vae import VAE, Latents, interpolate, load_latents, measure_latents, save_latents
+
+
+@pytest.fixture(params=["bernoulli", "gaussian"])
+def vae(request):
+    """A small model whose posterior is neither the prior nor a point."""
+    torch.manual_seed(0)
+    vae = VAE(size=8, latent=3, width=4, hidden=16, likelihood=request.param).eval().requires_grad_(False)
+    for p in vae.parameters():
+        p += 0.2 * torch.randn_like(p)
+    return vae
+
+
+@pytest.fixture
+def x():
+    """Five grey pictures."""
+    return torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+# --- Terms of the bound -----------------------------------------------------------------------------------------------
+
+
+def test_kl_is_the_closed_form_and_the_mean_of_the_log_ratio(vae, x):
+    q = vae.encode(x)
+    _, kl = vae.elbo(x)
+    by_hand = 0.5 * (q.variance + q.mean**2 - 1 - q.variance.log()).sum(1)
+    assert torch.allclose(kl, by_hand, rtol=1e-4)
+    assert torch.allclose(kl, kl_divergence(q, Normal(0.0, 1.0)).sum(1), rtol=1e-5)
+    torch.manual_seed(0)
+    z = q.sample((20_000,))
+    ratio = (q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(2)  # (K, B)
+    assert bool(((ratio.mean(0) - kl).abs() < 5 * ratio.std(0) / math.sqrt(len(z))).all())
+
+
+def test_log_likelihood_by_hand(vae, x):
+    z = torch.randn(5, 3, generator=torch.Generator().manual_seed(2))
+    mean = vae.decode(z)
+    if vae.family == "bernoulli":
+        expected = -F.binary_cross_entropy(mean, x, reduction="none")
+    else:
+        sigma = math.exp(vae.log_sigma)
+        expected = -0.5 * ((x - mean) / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2 * math.pi)
+    assert torch.allclose(vae.likelihood(z).log_prob(x), expected.sum((1, 2, 3)), rtol=1e-4)
+    assert torch.allclose(vae.likelihood(z).mean, mean)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.25])
+def test_loss_is_minus_the_bound(vae, x, beta):
+    """With black and white pixels binarisation changes nothing, and the only noise is that of the code."""
+    x, vae.beta = x.round(), beta
+    torch.manual_seed(0)
+    losses = vae.loss((x, None))
+    torch.manual_seed(0)
+    if vae.family == "bernoulli":
+        torch.bernoulli(x)
+    q = vae.encode(x)
+    z = q.rsample()
+    log_px = vae.likelihood(z).log_prob(x).mean()
+    kl = 0.5 * (q.variance + q.mean**2 - 1 - q.variance.log()).sum(1).mean()
+    assert losses["reconstruction"].item() == pytest.approx(-log_px.item(), rel=1e-5)
+    assert losses["kl"].item() == pytest.approx(kl.item(), rel=1e-4)
+    assert losses["loss"].item() == pytest.approx((beta * kl - log_px).item(), rel=1e-5)
+
+
+def test_training_draws_black_and_white_pictures_anew(vae, x, monkeypatch):
+    seen, posterior = [], vae.posterior
+    monkeypatch.setattr(vae, "posterior", lambda x: seen.append(x) or posterior(x))
+    torch.manual_seed(0)
+    for _ in range(2):
+        vae.loss((x.repeat(500, 1, 1, 1), None))
+    if vae.family == "bernoulli":
+        assert not torch.equal(*seen)
+        seen = torch.cat(seen).view(1000, *x.shape)
+        assert set(seen.unique().tolist()) == {0.0, 1.0}
+        assert bool(((seen.mean(0) - x).abs() < 5 * (x * (1 - x) / 1000).sqrt()).all())
+    else:
+        assert torch.equal(seen[0], x.repeat(500, 1, 1, 1))
+
+
+def test_noise_level_and_spread_of_codes_stay_finite(x):
+    vae = VAE(size=8, latent=2, width=4, hidden=8, likelihood="gaussian").requires_grad_(False)
+    for value in (-1e4, 1e4):
+        vae.log_sigma.fill_(value)
+        vae.encoder[-1].bias.fill_(value)
+        assert bool(torch.isfinite(vae.loss((x, None))["loss"])), value
+
+
+# --- The importance-weighted bound ------------------------------------------------------------------------------------
+
+
+class LinearEncoder(nn.Module):
+    """x -> (mean, log_var) of the exact posterior if `wide` is 0; else with `wide` added to log_var and half the mean."""
+
+    def __init__(self, to_mean, variance, b, wide):
+        super().__init__()
+        self.to_mean, self.log_var, self.b, self.wide = to_mean, variance.log(), b, wide
+
+    def forward(self, x):
+        mean = (x.flatten(1) - self.b) @ self.to_mean.T
+        return torch.cat([mean / 2 if self.wide else mean, (self.log_var + self.wide).expand_as(mean)], 1)
+
+
+class LinearDecoder(nn.Module):
+    """z -> logits whose sigmoid is W z + b."""
+
+    def __init__(self, w, b, size):
+        super().__init__()
+        self.w, self.b, self.size = w, b, size
+
+    def forward(self, z):
+        return torch.logit(z @ self.w.T + self.b).view(-1, 1, self.size, self.size)
+
+
+def linear_gaussian(wide):
+    """A VAE that can be solved by hand, five pictures, their exact log p(x) and KL(q || exact posterior).
+
+    x = W z + b + noise, so p(x) = N(b, W W' + sigma^2), and the posterior is Gaussian, with a diagonal covariance if the
+    columns of W are orthogonal.
+    """
+    size, sigma, g = 4, 0.05, torch.Generator().manual_seed(0)
+    w = torch.linalg.qr(torch.randn(size * size, 3, generator=g))[0] * torch.tensor([0.08, 0.05, 0.02])
+    b = torch.full((size * size,), 0.5)
+    variance = 1 / (1 + w.square().sum(0) / sigma**2)
+    vae = VAE(size=size, latent=3, width=2, levels=0, hidden=2, likelihood="gaussian").eval().requires_grad_(False)
+    vae.log_sigma.fill_(math.log(sigma))
+    vae.encoder = LinearEncoder(variance[:, None] * w.T / sigma**2, variance, b, wide)
+    vae.decoder = LinearDecoder(w, b, size)
+    x = torch.randn(5, 3, generator=g) @ w.T + b + sigma * torch.randn(5, size * size, generator=g)
+    exact = MultivariateNormal(b, w @ w.T + sigma**2 * torch.eye(size * size)).log_prob(x)
+    posterior = Normal((x - b) @ vae.encoder.to_mean.T, variance.sqrt())
+    x = x.view(5, 1, size, size)
+    return vae, x, exact, kl_divergence(vae.encode(x), posterior).sum(1)
+
+
+def mean_bound(bound, x, draws):
+    """Mean of bound(x) over independent draws of its noise, which each copy of x has its own, and its standard error."""
+    values = bound(x.repeat(draws, 1, 1, 1)).view(draws, len(x))
+    return values.mean(0), values.std(0) / math.sqrt(draws)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 50])
+def test_with_the_exact_posterior_every_bound_is_log_p(samples):
+    vae, x, exact, _ = linear_gaussian(wide=0.0)
+    assert torch.allclose(vae.log_prob(x, samples=samples), exact, atol=2e-3)
+
+
+def test_with_another_posterior_the_elbo_lacks_its_divergence():
+    """ELBO = log p(x) - KL(q || posterior), for one draw of log p(x | z) as for one importance-weighted draw."""
+    vae, x, exact, gap = linear_gaussian(wide=0.7)
+    assert gap.min() > 0.3
+    for bound in (lambda x: torch.sub(*vae.elbo(x)), lambda x: vae.log_prob(x, samples=1)):
+        mean, error = mean_bound(bound, x, 20_000)
+        assert bool(((mean - (exact - gap)).abs() < 5 * error).all())
+
+
+def test_importance_weighting_rises_to_log_p():
+    vae, x, exact, gap = linear_gaussian(wide=0.7)
+    bounds = []
+    for samples, draws in ((1, 4000), (4, 2000), (16, 1000), (256, 100)):
+        mean, error = mean_bound(lambda x, samples=samples: vae.log_prob(x, samples=samples), x, draws)
+        assert bool((mean < exact + 5 * error).all()), samples
+        bounds.append(mean)
+    assert bool((torch.stack(bounds).diff(dim=0) > 0).all())
+    assert torch.allclose(vae.log_prob(x, samples=20_000), exact, atol=0.05)
+
+
+def test_importance_weighting_rises_from_the_elbo(vae, x):
+    """The same on a network: with more draws the mean bound is higher."""
+    x = vae.binarise(x)
+    elbo, error = mean_bound(lambda x: torch.sub(*vae.elbo(x, seed=1)), x, 1000)
+    one, other_error = mean_bound(lambda x: vae.log_prob(x, samples=1), x, 1000)
+    many, _ = mean_bound(lambda x: vae.log_prob(x, samples=100), x, 20)
+    assert bool(((elbo - one).abs() < 5 * torch.hypot(error, other_error)).all())
+    assert bool((one + 5 * other_error < many).all())
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 20, 10_000])
+def test_the_chunk_size_does_not_change_log_prob(vae, x, chunk):
+    in_chunks, at_once = (vae.log_prob(x, samples=13, seed=5, chunk=c) for c in (chunk, 4096))
+    assert torch.allclose(in_chunks, at_once, atol=1e-4)
+
+
+def test_log_prob_has_its_own_seed(vae, x):
+    assert torch.equal(vae.log_prob(x, samples=3), vae.log_prob(x, samples=3, seed=0))
+    assert not torch.equal(vae.log_prob(x, samples=3), vae.log_prob(x, samples=3, seed=1))
+
+
+# --- Pictures ---------------------------------------------------------------------------------------------------------
+
+
+def test_samples_are_decoded_draws_of_the_prior(vae):
+    z = torch.randn(6, 3, generator=generator(9))
+    for temperature in (0, 0.5, 1, 2):
+        assert torch.allclose(vae.sample(6, seed=9, temperature=temperature), vae.decode(temperature * z), atol=1e-6)
+    assert torch.equal(vae.prior().mean, torch.zeros(3))
+    assert torch.equal(vae.prior().stddev, torch.ones(3))
+
+
+def test_temperature_zero_is_the_picture_of_zero(vae):
+    assert torch.allclose(vae.sample(4, seed=0, temperature=0), vae.decode(torch.zeros(4, 3)))
+
+
+def test_reconstruct_decodes_the_mean_code(vae, x):
+    assert torch.equal(vae.reconstruct(x), vae.decode(vae.encode(x).mean))
+
+
+def test_binarise_is_repeatable_and_right_on_average(vae, x):
+    assert torch.equal(vae.binarise(x, seed=3), vae.binarise(x, seed=3))
+    assert not torch.equal(vae.binarise(x, seed=3), vae.binarise(x, seed=4))
+    draws = torch.stack([vae.binarise(x, seed=seed) for seed in range(1000)])
+    assert set(draws.unique().tolist()) == {0.0, 1.0}
+    assert bool(((draws.mean(0) - x).abs() < 5 * (x * (1 - x) / 1000).sqrt()).all())
+    for value in (0.0, 1.0):
+        assert bool((vae.binarise(torch.full((200, 1, 8, 8), value)) == value).all())
+
+
+def test_the_picture_must_be_divisible():
+    with pytest.raises(ValueError, match=r"size must be divisible by 8"):
+        VAE(size=28, levels=3)
+    with pytest.raises(ValueError, match="likelihood must be one of bernoulli, gaussian"):
+        VAE(likelihood="poisson")
+
+
+def test_one_batch_is_learnt_by_heart():
+    """Ten digits: after a second of training the pictures come back far better than their mean, through codes in use."""
+    torch.manual_seed(0)
+    x = gm.data.samples("mnist").floats()[::20].round()
+    vae = VAE(latent=8, width=8, hidden=64)
+    optimiser = torch.optim.Adam(vae.parameters(), lr=5e-3)
+    for _ in range(200):
+        optimiser.zero_grad()
+        terms = vae.loss((x, None))
+        terms["loss"].backward()
+        optimiser.step()
+    assert terms["kl"] > math.log(10)  # nats that tell ten pictures apart
+    assert (vae.reconstruct(x) - x).square().mean() < 0.1 * (x - x.mean(0)).square().mean()
+
+
+# --- Ways between codes -----------------------------------------------------------------------------------------------
+
+vectors = st.integers(1, 8).flatmap(lambda d: st.tuples(*[st.lists(
+    st.floats(-100, 100, width=32), min_size=d, max_size=d).map(torch.tensor)] * 2))
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(ends=vectors, steps=st.integers(2, 9), spherical=st.booleans())
+def test_every_way_is_finite_and_ends_where_it_should(ends, steps, spherical):
+    z = interpolate(*ends, steps, spherical)
+    assert z.shape == (steps, len(ends[0]))
+    assert bool(torch.isfinite(z).all())
+    assert torch.allclose(z[0], ends[0], atol=1e-3)
+    assert torch.allclose(z[-1], ends[1], atol=1e-3)
+    longest = max(e.norm() for e in ends)
+    assert bool((z.norm(dim=1) <= longest * 1.001 + 1e-6).all())
+
+
+def test_the_straight_way_is_straight():
+    z0, z1 = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    z = interpolate(z0, z1, 6, spherical=False)
+    assert torch.allclose(z, torch.stack([z0 + i / 5 * (z1 - z0) for i in range(6)]), atol=1e-6)
+
+
+def test_the_spherical_way_keeps_its_length_and_turns_steadily():
+    z0, z1 = F.normalize(torch.randn(2, 40, generator=torch.Generator().manual_seed(0)), dim=1) * 6
+    z = interpolate(z0, z1, 9)
+    assert torch.allclose(z.norm(dim=1), torch.full((9,), 6.0), atol=1e-4)
+    angles = torch.acos((z[:-1] * z[1:]).sum(1) / 36)
+    assert torch.allclose(angles, angles.mean().expand(8), atol=1e-3)
+    assert angles.sum().item() == pytest.approx(torch.acos(z0 @ z1 / 36).item(), abs=1e-3)
+    assert interpolate(z0, z1, 3, spherical=False)[1].norm() < 5  # the straight way cuts the corner
+
+
+def test_the_spherical_way_changes_length_evenly():
+    z = interpolate(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0]), 5)
+    assert torch.allclose(z.norm(dim=1), torch.tensor([2.0, 2.5, 3.0, 3.5, 4.0]))
+
+
+@pytest.mark.parametrize("pair", [
+    ([0., 0.], [1., 2.]), ([1., 2.], [0., 0.]), ([0., 0.], [0., 0.]), ([1., 2.], [-1., -2.]), ([1., 2.], [1., 2.]),
+    ([1., 2.], [2., 4.]), ([1., 2.], [-3., -6.])], ids=str)
+def test_where_no_turn_is_shortest_the_way_is_straight(pair):
+    z0, z1 = map(torch.tensor, pair)
+    assert torch.allclose(interpolate(z0, z1, 5), interpolate(z0, z1, 5, spherical=False), atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [
+    (torch.zeros(2), torch.zeros(3), 4), (torch.zeros(1, 2), torch.zeros(1, 2), 4), ([0.0], [1.0], 4),
+    (torch.zeros(2), [0.0, 1.0], 4), (torch.zeros(2), torch.zeros(2).numpy(), 4), (torch.zeros(2), torch.zeros(()), 4),
+    (torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64), 4),
+    (torch.zeros(2), torch.ones(2), 1), (torch.zeros(2), torch.ones(2), 257), (torch.zeros(2), torch.ones(2), 2.5)])
+def test_bad_ends_get_a_sentence(bad):
+    with pytest.raises(ValueError, match=r"^(z0 and z1|steps) must be .*\.$"):
+        interpolate(*bad)
+
+
+# --- What is measured about codes -------------------------------------------------------------------------------------
+
+NAMES = {"smile": ["no", "yes"], "hat": ["none", "red", "blue"]}
+
+
+@pytest.fixture
+def measured(vae):
+    """The model, eight pictures and their `Latents`; picture 3 hides its hat, and no hat is blue."""
+    x = torch.randint(256, (8, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    y = torch.tensor([[0, 0], [1, 1], [0, 1], [1, -1], [0, 0], [0, 1], [1, 0], [1, 1]])
+    return vae, x, y, measure_latents(vae, x, y, NAMES)
+
+
+def test_latents_are_means_over_the_pictures_of_each_value(measured):
+    vae, x, y, latents = measured
+    q = vae.encode(x.float() / 255)
+    assert torch.allclose(latents.mean, q.mean.mean(0), atol=1e-6)
+    assert torch.allclose(latents.std, q.mean.std(0), atol=1e-6)
+    assert torch.allclose(latents.kl, kl_divergence(q, vae.prior()).mean(0), atol=1e-6)
+    assert {a: set(of) for a, of in latents.values.items()} == {"smile": {"no", "yes"}, "hat": {"none", "red"}}
+    for column, attribute in enumerate(NAMES):
+        for value, code in latents.values[attribute].items():
+            chosen = y[:, column] == NAMES[attribute].index(value)
+            assert torch.allclose(code, q.mean[chosen].mean(0), atol=1e-6)
+
+
+def test_latents_of_one_question(vae):
+    x = torch.randint(256, (6, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    one = measure_latents(vae, x, torch.tensor([0, 1, 2, 0, 1, 2]), {"class": ["a", "b", "c"]})
+    assert torch.allclose(one.values["class"]["b"], vae.encode(x[[1, 4]] / 255).mean.mean(0), atol=1e-6)
+
+
+def test_move_adds_the_difference(measured):
+    *_, latents = measured
+    z = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    step = latents.values["hat"]["red"] - latents.values["hat"]["none"]
+    assert torch.equal(latents.move(z, "hat", "none", "red", 0), z)
+    assert torch.allclose(latents.move(z, "hat", "none", "red"), z + step)
+    assert torch.allclose(latents.move(z, "hat", "none", "red", -2.5), z - 2.5 * step)
+    there = latents.move(z, "hat", "none", "red", 1.5)
+    assert torch.allclose(latents.move(there, "hat", "red", "none", 1.5), z, atol=1e-6)
+
+
+@pytest.mark.parametrize(("bad", "sentence"), [
+    (("nose", "none", "red", 1), "attribute must be one of smile, hat, not 'nose'"),
+    (("hat", "none", "blue", 1), "value of hat must be one of none, red, not 'blue'"),
+    (("hat", ["none"], "red", 1), "value of hat must be one of none, red"),
+    (("hat", "none", "red", 3.5), "amount must be a number from -3 to 3, not 3.5"),
+    (("hat", "none", "red", math.nan), "amount must be a number from -3 to 3, not nan")], ids=lambda v: str(v)[:30])
+def test_a_bad_move_gets_a_sentence(measured, bad, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        measured[-1].move(torch.zeros(1, 3), *bad)
+
+
+def test_latents_are_saved_and_loaded_exactly(measured, tmp_path):
+    *_, latents = measured
+    save_latents(latents, tmp_path)
+    again = load_latents(tmp_path)
+    for field in ("kl", "mean", "std"):
+        assert torch.equal(getattr(again, field), getattr(latents, field))
+    assert {a: set(of) for a, of in again.values.items()} == {a: set(of) for a, of in latents.values.items()}
+    for attribute, of in latents.values.items():
+        assert all(torch.equal(again.values[attribute][value], code) for value, code in of.items())
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no tensors", "cut", "foreign"])
+def test_broken_latents_get_a_sentence(content, tmp_path):
+    file, one = tmp_path / "latents.safetensors", torch.ones(3)
+    if content == "cut":
+        save_latents(Latents(one, one + 1, one + 2, {"class": {"a": one + 3}}), tmp_path)
+        file.write_bytes(file.read_bytes()[:-3])
+    elif content == "foreign":
+        save_file({"weight": one}, file)
+    elif content is not None:
+        file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"^{file} is missing or broken .*: copy the whole checkpoint folder\.$"):
+        load_latents(tmp_path)

@@ -1,0 +1,32 @@
+"""Autoencoder with a two-number code.
+
+    python -m train.autoencoder --dataset mnist        5 minutes on two cores: test MSE about 0.037 (PCA with two numbers: 0.056)
+    python -m train.autoencoder --dataset fashion      5 minutes on two cores: test MSE about 0.026 (PCA with two numbers: 0.046)
+"""
+
+import torch
+
+from genmodels import data
+from genmodels.autoencoder import Autoencoder
+from train import engine
+
+
+def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
+    """Train the fully connected autoencoder with a two-number code on `mnist` or `fashion`."""
+    data.choice("--dataset", dataset, ("mnist", "fashion"))
+    val = data.load(dataset, "val", settings.data_dir).floats()
+
+    def validate(model):
+        return {"mse": (model.decode(model.encode(val)) - val).square().mean()}
+
+    def pairs(model):  # each picture above its reconstruction
+        x = val[:32]
+        return torch.stack([x, model.decode(model.encode(x))], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
+
+    return engine.Recipe(f"autoencoder-{dataset}", Autoencoder(latent=2), data.load(dataset, "train", settings.data_dir),
+                         validate, pairs, [engine.Player(lr=1e-3)], batch=256, minutes=5)
+
+
+app = engine.command(recipe)
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,215 @@
+"""Model cards, in the form of Hugging Face's, and the table of models that the project's README makes of them.
+
+A card keeps its numbers in the front matter's `model-index`, so it can be written again without measuring again.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData
+
+import genmodels as gm
+from genmodels.base import checkpoint_folder
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+MARKS = ("<!-- models:begin -->", "<!-- models:end -->")
+PERCENT = ("accuracy", "share", "precision", "recall", "coverage")  # kinds of numbers that are shown in percent
+
+SETS = {
+    "mnist": {
+        "title": "MNIST", "hub": "ylecun/mnist", "licence": "CC BY-SA 3.0",
+        "credit": "MNIST by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, derived from NIST's data"},
+    "fashion": {
+        "title": "Fashion-MNIST", "hub": "zalando-datasets/fashion_mnist", "licence": "MIT",
+        "credit": "Fashion-MNIST by Han Xiao, Kashif Rasul and Roland Vollgraf, (c) 2017 Zalando SE"},
+    "avatars": {
+        "title": "Avatars", "hub": None, "licence": "free for personal and commercial use",
+        "credit": "Cartoon faces of the design Avataaars by Pablo Stanley, drawn by this repository's `tools/avatars` with "
+                  "DiceBear 9.4.3 (MIT, (c) Florian Körner)"},
+}
+ABOUT = {  # what to say about each family; {names} are filled in from the configuration and the set
+    "autoencoder": {
+        "task": "image-feature-extraction",
+        "paper": "Hinton and Salakhutdinov 2006",
+        "reference": "Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (Science 2006).",
+        "what": "A fully connected autoencoder: each picture becomes {latent} numbers and is drawn again from them.",
+        "code": "x = gm.data.samples(\"{dataset}\")[:16].floats()\nagain = model.decode(model.encode(x))",
+        "use": "Seeing what a code of {latent} numbers keeps, and the holes between the codes; teaching; a baseline.",
+        "limits": "It is no generator: nothing says where codes lie, and a random one may decode to no picture of the set. "
+                  "Whatever it is given comes back as something like {title}.",
+    },
+    "vae": {
+        "task": "unconditional-image-generation",
+        "paper": "Kingma and Welling 2013",
+        "reference": "Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, Stochastic "
+                     "backpropagation and approximate inference in deep generative models (2014).",
+        "what": "A variational autoencoder with a code of {latent} numbers and a {likelihood} likelihood: it draws new "
+                "pictures, and finds the code of a given one.",
+        "code": "x = model.sample(16, seed=0)\nagain = model.decode(model.encode(x).mean)",
+        "use": "Drawing, interpolating and comparing pictures by their codes; teaching; a baseline for likelihoods.",
+        "limits": "`sample` and `decode` give the decoder's mean without pixel noise: blurred where the code leaves something "
+                  "open. FID is measured in the features of this repository's own classifier: compare it with its floor and "
+                  "with numbers of the same judge, with nothing else. Whatever it is given comes back as something like "
+                  "{title}.",
+    },
+    "classifier": {
+        "task": "image-classification",
+        "paper": "Simonyan and Zisserman 2014",
+        "reference": "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition (2014).",
+        "what": "A small convolutional classifier: the judge whose features and verdicts measure the generators.",
+        "code": "x = gm.data.samples(\"{dataset}\")[:16].floats()\nmodel.predict(x), model.features(x)",
+        "use": "Features for FID, precision and recall; grading generated pictures.",
+        "limits": "It knows {title} and nothing else: any other picture gets one of the same answers, often a sure one.",
+    },
+}
+NOTES = {  # kind of number -> how it is measured
+    "elbo": "ELBO: log p(x | z) less the KL term, one draw of z a picture; a lower bound on log p(x).",
+    "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015); each pixel is black or white, drawn in "
+           "proportion to its grey once for the whole measurement.",
+    "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is grey or in colour.",
+    "fid": "FID: Frechet distance (Heusel et al. 2017) in float64; beside it the floor, real pictures against real ones.",
+    "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
+    "share": "Moving a face: the judge looks at the face decoded from its code before and after. Attributes that change by "
+             "definition (`genmodels.metrics.LINKED`) or cannot be seen do not count. Larsen et al. 2015.",
+}
+PAGE = """# {name}
+
+{what} {parameters:,} parameters, trained on {title} by this repository.
+
+![samples](samples.png)
+
+```python
+import genmodels as gm
+
+model = gm.load("{name}")
+{code}
+```
+
+## Measured
+
+By `{command}`.
+
+{numbers}
+
+{notes}
+
+## Training
+
+{minutes:g} minutes in all. Weights averaged over steps, the best of them by the validation split; curves in `log.jsonl`.
+
+{runs}
+
+Configuration: {config}.
+
+## Intended use
+
+{use}
+
+## Limits
+
+{limits} The test split gave only the numbers above: all choices were made on validation pictures cut from the training split.
+
+## Data and licence
+
+{credit}; {licence}. The weights are under the Apache License 2.0, like the code.
+
+## Reference
+
+{reference}
+"""
+
+
+def family_and_set(name):
+    """("vae", "mnist") of "vae-mnist-2d"; a ValueError if it is not named so."""
+    family, dataset = (name.split("-") + [""])[:2]
+    if family not in ABOUT or dataset not in SETS:
+        raise ValueError(f"A checkpoint is named <family>-<set>[-variant], of the families {', '.join(ABOUT)} and the sets "
+                         f"{', '.join(SETS)}; '{name}' is not.")
+    return family, dataset
+
+
+def shown(result):
+    """A number as people read it."""
+    value = result.metric_value
+    return f"{value:.2%}" if result.metric_type in PERCENT else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def write_card(folder, results, command, headline):
+    """Write a checkpoint's README.md from its numbers, its configuration and its log.
+
+    results: list of huggingface_hub's `EvalResult`; command: what measured them; headline: the words for the table of models.
+    """
+    family, dataset = family_and_set(folder.name)
+    model, runs = gm.load(folder), training_runs(folder)
+    facts = {"command": command, "headline": headline, "paper": ABOUT[family]["paper"],
+             "parameters": sum(p.numel() for p in model.parameters()),
+             "minutes": round(sum(run.get("minutes") or 0 for run in runs), 1)}
+    front = ModelCardData(
+        license="apache-2.0", library_name="genmodels", pipeline_tag=ABOUT[family]["task"], tags=[family, "pytorch"],
+        datasets=[SETS[dataset]["hub"]] if SETS[dataset]["hub"] else None, model_name=folder.name, eval_results=results,
+        genmodels=facts)
+    words = {"name": folder.name, "dataset": dataset, **facts, **SETS[dataset], **model.config}
+    numbers = [(r.metric_name, shown(r), r.dataset_split, f"{r.metric_args['N']:,}", r.metric_args.get("seed", ""),
+                r.metric_args.get("beside", "")) for r in results]
+    columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
+    page = PAGE.format(
+        **words, **{k: ABOUT[family][k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
+        numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers),
+        notes="\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results}),
+        runs=markdown(columns, [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]),
+        config=", ".join(f"`{k}={v}`" for k, v in model.config.items()))
+    write(folder / "README.md", f"---\n{front.to_yaml()}\n---\n\n{page}")
+
+
+def markdown(columns, rows):
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (columns, ["---"] * len(columns), *rows))
+
+
+def training_runs(folder):
+    """The facts of each training run that made a checkpoint, first to last: the "run" lines of its log."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines() if line.strip()]
+    return [line["run"] for line in lines if "run" in line]
+
+
+def read_card(folder):
+    """(numbers, facts) of a checkpoint's card. Raises ValueError if there is none."""
+    try:
+        card = ModelCard.load(folder / "README.md").data
+        return card.eval_results, card.genmodels
+    except (OSError, AttributeError, ValueError) as e:
+        raise ValueError(f"{folder / 'README.md'} is no card with numbers: run python -m train.evaluate {folder.name}") from e
+
+
+def rewrite_card(folder):
+    """Write a card again with its own numbers, after its words or its log have changed."""
+    results, facts = read_card(folder)
+    write_card(folder, results, facts["command"], facts["headline"])
+
+
+def models_table():
+    """The table of models, from the cards of all checkpoints."""
+    families = list(gm.FAMILIES)
+    rows = []
+    for name in sorted(gm.checkpoints(), key=lambda name: (families.index(family_and_set(name)[0]), name)):
+        _, facts = read_card(checkpoint_folder(name))
+        rows.append((f"[`{name}`](checkpoints/{name}/README.md)", facts["paper"], f"{facts['parameters'] / 1e6:.2f} M",
+                     f"{facts['minutes']:g}", facts["headline"]))
+    return markdown(("checkpoint", "paper", "parameters", "minutes", "on the test split"), rows)
+
+
+def put_table(readme, table):
+    """Replace what stands between the two MARKS of a README by the table."""
+    text = readme.read_text()
+    begin, end = map(text.find, MARKS)
+    if begin < 0 or end < begin:
+        raise ValueError(f"{readme} must hold the lines {MARKS[0]} and {MARKS[1]}: the table goes between them.")
+    write(readme, f"{text[:begin]}{MARKS[0]}\n{table}\n{text[end:]}")
+
+
+def write(file, text):
+    """A text file that is there whole or as it was."""
+    aside = file.with_name(f".{file.name}.new")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, file)

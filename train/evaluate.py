@@ -1,0 +1,359 @@
+"""Measure shipped checkpoints on the test split and write their cards.
+
+    python -m train.evaluate vae-mnist --samples 5000    measures; writes README.md and reference.json of the checkpoint
+    python -m train.evaluate vae-mnist --split val       for choosing between models: prints, writes nothing
+    python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
+    python -m train.evaluate --table                     puts the table of models into README.md, from the cards
+
+A few minutes a checkpoint on two cores. The importance-weighted likelihood of a "bernoulli" VAE takes half an hour with
+1,000 samples, five times that with 5,000; it keeps what it has in runs/evaluate/ and goes on from there.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from huggingface_hub import EvalResult
+from tqdm import tqdm
+
+import genmodels as gm
+from genmodels import data, metrics
+from genmodels.base import checkpoint_folder, choice, number
+from genmodels.vae import load_latents
+from train import cards
+from train.cards import shown
+
+MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
+AMOUNTS = (0.75, 1.0, 1.25, 1.5, 1.75, 2.0)  # how far to move a face; the validation split chooses
+
+
+@dataclass
+class Measuring:
+    """How a checkpoint is measured, and its numbers so far."""
+
+    name: str
+    split: str = "test"
+    samples: int = 1000  # importance samples a picture
+    drawn: int = 10_000  # prior samples
+    seed: int = 0
+    data_dir: Path | None = None
+    runs: Path = Path("runs")
+
+    def __post_init__(self):
+        self.folder = checkpoint_folder(self.name).resolve()
+        self.name = self.folder.name
+        self.family, self.dataset = cards.family_and_set(self.name)
+        self.model = gm.load(self.folder)
+        self.set = self.load(self.split)
+        self.results = []
+
+    def load(self, split):
+        return data.load(self.dataset, split, self.data_dir)
+
+    def judge(self):
+        return gm.load(f"classifier-{self.dataset}")
+
+    def each(self, f, x, batch=500):
+        """f of pictures x (N, C, H, W), uint8 or floats, a batch of floats at a time: (N, ...)."""
+        return torch.cat([f(part.float() / 255 if part.dtype == torch.uint8 else part) for part in x.split(batch)])
+
+    def add(self, metric, label, value, n=None, beside="", seeded=False):
+        """Keep one number. metric: its machine-readable kind; beside: what gives it a meaning (floor, ceiling, rival)."""
+        args = {"N": n or len(self.set), **({"seed": self.seed} if seeded else {}), **({"beside": beside} if beside else {})}
+        result = EvalResult(task_type=cards.ABOUT[self.family]["task"], dataset_type=self.dataset,
+                            dataset_name=cards.SETS[self.dataset]["title"], dataset_split=self.split, metric_type=metric,
+                            metric_name=label, metric_value=float(f"{value:.6g}"), metric_args=args)
+        self.results.append(result)
+        print(f"{label}: {shown(result)}" + (f"   ({beside})" if beside else ""), flush=True)
+        return result
+
+    def command(self):
+        """The command line that measures the same again."""
+        options = {"samples": self.samples, "drawn": self.drawn, "seed": self.seed}
+        changed = [f"--{k} {v}" for k, v in options.items() if v != getattr(Measuring, k)]
+        return " ".join(["python -m train.evaluate", self.name, *changed])
+
+
+# --- One function a family. Each returns its headline for the table of models ---------------------------------------
+
+
+def autoencoder(at):
+    """Reconstruction error, beside that of as many principal components."""
+    model, x = at.model, at.set.x
+    linear = metrics.pca(at.load("train").x, model.latent)
+    error, rival = (at.each(lambda part: (again(part) - part).square().mean((1, 2, 3)), x).double().mean().item()  # noqa: B023
+                    for again in (lambda part: model.decode(model.encode(part)), linear.reconstruct))
+    at.add("mse", "mean squared error a pixel", error,
+           beside=f"PCA with {model.latent} components, fitted to the training split: {rival:.4f}")
+    at.add("ratio", "PCA's error over the model's", rival / error, beside="1 is no better than PCA")
+    if model.latent == 2:
+        on_the_map(at, at.each(model.encode, x))
+    return f"MSE {error:.4f}; PCA with as many numbers {rival:.4f}, {rival / error:.2f} times as much"
+
+
+def vae(at):
+    """Likelihood, reconstructions, prior samples; the map if there is one; faces moved along their attributes."""
+    model = at.model
+    headline = likelihood(at)
+    psnr = reconstructions(at)
+    fid = prior_samples(at)
+    if model.latent == 2:
+        on_the_map(at, at.each(lambda part: model.encode(part).mean, at.set.x))
+    if at.dataset == "avatars":
+        attributes(at)
+    return headline if model.family == "bernoulli" else f"PSNR {shown(psnr)} dB, {headline}, FID {shown(fid)}"
+
+
+def classifier(at):
+    """Accuracy. An attribute that a picture does not show does not count."""
+    y = at.set.y.view(len(at.set), -1)
+    right = at.each(at.model.predict, at.set.x) == y
+    questions = ["the class"] if y.shape[1] == 1 else list(data.ATTRIBUTES)
+    rows = []
+    for i, question in enumerate(questions):
+        labels = y[y[:, i] >= 0, i]
+        rows.append((right[y[:, i] >= 0, i].double().mean().item(), question, len(labels),
+                     f"always the commonest answer: {labels.bincount().max() / len(labels):.1%}"))
+    mean = sum(share for share, *_ in rows) / len(rows)
+    if len(rows) == 1:
+        return f"accuracy {shown(at.add('accuracy', 'accuracy', mean, beside=rows[0][3]))}"
+    headline = at.add("accuracy", "accuracy, mean over the attributes", mean, beside="hidden attributes do not count")
+    for share, question, n, commonest in rows:
+        at.add("accuracy", f"accuracy of {question}", share, n=n, beside=commonest)
+    return f"accuracy {shown(headline)}, lowest {min(rows)[0]:.2%} ({min(rows)[1]})"
+
+
+MEASURES = {"autoencoder": autoencoder, "vae": vae, "classifier": classifier}
+
+
+# --- Their parts ----------------------------------------------------------------------------------------------------
+
+
+def on_the_map(at, codes, side=30):
+    """How many classes the judge sees on a grid over the middle 98 % of the pictures' codes (N, 2)."""
+    low, high = codes.quantile(torch.tensor([0.01, 0.99]), dim=0).tolist()
+    z = torch.cartesian_prod(*(torch.linspace(a, b, side) for a, b in zip(low, high)))
+    counts = at.judge().predict(at.model.decode(z))[:, 0].bincount(minlength=10)
+    at.add("classes", f"classes that the judge sees on a {side}x{side} map of the codes", (counts > 0).sum().item(), n=side**2,
+           beside=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map")
+
+
+def likelihood(at):
+    """ELBO, KL and bits; for a model of black and white pixels also its importance-weighted likelihood. Returns a headline."""
+    model, x, dims = at.model, at.set.floats(), at.set.x[0].numel()
+    binary = model.family == "bernoulli"
+    if binary:
+        x = model.binarise(x, at.seed)
+    kind = f"pixels drawn black or white, seed {at.seed}" if binary else "a density of greys in [0, 1]"
+    log_px, kl = elbo(at, x)
+    bound = at.add("elbo", "ELBO, nats a picture", (log_px - kl).mean().item(), beside=f"{kind}; one z a picture", seeded=True)
+    mean_kl = at.add("kl", "mean KL of the codes, nats", kl.mean().item(), beside="0 is a code that says nothing")
+    of_each = at.each(lambda part: torch.distributions.kl_divergence(model.encode(part), model.prior()), x).mean(0)
+    at.add("active_units", "code dimensions with a mean KL over 0.01 nats", (of_each > 0.01).sum().item(),
+           beside=f"of {model.latent}")
+    if not binary:
+        noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(at.seed))
+        log_px, kl = elbo(at, (at.set.x + noise) / 256)
+        at.add("bits_per_dim", "bits a value, at most", metrics.bits_per_dim(log_px - kl, dims, levels=256).mean().item(),
+               beside="ELBO of 8-bit values with uniform noise; 8 is no model", seeded=True)
+        return f"KL {shown(mean_kl)} nats"
+    if model.latent == 2:
+        return f"ELBO {shown(bound)} nats"
+    log_p = importance_weighted(at, x)
+    published = "; published for two dense layers of 300 and D = 40: 84.45" if at.dataset == "mnist" else ""
+    nll = at.add("nll", f"negative log-likelihood, nats, {at.samples:,} importance samples", -log_p.mean().item(),
+                 beside=kind + published, seeded=True)
+    at.add("bits_per_dim", "the same in bits a pixel", metrics.bits_per_dim(log_p, dims).mean().item(),
+           beside="1 is a coin a pixel", seeded=True)
+    return f"NLL {shown(nll)} nats ({at.samples:,} importance samples)"
+
+
+def elbo(at, x, batch=500):
+    """(log p(x | z), KL) of each picture, (N,) float64 each."""
+    terms = [at.model.elbo(part, at.seed + i) for i, part in enumerate(x.split(batch))]  # other noise for each batch
+    return tuple(torch.cat(term).double() for term in zip(*terms))
+
+
+def importance_weighted(at, x, batch=100):
+    """`VAE.log_prob` of each picture, (N,) float64; each batch is added to a file in `at.runs`, from which a new start goes on."""
+    key = hashlib.sha256((at.folder / "model.safetensors").read_bytes() + x.numpy().tobytes()).hexdigest()[:16]
+    file = at.runs / "evaluate" / f"{at.name}-{at.samples}-{at.seed}-{key}.npy"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = np.load(file) if file.is_file() else np.zeros(0)
+    for first in tqdm(range(len(known), len(x), batch), initial=len(known) // batch, total=-(-len(x) // batch),
+                      desc=f"{at.samples:,} importance samples", unit="batch", disable=None):
+        log_p = at.model.log_prob(x[first:first + batch], at.samples, seed=at.seed + first)  # other noise for each batch
+        known = np.append(known, log_p.double().numpy())
+        with open(file.with_suffix(".new"), "wb") as f:
+            np.save(f, known)
+        os.replace(file.with_suffix(".new"), file)
+    return torch.from_numpy(known)
+
+
+def reconstructions(at):
+    """PSNR and SSIM of decode(mean code), for small pictures beside as many principal components. Returns the PSNR."""
+    x = at.set.x
+    again, beside = at.each(at.model.reconstruct, x), ["", "1 is the picture itself"]
+    if at.dataset != "avatars":  # the covariance of 12,288 values is too large for this
+        linear = metrics.pca(at.load("train").x, at.model.latent).reconstruct(x).clamp(0, 1)
+        beside = [f"PCA with {at.model.latent} components: {of(linear, x).mean():.4g}" for of in (metrics.psnr, metrics.ssim)]
+    result = at.add("psnr", "PSNR of reconstructions, dB, mean over pictures", metrics.psnr(again, x).mean().item(),
+                    beside=beside[0])
+    at.add("ssim", "SSIM of reconstructions", metrics.ssim(again, x).mean().item(), beside=beside[1])
+    return result
+
+
+def prior_samples(at):
+    """FID, precision, recall, density and coverage of decode(z), z from the prior, beside real pictures. Returns the FID.
+
+    The floor is measured with as many training pictures as samples are drawn, so that N is the same; the judge knows those,
+    so the two halves of the split stand beside.
+    """
+    judge, train, n = at.judge(), at.load("train").x, at.drawn
+    drawn = torch.cat([at.model.sample(min(500, n - i), seed=at.seed + i) for i in range(0, n, 500)])
+    real, floor, fake = (metrics.features(judge, x) for x in (at.set.x, train[:n], drawn))
+    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(at.seed))
+    beside = (f"first {len(floor):,} training pictures: {metrics.fid(floor, real):.4g}; the {at.split} split's two halves: "
+              f"{metrics.fid(real[order[::2]], real[order[1::2]]):.4g}")
+    if at.dataset != "avatars":
+        gaussian = metrics.pca(train, 64).sample(n, seed=at.seed)
+        distance = metrics.fid(metrics.features(judge, gaussian), real)
+        beside += f"; Gaussian fitted to the training split's first 64 principal components: {distance:.4g}"
+    result = at.add("fid", f"FID of prior samples to the {at.split} split, features of classifier-{at.dataset}",
+                    metrics.fid(fake, real), n=n, beside=beside, seeded=True)
+    n = min(map(len, (real, floor, fake)))  # these depend on both sizes
+    real, floor, fake = real[:n], floor[:n], fake[:n]
+    kinds = {"precision": "k = 3", "recall": "k = 3", "density": "k = 5", "coverage": "k = 5"}
+    fakes, floors = ([*metrics.precision_recall(real, x, k=3), *metrics.density_coverage(real, x, k=5)] for x in (fake, floor))
+    for (metric, k), value, ceiling in zip(kinds.items(), fakes, floors):
+        at.add(metric, f"{metric} of prior samples, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}", seeded=True)
+    return result
+
+
+def attributes(at):
+    """What a code says about attributes, and what moving held-out faces along them does."""
+    model, judge, latents, y = at.model, at.judge(), load_latents(at.folder), at.set.y
+    seen = y != data.HIDDEN
+    direct, again = ((at.each(f, at.set.x) == y)[seen].double().mean().item() for f in
+                     (judge.predict, lambda part: judge.predict(model.reconstruct(part))))
+    at.add("accuracy", "attributes that the judge reads right from reconstructions", again,
+           beside=f"from the pictures themselves: {direct:.2%}")
+    val, train = at.load("val"), at.load("train")[:10_000]
+    codes, train_codes = (at.each(lambda part: model.encode(part).mean, x) for x in (at.set.x, train.x))
+    for attribute in MOVED:
+        i, values = list(data.ATTRIBUTES).index(attribute), data.ATTRIBUTES[attribute]
+        probe = metrics.linear_probe(train_codes, train.y[:, i], len(values))
+        nowhere = torch.full((at.model.latent,), 1e6)  # the mean code of a value that no picture had
+        means = metrics.nearest_mean(torch.stack([latents.values[attribute].get(v, nowhere) for v in values]))
+        at.add("share", f"{attribute} read from the code by a linear probe", probe.accuracy(codes, y[:, i]),
+               n=int(seen[:, i].sum()), beside=f"by the nearest mean code: {means.accuracy(codes, y[:, i]):.2%}")
+        move(at, attribute, judge, val, {"mean codes": latents, "the probe": probe_latents(latents, probe, attribute)})
+
+
+def move(at, attribute, judge, val, directions):
+    """`metrics.attribute_transfer` with the direction and the amount that suit the validation split best."""
+    best = {}
+    for direction, latents in directions.items():
+        tries = []
+        for amount in AMOUNTS:
+            t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount, seed=at.seed)
+            worst = min(t.kept.values())
+            tries.append((min(t.reached - 0.90, worst - 0.85), amount, f"{t.reached:.1%} moved, {worst:.1%} kept"))
+        best[direction] = max(tries)
+    direction, other = sorted(best, key=best.get, reverse=True)
+    amount = best[direction][1]
+    t = metrics.attribute_transfer(at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount,
+                                   seed=at.seed)
+    worst = min(t.kept, key=t.kept.get)
+    at.add("share", f"{attribute}: faces on which the judge then sees the value aimed at", t.reached, n=t.n, seeded=True,
+           beside=f"any other value than before: {t.changed:.2%}; moved {amount:g} of the difference of {direction}, chosen on the "
+                  f"validation split ({best[direction][2]}; best of {other}, {best[other][1]:g}: {best[other][2]})")
+    at.add("share", f"{attribute}: faces on which {worst} stays, the attribute that suffers most", t.kept[worst], n=t.n,
+           beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}", seeded=True)
+
+
+def probe_latents(latents, probe, attribute):
+    """`latents` in which one attribute's values differ along the probe's weights, as far along them as the mean codes do."""
+    known = latents.values[attribute]
+    rows = [data.ATTRIBUTES[attribute].index(v) for v in known]
+    weight, means = probe.weight[rows], torch.stack(list(known.values()))
+    weight, means = weight - weight.mean(0), means - means.mean(0)
+    scale = (weight * means).sum() / weight.square().sum()
+    return latents._replace(values=latents.values | {attribute: dict(zip(known, scale * weight))})
+
+
+def reference(model, dataset, n=16):
+    """Numbers of the first n pictures of `data.samples(dataset)`, by which a test knows the checkpoint again."""
+    some = data.samples(dataset)[:n]
+    x = some.floats()
+    with torch.inference_mode():
+        if isinstance(model, gm.VAE):
+            log_px, kl = model.elbo(x, seed=0)
+            values = {"log_px": log_px, "kl": kl, "mean_of_reconstruction": model.reconstruct(x).mean((1, 2, 3)),
+                      "mean_of_sample": model.sample(n, seed=0).mean((1, 2, 3))}
+        elif isinstance(model, gm.Autoencoder):
+            again = model.decode(model.encode(x))
+            values = {"mse": (again - x).square().mean((1, 2, 3)), "mean_of_reconstruction": again.mean((1, 2, 3))}
+        else:
+            y = some.y.view(n, -1)
+            right = [scores.gather(1, of.clamp(min=0)[:, None]) for scores, of in zip(model.logits(x), y.T)]
+            values = {"right_logits": torch.cat(right, 1)[y >= 0]}  # a hidden attribute has no right answer
+    return {k: v.tolist() for k, v in values.items()}
+
+
+def measure(at):
+    """Measure one checkpoint; on the test split also write its reference values and its card."""
+    with torch.inference_mode():
+        headline = MEASURES[at.family](at)
+    if at.split == "test":
+        cards.write(at.folder / "reference.json", json.dumps(reference(at.model, at.dataset), indent=1) + "\n")
+        cards.write_card(at.folder, at.results, at.command(), headline)
+
+
+# --- Command line ---------------------------------------------------------------------------------------------------
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Checkpoints. With --cards-only: all if none is named.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; only read.")] = None,
+    split: Annotated[str, typer.Option(help="test, or val for choosing between models: that writes nothing.")] = "test",
+    samples: Annotated[int, typer.Option(help="Importance samples a picture, for the likelihood.")] = Measuring.samples,
+    drawn: Annotated[int, typer.Option(help="Prior samples, for FID and its kin.")] = Measuring.drawn,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = Measuring.seed,
+    runs: Annotated[Path, typer.Option(help="Where unfinished measurements are kept.")] = Measuring.runs,
+    cards_only: Annotated[bool, typer.Option("--cards-only", help="Write cards again from their own numbers.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Put the table of models into the README.")] = False,
+    readme: Annotated[Path, typer.Option(help="The README for --table.")] = cards.README,
+):
+    """Measure checkpoints on the test split and write their cards."""
+    try:
+        choice("--split", split, ("test", "val"))
+        number("--samples", samples, 1, 100_000, whole=True)
+        number("--drawn", drawn, 10, 100_000, whole=True)
+        number("--seed", seed, 0, 2**31, whole=True)
+        if not names and not cards_only and not table:
+            raise ValueError(f"Name a checkpoint ({', '.join(gm.checkpoints()) or 'there is none'}), or give --table.")
+        for name in names or (gm.checkpoints() if cards_only else []):
+            if cards_only:
+                cards.rewrite_card(checkpoint_folder(name))
+            else:
+                measure(Measuring(name, split, samples, drawn, seed, data_dir, runs))
+        if table:
+            print(cards.models_table())
+            cards.put_table(readme, cards.models_table())
+    except (ValueError, OSError) as e:
+        typer.echo(f"Error: {e}", err=True)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    app()
