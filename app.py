@@ -1,4 +1,4 @@
-"""The page. `python app.py` starts it on http://127.0.0.1:7860; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that."""
+"""The page: `python app.py`, then http://127.0.0.1:7860. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that."""
 
 import importlib
 import os
@@ -28,8 +28,8 @@ demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring
 
 def main():
     demo.launch(
-        prevent_thread_lock=True, ssr_mode=False, run_history=False, max_file_size="40mb", footer_links=["api", "settings"],
-        theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
+        prevent_thread_lock=True, ssr_mode=False, run_history=False, max_file_size="40mb",
+        footer_links=["api", "settings"], theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
         css_paths=Path(__file__).parent / "tabs" / "page.css",
     )
     wiring.start(*(module.prepare for module in modules))

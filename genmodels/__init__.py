@@ -47,7 +47,7 @@ def checkpoints():
     from genmodels.base import checkpoint_root
 
     root = checkpoint_root()
-    return sorted(f.parent.name for f in root.glob("*/config.json")) if root.is_dir() else []
+    return sorted(f.parent.name for f in root.glob("[!.]*/config.json")) if root.is_dir() else []
 
 
 def __getattr__(name):  # PEP 562: torch is imported by the first name that needs it

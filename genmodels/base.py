@@ -91,7 +91,7 @@ def checkpoint_folder(name_or_path):
     if given.name != str(given) and folder is not given:
         raise CheckpointError(f"No folder {given}: give a checkpoint's name or an existing folder.")
     if not os.path.isdir(folder):
-        names = ", ".join(sorted(f.parent.name for f in checkpoint_root().glob("*/config.json"))) or "none"
+        names = ", ".join(sorted(f.parent.name for f in checkpoint_root().glob("[!.]*/config.json"))) or "none"
         raise CheckpointError(f"There is no checkpoint '{given}' in {checkpoint_root()}; there are: {names}.")
     return folder
 

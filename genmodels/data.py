@@ -260,7 +260,7 @@ def prepare(picture, name):
         top, left = (28 - pixels.shape[0]) / 2, (28 - pixels.shape[1]) / 2
     top, left = (int(np.clip(round(at), 0, 28 - n)) for at, n in zip((top, left), pixels.shape))
     out = np.zeros((28, 28), np.float32)
-    out[top:top + pixels.shape[0], left:left + pixels.shape[1]] = pixels / max(pixels.max(), 1)
+    out[top:top + pixels.shape[0], left:left + pixels.shape[1]] = pixels / pixels.max()
     return torch.from_numpy(out)[None, None]
 
 

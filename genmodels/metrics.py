@@ -73,7 +73,8 @@ def density_coverage(real, fake, k=5):
 def _reach(x, k):
     """Distance of each row of x (N, F) to its k-th neighbour among the other rows: (N,)."""
     x = x.double()  # cdist's matrix product needs it
-    return torch.cat([torch.cdist(part, x).kthvalue(k + 1, dim=1).values for part in x.split(1000)])  # + 1: itself
+    reach = torch.cat([torch.cdist(part, x).kthvalue(k + 1, dim=1).values for part in x.split(1000)])  # + 1: itself
+    return reach * (1 - 1e-9)  # rounding must not put the k-th neighbour itself within reach
 
 
 def _inside(centres, k, points):
@@ -180,8 +181,10 @@ def ssim(x, y):
     """
     from torchmetrics.functional.image import structural_similarity_index_measure as similarity
 
-    pairs = zip(x.split(500), y.split(500))
-    return torch.cat([similarity(_floats(a), _floats(b), data_range=1.0, reduction="none").view(-1) for a, b in pairs])
+    maps = [similarity(_floats(a).double(), _floats(b).double(), data_range=1.0, reduction="none",
+                       return_full_image=True)[1]
+            for a, b in zip(x.split(500), y.split(500))]
+    return torch.cat([m[..., 5:-5, 5:-5].mean((1, 2, 3)) for m in maps])  # the paper's windows: within the picture
 
 
 # --- The linear model to beat ---------------------------------------------------------------------------------------
@@ -298,7 +301,7 @@ def _verdicts(vae, judge, z):
 
 
 def _comparable(y, at, target):
-    """Which attributes (N, 16) of faces with attributes y can be seen both before and after number `at` became `target`."""
+    """Which attributes (N, 16) of faces with y can be seen before and also after number `at` became `target`."""
     names = list(data.ATTRIBUTES)
     after = y.clone()
     after[:, at] = target

@@ -1,6 +1,7 @@
 """Autoencoder and variational autoencoder: a picture as a few numbers, and pictures from numbers."""
 
 import functools
+import json
 import textwrap
 
 import gradio as gr
@@ -98,7 +99,7 @@ TAIL = 'gm.pictures.grid(x, columns=1, scale=8).save("picture.png")\n'
 
 def decode_lines(model, z):
     """Lines for a code of the page."""
-    code = textwrap.fill(", ".join(f"{v:g}" for v in z), 100, initial_indent="    ", subsequent_indent="    ")
+    code = textwrap.fill(", ".join(map(repr, z)), 100, initial_indent="    ", subsequent_indent="    ")
     return HEAD.format(model=model) + f"z = torch.tensor([[\n{code}\n]])\nx = vae.decode(z)\n" + TAIL
 
 
@@ -128,17 +129,17 @@ def move(payload):
 
 def reset(dataset, size):
     model = model_of(dataset, size)
-    return view(model, tensor(model, []), caption="All numbers 0: the average of everything that the model knows.")
+    return view(model, tensor(model, []), caption="All numbers 0: the middle of everything it knows.")
 
 
 def draw(model, seed, spread):
     """(pictures, codes) of the model's next samples."""
     import torch
 
-    vae = vae_of(model)
+    vae, spread = vae_of(model), gm.base.number("daring", spread, 0, 2)
+    seed = gm.base.number("seed", seed, 0, 2**31, whole=True)
     x = vae.sample(SAMPLES, seed=seed, temperature=spread)
-    z = torch.randn(SAMPLES, vae.latent, generator=gm.base.generator(int(seed))) * spread
-    return x, z
+    return x, torch.randn(SAMPLES, vae.latent, generator=gm.base.generator(seed)) * spread
 
 
 def sample(dataset, size, seed, spread, i=0):
@@ -148,7 +149,7 @@ def sample(dataset, size, seed, spread, i=0):
     warmth = "" if spread == 1 else f", temperature={spread:g}"
     lines = HEAD.format(model=model) + f"x = vae.sample({SAMPLES}, seed={int(seed)}{warmth})[{i}:{i + 1}]\n" + TAIL
     tiles = {**sheet(x, SAMPLES), "labels": [f"new picture {k + 1}" for k in range(SAMPLES)], "chosen": i}
-    caption = f"Number {i + 1} of seed {int(seed)}: no photograph, drawn from random numbers."
+    caption = f"Picture {i + 1} of seed {int(seed)}, made up from random numbers."
     return tiles, *view(model, z[i:i + 1], x[i:i + 1], lines, caption)
 
 
@@ -183,9 +184,10 @@ def encode(model, x, lines=None):
     vae = vae_of(model)
     z, facts = vae.encode(x).mean, measure(vae, x)
     x_hat = vae.reconstruct(x) if lines else vae.decode(tensor(model, numbers(z)))
-    pair = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3), "labels": ["what the model sees", "what it draws", "difference"]}
-    report = (f"**Error** {facts['squared_error']:.4f} a pixel (squared). **KL** {facts['kl']:.1f} nats: how much the code says. "
-              f"**ELBO** {facts['elbo']:.1f} nats: a floor under the log-probability of this picture; higher is better.")
+    pair = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3),
+            "labels": ["what the model sees", "what it draws", "difference"]}
+    report = (f"**Error** {facts['squared_error']:.4f} a pixel (squared). **KL** {facts['kl']:.1f} nats: how much the code "
+              f"says. **ELBO** {facts['elbo']:.1f} nats: a floor under the log-probability of this picture.")
     return pair, report, *view(model, z, x_hat, lines, f"Drawn from the {vae.latent} numbers of your picture.")
 
 
@@ -245,12 +247,14 @@ def latent_map(dataset):
     return {"maps": maps, "classes": gm.data.CLASSES[dataset]}
 
 
-def go_there(dataset, event: gr.EventData):
-    """A click on a map -> (size, sliders, stage, lines)."""
+def go_there(dataset, seed, spread, event: gr.EventData):
+    """A click on a map -> (size, tiles, sliders, stage, lines)."""
     u, v = (wiring.number_from(event, k, 1, whole=False) for k in "uv")
     model = model_of(dataset, "2d")
     x0, x1, y0, y1 = _map(gm.base.checkpoint_folder(model), dataset)["reach"]
-    return "2d", *view(model, tensor(model, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)]), caption="From the place on the map.")
+    z = tensor(model, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)])
+    tiles = {**sample(dataset, "2d", seed, spread)[0], "chosen": -1}
+    return "2d", tiles, *view(model, z, caption="From the place on the map.")
 
 
 # --- Between two pictures ---------------------------------------------------------------------------------------------
@@ -353,7 +357,11 @@ def change(payload, attribute, target, amount, memory):
     if target is None:
         raise ValueError("Choose what to change it to first.")
     same = memory and (memory["model"], memory["attribute"], memory["target"]) == (model, attribute, target)
-    source, done = (memory["source"], memory["amount"]) if same else (read(set_of(model), vae_of(model).decode(z))[attribute][0], 0)
+    if same:
+        source, done = memory["source"], memory["amount"]
+    else:
+        seen = read(set_of(model), vae_of(model).decode(z))
+        source, done = seen[gm.base.choice("attribute", attribute, list(seen))][0], 0
     amount = gm.base.number("amount", amount, -3, 3)
     z = latents_of(model).move(z, attribute, source, target, amount - done)
     sliders, stage, lines = view(model, z, caption=f"{FEATURES.get(attribute, 'Class')}: {source} → {target}".replace("_", " "))
@@ -377,7 +385,7 @@ def test_picture(dataset, i):
     return x[i:i + 1]
 
 
-def vae_sample(model, n, seed, spread):
+def vae_sample(model="vae-mnist", n=16, seed=0, spread=1.0):
     """Draw new pictures from a VAE.
 
     Args:
@@ -393,7 +401,7 @@ def vae_sample(model, n, seed, spread):
     return gm.pictures.grid(x, columns=8, scale=2)
 
 
-def vae_decode(model, code):
+def vae_decode(model="vae-mnist", code=()):
     """Decode a code into a picture.
 
     Args:
@@ -405,7 +413,7 @@ def vae_decode(model, code):
     return gm.pictures.grid(vae_of(model).decode(tensor(model, code)), columns=1, scale=8)
 
 
-def vae_encode(model, picture, test_picture_number):
+def vae_encode(model="vae-mnist", picture=None, test_picture_number=0):
     """Encode a picture: its code, what the model draws from that, and the cost.
 
     Args:
@@ -426,7 +434,7 @@ def vae_encode(model, picture, test_picture_number):
     return facts, gm.pictures.grid(torch.cat([x, vae.reconstruct(x)]), columns=2, scale=4)
 
 
-def vae_interpolate(model, first, second, steps, spherical):
+def vae_interpolate(model="vae-mnist", first=0, second=1, steps=9, spherical=True):
     """Pictures on the way between two test pictures.
 
     Args:
@@ -445,7 +453,7 @@ def vae_interpolate(model, first, second, steps, spherical):
     return gm.pictures.filmstrip(vae.decode(gm.vae.interpolate(*z, steps, spherical)), scale=2)
 
 
-def vae_attributes(model, test_picture_number, attribute, target, amount):
+def vae_attributes(model="vae-avatars", test_picture_number=0, attribute="glasses", target="sunglasses", amount=1.0):
     """Change one attribute of a test picture by moving its code.
 
     Args:
@@ -473,25 +481,26 @@ def vae_attributes(model, test_picture_number, attribute, target, amount):
 
 
 def endpoints():
+    """The functions above under their own names; what they are called with is checked in them, not by the components."""
     def model(default):
         return gr.Dropdown(list(MODELS), value=default, label="model", visible=False)
 
-    def number(value, label):
-        return gr.Number(value, label=label, visible=False)
+    def numbers(**defaults):
+        return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
-    def png():
-        return gr.Image(format="png", label="picture", visible=False)
+    def text(label, value):
+        return gr.Textbox(value, label=label, visible=False)
 
-    wiring.endpoint(vae_sample, [model("vae-mnist"), number(16, "n"), number(0, "seed"), number(1, "spread")], png())
-    wiring.endpoint(vae_decode, [model("vae-mnist"), gr.JSON([0.0], label="code", visible=False)], png())
-    wiring.endpoint(vae_encode, [model("vae-mnist"), picture_upload(visible=False, label="picture"), number(0, "test_picture_number")],
-                    [gr.JSON(visible=False, label="facts"), png()])
-    wiring.endpoint(vae_interpolate, [model("vae-mnist"), number(0, "first"), number(1, "second"), number(9, "steps"),
-                                      gr.Checkbox(True, label="spherical", visible=False)], png())
-    wiring.endpoint(vae_attributes, [model("vae-avatars"), number(0, "test_picture_number"),
-                                     gr.Textbox("glasses", label="attribute", visible=False),
-                                     gr.Textbox("sunglasses", label="target", visible=False), number(1, "amount")],
-                    [gr.JSON(visible=False, label="facts"), png()])
+    facts, png = gr.JSON(visible=False, label="facts"), gr.Image(format="png", label="picture", visible=False)
+    file = picture_upload(visible=False, label="picture")
+    code, spherical = gr.JSON([0.0], label="code", visible=False), gr.Checkbox(True, label="spherical", visible=False)
+    one = numbers(test_picture_number=0)
+    wiring.endpoint(vae_sample, [model("vae-mnist"), *numbers(n=16, seed=0, spread=1)], png)
+    wiring.endpoint(vae_decode, [model("vae-mnist"), code], png)
+    wiring.endpoint(vae_encode, [model("vae-mnist"), file, *one], [facts, png])
+    wiring.endpoint(vae_interpolate, [model("vae-mnist"), *numbers(first=0, second=1, steps=9), spherical], png)
+    wiring.endpoint(vae_attributes, [model("vae-avatars"), *one, text("attribute", "glasses"), text("target", "sunglasses"),
+                                     *numbers(amount=1)], [facts, png])
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -512,6 +521,21 @@ def open_choices(dataset):
     return tiles, tiles, gr.update(visible=dataset != "avatars")
 
 
+def about(dataset, size):
+    """The models of the tab in a table, and the card of the one on stage."""
+    judges = [f"classifier-{name}" for name in ("mnist", "fashion", "avatars")]
+    others = ["autoencoder-mnist", "autoencoder-fashion", *judges]
+    return wiring.models_table([*MODELS, *others]) + "\n\n" + wiring.card(model_of(dataset, size))
+
+
+def augmentation():
+    """What was measured about a VAE's pictures as training data, in words."""
+    try:
+        return json.loads((wiring.checkpoints() / "vae-mnist" / "augmentation.json").read_text())["text"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "(The measurement is missing: it belongs in checkpoints/vae-mnist/augmentation.json.)"
+
+
 def prepare():
     """What visitors will need, in the background."""
     for model in MODELS:
@@ -527,26 +551,28 @@ def build(page, tab, first):
     with gr.Row(elem_classes="choices"):
         dataset = gr.Radio([("Digits", "mnist"), ("Clothes", "fashion"), ("Faces", "avatars")], value="mnist",
                            label="Pictures", show_label=False, container=False, elem_id="vae-dataset", min_width=330)
-        size = gr.Radio([("many numbers a picture", "full"), ("only two: a place on the map", "2d")],
-                        value="full", label="Size of the code", show_label=False, container=False, elem_id="vae-size",
-                        min_width=330)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes="card"):
             gr.Markdown("### The code")
-            gr.Markdown("To the model, a picture is this list of numbers. Move one. The most important come first: "
-                        "nats say how much each one tells.", elem_classes="hint")
+            gr.Markdown("To the model, a picture is a list of numbers. **Move one.** The most important come first: nats say "
+                        "how much each tells.", elem_classes="hint")
+            size = gr.Radio([("many numbers", "full"), ("only two", "2d")], value="full", label="Size of the code",
+                            show_label=False, container=False, elem_id="vae-size", elem_classes="small-pills")
             sliders = Sliders(elem_id="vae-sliders")
         with gr.Column(scale=8, min_width=300, elem_classes=["card", "on-stage"]):
-            stage = Stage(poster=wiring.poster("vae-mnist"), elem_id="vae-stage")
+            stage = Stage(poster=wiring.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
             tiles = Tiles(columns=6, name="New pictures", elem_id="vae-samples")
             new, seed, zero = wiring.seed_row("New pictures", "Reset")
             spread = gr.Slider(0, 2, 1, step=0.05, label="Daring (0: the average, 1: as it learnt)",
                                buttons=[], elem_id="vae-spread", elem_classes="plain")
-        with gr.Column(scale=10, min_width=320, elem_classes="card"), gr.Tabs():
+        with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Map", id="map"):
-                gr.Markdown("With only **two** numbers, all pictures fit on a map. Point at it to see what lies there; "
+                gr.Markdown("If a code has only **two** numbers, all pictures fit on a map. Point at it to see what lies there; "
                             "click to put that place on the sliders.", elem_classes="hint")
                 the_map = LatentMap(elem_id="vae-map")
+                gr.Markdown("An **autoencoder** may put its codes anywhere: some crowd, and between them are places that it "
+                            "never learnt to draw. A **VAE** must fill a round cloud in the middle: every place there "
+                            "gives a picture, and neighbours look alike.", elem_classes="hint")
             with gr.Tab("Your picture", id="own"):
                 gr.Markdown("Choose a picture that the model has never seen, draw one, or upload one. The model turns it into "
                             "numbers, and draws it again from those alone.", elem_classes="hint")
@@ -567,7 +593,7 @@ def build(page, tab, first):
                     take = gr.Button("Take the one on stage", scale=1, min_width=150, size="md")
                 end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
                 memory = gr.State()
-            with gr.Tab("Change one thing", id="change"):
+            with gr.Tab("Change it", id="change"):
                 gr.Markdown("The average code of faces with glasses minus the average code of faces without is a direction. "
                             "Move the picture on stage along such a direction.", elem_classes="hint")
                 attribute = gr.Radio(list(FEATURES), label="Change", elem_id="vae-attribute", elem_classes="plain")
@@ -577,8 +603,8 @@ def build(page, tab, first):
                 moved = gr.State()
                 seen = gr.Markdown(elem_id="vae-verdict")
     lines = wiring.python_panel("vae")
-    wiring.explanation(__file__)
-    with gr.Accordion("Model card", open=False):
+    wiring.explanation(__file__, measured=wiring.measured("vae-mnist"), augmentation=augmentation())
+    with gr.Accordion("The models, and what was measured", open=False):
         card = gr.Markdown()
 
     model, here = [dataset, size], [sliders, stage, lines]
@@ -591,7 +617,7 @@ def build(page, tab, first):
     wiring.act(own_choices.input, encode_choice, model, [pair, report, *here])
     wiring.live(pad.input, encode_drawing, [*model, pad], [pair, report, *here])
     wiring.act(upload.upload, encode_upload, [*model, upload], [pair, report, *here])
-    wiring.act(the_map.click, go_there, dataset, [size, *here])
+    wiring.act(the_map.click, go_there, [dataset, seed, spread], [size, tiles, *here])
     wiring.act(end_choices.input, choose_end, [*model, memory, which], [memory, frames])
     wiring.act(take.click, stage_as_end, [*model, memory, which, sliders], [memory, frames])
     wiring.act(frames.release, between_to_stage, memory, here)
@@ -599,15 +625,14 @@ def build(page, tab, first):
     wiring.act(target.input, change_fully, [sliders, attribute, target], [amount, seen, moved, *here])
     wiring.live(amount.input, change, [sliders, attribute, target, amount, moved], [seen, moved, *here])
 
-    opened = [size, tiles, *here]
-    for event in (
-        wiring.on_open(page, tab, first, open_model, [*model, seed, spread], opened, no_model),
-        wiring.act(dataset.input, open_model, [*model, seed, spread], opened, no_model),
-        wiring.act(size.input, open_model, [*model, seed, spread], opened, no_model),
-    ):
+    opening = open_model, [*model, seed, spread], [size, tiles, *here], no_model
+    wiring.act(size.input, *opening)
+    opened = [wiring.on_open(page, tab, first, *opening), wiring.act(dataset.input, *opening)]
+    for event in opened:
         wiring.act(event.then, open_choices, dataset, [own_choices, end_choices, drawing])
         wiring.act(event.then, latent_map, dataset, the_map)
-        wiring.act(event.then, begin_between, model, [memory, frames], lambda s: (None, {"message": s}))
-        wiring.act(event.then, begin_change, dataset, [attribute, target, amount, moved])
-        wiring.act(event.then, lambda d, s: wiring.card(model_of(d, s)), model, card)
+    for then in (*(event.then for event in opened), size.change):
+        wiring.act(then, begin_between, model, [memory, frames], lambda s: (None, {"message": s}))
+        wiring.act(then, begin_change, dataset, [attribute, target, amount, moved])
+        wiring.act(then, about, model, card)
     endpoints()

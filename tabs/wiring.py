@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import gradio as gr
+from huggingface_hub import metadata_load
 
 import genmodels as gm
 
@@ -110,7 +111,8 @@ def on_open(page, tab, first, fn, inputs, outputs, instead=None):
 
 def number_from(event, name, high, whole=True):
     """A number that a component sent with its event, from 0 to `high`: anyone can send anything."""
-    return gm.base.number(name, getattr(event, "_data", None) and event._data.get(name), 0, high, whole=whole)
+    sent = event._data if isinstance(event._data, dict) else {}
+    return gm.base.number(name, sent.get(name), 0, high, whole=whole)
 
 
 def read_picture(path):
@@ -118,7 +120,7 @@ def read_picture(path):
     from PIL import Image, ImageOps
 
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first.")
+        raise ValueError("Choose a picture first: it must be sent as a file.")
     if Path(path).stat().st_size > MAX_BYTES:
         raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
     try:
@@ -185,13 +187,39 @@ def poster(name):
     return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
 
 
+def facts(name):
+    """What a checkpoint's card says in its front matter: headline, paper, parameters, minutes; {} if there is none."""
+    try:
+        return (metadata_load(checkpoints() / name / "README.md") or {}).get("genmodels") or {}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def measured(name):
+    """One measured line, from the card."""
+    told = facts(name)
+    return f"`{name}`, {told['minutes']:g} minutes of training: {told['headline']}, on the test split." if told else \
+        f"the card of `{name}` is missing."
+
+
+def models_table(names):
+    """A tab's models, from their cards, as Markdown."""
+    rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
+    for name in names:
+        told = facts(name)
+        rows.append(f"| `{name}` | {told['paper']} | {told['parameters'] / 1e6:.2f} M | {told['minutes']:g} | {told['headline']} |"
+                    if told else f"| `{name}` | no card | | | |")
+    return "\n".join(rows)
+
+
 def card(name):
-    """The text of a checkpoint's card without its front matter; a sentence if there is none."""
+    """The text of a checkpoint's card, without its front matter and pictures; a sentence if there is none."""
     file = checkpoints() / name / "README.md"
     if not file.is_file():
         return f"There is no card for {name}."
-    text = file.read_text()
-    return text.split("\n---\n", 1)[1] if text.startswith("---\n") and "\n---\n" in text else text
+    text = file.read_text(encoding="utf-8")
+    text = text.split("\n---\n", 1)[1] if text.startswith("---\n") and "\n---\n" in text else text
+    return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
 
 
 def start(*preparations):

@@ -1,7 +1,47 @@
 """What must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may show more cores than it lends
+
+
+# --- The page, started once for all tests that need it -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def page_url(tmp_path_factory):
+    """Address of `python app.py`, as a user starts it, with the shipped checkpoints."""
+    with socket.socket() as s:  # a free port
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    log = tmp_path_factory.mktemp("page") / "log.txt"
+    env = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port),
+           "GRADIO_TEMP_DIR": str(log.parent)}
+    env.pop("OMP_NUM_THREADS", None)  # the page chooses by itself
+    root = Path(__file__).resolve().parent.parent
+    with log.open("w") as out:
+        server = subprocess.Popen([sys.executable, "app.py"], cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
+    url, waited_until = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).read()
+                break
+            except OSError:
+                if server.poll() is not None or time.monotonic() > waited_until:
+                    pytest.fail("app.py did not start:\n" + log.read_text())
+                time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)

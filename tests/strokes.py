@@ -31,11 +31,11 @@ DIGITS = {
                    ("-", (.85, .12), (.85, 1))],
 }
 HANDS = [  # pen in pixels, slant to the right, width as a share of the height, unsteadiness, other shapes, paper
-    dict(pen=14, slant=.05, wide=.62, shake=.010, shapes=(), paper="white"),
-    dict(pen=20, slant=.30, wide=.55, shake=.015, shapes=("4 closed", "9 straight"), paper="black"),
-    dict(pen=9, slant=.18, wide=.70, shake=.012, shapes=("2 looped", "7 curved"), paper="white"),
-    dict(pen=26, slant=-.08, wide=.66, shake=.012, shapes=("3 flat", "9 straight"), paper="black"),
-    dict(pen=17, slant=.12, wide=.50, shake=.020, shapes=("2 looped", "4 closed", "7 curved"), paper="white"),
+    dict(pen=14, slant=.05, wide=.62, shake=.018, shapes=(), paper="white"),
+    dict(pen=20, slant=.30, wide=.55, shake=.030, shapes=("4 closed", "9 straight"), paper="black"),
+    dict(pen=9, slant=.18, wide=.70, shake=.024, shapes=("2 looped", "7 curved"), paper="white"),
+    dict(pen=26, slant=-.08, wide=.66, shake=.020, shapes=("3 flat", "9 straight"), paper="black"),
+    dict(pen=17, slant=.12, wide=.50, shake=.036, shapes=("2 looped", "4 closed", "7 curved"), paper="white"),
 ]
 
 

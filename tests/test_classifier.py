@@ -13,14 +13,17 @@ def judge():
     """Three questions about 16x16 colour pictures, with batch statistics that are not the first ones."""
     torch.manual_seed(0)
     judge = Classifier(channels=3, size=16, classes=[3, 2, 4], widths=[4, 8], stem=2, features=7, dropout=0.5)
-    judge.loss(examples(64))
+    for seed in range(30):
+        judge.loss(examples(64, seed))
+    torch.nn.init.normal_(judge.head.weight)  # so that it does not say the same of all
     return judge.eval().requires_grad_(False)
 
 
 def examples(n, seed=1):
     """(x, y): n pictures with an answer to each of the three questions."""
     g = torch.Generator().manual_seed(seed)
-    return torch.rand(n, 3, 16, 16, generator=g), torch.stack([torch.randint(k, (n,), generator=g) for k in (3, 2, 4)], 1)
+    x = torch.rand(n, 3, 16, 16, generator=g) * torch.rand(n, 3, 1, 1, generator=g)  # of many colours
+    return x, torch.stack([torch.randint(k, (n,), generator=g) for k in (3, 2, 4)], 1)
 
 
 @pytest.mark.parametrize(("size", "stem", "widths"), [(28, 1, [4, 6, 8]), (64, 2, [4, 6, 8]), (16, 1, [4])])
@@ -115,8 +118,8 @@ def test_one_batch_is_learnt_by_heart():
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(40):
         optimiser.zero_grad()
-        model.loss((x[::4], y[::4]))["loss"].backward()
+        model.loss((x[:50], y[:50]))["loss"].backward()
         optimiser.step()
     model.eval()
-    assert torch.equal(model.predict(x[::4])[:, 0], y[::4])
-    assert (model.predict(x[1::4])[:, 0] == y[1::4]).float().mean() > 0.5
+    assert torch.equal(model.predict(x[:50])[:, 0], y[:50])
+    assert (model.predict(x[50:])[:, 0] == y[50:]).float().mean() > 0.5

@@ -104,7 +104,7 @@ def test_noise_level_and_spread_of_codes_stay_finite(x):
 
 
 class LinearEncoder(nn.Module):
-    """x -> (mean, log_var) of the exact posterior if `wide` is 0; else with `wide` added to log_var and half the mean."""
+    """x -> (mean, log_var) of the exact posterior if `wide` is 0; else `wide` is added to log_var, the mean halved."""
 
     def __init__(self, to_mean, variance, b, wide):
         super().__init__()
@@ -129,8 +129,8 @@ class LinearDecoder(nn.Module):
 def linear_gaussian(wide):
     """A VAE that can be solved by hand, five pictures, their exact log p(x) and KL(q || exact posterior).
 
-    x = W z + b + noise, so p(x) = N(b, W W' + sigma^2), and the posterior is Gaussian, with a diagonal covariance if the
-    columns of W are orthogonal.
+    x = W z + b + noise, so p(x) = N(b, W W' + sigma^2), and the posterior is Gaussian, with a diagonal covariance if
+    the columns of W are orthogonal.
     """
     size, sigma, g = 4, 0.05, torch.Generator().manual_seed(0)
     w = torch.linalg.qr(torch.randn(size * size, 3, generator=g))[0] * torch.tensor([0.08, 0.05, 0.02])
@@ -148,7 +148,7 @@ def linear_gaussian(wide):
 
 
 def mean_bound(bound, x, draws):
-    """Mean of bound(x) over independent draws of its noise, which each copy of x has its own, and its standard error."""
+    """Mean of bound(x) over independent draws of its noise, one for each copy of x, and its standard error."""
     values = bound(x.repeat(draws, 1, 1, 1)).view(draws, len(x))
     return values.mean(0), values.std(0) / math.sqrt(draws)
 
@@ -237,9 +237,9 @@ def test_the_picture_must_be_divisible():
 
 
 def test_one_batch_is_learnt_by_heart():
-    """Ten digits: after a second of training the pictures come back far better than their mean, through codes in use."""
+    """Ten digits: after a second of training they come back far better than their mean, through codes in use."""
     torch.manual_seed(0)
-    x = gm.data.samples("mnist").floats()[::20].round()
+    x = gm.data.samples("mnist").floats()[:10].round()
     vae = VAE(latent=8, width=8, hidden=64)
     optimiser = torch.optim.Adam(vae.parameters(), lr=5e-3)
     for _ in range(200):

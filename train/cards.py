@@ -25,53 +25,54 @@ SETS = {
         "credit": "Fashion-MNIST by Han Xiao, Kashif Rasul and Roland Vollgraf, (c) 2017 Zalando SE"},
     "avatars": {
         "title": "Avatars", "hub": None, "licence": "free for personal and commercial use",
-        "credit": "Cartoon faces of the design Avataaars by Pablo Stanley, drawn by this repository's `tools/avatars` with "
-                  "DiceBear 9.4.3 (MIT, (c) Florian Körner)"},
+        "credit": "Cartoon faces of the design Avataaars by Pablo Stanley, drawn by this repository's `tools/avatars` "
+                  "with DiceBear 9.4.3 (MIT, (c) Florian Körner)"},
 }
 ABOUT = {  # what to say about each family; {names} are filled in from the configuration and the set
     "autoencoder": {
         "task": "image-feature-extraction",
         "paper": "Hinton and Salakhutdinov 2006",
-        "reference": "Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (Science 2006).",
+        "reference": "Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (2006).",
         "what": "A fully connected autoencoder: each picture becomes {latent} numbers and is drawn again from them.",
         "code": "x = gm.data.samples(\"{dataset}\")[:16].floats()\nagain = model.decode(model.encode(x))",
         "use": "Seeing what a code of {latent} numbers keeps, and the holes between the codes; teaching; a baseline.",
-        "limits": "It is no generator: nothing says where codes lie, and a random one may decode to no picture of the set. "
+        "limits": "It is no generator: nothing says where codes lie, and a random one may decode to nothing. "
                   "Whatever it is given comes back as something like {title}.",
     },
     "vae": {
         "task": "unconditional-image-generation",
         "paper": "Kingma and Welling 2013",
-        "reference": "Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, Stochastic "
-                     "backpropagation and approximate inference in deep generative models (2014).",
+        "reference": "Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, "
+                     "Stochastic backpropagation and approximate inference in deep generative models (2014).",
         "what": "A variational autoencoder with a code of {latent} numbers and a {likelihood} likelihood: it draws new "
                 "pictures, and finds the code of a given one.",
         "code": "x = model.sample(16, seed=0)\nagain = model.decode(model.encode(x).mean)",
         "use": "Drawing, interpolating and comparing pictures by their codes; teaching; a baseline for likelihoods.",
-        "limits": "`sample` and `decode` give the decoder's mean without pixel noise: blurred where the code leaves something "
-                  "open. FID is measured in the features of this repository's own classifier: compare it with its floor and "
-                  "with numbers of the same judge, with nothing else. Whatever it is given comes back as something like "
-                  "{title}.",
+        "limits": "`sample` and `decode` give the decoder's mean without pixel noise: blurred where the code leaves "
+                  "something open. FID is measured in the features of this repository's own classifier: compare it "
+                  "with its floor and with numbers of the same judge, with nothing else. Whatever it is given comes "
+                  "back as something like {title}.",
     },
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
-        "reference": "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition (2014).",
+        "reference": "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition "
+                     "(2014).",
         "what": "A small convolutional classifier: the judge whose features and verdicts measure the generators.",
         "code": "x = gm.data.samples(\"{dataset}\")[:16].floats()\nmodel.predict(x), model.features(x)",
         "use": "Features for FID, precision and recall; grading generated pictures.",
-        "limits": "It knows {title} and nothing else: any other picture gets one of the same answers, often a sure one.",
+        "limits": "It knows {title} and nothing else: any other picture gets one of the same answers, often surely.",
     },
 }
 NOTES = {  # kind of number -> how it is measured
     "elbo": "ELBO: log p(x | z) less the KL term, one draw of z a picture; a lower bound on log p(x).",
-    "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015); each pixel is black or white, drawn in "
-           "proportion to its grey once for the whole measurement.",
+    "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015); each pixel is black or white, "
+           "drawn in proportion to its grey once for the whole measurement.",
     "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is grey or in colour.",
-    "fid": "FID: Frechet distance (Heusel et al. 2017) in float64; beside it the floor, real pictures against real ones.",
+    "fid": "FID: Frechet distance (Heusel et al. 2017), float64; beside it the floor, real pictures against real ones.",
     "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
-    "share": "Moving a face: the judge looks at the face decoded from its code before and after. Attributes that change by "
-             "definition (`genmodels.metrics.LINKED`) or cannot be seen do not count. Larsen et al. 2015.",
+    "share": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
+             "Attributes that change by definition (`genmodels.metrics.LINKED`) or cannot be seen do not count.",
 }
 PAGE = """# {name}
 
@@ -96,7 +97,8 @@ By `{command}`.
 
 ## Training
 
-{minutes:g} minutes in all. Weights averaged over steps, the best of them by the validation split; curves in `log.jsonl`.
+{minutes:g} minutes in all. Weights averaged over steps, the best of them by the validation split; the curves are in
+`log.jsonl`.
 
 {runs}
 
@@ -108,7 +110,8 @@ Configuration: {config}.
 
 ## Limits
 
-{limits} The test split gave only the numbers above: all choices were made on validation pictures cut from the training split.
+{limits} The test split gave only the numbers above: all choices were made on validation pictures, cut from the
+training split.
 
 ## Data and licence
 
@@ -124,8 +127,8 @@ def family_and_set(name):
     """("vae", "mnist") of "vae-mnist-2d"; a ValueError if it is not named so."""
     family, dataset = (name.split("-") + [""])[:2]
     if family not in ABOUT or dataset not in SETS:
-        raise ValueError(f"A checkpoint is named <family>-<set>[-variant], of the families {', '.join(ABOUT)} and the sets "
-                         f"{', '.join(SETS)}; '{name}' is not.")
+        raise ValueError(f"A checkpoint is named <family>-<set>[-variant], of the families {', '.join(ABOUT)} and the "
+                         f"sets {', '.join(SETS)}; '{name}' is not.")
     return family, dataset
 
 
@@ -138,7 +141,7 @@ def shown(result):
 def write_card(folder, results, command, headline):
     """Write a checkpoint's README.md from its numbers, its configuration and its log.
 
-    results: list of huggingface_hub's `EvalResult`; command: what measured them; headline: the words for the table of models.
+    results: list of `huggingface_hub.EvalResult`; command: what measured them; headline: for the table of models.
     """
     family, dataset = family_and_set(folder.name)
     model, runs = gm.load(folder), training_runs(folder)
@@ -153,11 +156,12 @@ def write_card(folder, results, command, headline):
     numbers = [(r.metric_name, shown(r), r.dataset_split, f"{r.metric_args['N']:,}", r.metric_args.get("seed", ""),
                 r.metric_args.get("beside", "")) for r in results]
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
+    cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
     page = PAGE.format(
         **words, **{k: ABOUT[family][k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
         numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers),
         notes="\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results}),
-        runs=markdown(columns, [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]),
+        runs=markdown(columns, cells),
         config=", ".join(f"`{k}={v}`" for k, v in model.config.items()))
     write(folder / "README.md", f"---\n{front.to_yaml()}\n---\n\n{page}")
 
@@ -179,7 +183,7 @@ def read_card(folder):
         card = ModelCard.load(folder / "README.md").data
         return card.eval_results, card.genmodels
     except (OSError, AttributeError, ValueError) as e:
-        raise ValueError(f"{folder / 'README.md'} is no card with numbers: run python -m train.evaluate {folder.name}") from e
+        raise ValueError(f"{folder / 'README.md'} holds no numbers: run python -m train.evaluate {folder.name}") from e
 
 
 def rewrite_card(folder):

@@ -186,6 +186,7 @@ class Run:
             precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
         several = len(recipe.players) > 1  # a player's turn leaves the others' parameters without gradient
         self.accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),  # said aloud, so that several processes find each other without one too
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=several)], mixed_precision=precision, log_with=settings.tracker, project_dir=str(self.folder) if settings.tracker else None,
             dynamo_backend="inductor" if settings.compile else None)
         self.main = self.accelerator.is_main_process
@@ -456,11 +457,14 @@ class Run:
         self.plain.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         self.ema.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
         for i, optimiser in enumerate(self.optimisers):
+            moved = [p for group in optimiser.param_groups for p in group["params"]]
             state = {}
             for key, v in tensors.items():
                 if key.startswith(f"optimiser.{i}."):
                     j, slot = key.split(".")[2:]
-                    state.setdefault(int(j), {})[slot] = v
+                    # in the parameter's own memory layout: the fused kernel walks both as they lie
+                    like = moved[int(j)]
+                    state.setdefault(int(j), {})[slot] = torch.empty_like(like).copy_(v) if v.shape == like.shape else v
             optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
@@ -476,7 +480,7 @@ class Run:
         """Write the checkpoint's folder aside, then put it in place: the old one stays whole until the new one is."""
         best = load_file(self.folder / "best.safetensors")
         self.ema.load_state_dict(best)
-        aside = self.out.with_name(f".{self.out.name}.new-{os.getpid()}")
+        aside, old = (self.out.with_name(f".{self.out.name}.{what}") for what in ("new", "old"))
         try:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
@@ -493,8 +497,8 @@ class Run:
                 self.recipe.finish(model, aside)
             for file in aside.iterdir():
                 _sync(file)
-            old = self.out.with_name(f".{self.out.name}.old-{os.getpid()}")
             if self.out.exists():
+                shutil.rmtree(old, ignore_errors=True)
                 os.rename(self.out, old)
             os.rename(aside, self.out)
             shutil.rmtree(old, ignore_errors=True)

@@ -30,7 +30,7 @@ from train import cards
 from train.cards import shown
 
 MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
-AMOUNTS = (0.75, 1.0, 1.25, 1.5, 1.75, 2.0)  # how far to move a face; the validation split chooses
+AMOUNTS = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # how far to move a face; the validation split chooses
 
 
 @dataclass
@@ -64,11 +64,13 @@ class Measuring:
         return torch.cat([f(part.float() / 255 if part.dtype == torch.uint8 else part) for part in x.split(batch)])
 
     def add(self, metric, label, value, n=None, beside="", seeded=False):
-        """Keep one number. metric: its machine-readable kind; beside: what gives it a meaning (floor, ceiling, rival)."""
-        args = {"N": n or len(self.set), **({"seed": self.seed} if seeded else {}), **({"beside": beside} if beside else {})}
-        result = EvalResult(task_type=cards.ABOUT[self.family]["task"], dataset_type=self.dataset,
-                            dataset_name=cards.SETS[self.dataset]["title"], dataset_split=self.split, metric_type=metric,
-                            metric_name=label, metric_value=float(f"{value:.6g}"), metric_args=args)
+        """Keep one number. metric: its machine-readable kind; beside: the floor, ceiling or rival to read it by."""
+        args = {"N": n or len(self.set), "seed": self.seed if seeded else None, "beside": beside or None}
+        result = EvalResult(
+            task_type=cards.ABOUT[self.family]["task"], dataset_type=self.dataset,
+            dataset_name=cards.SETS[self.dataset]["title"], dataset_split=self.split,
+            metric_type=metric, metric_name=label, metric_value=float(f"{value:.6g}"),
+            metric_args={k: v for k, v in args.items() if v is not None})
         self.results.append(result)
         print(f"{label}: {shown(result)}" + (f"   ({beside})" if beside else ""), flush=True)
         return result
@@ -87,8 +89,11 @@ def autoencoder(at):
     """Reconstruction error, beside that of as many principal components."""
     model, x = at.model, at.set.x
     linear = metrics.pca(at.load("train").x, model.latent)
-    error, rival = (at.each(lambda part: (again(part) - part).square().mean((1, 2, 3)), x).double().mean().item()  # noqa: B023
-                    for again in (lambda part: model.decode(model.encode(part)), linear.reconstruct))
+
+    def mean_square(again):
+        return at.each(lambda part: (again(part) - part).square().mean((1, 2, 3)), x).double().mean().item()
+
+    error, rival = mean_square(lambda part: model.decode(model.encode(part))), mean_square(linear.reconstruct)
     at.add("mse", "mean squared error a pixel", error,
            beside=f"PCA with {model.latent} components, fitted to the training split: {rival:.4f}")
     at.add("ratio", "PCA's error over the model's", rival / error, beside="1 is no better than PCA")
@@ -107,7 +112,7 @@ def vae(at):
         on_the_map(at, at.each(lambda part: model.encode(part).mean, at.set.x))
     if at.dataset == "avatars":
         attributes(at)
-    return headline if model.family == "bernoulli" else f"PSNR {shown(psnr)} dB, {headline}, FID {shown(fid)}"
+    return headline if model.family == "bernoulli" else f"{psnr}, {headline}, {fid}"
 
 
 def classifier(at):
@@ -140,19 +145,19 @@ def on_the_map(at, codes, side=30):
     low, high = codes.quantile(torch.tensor([0.01, 0.99]), dim=0).tolist()
     z = torch.cartesian_prod(*(torch.linspace(a, b, side) for a, b in zip(low, high)))
     counts = at.judge().predict(at.model.decode(z))[:, 0].bincount(minlength=10)
-    at.add("classes", f"classes that the judge sees on a {side}x{side} map of the codes", (counts > 0).sum().item(), n=side**2,
-           beside=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map")
+    at.add("classes", f"classes that the judge sees on a {side}x{side} map of the codes", (counts > 0).sum().item(),
+           n=side**2, beside=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map")
 
 
 def likelihood(at):
-    """ELBO, KL and bits; for a model of black and white pixels also its importance-weighted likelihood. Returns a headline."""
+    """ELBO, KL, bits; for a model of black and white pixels the importance-weighted likelihood. Returns a headline."""
     model, x, dims = at.model, at.set.floats(), at.set.x[0].numel()
     binary = model.family == "bernoulli"
     if binary:
         x = model.binarise(x, at.seed)
     kind = f"pixels drawn black or white, seed {at.seed}" if binary else "a density of greys in [0, 1]"
     log_px, kl = elbo(at, x)
-    bound = at.add("elbo", "ELBO, nats a picture", (log_px - kl).mean().item(), beside=f"{kind}; one z a picture", seeded=True)
+    bound = at.add("elbo", "ELBO, nats a picture", (log_px - kl).mean().item(), beside=kind, seeded=True)
     mean_kl = at.add("kl", "mean KL of the codes, nats", kl.mean().item(), beside="0 is a code that says nothing")
     of_each = at.each(lambda part: torch.distributions.kl_divergence(model.encode(part), model.prior()), x).mean(0)
     at.add("active_units", "code dimensions with a mean KL over 0.01 nats", (of_each > 0.01).sum().item(),
@@ -160,7 +165,8 @@ def likelihood(at):
     if not binary:
         noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(at.seed))
         log_px, kl = elbo(at, (at.set.x + noise) / 256)
-        at.add("bits_per_dim", "bits a value, at most", metrics.bits_per_dim(log_px - kl, dims, levels=256).mean().item(),
+        bits = metrics.bits_per_dim(log_px - kl, dims, levels=256)
+        at.add("bits_per_dim", "bits a value, at most", bits.mean().item(),
                beside="ELBO of 8-bit values with uniform noise; 8 is no model", seeded=True)
         return f"KL {shown(mean_kl)} nats"
     if model.latent == 2:
@@ -181,14 +187,14 @@ def elbo(at, x, batch=500):
 
 
 def importance_weighted(at, x, batch=100):
-    """`VAE.log_prob` of each picture, (N,) float64; each batch is added to a file in `at.runs`, from which a new start goes on."""
+    """`VAE.log_prob` of each picture, (N,) float64. Kept in a file of `at.runs`, from which a new start goes on."""
     key = hashlib.sha256((at.folder / "model.safetensors").read_bytes() + x.numpy().tobytes()).hexdigest()[:16]
     file = at.runs / "evaluate" / f"{at.name}-{at.samples}-{at.seed}-{key}.npy"
     file.parent.mkdir(parents=True, exist_ok=True)
     known = np.load(file) if file.is_file() else np.zeros(0)
     for first in tqdm(range(len(known), len(x), batch), initial=len(known) // batch, total=-(-len(x) // batch),
                       desc=f"{at.samples:,} importance samples", unit="batch", disable=None):
-        log_p = at.model.log_prob(x[first:first + batch], at.samples, seed=at.seed + first)  # other noise for each batch
+        log_p = at.model.log_prob(x[first:first + batch], at.samples, seed=at.seed + first)  # other noise each time
         known = np.append(known, log_p.double().numpy())
         with open(file.with_suffix(".new"), "wb") as f:
             np.save(f, known)
@@ -197,30 +203,32 @@ def importance_weighted(at, x, batch=100):
 
 
 def reconstructions(at):
-    """PSNR and SSIM of decode(mean code), for small pictures beside as many principal components. Returns the PSNR."""
+    """PSNR and SSIM of decode(mean code), beside as many principal components. Returns a headline."""
     x = at.set.x
     again, beside = at.each(at.model.reconstruct, x), ["", "1 is the picture itself"]
     if at.dataset != "avatars":  # the covariance of 12,288 values is too large for this
         linear = metrics.pca(at.load("train").x, at.model.latent).reconstruct(x).clamp(0, 1)
-        beside = [f"PCA with {at.model.latent} components: {of(linear, x).mean():.4g}" for of in (metrics.psnr, metrics.ssim)]
+        beside = [f"PCA with {at.model.latent} components: {of(linear, x).mean():.4g}"
+                  for of in (metrics.psnr, metrics.ssim)]
     result = at.add("psnr", "PSNR of reconstructions, dB, mean over pictures", metrics.psnr(again, x).mean().item(),
                     beside=beside[0])
     at.add("ssim", "SSIM of reconstructions", metrics.ssim(again, x).mean().item(), beside=beside[1])
-    return result
+    return f"PSNR {shown(result)} dB"
 
 
 def prior_samples(at):
-    """FID, precision, recall, density and coverage of decode(z), z from the prior, beside real pictures. Returns the FID.
+    """FID, precision, recall, density, coverage of decode(z), z from the prior, beside real ones. Returns a headline.
 
-    The floor is measured with as many training pictures as samples are drawn, so that N is the same; the judge knows those,
-    so the two halves of the split stand beside.
+    The floor is that of as many training pictures as samples are drawn, so that N is the same; but the judge has seen
+    those, so the distance of the split's two halves stands beside.
     """
     judge, train, n = at.judge(), at.load("train").x, at.drawn
     drawn = torch.cat([at.model.sample(min(500, n - i), seed=at.seed + i) for i in range(0, n, 500)])
     real, floor, fake = (metrics.features(judge, x) for x in (at.set.x, train[:n], drawn))
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(at.seed))
-    beside = (f"first {len(floor):,} training pictures: {metrics.fid(floor, real):.4g}; the {at.split} split's two halves: "
-              f"{metrics.fid(real[order[::2]], real[order[1::2]]):.4g}")
+    halves, lowest = metrics.fid(real[order[::2]], real[order[1::2]]), metrics.fid(floor, real)
+    beside = (f"first {len(floor):,} training pictures: {lowest:.4g}; "
+              f"random halves of the {at.split} split to each other: {halves:.4g}")
     if at.dataset != "avatars":
         gaussian = metrics.pca(train, 64).sample(n, seed=at.seed)
         distance = metrics.fid(metrics.features(judge, gaussian), real)
@@ -230,10 +238,12 @@ def prior_samples(at):
     n = min(map(len, (real, floor, fake)))  # these depend on both sizes
     real, floor, fake = real[:n], floor[:n], fake[:n]
     kinds = {"precision": "k = 3", "recall": "k = 3", "density": "k = 5", "coverage": "k = 5"}
-    fakes, floors = ([*metrics.precision_recall(real, x, k=3), *metrics.density_coverage(real, x, k=5)] for x in (fake, floor))
+    fakes, floors = ([*metrics.precision_recall(real, x, k=3), *metrics.density_coverage(real, x, k=5)]
+                     for x in (fake, floor))
     for (metric, k), value, ceiling in zip(kinds.items(), fakes, floors):
-        at.add(metric, f"{metric} of prior samples, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}", seeded=True)
-    return result
+        at.add(metric, f"{metric} of prior samples, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}",
+               seeded=True)
+    return f"FID {shown(result)} (real pictures {lowest:.3g})"
 
 
 def attributes(at):
@@ -262,7 +272,8 @@ def move(at, attribute, judge, val, directions):
     for direction, latents in directions.items():
         tries = []
         for amount in AMOUNTS:
-            t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount, seed=at.seed)
+            t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount,
+                                           seed=at.seed)
             worst = min(t.kept.values())
             tries.append((min(t.reached - 0.90, worst - 0.85), amount, f"{t.reached:.1%} moved, {worst:.1%} kept"))
         best[direction] = max(tries)
@@ -271,15 +282,16 @@ def move(at, attribute, judge, val, directions):
     t = metrics.attribute_transfer(at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount,
                                    seed=at.seed)
     worst = min(t.kept, key=t.kept.get)
-    at.add("share", f"{attribute}: faces on which the judge then sees the value aimed at", t.reached, n=t.n, seeded=True,
-           beside=f"any other value than before: {t.changed:.2%}; moved {amount:g} of the difference of {direction}, chosen on the "
-                  f"validation split ({best[direction][2]}; best of {other}, {best[other][1]:g}: {best[other][2]})")
+    at.add("share", f"{attribute}: faces on which the judge then sees the value aimed at", t.reached, n=t.n,
+           beside=f"any value but the former: {t.changed:.2%}; moved by {amount:g} of the difference of {direction}, "
+                  f"chosen on the validation split ({best[direction][2]}; best of {other}, by {best[other][1]:g}: "
+                  f"{best[other][2]})", seeded=True)
     at.add("share", f"{attribute}: faces on which {worst} stays, the attribute that suffers most", t.kept[worst], n=t.n,
            beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}", seeded=True)
 
 
 def probe_latents(latents, probe, attribute):
-    """`latents` in which one attribute's values differ along the probe's weights, as far along them as the mean codes do."""
+    """`latents` whose values of an attribute differ along the probe's weights, as far along them as the mean codes."""
     known = latents.values[attribute]
     rows = [data.ATTRIBUTES[attribute].index(v) for v in known]
     weight, means = probe.weight[rows], torch.stack(list(known.values()))
@@ -323,8 +335,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="Checkpoints. With --cards-only: all if none is named.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; only read.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Checkpoints; none is all for --cards-only.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
     split: Annotated[str, typer.Option(help="test, or val for choosing between models: that writes nothing.")] = "test",
     samples: Annotated[int, typer.Option(help="Importance samples a picture, for the likelihood.")] = Measuring.samples,
     drawn: Annotated[int, typer.Option(help="Prior samples, for FID and its kin.")] = Measuring.drawn,

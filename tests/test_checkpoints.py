@@ -1,0 +1,138 @@
+"""The shipped checkpoints: whole, small, described, and still what they were when they were measured."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from PIL import Image
+
+import genmodels as gm
+from genmodels import data
+from genmodels.vae import load_latents
+from train import cards
+from train.evaluate import reference
+
+ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
+SHIPPED = {
+    "classifier-mnist", "classifier-fashion", "classifier-avatars", "autoencoder-mnist", "autoencoder-fashion",
+    "vae-mnist-2d", "vae-fashion-2d", "vae-mnist", "vae-fashion", "vae-avatars",
+}
+FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
+VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
+LEAST = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the sample pictures, right by the judge
+TEST = {"mnist": 10_000, "fashion": 10_000, "avatars": 3_000}  # pictures of the test split
+
+every = pytest.mark.parametrize("name", sorted(SHIPPED | FOUND))
+
+
+@every
+def test_is_complete_and_small(name):
+    files = {file.name: file.stat().st_size for file in (ROOT / name).iterdir()}
+    expected = {"model.safetensors", "config.json", "README.md", "samples.png", "log.jsonl", "reference.json"}
+    assert set(files) == expected | ({"latents.safetensors"} if name in VAES else set())
+    assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}
+    with Image.open(ROOT / name / "samples.png") as picture:
+        picture.load()
+        assert min(picture.size) >= 28
+
+
+@every
+def test_loads_and_is_the_model_of_its_card(name):
+    model = gm.load(ROOT / name)
+    family, _ = cards.family_and_set(name)
+    assert type(model).__name__ == gm.FAMILIES[family][1]
+    assert all(torch.isfinite(w).all() for w in model.state_dict().values())
+    _, facts = cards.read_card(ROOT / name)
+    assert facts["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+@every
+def test_gives_the_same_numbers_as_when_it_was_measured(name):
+    expected = json.loads((ROOT / name / "reference.json").read_text())
+    measured = reference(gm.load(ROOT / name), cards.family_and_set(name)[1])
+    assert set(measured) == set(expected)
+    for kind, values in expected.items():
+        assert len(values) >= 16
+        assert measured[kind] == pytest.approx(values, rel=1e-3, abs=1e-3), kind
+
+
+@every
+def test_card_says_what_was_measured_and_how(name):
+    _, dataset = cards.family_and_set(name)
+    card = ModelCard.load(ROOT / name / "README.md")
+    results, facts = card.data.eval_results, card.data.genmodels
+    assert results
+    for r in results:
+        assert isinstance(r.metric_value, float | int)
+        assert (r.dataset_type, r.dataset_split) == (dataset, "test")
+        assert f"| {r.metric_name} | {cards.shown(r)} | test | {r.metric_args['N']:,} |" in card.content
+    assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
+    alone = [r.metric_name for r in results if r.metric_type in ("fid", "precision", "recall", "accuracy")
+             and not r.metric_args.get("beside")]
+    assert alone == []
+    assert facts["command"].startswith(f"python -m train.evaluate {name}")
+    assert (facts["minutes"] > 0, bool(facts["headline"])) == (True, True)
+    for words in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.SETS[dataset]["credit"]):
+        assert words in card.content
+
+
+@every
+def test_log_says_how_it_was_trained_and_names_no_folder_of_ours(name):
+    runs = cards.training_runs(ROOT / name)
+    assert runs
+    facts = {"command", "seed", "batch", "steps", "minutes", "device", "pictures", "date", "parameters"}
+    for run in runs:
+        assert facts - set(run) == set()
+        assert re.match(r"python -m train\.\w+ ", run["command"])
+    for file in ("log.jsonl", "README.md", "config.json"):
+        assert not re.search(r"(?<![\w.:/])/(work|tmp|home|root|mnt|data)/", (ROOT / name / file).read_text()), file
+
+
+@pytest.mark.parametrize("dataset", data.SETS)
+def test_judges_read_the_sample_pictures(dataset):
+    some = data.samples(dataset)
+    y = some.y.view(len(some), -1)
+    right = gm.load(ROOT / f"classifier-{dataset}").predict(some.floats()) == y
+    assert right[y >= 0].float().mean() >= LEAST[dataset]
+
+
+@pytest.mark.parametrize("name", VAES)
+def test_samples_depend_on_the_seed_alone(name):
+    model = gm.load(ROOT / name)
+    x = model.sample(4, seed=1)
+    torch.manual_seed(99)
+    assert torch.equal(x, model.sample(4, seed=1))
+    assert (x - model.sample(4, seed=2)).abs().max() > 0.1
+    assert 0 <= x.min() < x.max() <= 1
+
+
+@pytest.mark.parametrize("name", [name for name in VAES if "avatars" not in name])
+def test_samples_show_every_class(name):
+    judge = gm.load(ROOT / f"classifier-{cards.family_and_set(name)[1]}")
+    said = judge.predict(gm.load(ROOT / name).sample(500, seed=0))[:, 0]
+    assert set(said.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize("name", VAES)
+def test_latents_are_those_of_the_model(name):
+    """Their KL is that of the sample pictures, roughly, and every class or attribute has its mean codes."""
+    model, latents = gm.load(ROOT / name), load_latents(ROOT / name)
+    dataset = cards.family_and_set(name)[1]
+    names = data.ATTRIBUTES if dataset == "avatars" else {"class": data.CLASSES[dataset]}
+    assert {a: set(of) for a, of in latents.values.items()} == {a: set(of) for a, of in names.items()}
+    q = model.encode(data.samples(dataset).floats())
+    kl = torch.distributions.kl_divergence(q, model.prior()).mean(0)
+    assert latents.kl.shape == kl.shape == (model.latent,)
+    assert latents.kl.sum().item() == pytest.approx(kl.sum().item(), rel=0.15)
+    assert (latents.mean - q.mean.mean(0)).abs().max() < 1
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion"])
+def test_an_autoencoder_beats_as_many_principal_components(dataset):
+    some, model = data.samples(dataset), gm.load(ROOT / f"autoencoder-{dataset}")
+    x = some.floats()
+    linear = gm.metrics.pca(some.x, 2).reconstruct(x)  # fitted to these very pictures, which flatters it
+    assert (model.decode(model.encode(x)) - x).square().mean() < (linear - x).square().mean() / 1.1

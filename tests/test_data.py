@@ -1,0 +1,579 @@
+"""Data sets on disk, whole or broken, and the preparation of a visitor's own picture."""
+
+import csv
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageOps
+from strokes import drawings
+
+import genmodels as gm
+from genmodels import data
+from genmodels.data import ATTRIBUTES, HIDDEN, SETS, DataError, prepare
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
+
+
+def idx(array):
+    """An array of bytes as an IDX file."""
+    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}i", *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def write_idx(folder, packed=False, train=60, test=12):
+    """A small MNIST: picture i says i in its first two pixels, its label is the last figure of i."""
+    folder.mkdir(parents=True)
+    for part, n in (("train", train), ("t10k", test)):
+        i = np.arange(n)
+        x = np.zeros((n, 28, 28), np.uint8)
+        x[:, 0, 0], x[:, 0, 1] = i // 256, i % 256
+        for kind, array in (("images-idx3", x), ("labels-idx1", i % 10)):
+            name, raw = f"{part}-{kind}-ubyte", idx(array)
+            (folder / (name + ".gz" if packed else name)).write_bytes(gzip.compress(raw, 1) if packed else raw)
+
+
+def write_avatars(folder, train=30, test=6):
+    """A few faces: face i is of colour i; all values of each attribute come up, each in turn."""
+    folder.mkdir(parents=True)
+    with open(folder / "attributes.csv", "w", newline="") as f:
+        table = csv.writer(f)
+        table.writerow(["id", "split", *ATTRIBUTES])
+        for part, n in (("train", train), ("test", test)):
+            np.savez(folder / f"{part}.npz", images=np.arange(n, dtype=np.uint8)[:, None, None, None]
+                     * np.ones((1, 64, 64, 3), np.uint8))
+            for i in range(n):
+                row = {name: values[i % len(values)] for name, values in ATTRIBUTES.items()}
+                row["smiling"] = i % 2
+                row["hair_color"] = "hidden" if i % 4 == 3 else row["hair_color"]
+                table.writerow([i, part, *row.values()])
+
+
+def numbers(pictures):
+    """What write_idx and write_avatars wrote into each picture."""
+    x = pictures.x.long()
+    return (x[:, 0, 0, 0] * 256 + x[:, 0, 0, 1] if x.shape[1] == 1 else x[:, 0, 0, 0]).tolist()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A data folder with all three sets, small."""
+    write_idx(tmp_path / "MNIST" / "raw")
+    write_idx(tmp_path / "FashionMNIST" / "raw", packed=True)
+    write_avatars(tmp_path / "avatars")
+    return tmp_path
+
+
+# --- Named sets -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_splits_are_disjoint_exhaustive_and_always_the_same(name, folder):
+    train, val, test = (data.load(name, split, folder) for split in data.SPLITS)
+    n = 30 if name == "avatars" else 60
+    assert sorted(numbers(train) + numbers(val)) == list(range(n))
+    assert len(val) == n // 6
+    assert numbers(test) == list(range(len(test)))
+    assert numbers(data.load(name, "val", folder)) == numbers(val)
+    assert numbers(val) != sorted(numbers(val))  # shuffled before the cut
+    for part in (train, val, test):
+        assert part.x.dtype == torch.uint8
+        assert part.x.shape[1:] == data.SHAPES[name]
+        assert len(part.y) == len(part)
+        labels = part.y if name != "avatars" else part.y[:, list(ATTRIBUTES).index("clothing")]
+        modulus = 10 if name != "avatars" else len(ATTRIBUTES["clothing"])
+        assert labels.tolist() == [i % modulus for i in numbers(part)]  # each label stayed with its picture
+
+
+def test_the_validation_split_of_the_whole_set_is_5000(tmp_path):
+    write_idx(tmp_path / "MNIST", train=60_000, test=1)
+    train, val = data.load("mnist", "train", tmp_path), data.load("mnist", "val", tmp_path)
+    assert (len(train), len(val)) == (55_000, 5_000)
+    assert sorted(numbers(train) + numbers(val)) == list(range(60_000))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("raw", ["raw", "."])
+def test_idx_files_packed_or_not_in_raw_or_not(packed, raw, tmp_path):
+    write_idx(tmp_path / "MNIST" / raw, packed)
+    test = data.load("mnist", "test", tmp_path)
+    assert numbers(test) == list(range(12))
+    assert test.y.tolist() == [i % 10 for i in range(12)]
+    assert test.floats().dtype == torch.float32
+    assert test.floats().max() == test.x.max() / 255
+
+
+def test_a_data_folder_is_only_read(folder, monkeypatch):
+    def everything():
+        return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in folder.rglob("*")}
+
+    before = everything()
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    monkeypatch.setenv("GENMODELS_DATA", str(folder))
+    for name in SETS:
+        assert len(data.load(name, "train")) > 0
+    assert everything() == before
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)
+
+
+def test_the_argument_goes_before_the_environment(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENMODELS_DATA", str(tmp_path / "none"))
+    assert len(data.load("mnist", "test", folder)) == 12
+
+
+def damage(kind):
+    """What may be wrong with an IDX file: its bytes before -> after."""
+    return {
+        "missing": lambda raw: None,
+        "empty": lambda raw: b"",
+        "cut in the head": lambda raw: raw[:6],
+        "cut": lambda raw: raw[:-1],
+        "too long": lambda raw: raw + b"\0",
+        "another type": lambda raw: raw[:2] + b"\x0d" + raw[3:],
+        "other dimensions": lambda raw: raw[:3] + b"\x02" + raw[4:],
+        "negative size": lambda raw: raw[:4] + b"\xff" * 4 + raw[8:],
+        "no picture": lambda raw: raw[:4] + b"\0" * 4 + raw[8:16],
+        "text": lambda raw: b"<html>404</html>",
+    }[kind]
+
+
+DAMAGE = ["missing", "empty", "cut in the head", "cut", "too long", "another type", "other dimensions", "negative size",
+          "no picture", "text"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("stem", ["images-idx3", "labels-idx1"])
+def test_a_broken_idx_file_gets_a_sentence(packed, kind, stem, tmp_path):
+    write_idx(tmp_path / "MNIST" / "raw", packed)
+    file = tmp_path / "MNIST" / "raw" / (f"train-{stem}-ubyte" + (".gz" if packed else ""))
+    raw = damage(kind)(gzip.decompress(file.read_bytes()) if packed else file.read_bytes())
+    if raw is None:
+        file.unlink()
+    else:
+        file.write_bytes(gzip.compress(raw) if packed else raw)
+    with pytest.raises(DataError, match=rf"train-{stem}-ubyte.*(copy|--data-dir).*\.$"):
+        data.load("mnist", "train", tmp_path)
+    assert len(data.load("mnist", "test", tmp_path)) == 12  # the other files still load
+
+
+@pytest.mark.parametrize("change", [lambda raw: raw[:-9], lambda raw: b"no gzip", lambda raw: raw[:40] + b"x" * 40])
+def test_a_broken_gz_gets_a_sentence(change, tmp_path):
+    write_idx(tmp_path / "MNIST" / "raw", packed=True)
+    file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte.gz"
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(DataError, match=rf"^{file} cannot be read \(.*\): copy or download it again\.$"):
+        data.load("mnist", "train", tmp_path)
+
+
+@pytest.mark.parametrize(("images", "labels"), [((60, 28, 28), (59,)), ((60, 28, 27), (60,))])
+def test_pictures_and_labels_must_fit(images, labels, tmp_path):
+    write_idx(tmp_path / "MNIST" / "raw")
+    (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(idx(np.zeros(images)))
+    (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(labels)))
+    with pytest.raises(DataError, match=r"raw holds 60 pictures of .* labels: both must be as many, and 28x28"):
+        data.load("mnist", "train", tmp_path)
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (("letters", "train"), r"data set must be one of mnist, fashion, avatars, not 'letters'\."),
+    (("mnist", "all"), r"split must be one of train, val, test, not 'all'\."),
+    (("mnist", "train", "none"), r"The data folder none does not exist: name one that holds MNIST/\."),
+    (("fashion", "train", "."), r"FashionMNIST/train-images.* is missing .* --data-dir or \$GENMODELS_DATA\."),
+    (("avatars", "train", "."), r"avatars lacks train.npz or attributes.csv: draw the set with tools/avatars/ .*\.")])
+def test_what_is_not_there_gets_a_sentence(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=sentence + "$"):
+        data.load(*arguments)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A machine without data sets, whose torchvision counts its downloads and makes small sets."""
+    torchvision = pytest.importorskip("torchvision")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("GENMODELS_DATA", raising=False)
+    asked = []
+
+    def download(root, train, download):
+        asked.append(Path(root))
+        if len(asked) == 1:
+            write_idx(Path(root) / "MNIST" / "raw")
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", download)
+    return tmp_path, asked
+
+
+def test_digits_are_downloaded_once(home):
+    folder, asked = home
+    for _ in range(2):
+        assert len(data.load("mnist", "train")) == 50
+    assert asked == [folder / ".cache" / "genmodels"] * 2  # train and test
+
+
+def test_a_failed_download_gets_a_sentence(home, monkeypatch):
+    import torchvision
+
+    def fail(**options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", fail)
+    with pytest.raises(DataError, match=r"^mnist could not be downloaded to .*no route to host.*--data-dir or .*\.$"):
+        data.load("mnist", "train")
+
+
+def test_faces_are_never_downloaded(home):
+    with pytest.raises(DataError, match="draw the set with tools/avatars/"):
+        data.load("avatars", "train")
+    assert home[1] == []
+
+
+# --- Faces ------------------------------------------------------------------------------------------------------------
+
+
+def test_attributes_are_numbers_of_their_values(folder):
+    test = data.load("avatars", "test", folder)
+    table = {name: test.y[:, column].tolist() for column, name in enumerate(ATTRIBUTES)}
+    assert table["smiling"] == [0, 1, 0, 1, 0, 1]
+    assert table["skin"] == [0, 1, 2, 3, 4, 0]
+    assert table["hair_color"] == [0, 1, 2, HIDDEN, 4, 5]  # face 3 says "hidden"
+    assert table["eyes"] == [0, 1, 2, HIDDEN, HIDDEN, 5]  # 3 and 4 wear dark glasses
+
+
+def test_dark_glasses_hide_the_eyes_and_nothing_else():
+    y = torch.ones(len(ATTRIBUTES["glasses"]), len(ATTRIBUTES), dtype=torch.int64)
+    y[:, list(ATTRIBUTES).index("glasses")] = torch.arange(len(y))
+    before = y.clone()
+    after = data.hide(y)
+    assert after is y
+    changed = [(ATTRIBUTES["glasses"][i], list(ATTRIBUTES)[j]) for i, j in (before != after).nonzero().tolist()]
+    assert changed == [("sunglasses", "eyes"), ("big_shades", "eyes")]
+    assert set(after[before != after].tolist()) == {HIDDEN}
+
+
+def edited(change):
+    """The table of faces, its text changed."""
+
+    def do(folder):
+        file = folder / "attributes.csv"
+        file.write_bytes(change(file.read_bytes()))
+
+    return do
+
+
+BROKEN_FACES = {
+    "no table": (lambda folder: (folder / "attributes.csv").unlink(), "lacks train.npz or attributes.csv"),
+    "no pictures": (lambda folder: (folder / "train.npz").unlink(), "lacks train.npz or attributes.csv"),
+    "a column too few": (edited(lambda text: text.replace(b"eyebrows", b"brows")), "attributes.csv is not the table"),
+    "an unknown value": (edited(lambda text: text.replace(b"beanie", b"crown", 1)), "is not the table.*crown"),
+    "no split": (edited(lambda text: text.replace(b"split", b"part")), "attributes.csv is not the table"),
+    "half a line": (edited(lambda text: text[:1500]), "attributes.csv is not the table"),
+    "no text": (edited(lambda text: b"\xff\xfe" + text), "attributes.csv is not the table"),
+    "empty": (edited(lambda text: b""), "train.npz must hold 0 pictures"),
+    "other pictures": (lambda folder: (folder / "train.npz").write_bytes((folder / "test.npz").read_bytes()),
+                       r"train.npz must hold 30 pictures \(64, 64, 3\) of bytes, not \(6, 64, 64, 3\)"),
+    "greys": (lambda folder: np.savez(folder / "train.npz", images=np.zeros((30, 64, 64), np.uint8)),
+              "must hold 30 pictures"),
+    "floats": (lambda folder: np.savez(folder / "train.npz", images=np.zeros((30, 64, 64, 3))), "float64"),
+    "pictures cut": (lambda folder: (folder / "train.npz").write_bytes((folder / "train.npz").read_bytes()[:-30]),
+                     "train.npz is truncated"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN_FACES)
+def test_broken_faces_get_a_sentence(how, folder):
+    do, says = BROKEN_FACES[how]
+    do(folder / "avatars")
+    with pytest.raises(DataError, match=rf"{says}.*(again|GENMODELS_DATA)\.$"):
+        data.load("avatars", "train", folder)
+
+
+# --- The small sets that ship -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_samples(name):
+    few = data.samples(name)
+    assert few.x.shape[1:] == data.SHAPES[name]
+    assert few.x.dtype == torch.uint8
+    if name == "avatars":
+        assert few.y.shape == (100, len(ATTRIBUTES))
+        for column, values in zip(few.y.T, ATTRIBUTES.values()):
+            assert HIDDEN <= column.min() <= column.max() < len(values)
+        assert torch.equal(data.hide(few.y.clone()), few.y)
+    else:
+        assert torch.bincount(few.y).tolist() == [20] * len(data.CLASSES[name])
+    assert len(torch.unique(few.x.flatten(1), dim=0)) == len(few)
+
+
+def test_samples_are_small():
+    assert sum(file.stat().st_size for file in data.SAMPLES.iterdir()) < 1_000_000
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_samples_can_stand_for_the_data_folder(name):
+    parts = [data.load(name, split, data.SAMPLES) for split in data.SPLITS]
+    assert sum(map(len, parts)) == len(data.samples(name))
+    together = torch.cat([part.x.flatten(1) for part in parts])
+    assert len(torch.unique(together, dim=0)) == len(together)
+
+
+@pytest.mark.parametrize("i", [slice(2, 5), torch.tensor([3, 1]), torch.arange(200) < 7],
+                         ids=["slice", "indices", "mask"])
+def test_some_pictures(i):
+    few = data.samples("mnist")
+    assert torch.equal(few[i].x, few.x[i])
+    assert torch.equal(few[i].y, few.y[i])
+    assert len(few[i]) == len(few.x[i])
+
+
+X = np.zeros((5, 1, 28, 28), np.uint8)
+BAD_ARRAYS = {
+    "no y": dict(x=X), "no x": dict(y=np.zeros(5, int)), "floats": dict(x=X / 255, y=np.zeros(5, int)),
+    "no channel": dict(x=X[:, 0], y=np.zeros(5, int)), "fewer labels": dict(x=X, y=np.zeros(4, int)),
+    "one label": dict(x=X, y=np.array(3)), "words": dict(x=X, y=np.array(list("abcde"))),
+    "objects": dict(x=X, y=np.array([None] * 5)), "two pictures": dict(x=X[:2], y=np.zeros(2, int)),
+    "shares": dict(x=X, y=np.full(5, 0.5)), "many questions": dict(x=X, y=np.zeros((5, 16), int)),
+}
+
+
+@pytest.mark.parametrize("arrays", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+def test_npz_with_other_arrays_gets_a_sentence(arrays, tmp_path):
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    file = tmp_path / "mnist.npz"
+    with pytest.raises(DataError, match=rf"^{file} (must hold x, |is truncated or ).*: copy it again\.$"):
+        data.load("mnist", "train", tmp_path)
+
+
+def test_a_broken_npz_gets_a_sentence(tmp_path):
+    """Cut anywhere, or one byte changed anywhere: the pictures as they were, or the sentence."""
+    whole, rng = (data.SAMPLES / "mnist.npz").read_bytes(), np.random.default_rng(0)
+    good, file = data.samples("mnist"), tmp_path / "mnist.npz"
+    changed = [whole[:n] for n in range(0, len(whole), 1511)]
+    for place in [*range(0, 100, 3), *range(len(whole) - 240, len(whole), 3), *rng.integers(0, len(whole), 100)]:
+        changed.append(whole[:place] + bytes([whole[place] ^ int(rng.integers(1, 256))]) + whole[place + 1:])
+    refused = 0
+    for content in [*changed, b"PK\3\4", b"\x93NUMPY", b"text"]:
+        file.write_bytes(content)
+        try:
+            found = data._read_npz(file, "mnist")
+        except DataError as e:
+            refused += str(e).startswith(str(file))
+        else:
+            assert torch.equal(found.x, good.x)
+    assert refused > 100
+
+
+def test_an_array_file_is_no_npz(tmp_path):
+    with open(tmp_path / "mnist.npz", "wb") as f:
+        np.save(f, X)
+    with pytest.raises(DataError, match="is truncated or not the npz file"):
+        data.load("mnist", "train", tmp_path)
+
+
+# --- A visitor's picture ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """50 digits as a visitor draws them, dark on light and light on dark."""
+    return drawings()
+
+
+def scene(mode="L", size=(90, 70)):
+    """A dark flag on light paper, off the middle."""
+    picture = Image.new("L", size, 250)
+    pen = ImageDraw.Draw(picture)
+    pen.line((30, 12, 30, 60), fill=10, width=5)
+    pen.rectangle((30, 12, 60, 30), fill=10)
+    return picture.convert(mode)
+
+
+def centre(x):
+    """Centre of mass of a picture (1, 1, 28, 28): row and column, the middle of the first pixel at 0.5."""
+    at = torch.arange(28) + 0.5
+    return torch.stack([(x[0, 0].sum(1) * at).sum(), (x[0, 0].sum(0) * at).sum()]) / x.sum()
+
+
+def test_the_judge_reads_drawn_digits(drawn):
+    x = torch.cat([prepare(picture, "mnist") for _, _, picture in drawn])
+    right = gm.load("classifier-mnist").predict(x)[:, 0] == torch.tensor([digit for digit, _, _ in drawn])
+    assert len(drawn) == 50
+    assert right.float().mean() >= 0.95, [f"{d} by hand {h}" for (d, h, _), r in zip(drawn, right) if not r]
+
+
+def test_a_prepared_digit_is_made_like_mnist(drawn):
+    for digit, hand, picture in drawn:
+        x = prepare(picture, "mnist")
+        rows, columns = (x[0, 0] > 0.1).nonzero().T
+        assert x.shape == (1, 1, 28, 28)
+        assert x.min() == 0
+        assert x.max() == 1
+        assert bool(((centre(x) - 14).abs() <= 0.5 + 1e-3).all()), (digit, hand)
+        assert max(rows.max() - rows.min(), columns.max() - columns.min()) in (18, 19), (digit, hand)
+
+
+def test_a_digit_of_the_set_is_left_as_it_is():
+    """Preparing what is already prepared moves it by a pixel at most."""
+    x = data.samples("mnist").x
+    again = torch.cat([prepare(picture[0].numpy(), "mnist") for picture in x])
+    shifts = torch.stack([torch.roll(again, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    error = (shifts - x / 255).square().mean((2, 3, 4)).amin(0)
+    assert error.median() < 0.002
+    assert (error < 0.02).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion"])
+def test_dark_on_light_is_as_light_on_dark(name, drawn):
+    for picture in [scene(), *(picture for _, _, picture in drawn[::5])]:
+        assert torch.allclose(prepare(picture, name), prepare(ImageOps.invert(picture), name), atol=0.01)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("factor", [2, 5])
+def test_the_size_does_not_matter(name, factor):
+    large = scene().resize([s * factor for s in scene().size], Image.Resampling.NEAREST)
+    assert (prepare(large, name) - prepare(scene(), name)).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion"])
+def test_the_place_does_not_matter(name):
+    x = prepare(scene(), name)
+    for box in ((0, 0, 300, 200), (-100, -50, 90, 70), (-20, -400, 100, 300)):
+        moved = Image.new("L", (box[2] - box[0], box[3] - box[1]), 250)
+        moved.paste(scene(), (-box[0], -box[1]))
+        assert torch.equal(prepare(moved, name), x)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "LA", "P", "PA", "CMYK", "YCbCr", "HSV", "I", "F"])
+def test_the_mode_does_not_matter(mode, name):
+    picture = scene("RGB" if mode == "HSV" else "L").convert(mode)
+    assert (prepare(picture, name) - prepare(scene(), name)).abs().max() < 0.02
+
+
+def test_one_bit_pictures():
+    one_bit = scene().convert("1", dither=Image.Dither.NONE)
+    assert (prepare(one_bit, "mnist") - prepare(scene(), "mnist")).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("top", [1, 255, 65535])
+def test_pictures_of_16_bits_and_floats(name, top):
+    grey = np.asarray(scene()) / 255
+    expected = prepare(scene(), name)
+    if top == 65535:
+        for dtype in ("<u2", ">u2"):
+            deep = Image.fromarray((grey * top).astype(np.uint16).astype(dtype))
+            assert (prepare(deep, name) - expected).abs().max() < 0.02
+    deep = Image.fromarray((grey * top).astype(np.float32))
+    assert (prepare(deep, name) - expected).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_ink_on_nothing(ink):
+    """A canvas saves its strokes on a transparent ground, whose hidden colour says nothing."""
+    mask = ImageOps.invert(scene()).point(lambda v: 255 if v > 100 else 0)
+    for ground in (0, 128, 255):
+        picture = Image.new("L", mask.size, ground)
+        picture.paste(ink, mask=mask)
+        picture.putalpha(mask)
+        assert (prepare(picture.convert("RGBA"), "mnist") - prepare(scene(), "mnist")).abs().mean() < 0.01
+
+
+def test_a_transparent_colour_of_a_palette(tmp_path):
+    picture = scene().quantize(4)
+    picture.save(tmp_path / "flag.png", transparency=picture.getpixel((0, 0)))
+    with Image.open(tmp_path / "flag.png") as again:
+        assert "transparency" in again.info
+        assert (prepare(again, "mnist") - prepare(scene(), "mnist")).abs().mean() < 0.01
+
+
+def test_a_photograph_lying_on_its_side(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned by a quarter
+    scene().transpose(Image.Transpose.ROTATE_90).save(tmp_path / "flag.png", exif=exif)
+    with Image.open(tmp_path / "flag.png") as photograph:
+        assert torch.equal(prepare(photograph, "mnist"), prepare(scene(), "mnist"))
+
+
+def test_paper_need_not_be_white():
+    """Grey paper with noise, as a camera sees it."""
+    noise = np.random.default_rng(0).normal(0, 3, (70, 90))
+    grey = np.asarray(scene(), float) * 0.5 + 50 + noise
+    assert (prepare(grey.clip(0, 255).astype(np.uint8), "mnist") - prepare(scene(), "mnist")).abs().mean() < 0.03
+
+
+def test_faces_keep_their_colours_and_middle():
+    wide = np.zeros((100, 300, 3), np.uint8)
+    wide[:, 100:200] = (200, 100, 50)
+    x = prepare(wide, "avatars")
+    assert x.shape == (1, 3, 64, 64)
+    assert torch.allclose(x[0, :, 8:-8, 8:-8].amax((1, 2)), torch.tensor([200., 100., 50.]) / 255, atol=0.01)
+    assert torch.allclose(x[0, :, 8:-8, 8:-8].amin((1, 2)), torch.tensor([200., 100., 50.]) / 255, atol=0.01)
+
+
+def test_clothes_fill_the_picture_and_lie_in_its_middle():
+    x = prepare(scene(), "fashion")[0, 0] > 0.1
+    rows, columns = x.nonzero().T
+    assert (rows.min(), rows.max()) == (0, 27)
+    assert abs(columns.min() + columns.max() - 27) <= 1
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion"])
+@pytest.mark.parametrize("picture", [
+    Image.new("L", (280, 280), 255), Image.new("L", (280, 280), 0), Image.new("RGBA", (280, 280)),
+    Image.new("L", (1, 1), 9), Image.new("1", (5, 5), 1), Image.new("I;16", (5, 5), 300), Image.new("F", (5, 5), 0.5),
+    np.full((9, 9), 77, np.uint8)], ids=lambda p: f"{getattr(p, 'mode', 'array')}{p.size}")
+def test_an_empty_drawing_gets_a_sentence(picture, name):
+    with pytest.raises(ValueError, match=r"^The drawing is empty: draw something first\.$"):
+        prepare(picture, name)
+
+
+@pytest.mark.parametrize("picture", [None, "drawing.png", [[0.5]], np.zeros(5, np.uint8), np.zeros((5, 5)),
+                                     np.zeros((5, 5, 5), np.uint8), np.zeros((2, 5, 5, 3), np.uint8),
+                                     np.zeros((0, 5), np.uint8)], ids=lambda p: str(getattr(p, "shape", p)))
+@pytest.mark.parametrize("name", SETS)
+def test_what_is_no_picture_gets_a_sentence(picture, name):
+    with pytest.raises(ValueError, match=r"^(picture must be a PIL image or an array|The picture has no pixels).*\.$"):
+        prepare(picture, name)
+
+
+def test_two_dots_far_apart_do_not_vanish():
+    wide = np.zeros((3000, 3000), np.uint8)
+    wide[[5, 2990], [5, 2990]] = 255
+    x = prepare(wide, "mnist")
+    assert x.max() == 1
+    assert (x > 0.5).sum() == 2
+
+
+@PROPERTY
+@given(size=st.tuples(st.integers(1, 300), st.integers(1, 300)), seed=st.integers(0, 999), marks=st.integers(0, 4),
+       channels=st.sampled_from([0, 3, 4]), paper=st.integers(0, 255), name=st.sampled_from(SETS))
+def test_any_picture_is_prepared_or_is_empty(size, seed, marks, channels, paper, name):
+    rng = np.random.default_rng(seed)
+    picture = np.full((*size, channels) if channels else size, paper, np.uint8)
+    for _ in range(marks):
+        top, left = rng.integers(0, size[0]), rng.integers(0, size[1])
+        picture[top:top + rng.integers(1, 99), left:left + rng.integers(1, 99)] = rng.integers(0, 256, max(channels, 1))
+    try:
+        x = prepare(picture, name)
+    except ValueError as e:
+        assert str(e) == "The drawing is empty: draw something first."  # noqa: PT017
+        assert name != "avatars"
+        return
+    assert x.shape == (1, *data.SHAPES[name])
+    assert x.dtype == torch.float32
+    assert 0 <= x.min() <= x.max() <= 1  # no NaN
+    if name != "avatars":
+        assert x.max() == 1
+    if name == "mnist":
+        rows, columns = (x[0, 0] > 0).nonzero().T
+        assert max(rows.max() - rows.min(), columns.max() - columns.min()) < 20

@@ -1,0 +1,245 @@
+"""`python -m train.evaluate` on tiny untrained checkpoints and the sample sets: right numbers, cards that say them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from PIL import Image
+from typer.testing import CliRunner
+
+import genmodels as gm
+from genmodels import data
+from genmodels.vae import measure_latents, save_latents
+from train import cards, evaluate
+
+N = 66  # the last third of the 200 sample pictures of digits, or clothes
+MODELS = {
+    "classifier-mnist": lambda: gm.Classifier(widths=[4, 4], features=8),
+    "classifier-avatars": lambda: gm.Classifier(3, 64, [len(v) for v in data.ATTRIBUTES.values()], [4, 4], 2, 8),
+    "autoencoder-mnist": lambda: gm.Autoencoder(hidden=[16]),
+    "vae-mnist": lambda: gm.VAE(latent=5, width=4, hidden=16),
+    "vae-mnist-2d": lambda: gm.VAE(latent=2, width=4, hidden=16),
+    "vae-avatars": lambda: gm.VAE(channels=3, size=64, latent=6, width=4, levels=3, hidden=16, likelihood="gaussian"),
+}
+RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
+       "pictures": 67, "parameters": 1, "date": "2026-01-31"}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder with one small checkpoint of each kind; the sample pictures are its data sets."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("GENMODELS_DATA", str(data.SAMPLES))
+    monkeypatch.setattr(evaluate, "MOVED", ("smiling",))
+    monkeypatch.setattr(evaluate, "AMOUNTS", (1.0, 2.0))
+    torch.manual_seed(0)
+    for name, make in MODELS.items():
+        folder = tmp_path / "checkpoints" / name
+        folder.mkdir(parents=True)
+        model = make().eval()
+        model._save_pretrained(folder)
+        (folder / "log.jsonl").write_text(json.dumps({"run": RUN}) + "\n" + json.dumps({"step": 5, "loss": 1.0}) + "\n")
+        Image.new("L", (8, 8)).save(folder / "samples.png")
+        if name == "vae-avatars":
+            some = data.samples("avatars")
+            save_latents(measure_latents(model, some.x, some.y, data.ATTRIBUTES), folder)
+    return tmp_path / "checkpoints"
+
+
+def run(*arguments):
+    return CliRunner().invoke(evaluate.app, [str(a) for a in arguments])
+
+
+def measured(root, name, *options):
+    """{kind: number, the first of each kind} of the card that evaluate writes, and the card."""
+    done = run(name, "--drawn", 80, "--samples", 5, "--runs", root.parent / "runs", *options)
+    assert done.exit_code == 0, done.output
+    card = ModelCard.load(root / name / "README.md")
+    return {r.metric_type: r.metric_value for r in reversed(card.data.eval_results)}, card
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_card_says_all_that_a_number_needs(root, name):
+    _, card = measured(root, name)
+    for r in card.data.eval_results:
+        assert math.isfinite(r.metric_value), r
+        assert (r.dataset_split, r.metric_args["N"] > 0) == ("test", True)
+        assert f"| {r.metric_name} | {cards.shown(r)} | test | {r.metric_args['N']:,} |" in card.content
+    assert card.data.license == "apache-2.0"
+    assert (card.data.genmodels["minutes"], card.data.genmodels["parameters"]) == (
+        1.5, sum(p.numel() for p in gm.load(name).parameters()))
+    for words in ("python -m train.x", "cpu, 2 threads", "2026-01-31", f"python -m train.evaluate {name}", "--drawn 80",
+                  "## Intended use", "## Limits", "## Data and licence", cards.SETS[name.split("-")[1]]["licence"]):
+        assert words in card.content
+    assert "{" not in card.content
+    assert str(data.SAMPLES) not in card.content
+    reference = json.loads((root / name / "reference.json").read_text())
+    assert reference
+    for values in reference.values():
+        assert np.isfinite(values).all()
+
+
+def test_numbers_of_an_autoencoder(root):
+    values, card = measured(root, "autoencoder-mnist")
+    x, model = data.load("mnist", "test").floats(), gm.load("autoencoder-mnist")
+    assert len(x) == N
+    mse = (model.decode(model.encode(x)) - x).square().mean().item()
+    train = data.load("mnist", "train").floats().flatten(1)
+    _, _, v = torch.linalg.svd(train - train.mean(0), full_matrices=False)
+    centred = x.flatten(1) - train.mean(0)
+    rival = (centred - centred @ v[:2].T @ v[:2]).square().mean().item()
+    assert values["mse"] == pytest.approx(mse, rel=1e-4)
+    assert values["ratio"] == pytest.approx(rival / mse, rel=1e-3)
+    assert f"{rival:.4f}" in card.content
+
+
+def test_numbers_of_a_classifier(root):
+    """Hidden attributes do not count."""
+    values, card = measured(root, "classifier-avatars")
+    some, model = data.load("avatars", "test"), gm.load("classifier-avatars")
+    said = model.predict(some.floats())
+    pairs = [zip(said[:, i].tolist(), some.y[:, i].tolist()) for i in range(16)]
+    shares = [np.mean([a == b for a, b in answers if b != -1]) for answers in pairs]
+    assert values["accuracy"] == pytest.approx(np.mean(shares), abs=1e-5)
+    hair = next(r for r in card.data.eval_results if r.metric_name == "accuracy of hair")
+    assert hair.metric_value == pytest.approx(shares[list(data.ATTRIBUTES).index("hair")], abs=1e-5)
+    assert hair.metric_args["N"] == (some.y[:, list(data.ATTRIBUTES).index("hair")] != -1).sum() < len(some)
+
+
+def test_numbers_of_a_vae(root):
+    values, card = measured(root, "vae-mnist", "--seed", 3)
+    x, model = data.load("mnist", "test").floats(), gm.load("vae-mnist")
+    binary = model.binarise(x, 3)
+    log_px, kl = model.elbo(binary, 3)
+    assert values["elbo"] == pytest.approx((log_px - kl).mean().item(), rel=1e-4)
+    assert values["kl"] == pytest.approx(kl.mean().item(), rel=1e-4)
+    assert values["nll"] == pytest.approx(-model.log_prob(binary, 5, seed=3).mean().item(), rel=1e-4)
+    assert values["bits_per_dim"] == pytest.approx(values["nll"] / 784 / math.log(2), rel=1e-4)
+    fid = next(r for r in card.data.eval_results if r.metric_type == "fid")
+    judge = gm.load("classifier-mnist")
+    drawn = gm.metrics.features(judge, model.sample(80, seed=3))
+    assert fid.metric_value == pytest.approx(gm.metrics.fid(drawn, gm.metrics.features(judge, x)), rel=1e-3, abs=1e-4)
+    assert (fid.metric_args["N"], fid.metric_args["seed"]) == (80, 3)
+    assert "principal components" in fid.metric_args["beside"]
+    again, _ = measured(root, "vae-mnist", "--seed", 3)
+    assert again == values
+
+
+def test_a_gaussian_vae_of_faces_is_measured_along_attributes(root):
+    _, card = measured(root, "vae-avatars")
+    names = [r.metric_name for r in card.data.eval_results if r.metric_type == "share"]
+    assert [name.split(":")[0].split(" ")[0] for name in names] == ["smiling"] * 3
+    moved = next(r for r in card.data.eval_results if "value aimed at" in r.metric_name)
+    assert moved.metric_args["N"] == len(data.load("avatars", "test"))
+    assert "chosen on the validation split" in moved.metric_args["beside"]
+
+
+def test_the_map_counts_classes(root, monkeypatch):
+    """A judge that tells pictures by their mean grey sees two classes where there are two greys."""
+    at = evaluate.Measuring("autoencoder-mnist")
+    at.model = type("Model", (), {"decode": lambda self, z: (z[:, :1] > 0).float()})()
+    at.judge = lambda: type("Judge", (), {"predict": lambda self, x: x.long()})()
+    evaluate.on_the_map(at, torch.randn(500, 2))
+    assert (at.results[0].metric_value, at.results[0].metric_args["N"]) == (2, 900)
+
+
+def test_a_probes_directions_reach_as_far_as_the_means(root):
+    latents = gm.vae.load_latents("vae-avatars")
+    values = list(data.ATTRIBUTES["smiling"])
+    probe = gm.metrics.Probe(torch.randn(2, 6), torch.zeros(2))
+    moved = evaluate.probe_latents(latents, probe, "smiling").values["smiling"]
+    along = probe.weight[1] - probe.weight[0]
+    step, mean_step = (of[values[1]] - of[values[0]] for of in (moved, latents.values["smiling"]))
+    assert torch.allclose(step / step.norm(), along / along.norm() * torch.sign(step @ along), atol=1e-5)
+    assert (step @ along).item() == pytest.approx((mean_step @ along).item(), rel=1e-4)
+
+
+def test_a_long_measurement_goes_on_where_it_was_stopped(root, tmp_path, monkeypatch):
+    at = evaluate.Measuring("vae-mnist", samples=3, runs=tmp_path / "whole")
+    x = at.model.binarise(at.set.floats())
+    whole = evaluate.importance_weighted(at, x, batch=20)
+    assert len(whole) == N
+
+    calls, log_prob = [], gm.VAE.log_prob
+
+    def stopped(self, *args, **kwargs):
+        calls.append(kwargs["seed"])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return log_prob(self, *args, **kwargs)
+
+    monkeypatch.setattr(gm.VAE, "log_prob", stopped)
+    at.runs = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.importance_weighted(at, x, batch=20)
+    assert torch.equal(evaluate.importance_weighted(at, x, batch=20), whole)
+    assert calls == [0, 20, 40, 40, 60]
+    assert torch.equal(evaluate.importance_weighted(at, x, batch=20), whole)
+    assert len(calls) == 5  # all of it was known
+    evaluate.importance_weighted(at, 1 - x, batch=20)
+    assert len(calls) == 9  # but not of other pictures
+
+
+def test_the_validation_split_writes_nothing(root):
+    before = sorted(root.rglob("*"))
+    done = run("classifier-mnist", "--split", "val")
+    assert done.exit_code == 0
+    assert "accuracy: " in done.output
+    assert sorted(root.rglob("*")) == before
+
+
+def test_cards_are_written_again_from_their_own_numbers(root):
+    for name in MODELS:
+        cards.write_card(root / name, [], "python -m train.evaluate x", "a headline")
+    measured(root, "classifier-mnist")
+    card = root / "classifier-mnist" / "README.md"
+    before = card.read_text()
+    log = root / "classifier-mnist" / "log.jsonl"
+    assert run("--cards-only", "classifier-mnist").exit_code == 0
+    assert card.read_text() == before
+    log.write_text(log.read_text() + json.dumps({"run": RUN | {"minutes": 2, "command": "python -m train.y"}}) + "\n")
+    assert run("--cards-only").exit_code == 0
+    after = card.read_text()
+    assert "minutes: 3.5" in after  # of both runs
+    assert "python -m train.y" in after
+    assert after.count("| test |") == before.count("| test |") > 0
+
+
+def test_the_table_goes_between_its_marks(root, tmp_path):
+    readme = tmp_path / "README.md"
+    for name in MODELS:
+        cards.write_card(root / name, [], "python -m train.evaluate x", f"headline of {name}")
+    readme.write_text("before\n<!-- models:begin -->\nold\n<!-- models:end -->\nafter\n")
+    for _ in range(2):
+        assert run("--table", "--readme", readme).exit_code == 0
+    lines = readme.read_text().splitlines()
+    assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
+    rows = [line for line in lines if line.startswith("| [")]
+    assert len(rows) == len(MODELS)
+    for name in MODELS:
+        assert any(f"checkpoints/{name}/README.md" in row and f"headline of {name}" in row for row in rows)
+    readme.write_text("no marks\n")
+    done = run("--table", "--readme", readme)
+    assert (done.exit_code, readme.read_text()) == (1, "no marks\n")
+    assert "models:begin" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing-mnist"], "There is no checkpoint"),
+        (["vae-mnist", "--split", "train"], "--split must be one of test, val"),
+        (["vae-mnist", "--samples", "0"], "--samples must be a whole number from 1"),
+        (["vae-mnist", "--data-dir", "/nowhere"], "The data folder /nowhere does not exist"),
+        (["--cards-only", "vae-mnist"], "holds no numbers"),
+        ([], "Name a checkpoint (autoencoder-mnist, classifier-avatars"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(root, arguments, sentence):
+    done = run(*arguments)
+    assert done.exit_code == 1
+    assert sentence in done.output
+    assert "Traceback" not in done.output

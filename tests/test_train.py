@@ -1,0 +1,343 @@
+"""The training loop and the recipes: what a run promises when it is killed, resumed, doubled, or meets a full disk."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+import genmodels as gm
+from genmodels import data
+from genmodels.base import GenerativeModel
+from tests import tiny
+from train import autoencoder, classifier, engine, vae
+
+ROOT = Path(__file__).parent.parent
+LINES = ("loss", "reconstruction", "kl", "gradient")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Where a test's runs and checkpoints go."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    return tmp_path
+
+
+def options(place, *more):
+    return ["--runs", str(place / "runs"), "--log-every", "1", "--data-dir", str(data.SAMPLES), *more]
+
+
+def run(app, place, *more):
+    """A recipe in this process: (exit code, what it printed)."""
+    result = CliRunner().invoke(app, options(place, *more))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def start(place, *more, file="tests/tiny.py"):
+    """A recipe in a process of its own."""
+    return subprocess.Popen([sys.executable, file, *options(place, *more)], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def losses(log):
+    """step -> its terms, of a log.jsonl."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return {line["step"]: {k: line[k] for k in LINES if k in line} for line in lines if "loss" in line}
+
+
+def wait_for_step(place, step, process):
+    log = place / "runs" / "tiny" / "log.jsonl"
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        if log.is_file() and len(log.read_text().splitlines()) > step:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} was not reached: {process.communicate()}")
+
+
+# --- a run that is stopped -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """The log of a run of 60 steps that nothing disturbed."""
+    place = tmp_path_factory.mktemp("whole")
+    os.environ["GENMODELS_CHECKPOINTS"] = str(place / "checkpoints")
+    try:
+        assert run(tiny.app, place, "--steps", "60")[0] == 0
+    finally:
+        del os.environ["GENMODELS_CHECKPOINTS"]
+    return losses(place / "checkpoints" / "tiny" / "log.jsonl")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_stopped_run_ends_with_the_losses_of_an_undisturbed_one(place, whole_run, sign):
+    process = start(place, "--steps", "60", "--save-every", "0")
+    wait_for_step(place, 20, process)
+    process.send_signal(sign)
+    _, err = process.communicate(timeout=60)
+    if sign == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + sign and "Stopped and saved after step" in err
+    assert not (place / "checkpoints" / "tiny").exists()
+
+    code, out = run(tiny.app, place, "--steps", "60")
+    assert code == 0 and "Going on from step" in out and "Going on from step 0 " not in out
+    assert losses(place / "checkpoints" / "tiny" / "log.jsonl") == whole_run
+    assert not (place / "runs" / "tiny" / "state.safetensors").exists()  # the next start is a new run
+
+
+def test_cooldown_finishes_a_stopped_run(place):
+    process = start(place, "--steps", "100000", "--save-every", "0")
+    wait_for_step(place, 30, process)
+    process.terminate()
+    process.communicate(timeout=60)
+    code, out = run(tiny.app, place, "--steps", "100000", "--cooldown")
+    assert code == 0
+    log = [json.loads(line) for line in (place / "checkpoints" / "tiny" / "log.jsonl").read_text().splitlines()]
+    rates = [line["rate"] for line in log if "rate" in line]
+    falling = sum(a > b for a, b in zip(rates, rates[1:]))
+    assert rates[-1] < 0.2 and falling == pytest.approx(0.2 * len(rates), abs=3)
+
+
+def test_cooldown_without_a_run_is_refused(place):
+    code, out = run(tiny.app, place, "--cooldown")
+    assert code == 1 and "no unfinished run" in out
+
+
+def test_other_settings_do_not_resume(place):
+    process = start(place, "--steps", "100000", "--save-every", "0")
+    wait_for_step(place, 5, process)
+    process.terminate()
+    process.communicate(timeout=60)
+    code, out = run(tiny.app, place, "--steps", "60", "--seed", "1")
+    assert code == 1 and "other settings" in out
+    code, out = run(tiny.app, place, "--steps", "8", "--seed", "1", "--fresh")
+    assert code == 0 and "Going on" not in out
+
+
+def test_broken_save_is_named(place):
+    (place / "runs" / "tiny").mkdir(parents=True)
+    (place / "runs" / "tiny" / "state.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00garbage!")
+    code, out = run(tiny.app, place, "--steps", "3")
+    assert code == 1 and "state.safetensors is broken" in out and "--fresh" in out
+
+
+# --- a run that goes wrong -------------------------------------------------------------------------------------------
+
+
+def test_nan_stops_the_run_and_names_step_and_term(place):
+    assert run(tiny.app, place, "--steps", "4")[0] == 0
+    before = (place / "checkpoints" / "tiny" / "model.safetensors").read_bytes()
+    code, out = run(tiny.app, place, "--kind", "autoencoder", "--steps", "30", "--nan-at", "7", "--save-every", "0")
+    assert code == 1 and "'loss'" in out and "step 7:" in out
+    assert (place / "checkpoints" / "tiny" / "model.safetensors").read_bytes() == before
+    saved = load_file(place / "runs" / "tiny" / "state.safetensors")
+    assert all(torch.isfinite(v).all() for v in saved.values())
+
+
+def test_full_disk_leaves_the_old_checkpoint(place, monkeypatch):
+    assert run(tiny.app, place, "--steps", "4")[0] == 0
+    before = {f.name: f.read_bytes() for f in (place / "checkpoints" / "tiny").iterdir()}
+
+    def full(self, folder, half=False):
+        (Path(folder) / "model.safetensors").write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GenerativeModel, "_save_pretrained", full)
+        code, out = run(tiny.app, place, "--steps", "6")
+    assert code == 1 and "No space left" in out
+    assert {f.name: f.read_bytes() for f in (place / "checkpoints" / "tiny").iterdir()} == before
+    assert [f.name for f in (place / "checkpoints").iterdir()] == ["tiny"]  # nothing half-written beside it
+    code, out = run(tiny.app, place, "--steps", "6")  # the run was kept: only publishing is done again
+    assert code == 0 and "Going on from step 6" in out
+
+
+def test_unwritable_folder_is_refused_before_the_first_step(place):
+    (place / "file").write_text("")
+    code, out = run(tiny.app, place, "--steps", "3", "--out", str(place / "file" / "x"))
+    assert code == 1 and "cannot be written" in out
+    assert not (place / "runs" / "tiny" / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize("bad, says", [
+    (["--minutes", "0"], "--minutes must be a number from"), (["--steps", "0"], "--steps must be a whole number from"),
+    (["--minutes", "nan"], "--minutes must be a number from"), (["--lr", "-1"], "--lr must be"),
+    (["--precision", "int8"], "--precision must be"), (["--tracker", "wandb"], "--tracker must be"),
+    (["--init-from", "no-such"], "There is no checkpoint 'no-such'"),
+])
+def test_bad_options_get_a_sentence(place, bad, says):
+    code, out = run(tiny.app, place, *bad)
+    assert code == 1 and says in out and "Traceback" not in out
+
+
+# --- what a run does -------------------------------------------------------------------------------------------------
+
+
+def test_learning_rate_is_a_function_of_the_step():
+    rates = [engine.learning_rate(step, warmup=10, total=100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[79] == 1
+    assert rates[80:] == sorted(rates[80:], reverse=True) and rates[99] == pytest.approx(1 / 20)
+    assert engine.learning_rate(50, 10, None) == 1  # not yet known how long: constant
+
+
+def test_minutes_fix_the_number_of_steps_once(place):
+    code, _ = run(tiny.app, place, "--minutes", "0.05", "--batch", "4")
+    assert code == 0
+    steps = sorted(losses(place / "checkpoints" / "tiny" / "log.jsonl"))
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) > engine.PROBE[1]
+
+
+def test_init_from_goes_on_from_the_weights_and_the_log(place):
+    assert run(tiny.app, place, "--steps", "4")[0] == 0
+    first = load_file(place / "checkpoints" / "tiny" / "model.safetensors")
+    code, _ = run(tiny.app, place, "--steps", "1", "--lr", "1e-8", "--init-from", "tiny", "--fresh")
+    assert code == 0
+    second = load_file(place / "checkpoints" / "tiny" / "model.safetensors")
+    assert all(torch.allclose(first[k].float(), second[k].float(), atol=1e-3) for k in first)
+    log = (place / "checkpoints" / "tiny" / "log.jsonl").read_text()
+    assert log.count('"run"') == 2
+    code, out = run(tiny.app, place, "--kind", "autoencoder", "--steps", "1", "--init-from", "tiny", "--fresh")
+    assert code == 1 and "tiny" in out
+
+
+def test_average_follows_parameters_and_copies_buffers(place):
+    recipe = engine.Recipe("judge", gm.Classifier(widths=[4, 4, 8], features=8), data.samples("mnist"), None, None, batch=8)
+    training = engine.Run(recipe, engine.Settings(runs=place / "runs"))
+    before = [p.clone() for p in training.ema.parameters()]
+    for training.step in (0, 1, 2):
+        training._turns()
+    decay = min(recipe.ema, 3 / 12)  # at step 2, while the average is young
+    for old, mean, now in zip(before, training.ema.parameters(), training.plain.parameters()):
+        assert not torch.equal(old, mean) and not torch.equal(mean, now)
+    training.step = 2
+    expected = [m.lerp(p, 1 - decay) for m, p in zip(training.ema.parameters(), training.plain.parameters())]
+    training._average()
+    for e, mean in zip(expected, training.ema.parameters()):
+        torch.testing.assert_close(e, mean)
+    for mine, theirs in zip(training.ema.buffers(), training.plain.buffers()):
+        assert torch.equal(mine, theirs)
+
+
+class Duel(GenerativeModel):
+    """Two players with one parameter each, pulling the product of both in opposite directions."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+
+    def product(self):
+        return (self.left.weight * self.right.weight + self.left.bias * self.right.bias).sum()
+
+    def left_loss(self, batch):
+        return {"loss": self.product()}
+
+    def right_loss(self, batch):
+        return {"loss": -self.product()}
+
+
+def test_a_player_moves_only_its_own_part(place):
+    for part, still in (("left", "right"), ("right", "left")):
+        model = Duel()
+        player = engine.Player(method=f"{part}_loss", part=part, lr=0.1)
+        training = engine.Run(engine.Recipe("duel", model, data.samples("mnist"), None, None, [player], warmup=1),
+                              engine.Settings(runs=place / "runs"))
+        before = {k: v.clone() for k, v in training.plain.state_dict().items()}
+        training._turns()
+        after = training.plain.state_dict()
+        assert all(torch.equal(before[k], after[k]) == k.startswith(still) for k in before)
+
+
+def test_two_players_take_turns(place):
+    players = [engine.Player(method="left_loss", part="left"), engine.Player(method="right_loss", part="right")]
+    training = engine.Run(engine.Recipe("duel", Duel(), data.samples("mnist"), None, None, players, warmup=1),
+                          engine.Settings(runs=place / "runs"))
+    terms = training._turns()
+    assert {"left_loss/loss", "right_loss/loss"} <= set(terms)
+    assert terms["right_loss/loss"] != -terms["left_loss/loss"]  # the second sees the first one's move
+
+
+def test_tensorboard(place):
+    code, _ = run(tiny.app, place, "--steps", "3", "--tracker", "tensorboard")
+    assert code == 0 and list((place / "runs" / "tiny").rglob("events.out.tfevents.*"))
+
+
+def test_overfits_one_batch(place):
+    """Sixteen pictures, again and again: the loop must drive the reconstruction far down."""
+    recipe = engine.Recipe("tiny", gm.Autoencoder(hidden=[128]), data.samples("mnist")[torch.arange(16)], None, None,
+                           [engine.Player(lr=3e-3)], batch=16, warmup=10)
+    training = engine.Run(recipe, engine.Settings(runs=place / "runs"))
+    seen = []
+    for training.step in range(150):
+        seen.append(training._turns()["mse"])
+    assert seen[-1] < 0.5 * seen[0]
+
+
+# --- the recipes -----------------------------------------------------------------------------------------------------
+
+RECIPES = [
+    (autoencoder.app, ["--dataset", "mnist"], "autoencoder-mnist"), (autoencoder.app, ["--dataset", "fashion"], "autoencoder-fashion"),
+    (vae.app, ["--dataset", "mnist"], "vae-mnist"), (vae.app, ["--dataset", "fashion"], "vae-fashion"),
+    (vae.app, ["--dataset", "avatars"], "vae-avatars"), (vae.app, ["--dataset", "fashion", "--latent", "2"], "vae-fashion-2d"),
+    (classifier.app, ["--dataset", "mnist"], "classifier-mnist"), (classifier.app, ["--dataset", "fashion"], "classifier-fashion"),
+    (classifier.app, ["--dataset", "avatars"], "classifier-avatars"),
+]
+
+
+@pytest.mark.parametrize("app, more, name", RECIPES, ids=[name for *_, name in RECIPES])
+def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, app, more, name):
+    folder = place / "data"
+    folder.mkdir()
+    for file in data.SAMPLES.glob("*.npz"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    folder.chmod(0o555)
+    listed = {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()}
+    code, out = run(app, place, "--data-dir", str(folder), "--steps", "3", *more)
+    assert code == 0, out
+    checkpoint = place / "checkpoints" / name
+    assert {"model.safetensors", "config.json", "samples.png", "log.jsonl"} <= {f.name for f in checkpoint.iterdir()}
+    assert type(gm.load(checkpoint)).__name__ == gm.FAMILIES[name.split("-")[0]][1]
+    assert {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()} == listed
+
+
+@pytest.mark.parametrize("app, more, says", [
+    (vae.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"), (vae.app, ["--latent", "3"], "--latent must be 2"),
+    (vae.app, ["--beta", "nan"], "--beta must be a number"), (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
+    (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
+])
+def test_recipe_refuses_with_a_sentence(place, app, more, says):
+    code, out = run(app, place, *more)
+    assert code == 1 and says in out and "Traceback" not in out
+
+
+def test_two_processes_follow_one_process_with_twice_the_batch(place):
+    """Gloo on the CPU; the autoencoder has no noise of its own, so both see the same pictures and must agree."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "train.autoencoder"]
+    done = subprocess.run([*launch, *options(place, "--steps", "12", "--batch", "8")], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    both = losses(place / "checkpoints" / "autoencoder-mnist" / "log.jsonl")
+    assert run(autoencoder.app, place, "--steps", "12", "--batch", "16")[0] == 0
+    one = losses(place / "checkpoints" / "autoencoder-mnist" / "log.jsonl")
+    assert both.keys() == one.keys()
+    for step in one:
+        assert both[step]["loss"] == pytest.approx(one[step]["loss"], rel=1e-4)
+        assert both[step]["gradient"] == pytest.approx(one[step]["gradient"], rel=1e-2)
+
+
+def test_recipes_need_no_gradio():
+    code = "import sys, train.vae, train.autoencoder, train.classifier; sys.exit('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
