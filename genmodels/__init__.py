@@ -10,7 +10,9 @@ Importing the package does not import torch; the first name that needs it does.
 import sys
 
 if sys.version_info < (3, 11):
-    raise ImportError(f"genmodels needs Python 3.11 or newer; this is Python {sys.version_info[0]}.{sys.version_info[1]}.")
+    raise ImportError(
+        f"genmodels needs Python 3.11 or newer; this is Python {sys.version_info[0]}.{sys.version_info[1]}."
+    )
 
 import importlib
 

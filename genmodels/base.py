@@ -53,16 +53,35 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         (Path(save_directory) / "config.json").write_text(config + "\n")
 
     @classmethod
-    def _from_pretrained(cls, *, model_id, revision, cache_dir, force_download, local_files_only, token,
-                         map_location="cpu", **model_kwargs):
+    def _from_pretrained(
+        cls,
+        *,
+        model_id,
+        revision,
+        cache_dir,
+        force_download,
+        local_files_only,
+        token,
+        map_location="cpu",
+        **model_kwargs,
+    ):
         """The mixin loads with strict=False and falls back on pickle; this neither."""
         if os.path.isdir(model_id):
             folder = Path(model_id)
         else:
             from huggingface_hub import hf_hub_download
-            folder = Path(hf_hub_download(model_id, "model.safetensors", revision=revision, cache_dir=cache_dir,
-                                          force_download=force_download, local_files_only=local_files_only,
-                                          token=token)).parent
+
+            folder = Path(
+                hf_hub_download(
+                    model_id,
+                    "model.safetensors",
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                )
+            ).parent
         file = folder / "model.safetensors"
         if not file.is_file():
             raise CheckpointError(f"{file} is missing: train the model again or copy the whole checkpoint folder.")
@@ -72,10 +91,14 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             raise CheckpointError(f"{file} is truncated or no safetensors file ({e}): copy it again.") from e
         try:
             model = cls(**model_kwargs)
-            model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
+            model.load_state_dict(
+                {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True
+            )
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             what = str(e).strip().splitlines()[-1].strip()
-            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {what}") from e
+            raise CheckpointError(
+                f"{file} does not fit the {cls.__name__} that its config.json describes: {what}"
+            ) from e
         return model.eval().requires_grad_(False)
 
 
@@ -87,7 +110,9 @@ def checkpoint_root():
 def checkpoint_folder(name_or_path):
     """The folder of a checkpoint: that path if it is a folder, else that name under `checkpoint_root()`."""
     given = Path(str(name_or_path))
-    folder = given if os.path.isdir(given) else checkpoint_root() / given  # isdir: False, not an error, for a name too long
+    folder = (
+        given if os.path.isdir(given) else checkpoint_root() / given
+    )  # isdir: False, not an error, for a name too long
     if given.name != str(given) and folder is not given:
         raise CheckpointError(f"No folder {given}: give a checkpoint's name or an existing folder.")
     if not os.path.isdir(folder):
@@ -114,8 +139,10 @@ def _load_folder(folder):
     except FileNotFoundError as e:
         raise CheckpointError(f"{folder / 'config.json'} is missing: copy the whole checkpoint folder.") from e
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
-        raise CheckpointError(f"{folder / 'config.json'} is not a configuration of this package: it must be JSON with "
-                              f"\"family\" one of {', '.join(FAMILIES)}.") from e
+        raise CheckpointError(
+            f"{folder / 'config.json'} is not a configuration of this package: it must be JSON with "
+            f'"family" one of {", ".join(FAMILIES)}.'
+        ) from e
     return getattr(importlib.import_module(module), name).from_pretrained(folder)
 
 
@@ -157,7 +184,7 @@ def choice(name, value, allowed):
 
 
 def pictures_like(name, x, channels, size):
-    """`x` as float32 (B, C, H, W) if it has the model's shape and lies in [0, 1]; else a ValueError that says what is allowed."""
+    """`x` as float32 (B, C, H, W) if it has the model's shape and lies in [0, 1]; else a ValueError saying so."""
     want = f"{name} must be a float tensor (B, {channels}, {size}, {size}) with values in [0, 1]"
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1:] != (channels, size, size) or not len(x):
         raise ValueError(f"{want}, not {tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")

@@ -25,8 +25,16 @@ class Classifier(GenerativeModel):
         x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where there is no answer.
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, classes: list = [10], widths: list = [32, 64, 128],  # noqa: B006
-                 stem: int = 1, features: int = 128, dropout: float = 0.2):
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        classes: list = [10],  # noqa: B006
+        widths: list = [32, 64, 128],  # noqa: B006
+        stem: int = 1,
+        features: int = 128,
+        dropout: float = 0.2,
+    ):
         super().__init__()
         self.channels, self.size, self.classes = channels, size, list(classes)
         layers, before, side = [], channels, size // stem
@@ -38,7 +46,12 @@ class Classifier(GenerativeModel):
                 layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
                 before = width
         self.body = nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(before * side**2, features, bias=False), nn.BatchNorm1d(features), nn.ReLU())
+            *layers,
+            nn.Flatten(),
+            nn.Linear(before * side**2, features, bias=False),
+            nn.BatchNorm1d(features),
+            nn.ReLU(),
+        )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, sum(classes))
 

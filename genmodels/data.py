@@ -33,14 +33,45 @@ ATTRIBUTES = {  # of the avatars; a value's number is its place here
     "facial_hair": ["none", "light_beard", "medium_beard", "full_beard", "moustache", "curled_moustache"],
     "headwear": ["none", "hat", "beanie", "cat_beanie", "ear_flaps", "knit_cap"],
     "hat_color": ["none", "black", "grey", "white", "blue", "green", "yellow", "pink", "red"],
-    "hair": ["bald", "balding", "crew_cut", "round_cut", "waved", "short_curly", "side_part", "short_dreads", "spiky", "quiff",
-             "shaggy", "bun", "mullet", "bob", "fringe_bob", "shoulder", "curly", "afro", "straight", "straight_fringe",
-             "straight_centre", "wavy", "dreads", "shaved_sides"],
+    "hair": [
+        "bald",
+        "balding",
+        "crew_cut",
+        "round_cut",
+        "waved",
+        "short_curly",
+        "side_part",
+        "short_dreads",
+        "spiky",
+        "quiff",
+        "shaggy",
+        "bun",
+        "mullet",
+        "bob",
+        "fringe_bob",
+        "shoulder",
+        "curly",
+        "afro",
+        "straight",
+        "straight_fringe",
+        "straight_centre",
+        "wavy",
+        "dreads",
+        "shaved_sides",
+    ],
     "hair_length": ["none", "short", "medium", "long"],
     "hair_color": ["none", "black", "brown", "auburn", "red", "blonde", "platinum", "grey", "pink"],
     "skin": ["pale", "light", "tan", "brown", "dark"],
-    "clothing": ["crew_neck", "scoop_neck", "v_neck", "hoodie", "overall", "collar_sweater", "blazer_shirt",
-                 "blazer_sweater"],
+    "clothing": [
+        "crew_neck",
+        "scoop_neck",
+        "v_neck",
+        "hoodie",
+        "overall",
+        "collar_sweater",
+        "blazer_shirt",
+        "blazer_sweater",
+    ],
     "clothes_color": ["black", "grey", "white", "blue", "green", "yellow", "pink", "red"],
     "background": ["sky", "lilac", "rose", "peach", "mint", "cream"],
 }
@@ -135,8 +166,10 @@ def _download(name, root):
         for train in (True, False):
             getattr(datasets, _FOLDER[name])(root=str(root), train=train, download=True)
     except (OSError, RuntimeError) as e:
-        raise DataError(f"{name} could not be downloaded to {root} ({e}): name a folder that has it with --data-dir or "
-                        "$GENMODELS_DATA.") from e
+        raise DataError(
+            f"{name} could not be downloaded to {root} ({e}): name a folder that has it with --data-dir or "
+            "$GENMODELS_DATA."
+        ) from e
 
 
 def _read_idx_pair(folder, part):
@@ -144,8 +177,10 @@ def _read_idx_pair(folder, part):
     x = _read_idx(where / f"{part}-images-idx3-ubyte", 3)
     y = _read_idx(where / f"{part}-labels-idx1-ubyte", 1)
     if x.shape[1:] != (28, 28) or len(x) != len(y):
-        raise DataError(f"{where} holds {len(x)} pictures of {x.shape[1:]} and {len(y)} labels: both must be as many, and "
-                        "28x28; copy the files again.")
+        raise DataError(
+            f"{where} holds {len(x)} pictures of {x.shape[1:]} and {len(y)} labels: both must be as many, and "
+            "28x28; copy the files again."
+        )
     return Pictures(torch.from_numpy(x[:, None]), torch.from_numpy(y.astype(np.int64)))
 
 
@@ -154,8 +189,10 @@ def _read_idx(file, ndim):
     packed = file.with_name(file.name + ".gz")
     source = file if file.is_file() else packed
     if not source.is_file():
-        raise DataError(f"{file} is missing (nor is there {packed.name}): name a folder that has it with --data-dir or "
-                        "$GENMODELS_DATA.")
+        raise DataError(
+            f"{file} is missing (nor is there {packed.name}): name a folder that has it with --data-dir or "
+            "$GENMODELS_DATA."
+        )
     try:
         raw = source.read_bytes() if source == file else gzip.decompress(source.read_bytes())
     except (OSError, EOFError, zlib.error) as e:
@@ -171,20 +208,28 @@ def _read_idx(file, ndim):
 
 def _read_avatars(folder, part):
     if not (folder / f"{part}.npz").is_file() or not (folder / "attributes.csv").is_file():
-        raise DataError(f"{folder} lacks {part}.npz or attributes.csv: draw the set with tools/avatars/ (its README has the "
-                        "command), or name a folder that has it with --data-dir or $GENMODELS_DATA.")
+        raise DataError(
+            f"{folder} lacks {part}.npz or attributes.csv: draw the set with tools/avatars/ (its README has the "
+            "command), or name a folder that has it with --data-dir or $GENMODELS_DATA."
+        )
     images = _load_array(folder / f"{part}.npz", "images")
     try:
         with open(folder / "attributes.csv", newline="") as f:
             rows = [r for r in csv.DictReader(f) if r["split"] == part]
-        number = {name: {v: i for i, v in enumerate(values)} | {"hidden": HIDDEN} for name, values in ATTRIBUTES.items()}
+        number = {
+            name: {v: i for i, v in enumerate(values)} | {"hidden": HIDDEN} for name, values in ATTRIBUTES.items()
+        }
         number["smiling"] |= {"0": 0, "1": 1}
         y = np.array([[number[name][row[name]] for name in ATTRIBUTES] for row in rows], np.int64)
     except (KeyError, OSError, UnicodeDecodeError, csv.Error) as e:
-        raise DataError(f"{folder / 'attributes.csv'} is not the table of this set (at {e}): draw or copy it again.") from e
+        raise DataError(
+            f"{folder / 'attributes.csv'} is not the table of this set (at {e}): draw or copy it again."
+        ) from e
     if images.dtype != np.uint8 or images.shape[1:] != (64, 64, 3) or len(images) != len(y):
-        raise DataError(f"{folder / (part + '.npz')} must hold {len(y)} pictures (64, 64, 3) of bytes, not "
-                        f"{images.shape} {images.dtype}: draw or copy it again.")
+        raise DataError(
+            f"{folder / (part + '.npz')} must hold {len(y)} pictures (64, 64, 3) of bytes, not "
+            f"{images.shape} {images.dtype}: draw or copy it again."
+        )
     x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return Pictures(torch.from_numpy(x), hide(torch.from_numpy(y)))
 
@@ -192,10 +237,17 @@ def _read_avatars(folder, part):
 def _read_npz(file, name):
     x, y = _load_array(file, "x"), _load_array(file, "y")
     columns = (len(ATTRIBUTES),) if name == "avatars" else ()
-    if (x.dtype != np.uint8 or x.shape[1:] != SHAPES[name] or len(x) < 3 or y.shape != (len(x), *columns)
-            or y.dtype.kind not in "iu"):
-        raise DataError(f"{file} must hold x, at least three pictures {SHAPES[name]} of bytes, and as many rows of numbers y, "
-                        f"not {x.shape} {x.dtype} and {y.shape} {y.dtype}: copy it again.")
+    if (
+        x.dtype != np.uint8
+        or x.shape[1:] != SHAPES[name]
+        or len(x) < 3
+        or y.shape != (len(x), *columns)
+        or y.dtype.kind not in "iu"
+    ):
+        raise DataError(
+            f"{file} must hold x, at least three pictures {SHAPES[name]} of bytes, and as many rows of numbers y, "
+            f"not {x.shape} {x.dtype} and {y.shape} {y.dtype}: copy it again."
+        )
     return Pictures(torch.from_numpy(x), torch.from_numpy(y.astype(np.int64)))
 
 
@@ -227,8 +279,10 @@ def prepare(picture, name):
     if not isinstance(picture, Image.Image):
         pixels = np.asarray(picture)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
-            raise ValueError("picture must be a PIL image or an array of bytes (H, W), (H, W, 3) or (H, W, 4), not "
-                             f"{pixels.shape} {pixels.dtype}.")
+            raise ValueError(
+                "picture must be a PIL image or an array of bytes (H, W), (H, W, 3) or (H, W, 4), not "
+                f"{pixels.shape} {pixels.dtype}."
+            )
         picture = Image.fromarray(pixels)
     if min(picture.size) < 1:
         raise ValueError("The picture has no pixels: choose another one.")
@@ -249,8 +303,9 @@ def prepare(picture, name):
     cut = Image.fromarray(ink).crop(box)  # floats: a thin line in a large picture must not round to nothing
     side = 20 if name == "mnist" else 28
     scale = side / max(cut.size)
-    small = cut.resize([max(1, round(s * scale)) for s in cut.size], Image.Resampling.BOX if scale < 1 else
-                       Image.Resampling.BICUBIC)
+    small = cut.resize(
+        [max(1, round(s * scale)) for s in cut.size], Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    )
     pixels = np.asarray(small).clip(0, 255)
     if name == "mnist":  # the centre of mass goes to the middle
         rows, columns = np.indices(pixels.shape)
@@ -260,7 +315,7 @@ def prepare(picture, name):
         top, left = (28 - pixels.shape[0]) / 2, (28 - pixels.shape[1]) / 2
     top, left = (int(np.clip(round(at), 0, 28 - n)) for at, n in zip((top, left), pixels.shape))
     out = np.zeros((28, 28), np.float32)
-    out[top:top + pixels.shape[0], left:left + pixels.shape[1]] = pixels / pixels.max()
+    out[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels / pixels.max()
     return torch.from_numpy(out)[None, None]
 
 

@@ -48,11 +48,3 @@ def grid(x, columns=8, scale=1):
 def filmstrip(x, scale=1):
     """Pictures in one row without gaps, for a sequence: (N, C, H, W) in [0, 1] -> PIL image."""
     return to_image(sheet(x, columns=max(1, len(x))), scale)
-
-
-def plane(side, span):
-    """The codes of a square map, row by row from the top left: (side * side, 2), x to the right and y up, from -span to span."""
-    number("side", side, 2, 256, whole=True)
-    ticks = torch.linspace(-span, span, side)
-    y, x = torch.meshgrid(ticks.flip(0), ticks, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten()], 1)

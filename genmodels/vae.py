@@ -40,8 +40,18 @@ class VAE(GenerativeModel):
         x (B, C, H, W) in [0, 1]; z, mean, log_var (B, D).
     """
 
-    def __init__(self, channels: int = 1, size: int = 28, latent: int = 40, width: int = 32, levels: int = 2,
-                 hidden: int = 256, residual: int = 0, likelihood: str = "bernoulli", beta: float = 1.0):
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        latent: int = 40,
+        width: int = 32,
+        levels: int = 2,
+        hidden: int = 256,
+        residual: int = 0,
+        likelihood: str = "bernoulli",
+        beta: float = 1.0,
+    ):
         super().__init__()
         if size % 2**levels:
             raise ValueError(f"size must be divisible by {2**levels} (2 ** levels), not {size}.")
@@ -54,11 +64,22 @@ class VAE(GenerativeModel):
             down += [nn.Conv2d(above, below, 4, 2, 1), nn.SiLU()]
             up = [nn.ConvTranspose2d(below, above, 4, 2, 1), *([nn.SiLU()] if i else []), *up]
         self.encoder = nn.Sequential(
-            *down, *[Residual(widths[-1]) for _ in range(residual)], nn.Flatten(),
-            nn.Linear(math.prod(low), hidden), nn.SiLU(), nn.Linear(hidden, 2 * latent))
+            *down,
+            *[Residual(widths[-1]) for _ in range(residual)],
+            nn.Flatten(),
+            nn.Linear(math.prod(low), hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, 2 * latent),
+        )
         self.decoder = nn.Sequential(
-            nn.Linear(latent, hidden), nn.SiLU(), nn.Linear(hidden, math.prod(low)), nn.SiLU(),
-            nn.Unflatten(1, low), *[Residual(widths[-1]) for _ in range(residual)], *up)
+            nn.Linear(latent, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, math.prod(low)),
+            nn.SiLU(),
+            nn.Unflatten(1, low),
+            *[Residual(widths[-1]) for _ in range(residual)],
+            *up,
+        )
         if self.family == "gaussian":
             self.log_sigma = nn.Parameter(torch.tensor(-1.0))
 
@@ -90,7 +111,7 @@ class VAE(GenerativeModel):
     # --- training and measuring ---
 
     def loss(self, batch):
-        """batch: (x, _). Returns `loss` = -(E log p(x | z) - beta KL) with one draw of z, and its two terms, in nats a picture."""
+        """batch: (x, _). Returns `loss` = beta KL - E log p(x | z), with one draw of z, and its terms, in nats a picture."""
         x, _ = batch
         if self.family == "bernoulli":
             x = torch.bernoulli(x)
@@ -162,7 +183,9 @@ def interpolate(z0, z1, steps, spherical=True):
     (White, Sampling generative networks, 2016) turns the direction at a steady rate and changes the length linearly.
     """
     steps = number("steps", steps, 2, 256, whole=True)
-    if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(z0) != len(z1):
+    if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(
+        z0
+    ) != len(z1):
         raise ValueError("z0 and z1 must be two float tensors (D,) of the same length.")
     t = torch.linspace(0, 1, steps, dtype=z0.dtype, device=z0.device)[:, None]
     r0, r1 = z0.norm(), z1.norm()
@@ -182,7 +205,7 @@ class Latents(NamedTuple):
     """Facts about the codes of the training pictures, kept beside the weights in `latents.safetensors`.
 
     kl: (D,) mean KL of each dimension, how much the model uses it; mean, std: (D,) of the codes;
-    values: attribute -> value -> (D,) mean code of the pictures with that value. Digits and clothes have one attribute, "class".
+    values: attribute -> value -> (D,) mean code of the pictures with that value; digits and clothes have only "class".
     """
 
     kl: torch.Tensor
@@ -196,8 +219,10 @@ class Latents(NamedTuple):
         Larsen et al., Autoencoding beyond pixels (2015). amount: -3 to 3; 0 leaves z as it is, 1 goes the whole way.
         """
         values = self.values[choice("attribute", attribute, list(self.values))]
-        step = values[choice(f"value of {attribute}", target, list(values))] - values[choice(f"value of {attribute}", source,
-                                                                                           list(values))]
+        step = (
+            values[choice(f"value of {attribute}", target, list(values))]
+            - values[choice(f"value of {attribute}", source, list(values))]
+        )
         return z + number("amount", amount, -3, 3) * step
 
 
@@ -219,7 +244,9 @@ def measure_latents(vae, x, y, names):
 def save_latents(latents, folder):
     """Write `latents.safetensors` into a checkpoint's folder."""
     flat = {f"{a}/{v}": code for a, of in latents.values.items() for v, code in of.items()}
-    save_file({"kl": latents.kl, "mean": latents.mean, "std": latents.std, **flat}, str(Path(folder) / "latents.safetensors"))
+    save_file(
+        {"kl": latents.kl, "mean": latents.mean, "std": latents.std, **flat}, str(Path(folder) / "latents.safetensors")
+    )
 
 
 def load_latents(name_or_path):

@@ -57,9 +57,9 @@ def _latents(folder):
 def test_pictures(dataset):
     """(x (N, C, H, W) in [0, 1], a name for each): the pictures that ship with the package."""
     samples = gm.data.samples(dataset)
-    if dataset == "avatars":
-        return samples.floats(), [f"face {i}" for i in range(len(samples))]
-    return samples.floats(), [f"{gm.data.CLASSES[dataset][c]} (test picture {i})" for i, c in enumerate(samples.y.tolist())]
+    classes = gm.data.CLASSES.get(dataset)
+    what = [classes[c] for c in samples.y.tolist()] if classes else ["face"] * len(samples)
+    return samples.floats(), [f"{name} (test picture {i})" for i, name in enumerate(what)]
 
 
 def tensor(model, z):
@@ -73,7 +73,7 @@ def tensor(model, z):
 
 
 def numbers(z):
-    """A code (1, D) as the page's list: rounded, so that the sliders and the lines of Python say exactly what is drawn."""
+    """A code (1, D) as the page's list: rounded, so that sliders and lines of Python say exactly what is drawn."""
     return [round(v, 3) for v in z[0].clamp(-LIMIT, LIMIT).tolist()]
 
 
@@ -104,7 +104,7 @@ def decode_lines(model, z):
 
 
 def view(model, z, x=None, lines=None, caption=""):
-    """(sliders, stage, lines) for a code (1, D). x: the picture, where it is not the decoded code; then also its lines."""
+    """(sliders, stage, lines) for a code (1, D). x: the picture, if it is not the decoded code; then also its lines."""
     z = numbers(z)
     x = vae_of(model).decode(tensor(model, z)) if x is None else x
     return slider_bank(model, z), picture(x, caption), lines or decode_lines(model, z)
@@ -124,7 +124,8 @@ def no_view(sentence):
 
 def move(payload):
     """A slider moved -> (stage, lines)."""
-    return view(*on_sliders(payload))[1:]
+    model, z = on_sliders(payload)
+    return picture(vae_of(model).decode(z)), decode_lines(model, z[0].tolist())
 
 
 def reset(dataset, size):
@@ -174,7 +175,8 @@ def choices(dataset):
 def measure(vae, x):
     """What encoding one picture (1, C, H, W) costs: error a pixel, KL and ELBO in nats."""
     log_px, kl = vae.elbo(x)
-    return {"squared_error": float((vae.reconstruct(x) - x).square().mean()), "kl": float(kl), "elbo": float(log_px - kl)}
+    error = (vae.reconstruct(x) - x).square().mean()
+    return {"squared_error": float(error), "kl": float(kl), "elbo": float(log_px - kl)}
 
 
 def encode(model, x, lines=None):
@@ -186,7 +188,7 @@ def encode(model, x, lines=None):
     x_hat = vae.reconstruct(x) if lines else vae.decode(tensor(model, numbers(z)))
     pair = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3),
             "labels": ["what the model sees", "what it draws", "difference"]}
-    report = (f"**Error** {facts['squared_error']:.4f} a pixel (squared). **KL** {facts['kl']:.1f} nats: how much the code "
+    report = (f"**Squared error** {facts['squared_error']:.4f} a pixel. **KL** {facts['kl']:.1f} nats: how much the code "
               f"says. **ELBO** {facts['elbo']:.1f} nats: a floor under the log-probability of this picture.")
     return pair, report, *view(model, z, x_hat, lines, f"Drawn from the {vae.latent} numbers of your picture.")
 
@@ -221,14 +223,16 @@ def _map(folder, dataset):
     q = model.encode(x)
     z = q.mean if hasattr(q, "mean") and not isinstance(q, torch.Tensor) else q
     if hasattr(model, "prior"):
-        reach = [-3.0, 3.0, -3.0, 3.0]
+        edge = max(3.0, z.abs().quantile(0.99).item())
+        reach = [-edge, edge, -edge, edge]
     else:  # an autoencoder puts its codes anywhere
         low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
         low, high = low - 0.2 * (high - low), high + 0.2 * (high - low)
         reach = [low[0].item(), high[0].item(), low[1].item(), high[1].item()]
     right = torch.linspace(0.5, CELLS - 0.5, CELLS) / CELLS
     v, u = torch.meshgrid(right, right, indexing="ij")
-    codes = torch.stack([reach[0] + u.flatten() * (reach[1] - reach[0]), reach[3] - v.flatten() * (reach[3] - reach[2])], 1)
+    x0, x1, y0, y1 = reach
+    codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
     y = gm.data.samples(dataset).y
     points = [v for (a, b), c in zip(z.tolist(), y.tolist()) for v in (round(a, 3), round(b, 3), c)]
     return {**sheet(model.decode(codes), CELLS), "reach": reach, "points": points}
@@ -277,7 +281,8 @@ def between(model, pair):
 
     vae = vae_of(model)
     x = vae.decode(torch.cat([way(model, pair, spherical) for spherical in (True, False)]))
-    return {"model": model, "pair": pair}, {**sheet(x, FRAMES), "rows": ["round the middle (spherical)", "straight line"]}
+    rows = ["round the middle (spherical)", "straight line"]
+    return {"model": model, "pair": pair}, {**sheet(x, FRAMES), "rows": rows}
 
 
 def begin_between(dataset, size):
@@ -340,7 +345,8 @@ def begin_change(dataset):
     """(attributes, values, amount, memory) of a data set."""
     features = [(shown, name) for name, shown in FEATURES.items()] if dataset == "avatars" else [("Class", "class")]
     attribute = "glasses" if dataset == "avatars" else "class"
-    return (gr.update(choices=features, value=attribute, visible=len(features) > 1), *choose_attribute(dataset, attribute))
+    choice = gr.update(choices=features, value=attribute, visible=len(features) > 1)
+    return choice, *choose_attribute(dataset, attribute)
 
 
 def choose_attribute(dataset, attribute):
@@ -364,7 +370,8 @@ def change(payload, attribute, target, amount, memory):
         source, done = seen[gm.base.choice("attribute", attribute, list(seen))][0], 0
     amount = gm.base.number("amount", amount, -3, 3)
     z = latents_of(model).move(z, attribute, source, target, amount - done)
-    sliders, stage, lines = view(model, z, caption=f"{FEATURES.get(attribute, 'Class')}: {source} → {target}".replace("_", " "))
+    caption = f"{FEATURES.get(attribute, 'Class')}: {source} → {target}".replace("_", " ")
+    sliders, stage, lines = view(model, z, caption=caption)
     report = verdict(set_of(model), vae_of(model).decode(tensor(model, sliders["z"])))
     if source == target:
         report = f"The judge already sees {target.replace('_', ' ')} here: choose another value. " + report
@@ -459,12 +466,12 @@ def vae_attributes(model="vae-avatars", test_picture_number=0, attribute="glasse
     Args:
         model: one of the VAEs, see vae_sample.
         test_picture_number: 0 to 199 (0 to 99 for faces).
-        attribute: for faces one of smiling, glasses, hair_color, hair_length, facial_hair, skin, background and the others
-            of genmodels.data.ATTRIBUTES; for digits and clothes "class".
+        attribute: for faces smiling, glasses, hair_color, hair_length, facial_hair, skin, background or another of
+            genmodels.data.ATTRIBUTES; for digits and clothes "class".
         target: the value to move to, such as sunglasses, or "3".
         amount: -3 to 3; 1 goes the whole way.
     Returns:
-        What the judge, a separate classifier, reads before and after; and a PNG with reconstruction and changed picture.
+        What the judge, a separate classifier, reads before and after; and a PNG with both pictures.
     """
     import torch
 
@@ -481,7 +488,7 @@ def vae_attributes(model="vae-avatars", test_picture_number=0, attribute="glasse
 
 
 def endpoints():
-    """The functions above under their own names; what they are called with is checked in them, not by the components."""
+    """The functions above under their own names. They check what they are called with; the components do not."""
     def model(default):
         return gr.Dropdown(list(MODELS), value=default, label="model", visible=False)
 
@@ -499,8 +506,8 @@ def endpoints():
     wiring.endpoint(vae_decode, [model("vae-mnist"), code], png)
     wiring.endpoint(vae_encode, [model("vae-mnist"), file, *one], [facts, png])
     wiring.endpoint(vae_interpolate, [model("vae-mnist"), *numbers(first=0, second=1, steps=9), spherical], png)
-    wiring.endpoint(vae_attributes, [model("vae-avatars"), *one, text("attribute", "glasses"), text("target", "sunglasses"),
-                                     *numbers(amount=1)], [facts, png])
+    change_what = text("attribute", "glasses"), text("target", "sunglasses")
+    wiring.endpoint(vae_attributes, [model("vae-avatars"), *one, *change_what, *numbers(amount=1)], [facts, png])
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -554,8 +561,8 @@ def build(page, tab, first):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes="card"):
             gr.Markdown("### The code")
-            gr.Markdown("To the model, a picture is a list of numbers. **Move one.** The most important come first: nats say "
-                        "how much each tells.", elem_classes="hint")
+            gr.Markdown("To the model, a picture is a list of numbers. **Move one.** The most important come first: "
+                        "nats say how much each tells.", elem_classes="hint")
             size = gr.Radio([("many numbers", "full"), ("only two", "2d")], value="full", label="Size of the code",
                             show_label=False, container=False, elem_id="vae-size", elem_classes="small-pills")
             sliders = Sliders(elem_id="vae-sliders")
@@ -567,21 +574,22 @@ def build(page, tab, first):
                                buttons=[], elem_id="vae-spread", elem_classes="plain")
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Map", id="map"):
-                gr.Markdown("If a code has only **two** numbers, all pictures fit on a map. Point at it to see what lies there; "
-                            "click to put that place on the sliders.", elem_classes="hint")
+                gr.Markdown("If a code has only **two** numbers, all pictures fit on a map. Point at it to see what "
+                            "lies there; click to put that place on the sliders.", elem_classes="hint")
                 the_map = LatentMap(elem_id="vae-map")
-                gr.Markdown("An **autoencoder** may put its codes anywhere: some crowd, and between them are places that it "
-                            "never learnt to draw. A **VAE** must fill a round cloud in the middle: every place there "
-                            "gives a picture, and neighbours look alike.", elem_classes="hint")
+                gr.Markdown("An **autoencoder** may put its codes anywhere: some crowd, and between them are places "
+                            "that it never learnt to draw. A **VAE** must fill a round cloud in the middle: every place "
+                            "there gives a picture, and neighbours look alike.", elem_classes="hint")
             with gr.Tab("Your picture", id="own"):
-                gr.Markdown("Choose a picture that the model has never seen, draw one, or upload one. The model turns it into "
-                            "numbers, and draws it again from those alone.", elem_classes="hint")
+                gr.Markdown("Choose a picture that the model has never seen, draw one, or upload one. The model turns "
+                            "it into numbers, and draws it again from those alone.", elem_classes="hint")
                 own_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-own")
                 with gr.Row():
                     with gr.Column(min_width=150) as drawing:
                         pad = DrawPad(elem_id="vae-pad")
                     with gr.Column(min_width=150):
-                        upload = picture_upload(label="Upload a picture", height=200, elem_id="vae-upload")
+                        upload = picture_upload(label="Upload a picture", show_label=False, height=224,
+                                                elem_id="vae-upload")
                 pair = Tiles(pick=False, columns=3, name="Before and after", elem_id="vae-pair")
                 report = gr.Markdown(elem_id="vae-report")
             with gr.Tab("In between", id="between"):
@@ -594,8 +602,8 @@ def build(page, tab, first):
                 end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
                 memory = gr.State()
             with gr.Tab("Change it", id="change"):
-                gr.Markdown("The average code of faces with glasses minus the average code of faces without is a direction. "
-                            "Move the picture on stage along such a direction.", elem_classes="hint")
+                gr.Markdown("The average code of faces with glasses minus the average code of faces without is a "
+                            "direction. Move the picture on stage along such a direction.", elem_classes="hint")
                 attribute = gr.Radio(list(FEATURES), label="Change", elem_id="vae-attribute", elem_classes="plain")
                 target = gr.Radio([], label="To", elem_id="vae-target", elem_classes="plain")
                 amount = gr.Slider(-1, 2, 1, step=0.05, label="How much", buttons=[], elem_id="vae-amount",

@@ -1,7 +1,7 @@
-"""How tabs talk to Gradio, in one place: kinds of events, computing lanes, errors, uploads, seeds, models in the background.
+"""How tabs talk to Gradio, in one place: kinds of events, the computing lane, errors, uploads, seeds, cards, start-up.
 
-A tab's handlers are plain functions: values in, values out, ValueError for what is not allowed. Nothing here imports torch
-until the first handler runs, so that the page answers at once.
+A tab's handlers are plain functions: values in, values out, ValueError for what is not allowed. Nothing here imports
+torch until the first handler runs, so that the page answers at once.
 """
 
 import base64
@@ -22,7 +22,7 @@ import genmodels as gm
 MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
 
-# All visitors share two cores: one computation at a time on one thread each. Two with two threads slow each other down tenfold.
+# All visitors share two cores: one computation at a time. Two with two threads each slow each other down tenfold.
 THREADS = 1
 _lane = threading.Lock()
 
@@ -95,7 +95,7 @@ def stream(trigger, fn, inputs, outputs, stop=None, rate=20):
 
 
 def endpoint(fn, inputs, outputs):
-    """`fn` as the API endpoint of its own name, described by its docstring. Must be called where components are built."""
+    """`fn` as the API endpoint of its own name, described by its docstring. Call it where components are built."""
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
     return gr.Button(visible=False).click(guarded(fn), inputs, outputs, api_name=fn.__name__)
@@ -129,7 +129,7 @@ def read_picture(path):
     except Image.DecompressionBombError:
         width = height = MAX_PIXELS
     except (OSError, ValueError, SyntaxError):
-        raise ValueError(f"This file is not a picture that can be read here: send one of {', '.join(FORMATS)}.") from None
+        raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
     if width * height > MAX_PIXELS:
         raise ValueError(f"The picture has more than {MAX_PIXELS // 10**6} megapixels: send a smaller one.")
     try:
@@ -161,16 +161,17 @@ def explanation(file, **slots):
     for name, value in slots.items():
         text = text.replace("{" + name + "}", value)
     with gr.Accordion("How it works, and when to choose it", open=False):
-        gr.Markdown(text, latex_delimiters=[{"left": "$$", "right": "$$", "display": True},
+        gr.Markdown(text, elem_classes="reading", latex_delimiters=[{"left": "$$", "right": "$$", "display": True},
                                             {"left": "$", "right": "$", "display": False}])
 
 
 def python_panel(tab_name):
     """The lines that make what is on the stage."""
     with gr.Accordion("Reproduce in Python", open=False):
-        gr.Markdown("These lines make exactly the picture on the stage, with the present values and seed. Run them in the "
-                    "folder of this project.")
-        return gr.Code(language="python", interactive=False, show_label=False, elem_id=f"{tab_name}-python", wrap_lines=True)
+        gr.Markdown("These lines make exactly the picture on the stage, with the present values and seed. Run them in "
+                    "the folder of this project.")
+        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True,
+                       elem_id=f"{tab_name}-python")
 
 
 # --- Models -----------------------------------------------------------------------------------------------------------
@@ -207,8 +208,10 @@ def models_table(names):
     rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
     for name in names:
         told = facts(name)
-        rows.append(f"| `{name}` | {told['paper']} | {told['parameters'] / 1e6:.2f} M | {told['minutes']:g} | {told['headline']} |"
-                    if told else f"| `{name}` | no card | | | |")
+        cells = ["no card", "", "", ""]
+        if told:
+            cells = [told["paper"], f"{told['parameters'] / 1e6:.2f} M", f"{told['minutes']:g}", told["headline"]]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

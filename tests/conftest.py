@@ -15,7 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may show more cores than it lends
 
 
-# --- The page, started once for all tests that need it -----------------------------------------------------------------
+# --- The page, started once for all tests that need it ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def page_url(tmp_path_factory):
     root = Path(__file__).resolve().parent.parent
     with log.open("w") as out:
         server = subprocess.Popen([sys.executable, "app.py"], cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
-    url, waited_until = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    url, waited_until = f"http://127.0.0.1:{port}", time.monotonic() + 240
     try:
         while True:
             try:

@@ -185,9 +185,11 @@ def test_a_long_measurement_goes_on_where_it_was_stopped(root, tmp_path, monkeyp
 
 def test_the_validation_split_writes_nothing(root):
     before = sorted(root.rglob("*"))
-    done = run("classifier-mnist", "--split", "val")
+    done = run("classifier-mnist", "--split", "val", "--pictures", 20)
     assert done.exit_code == 0
-    assert "accuracy: " in done.output
+    first = data.load("mnist", "val")[:20]
+    right = (gm.load("classifier-mnist").predict(first.floats())[:, 0] == first.y).float().mean()
+    assert f"accuracy: {right:.2%}" in done.output
     assert sorted(root.rglob("*")) == before
 
 
@@ -233,6 +235,7 @@ def test_the_table_goes_between_its_marks(root, tmp_path):
         (["nothing-mnist"], "There is no checkpoint"),
         (["vae-mnist", "--split", "train"], "--split must be one of test, val"),
         (["vae-mnist", "--samples", "0"], "--samples must be a whole number from 1"),
+        (["vae-mnist", "--pictures", "20"], "--pictures is for --split val"),
         (["vae-mnist", "--data-dir", "/nowhere"], "The data folder /nowhere does not exist"),
         (["--cards-only", "vae-mnist"], "holds no numbers"),
         ([], "Name a checkpoint (autoencoder-mnist, classifier-avatars"),

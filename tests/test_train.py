@@ -45,8 +45,14 @@ def run(app, place, *more):
 
 def start(place, *more, file="tests/tiny.py"):
     """A recipe in a process of its own."""
-    return subprocess.Popen([sys.executable, file, *options(place, *more)], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, file, *options(place, *more)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def losses(log):
@@ -172,12 +178,18 @@ def test_unwritable_folder_is_refused_before_the_first_step(place):
     assert not (place / "runs" / "tiny" / "log.jsonl").exists()
 
 
-@pytest.mark.parametrize("bad, says", [
-    (["--minutes", "0"], "--minutes must be a number from"), (["--steps", "0"], "--steps must be a whole number from"),
-    (["--minutes", "nan"], "--minutes must be a number from"), (["--lr", "-1"], "--lr must be"),
-    (["--precision", "int8"], "--precision must be"), (["--tracker", "wandb"], "--tracker must be"),
-    (["--init-from", "no-such"], "There is no checkpoint 'no-such'"),
-])
+@pytest.mark.parametrize(
+    "bad, says",
+    [
+        (["--minutes", "0"], "--minutes must be a number from"),
+        (["--steps", "0"], "--steps must be a whole number from"),
+        (["--minutes", "nan"], "--minutes must be a number from"),
+        (["--lr", "-1"], "--lr must be"),
+        (["--precision", "int8"], "--precision must be"),
+        (["--tracker", "wandb"], "--tracker must be"),
+        (["--init-from", "no-such"], "There is no checkpoint 'no-such'"),
+    ],
+)
 def test_bad_options_get_a_sentence(place, bad, says):
     code, out = run(tiny.app, place, *bad)
     assert code == 1 and says in out and "Traceback" not in out
@@ -214,7 +226,9 @@ def test_init_from_goes_on_from_the_weights_and_the_log(place):
 
 
 def test_average_follows_parameters_and_copies_buffers(place):
-    recipe = engine.Recipe("judge", gm.Classifier(widths=[4, 4, 8], features=8), data.samples("mnist"), None, None, batch=8)
+    recipe = engine.Recipe(
+        "judge", gm.Classifier(widths=[4, 4, 8], features=8), data.samples("mnist"), None, None, batch=8
+    )
     training = engine.Run(recipe, engine.Settings(runs=place / "runs"))
     before = [p.clone() for p in training.ema.parameters()]
     for training.step in (0, 1, 2):
@@ -252,8 +266,10 @@ def test_a_player_moves_only_its_own_part(place):
     for part, still in (("left", "right"), ("right", "left")):
         model = Duel()
         player = engine.Player(method=f"{part}_loss", part=part, lr=0.1)
-        training = engine.Run(engine.Recipe("duel", model, data.samples("mnist"), None, None, [player], warmup=1),
-                              engine.Settings(runs=place / "runs"))
+        training = engine.Run(
+            engine.Recipe("duel", model, data.samples("mnist"), None, None, [player], warmup=1),
+            engine.Settings(runs=place / "runs"),
+        )
         before = {k: v.clone() for k, v in training.plain.state_dict().items()}
         training._turns()
         after = training.plain.state_dict()
@@ -262,8 +278,10 @@ def test_a_player_moves_only_its_own_part(place):
 
 def test_two_players_take_turns(place):
     players = [engine.Player(method="left_loss", part="left"), engine.Player(method="right_loss", part="right")]
-    training = engine.Run(engine.Recipe("duel", Duel(), data.samples("mnist"), None, None, players, warmup=1),
-                          engine.Settings(runs=place / "runs"))
+    training = engine.Run(
+        engine.Recipe("duel", Duel(), data.samples("mnist"), None, None, players, warmup=1),
+        engine.Settings(runs=place / "runs"),
+    )
     terms = training._turns()
     assert {"left_loss/loss", "right_loss/loss"} <= set(terms)
     assert terms["right_loss/loss"] != -terms["left_loss/loss"]  # the second sees the first one's move
@@ -276,8 +294,16 @@ def test_tensorboard(place):
 
 def test_overfits_one_batch(place):
     """Sixteen pictures, again and again: the loop must drive the reconstruction far down."""
-    recipe = engine.Recipe("tiny", gm.Autoencoder(hidden=[128]), data.samples("mnist")[torch.arange(16)], None, None,
-                           [engine.Player(lr=3e-3)], batch=16, warmup=10)
+    recipe = engine.Recipe(
+        "tiny",
+        gm.Autoencoder(hidden=[128]),
+        data.samples("mnist")[torch.arange(16)],
+        None,
+        None,
+        [engine.Player(lr=3e-3)],
+        batch=16,
+        warmup=10,
+    )
     training = engine.Run(recipe, engine.Settings(runs=place / "runs"))
     seen = []
     for training.step in range(150):
@@ -288,10 +314,14 @@ def test_overfits_one_batch(place):
 # --- the recipes -----------------------------------------------------------------------------------------------------
 
 RECIPES = [
-    (autoencoder.app, ["--dataset", "mnist"], "autoencoder-mnist"), (autoencoder.app, ["--dataset", "fashion"], "autoencoder-fashion"),
-    (vae.app, ["--dataset", "mnist"], "vae-mnist"), (vae.app, ["--dataset", "fashion"], "vae-fashion"),
-    (vae.app, ["--dataset", "avatars"], "vae-avatars"), (vae.app, ["--dataset", "fashion", "--latent", "2"], "vae-fashion-2d"),
-    (classifier.app, ["--dataset", "mnist"], "classifier-mnist"), (classifier.app, ["--dataset", "fashion"], "classifier-fashion"),
+    (autoencoder.app, ["--dataset", "mnist"], "autoencoder-mnist"),
+    (autoencoder.app, ["--dataset", "fashion"], "autoencoder-fashion"),
+    (vae.app, ["--dataset", "mnist"], "vae-mnist"),
+    (vae.app, ["--dataset", "fashion"], "vae-fashion"),
+    (vae.app, ["--dataset", "avatars"], "vae-avatars"),
+    (vae.app, ["--dataset", "fashion", "--latent", "2"], "vae-fashion-2d"),
+    (classifier.app, ["--dataset", "mnist"], "classifier-mnist"),
+    (classifier.app, ["--dataset", "fashion"], "classifier-fashion"),
     (classifier.app, ["--dataset", "avatars"], "classifier-avatars"),
 ]
 
@@ -312,11 +342,16 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, app,
     assert {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()} == listed
 
 
-@pytest.mark.parametrize("app, more, says", [
-    (vae.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"), (vae.app, ["--latent", "3"], "--latent must be 2"),
-    (vae.app, ["--beta", "nan"], "--beta must be a number"), (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
-    (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
-])
+@pytest.mark.parametrize(
+    "app, more, says",
+    [
+        (vae.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
+        (vae.app, ["--latent", "3"], "--latent must be 2"),
+        (vae.app, ["--beta", "nan"], "--beta must be a number"),
+        (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
+        (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
+    ],
+)
 def test_recipe_refuses_with_a_sentence(place, app, more, says):
     code, out = run(app, place, *more)
     assert code == 1 and says in out and "Traceback" not in out
@@ -324,10 +359,32 @@ def test_recipe_refuses_with_a_sentence(place, app, more, says):
 
 def test_two_processes_follow_one_process_with_twice_the_batch(place):
     """Gloo on the CPU; the autoencoder has no noise of its own, so both see the same pictures and must agree."""
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "train.autoencoder"]
-    done = subprocess.run([*launch, *options(place, "--steps", "12", "--batch", "8")], cwd=ROOT, capture_output=True, text=True,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=240)
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "0",
+        "-m",
+        "train.autoencoder",
+    ]
+    done = subprocess.run(
+        [*launch, *options(place, "--steps", "12", "--batch", "8")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     both = losses(place / "checkpoints" / "autoencoder-mnist" / "log.jsonl")
     assert run(autoencoder.app, place, "--steps", "12", "--batch", "16")[0] == 0

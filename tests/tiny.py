@@ -17,9 +17,18 @@ def recipe(settings: engine.Settings, kind: str = "vae", nan_at: int = 0) -> eng
     def augment(x):
         return x * float("nan") if nan_at and next(steps) >= nan_at else x
 
-    return engine.Recipe("tiny", model, pictures, lambda m: {"size": sum(p.square().sum() for p in m.parameters())},
-                         lambda m: m.decode(torch.zeros(4, 2)), [engine.Player(lr=1e-3)], batch=16, warmup=4, clip=100.0,
-                         augment=augment)
+    return engine.Recipe(
+        "tiny",
+        model,
+        pictures,
+        lambda m: {"size": sum(p.square().sum() for p in m.parameters())},
+        lambda m: m.decode(torch.zeros(4, 2)),
+        [engine.Player(lr=1e-3)],
+        batch=16,
+        warmup=4,
+        clip=100.0,
+        augment=augment,
+    )
 
 
 app = engine.command(recipe)

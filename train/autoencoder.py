@@ -1,7 +1,7 @@
 """Autoencoder with a two-number code.
 
-    python -m train.autoencoder --dataset mnist        5 minutes on two cores: test MSE about 0.037 (PCA with two numbers: 0.056)
-    python -m train.autoencoder --dataset fashion      5 minutes on two cores: test MSE about 0.026 (PCA with two numbers: 0.046)
+python -m train.autoencoder --dataset mnist        5 minutes on two cores: test MSE about 0.037 (PCA with two numbers: 0.056)
+python -m train.autoencoder --dataset fashion      5 minutes on two cores: test MSE about 0.026 (PCA with two numbers: 0.046)
 """
 
 import torch
@@ -21,10 +21,20 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
 
     def pairs(model):  # each picture above its reconstruction
         x = val[:32]
-        return torch.stack([x, model.decode(model.encode(x))], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
+        return (
+            torch.stack([x, model.decode(model.encode(x))], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
+        )
 
-    return engine.Recipe(f"autoencoder-{dataset}", Autoencoder(latent=2), data.load(dataset, "train", settings.data_dir),
-                         validate, pairs, [engine.Player(lr=1e-3)], batch=256, minutes=5)
+    return engine.Recipe(
+        f"autoencoder-{dataset}",
+        Autoencoder(latent=2),
+        data.load(dataset, "train", settings.data_dir),
+        validate,
+        pairs,
+        [engine.Player(lr=1e-3)],
+        batch=256,
+        minutes=5,
+    )
 
 
 app = engine.command(recipe)

@@ -93,8 +93,6 @@ By `{command}`.
 
 {numbers}
 
-{notes}
-
 ## Training
 
 {minutes:g} minutes in all. Weights averaged over steps, the best of them by the validation split; the curves are in
@@ -157,10 +155,10 @@ def write_card(folder, results, command, headline):
                 r.metric_args.get("beside", "")) for r in results]
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
     cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
+    notes = "\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results})
     page = PAGE.format(
         **words, **{k: ABOUT[family][k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
-        numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers),
-        notes="\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results}),
+        numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers) + f"\n\n{notes}".rstrip(),
         runs=markdown(columns, cells),
         config=", ".join(f"`{k}={v}`" for k, v in model.config.items()))
     write(folder / "README.md", f"---\n{front.to_yaml()}\n---\n\n{page}")

@@ -28,10 +28,8 @@ import torch
 import typer
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
 from tqdm import tqdm
 
 from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, checkpoint_root, number
@@ -80,18 +78,28 @@ class Recipe:
 class Settings:
     """Options that every recipe has."""
 
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is only read.")] = None
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is only read.")
+    ] = None
     out: Annotated[Path | None, typer.Option(help="Checkpoint's folder. [default: checkpoints/NAME]")] = None
     runs: Annotated[Path, typer.Option(help="Where unfinished runs are kept.")] = Path("runs")
-    minutes: Annotated[float | None, typer.Option(help="Time budget; the speed is measured once. [default: the recipe's]")] = None
+    minutes: Annotated[
+        float | None, typer.Option(help="Time budget; the speed is measured once. [default: the recipe's]")
+    ] = None
     steps: Annotated[int | None, typer.Option(help="Number of steps, instead of --minutes.")] = None
     batch: Annotated[int | None, typer.Option(help="Pictures a step and process. [default: the recipe's]")] = None
     lr: Annotated[float | None, typer.Option(help="Learning rate of all players. [default: the recipe's]")] = None
     seed: Annotated[int, typer.Option(help="Of batches, noise and first weights.")] = 0
-    init_from: Annotated[str | None, typer.Option(help="Checkpoint (name or folder) whose weights to go on from.")] = None
-    cooldown: Annotated[bool, typer.Option("--cooldown", help="Finish the unfinished run now: only its last fifth, the cooldown.")] = False
+    init_from: Annotated[str | None, typer.Option(help="Checkpoint (name or folder) whose weights to go on from.")] = (
+        None
+    )
+    cooldown: Annotated[
+        bool, typer.Option("--cooldown", help="Finish the unfinished run now: only its last fifth, the cooldown.")
+    ] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw an unfinished run of this name away.")] = False
-    precision: Annotated[str, typer.Option(help="auto, no, bf16 or fp16; auto is bf16 where the device has it.")] = "auto"
+    precision: Annotated[str, typer.Option(help="auto, no, bf16 or fp16; auto is bf16 where the device has it.")] = (
+        "auto"
+    )
     compile: Annotated[bool, typer.Option("--compile", help="torch.compile the model.")] = False
     tracker: Annotated[str | None, typer.Option(help="'tensorboard' writes runs/NAME/tensorboard.")] = None
     save_every: Annotated[float, typer.Option(help="Seconds between saves of the run.")] = 60.0
@@ -117,8 +125,10 @@ def command(recipe):
             raise typer.Exit(1) from None
 
     own = [p for p in inspect.signature(recipe).parameters.values() if p.name != "settings"]
-    shared = [inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
-              for f in fields(Settings)]
+    shared = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+        for f in fields(Settings)
+    ]
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
     main.__signature__ = inspect.Signature([*keyword, *shared])
     main.__annotations__ = {p.name: p.annotation for p in [*keyword, *shared]}
@@ -130,9 +140,16 @@ def command(recipe):
 
 def check(settings):
     """Refuse settings out of bounds, with a ValueError that says what is allowed."""
-    for name, low, high, whole in (("minutes", 0.01, 100_000, False), ("steps", 1, 10**9, True), ("batch", 1, 65536, True),
-                                   ("lr", 1e-8, 10, False), ("seed", 0, 2**31, True), ("save_every", 0, 10**6, False),
-                                   ("validations", 1, 10_000, True), ("log_every", 1, 10**6, True)):
+    for name, low, high, whole in (
+        ("minutes", 0.01, 100_000, False),
+        ("steps", 1, 10**9, True),
+        ("batch", 1, 65536, True),
+        ("lr", 1e-8, 10, False),
+        ("seed", 0, 2**31, True),
+        ("save_every", 0, 10**6, False),
+        ("validations", 1, 10_000, True),
+        ("log_every", 1, 10**6, True),
+    ):
         value = getattr(settings, name)
         if value is not None:
             number(f"--{name.replace('_', '-')}", value, low, high, whole)
@@ -187,8 +204,12 @@ class Run:
         several = len(recipe.players) > 1  # a player's turn leaves the others' parameters without gradient
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # said aloud, so that several processes find each other without one too
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=several)], mixed_precision=precision, log_with=settings.tracker, project_dir=str(self.folder) if settings.tracker else None,
-            dynamo_backend="inductor" if settings.compile else None)
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=several)],
+            mixed_precision=precision,
+            log_with=settings.tracker,
+            project_dir=str(self.folder) if settings.tracker else None,
+            dynamo_backend="inductor" if settings.compile else None,
+        )
         self.main = self.accelerator.is_main_process
         world = self.accelerator.num_processes
         if len(recipe.train) < world:
@@ -206,9 +227,14 @@ class Run:
         for player, parameters in groups:
             decayed = [w for w in parameters if w.ndim >= 2]
             rest = [w for w in parameters if w.ndim < 2]
-            optimisers.append(torch.optim.AdamW(
-                [{"params": decayed, "weight_decay": player.weight_decay}, {"params": rest, "weight_decay": 0.0}],
-                lr=settings.lr or player.lr, betas=player.betas, fused=True))
+            optimisers.append(
+                torch.optim.AdamW(
+                    [{"params": decayed, "weight_decay": player.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+                    lr=settings.lr or player.lr,
+                    betas=player.betas,
+                    fused=True,
+                )
+            )
         self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers)
         self.plain = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
@@ -216,7 +242,9 @@ class Run:
         """Take the weights of a checkpoint of the same configuration, and its log as the beginning of ours."""
         source = type(model).from_pretrained(folder)
         if any(source.config.get(k) != v for k, v in model.config.items() if k != "beta"):
-            raise CheckpointError(f"{folder} has another configuration than this recipe: {source.config}, not {model.config}.")
+            raise CheckpointError(
+                f"{folder} has another configuration than this recipe: {source.config}, not {model.config}."
+            )
         model.load_state_dict(source.state_dict())
         if (folder / "log.jsonl").is_file():
             self.parent_log = (folder / "log.jsonl").read_text().splitlines()
@@ -224,7 +252,7 @@ class Run:
     # --- the loop ---
 
     def fit(self):
-        settings, recipe = self.settings, self.recipe
+        settings = self.settings
         if self.main:
             self._make_folders()
         if settings.fresh and self.main:
@@ -258,7 +286,11 @@ class Run:
                     self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE[1] - PROBE[0]))
                     bar.total = self.total
                 self._account(losses, bar)
-                if self.total and self.step < self.total and self.step % max(1, self.total // settings.validations) == 0:
+                if (
+                    self.total
+                    and self.step < self.total
+                    and self.step % max(1, self.total // settings.validations) == 0
+                ):
                     self._validate()
                 now = time.monotonic()
                 if self.stop or now - saved > settings.save_every and self.total:
@@ -267,8 +299,11 @@ class Run:
                     self._save()
                     if self.stop:
                         bar.close()
-                        print(f"\nStopped and saved after step {self.step} of {self.total or '?'}: "
-                              "the same command goes on from there; with --cooldown it finishes.", file=sys.stderr)
+                        print(
+                            f"\nStopped and saved after step {self.step} of {self.total or '?'}: "
+                            "the same command goes on from there; with --cooldown it finishes.",
+                            file=sys.stderr,
+                        )
                         sys.exit(128 + self.stop)
             self.seconds += time.monotonic() - began
             bar.close()
@@ -298,12 +333,15 @@ class Run:
             self.accelerator.backward(losses["loss"])
             norm = self.accelerator.clip_grad_norm_(self.parameters[i], self.recipe.clip)
             terms = self._mean_of_processes({**losses, "gradient": norm})
-            scaled = self.accelerator.scaler is not None  # fp16 skips a step of its own accord if the gradient overflows
+            scaled = (
+                self.accelerator.scaler is not None
+            )  # fp16 skips a step of its own accord if the gradient overflows
             bad = [k for k, v in terms.items() if not math.isfinite(v) and not (scaled and k == "gradient")]
             if bad:  # before the step: the weights are still good
                 raise TrainingError(
-                    f"The term '{bad[0]}' of {player.method} became {terms[bad[0]]} at step {self.step + 1}: nothing of this step "
-                    f"was kept; the last save is {self.folder / 'state.safetensors'}. Try a smaller --lr.")
+                    f"The term '{bad[0]}' of {player.method} became {terms[bad[0]]} at step {self.step + 1}: nothing "
+                    f"of this step was kept; the last save is {self.folder / 'state.safetensors'}. Try a smaller --lr."
+                )
             optimiser.step()
             prefix = "" if len(self.optimisers) == 1 else f"{player.method}/"
             everything |= {prefix + k: v for k, v in terms.items()}
@@ -329,8 +367,10 @@ class Run:
         if getattr(self, "_epoch", None) != epoch:
             shuffle = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
             self._epoch, self._order = epoch, torch.randperm(n, generator=shuffle)
-        i = self._order[place * whole + rank * self.batch:][:self.batch]
-        torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * 1009 + rank)  # noise and augmentation of this step
+        i = self._order[place * whole + rank * self.batch :][: self.batch]
+        torch.manual_seed(
+            (self.settings.seed * 1_000_003 + self.step) * 1009 + rank
+        )  # noise and augmentation of this step
         part = self.recipe.train[i]
         x = part.floats().to(self.accelerator.device).contiguous(memory_format=torch.channels_last)
         y = part.y.to(self.accelerator.device)
@@ -374,8 +414,10 @@ class Run:
                 measured = {k: float(v) for k, v in self.recipe.validate(model).items()}
             score = next(iter(measured.values()))
             if not math.isfinite(score):
-                raise TrainingError(f"Validation gave {next(iter(measured))} = {score} at step {self.step}; the best weights so "
-                                    f"far stay in {self.folder / 'best.safetensors'}.")
+                raise TrainingError(
+                    f"Validation gave {next(iter(measured))} = {score} at step {self.step}; the best weights so "
+                    f"far stay in {self.folder / 'best.safetensors'}."
+                )
             if self.best is None or score < self.best:
                 self.best = score
                 _write(self.folder / "best.safetensors", model.state_dict(), {"step": str(self.step)})
@@ -399,13 +441,23 @@ class Run:
         """What the card will say about how this was made."""
         device = self.accelerator.device
         gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
-        return {"command": "python -m " + " ".join([Path(sys.argv[0]).resolve().parent.name + "." + Path(sys.argv[0]).stem,
-                                                    *_public(sys.argv[1:])]),
-                "seed": self.settings.seed, "batch": self.batch * self.accelerator.num_processes,
-                "device": gpu or f"{device.type}, {torch.get_num_threads()} threads", "pictures": len(self.recipe.train),
-                "parameters": sum(p.numel() for p in self.plain.parameters()), "date": str(date.today()),
-                "players": [asdict(p) | ({"lr": self.settings.lr} if self.settings.lr else {}) for p in self.recipe.players],
-                "init_from": self.settings.init_from, "precision": self.accelerator.mixed_precision}
+        return {
+            "command": "python -m "
+            + " ".join(
+                [Path(sys.argv[0]).resolve().parent.name + "." + Path(sys.argv[0]).stem, *_public(sys.argv[1:])]
+            ),
+            "seed": self.settings.seed,
+            "batch": self.batch * self.accelerator.num_processes,
+            "device": gpu or f"{device.type}, {torch.get_num_threads()} threads",
+            "pictures": len(self.recipe.train),
+            "parameters": sum(p.numel() for p in self.plain.parameters()),
+            "date": str(date.today()),
+            "players": [
+                asdict(p) | ({"lr": self.settings.lr} if self.settings.lr else {}) for p in self.recipe.players
+            ],
+            "init_from": self.settings.init_from,
+            "precision": self.accelerator.mixed_precision,
+        }
 
     def _asked_to_stop(self, sign, frame):
         self.stop = sign
@@ -421,13 +473,24 @@ class Run:
                 probe.write_bytes(b"x")
                 probe.unlink()
             except OSError as e:
-                raise TrainingError(f"{folder} cannot be written ({e.strerror}): name another with --runs or --out.") from e
+                raise TrainingError(
+                    f"{folder} cannot be written ({e.strerror}): name another with --runs or --out."
+                ) from e
 
     def _identity(self):
         """What must be the same for a resumed run to be the same run."""
-        return json.dumps({"config": self.plain.config, "seed": self.settings.seed, "batch": self.batch,
-                           "processes": self.accelerator.num_processes, "pictures": len(self.recipe.train), "lr": self.settings.lr,
-                           "players": [asdict(p) for p in self.recipe.players], "init_from": self.settings.init_from})
+        return json.dumps(
+            {
+                "config": self.plain.config,
+                "seed": self.settings.seed,
+                "batch": self.batch,
+                "processes": self.accelerator.num_processes,
+                "pictures": len(self.recipe.train),
+                "lr": self.settings.lr,
+                "players": [asdict(p) for p in self.recipe.players],
+                "init_from": self.settings.init_from,
+            }
+        )
 
     def _save(self):
         if not self.main:
@@ -438,8 +501,16 @@ class Run:
             for j, slots in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser.{i}.{j}.{k}": v for k, v in slots.items()}
         scaler = self.accelerator.scaler
-        facts = {"step": self.step, "total": self.total, "best": self.best, "sums": self.sums, "seconds": self.seconds,
-                 "identity": self._identity(), "parent_log": self.parent_log, "scaler": scaler.state_dict() if scaler else None}
+        facts = {
+            "step": self.step,
+            "total": self.total,
+            "best": self.best,
+            "sums": self.sums,
+            "seconds": self.seconds,
+            "identity": self._identity(),
+            "parent_log": self.parent_log,
+            "scaler": scaler.state_dict() if scaler else None,
+        }
         _write(self.folder / "state.safetensors", tensors, {"facts": json.dumps(facts)})
 
     def _load(self):
@@ -452,8 +523,10 @@ class Run:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
             raise TrainingError(f"{file} is broken ({e}): --fresh starts the run anew.") from e
         if facts["identity"] != self._identity():
-            raise TrainingError(f"{self.folder} holds an unfinished run with other settings: give the same ones to go on, or "
-                                "--fresh to throw it away.")
+            raise TrainingError(
+                f"{self.folder} holds an unfinished run with other settings: give the same ones to go on, or "
+                "--fresh to throw it away."
+            )
         self.plain.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         self.ema.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
         for i, optimiser in enumerate(self.optimisers):
@@ -491,7 +564,11 @@ class Run:
                 grid(self.recipe.samples(model).float()).save(aside / "samples.png")
             lines = (self.folder / "log.jsonl").read_text().splitlines()
             head = json.loads(lines[0])
-            head["run"] |= {"steps": self.step, "minutes": round(self.seconds / 60, 1), "published_step": self._best_step()}
+            head["run"] |= {
+                "steps": self.step,
+                "minutes": round(self.seconds / 60, 1),
+                "published_step": self._best_step(),
+            }
             (aside / "log.jsonl").write_text("\n".join([*self.parent_log, json.dumps(head), *lines[1:]]) + "\n")
             if self.recipe.finish:
                 self.recipe.finish(model, aside)
@@ -504,8 +581,10 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
         except OSError as e:
             shutil.rmtree(aside, ignore_errors=True)
-            raise TrainingError(f"{self.out} could not be written ({e.strerror or e}): the run is kept in {self.folder}, the same "
-                                "command publishes it once there is room.") from e
+            raise TrainingError(
+                f"{self.out} could not be written ({e.strerror or e}): the run is kept in {self.folder}, the same "
+                "command publishes it once there is room."
+            ) from e
         (self.folder / "state.safetensors").unlink(missing_ok=True)
         print(f"Published {self.out} (step {self._best_step()}, {self.seconds / 60:.1f} minutes).", flush=True)
         return self.out
@@ -545,8 +624,10 @@ def _write(file, tensors, metadata):
         os.replace(aside, file)
     except (OSError, SafetensorError) as e:
         aside.unlink(missing_ok=True)
-        raise TrainingError(f"{file} could not be written ({e}): make room or name another folder with --runs; what was saved "
-                            "before is intact.") from e
+        raise TrainingError(
+            f"{file} could not be written ({e}): make room or name another folder with --runs; what was saved "
+            "before is intact."
+        ) from e
 
 
 def _sync(file):

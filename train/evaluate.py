@@ -1,7 +1,8 @@
 """Measure shipped checkpoints on the test split and write their cards.
 
     python -m train.evaluate vae-mnist --samples 5000    measures; writes README.md and reference.json of the checkpoint
-    python -m train.evaluate vae-mnist --split val       for choosing between models: prints, writes nothing
+    python -m train.evaluate vae-mnist --split val --pictures 1000 --samples 100
+                                                         for choosing between models: prints, writes nothing
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
     python -m train.evaluate --table                     puts the table of models into README.md, from the cards
 
@@ -44,13 +45,14 @@ class Measuring:
     seed: int = 0
     data_dir: Path | None = None
     runs: Path = Path("runs")
+    pictures: int | None = None  # only the first of the split, for a quick look
 
     def __post_init__(self):
         self.folder = checkpoint_folder(self.name).resolve()
         self.name = self.folder.name
         self.family, self.dataset = cards.family_and_set(self.name)
         self.model = gm.load(self.folder)
-        self.set = self.load(self.split)
+        self.set = self.load(self.split)[:self.pictures]
         self.results = []
 
     def load(self, split):
@@ -342,6 +344,7 @@ def main(
     drawn: Annotated[int, typer.Option(help="Prior samples, for FID and its kin.")] = Measuring.drawn,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = Measuring.seed,
     runs: Annotated[Path, typer.Option(help="Where unfinished measurements are kept.")] = Measuring.runs,
+    pictures: Annotated[int | None, typer.Option(help="With --split val: only the first so many pictures.")] = None,
     cards_only: Annotated[bool, typer.Option("--cards-only", help="Write cards again from their own numbers.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Put the table of models into the README.")] = False,
     readme: Annotated[Path, typer.Option(help="The README for --table.")] = cards.README,
@@ -352,13 +355,17 @@ def main(
         number("--samples", samples, 1, 100_000, whole=True)
         number("--drawn", drawn, 10, 100_000, whole=True)
         number("--seed", seed, 0, 2**31, whole=True)
+        if pictures is not None:
+            number("--pictures", pictures, 10, 100_000, whole=True)
+            if split == "test":
+                raise ValueError("--pictures is for --split val: a card's numbers are those of the whole test split.")
         if not names and not cards_only and not table:
             raise ValueError(f"Name a checkpoint ({', '.join(gm.checkpoints()) or 'there is none'}), or give --table.")
         for name in names or (gm.checkpoints() if cards_only else []):
             if cards_only:
                 cards.rewrite_card(checkpoint_folder(name))
             else:
-                measure(Measuring(name, split, samples, drawn, seed, data_dir, runs))
+                measure(Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures))
         if table:
             print(cards.models_table())
             cards.put_table(readme, cards.models_table())

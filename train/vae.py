@@ -1,9 +1,9 @@
 """Variational autoencoders.
 
-    python -m train.vae --dataset mnist                25 minutes on two cores: 83 nats (importance-weighted, binarised test set)
-    python -m train.vae --dataset fashion              15 minutes on two cores: test PSNR 22 dB
-    python -m train.vae --dataset avatars              25 minutes on two cores: test PSNR 23 dB
-    python -m train.vae --dataset mnist --latent 2     4 minutes each, for the map of the latent plane: vae-mnist-2d, vae-fashion-2d
+python -m train.vae --dataset mnist                25 minutes on two cores: 83 nats (importance-weighted, binarised test set)
+python -m train.vae --dataset fashion              15 minutes on two cores: test PSNR 22 dB
+python -m train.vae --dataset avatars              25 minutes on two cores: test PSNR 23 dB
+python -m train.vae --dataset mnist --latent 2     4 minutes each, for the map of the latent plane: vae-mnist-2d, vae-fashion-2d
 """
 
 import torch
@@ -22,7 +22,9 @@ PLANE = dict(latent=2, width=16, hidden=256, likelihood="bernoulli")
 MINUTES = {"mnist": 25, "fashion": 15, "avatars": 25}
 
 
-def recipe(settings: engine.Settings, dataset: str = "mnist", latent: int | None = None, beta: float = 1.0) -> engine.Recipe:
+def recipe(
+    settings: engine.Settings, dataset: str = "mnist", latent: int | None = None, beta: float = 1.0
+) -> engine.Recipe:
     """Train the VAE of `mnist`, `fashion` or `avatars`; with --latent 2 the one whose codes are a plane."""
     data.choice("--dataset", dataset, data.SETS)
     if latent not in (None, 2) or (latent == 2 and dataset == "avatars"):
@@ -35,8 +37,14 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", latent: int | None
         terms = []
         for part in torch.arange(len(val)).split(500):
             x = val[part].floats()
-            terms.append(torch.stack([*model.elbo(model.binarise(x) if model.family == "bernoulli" else x),
-                                      (model.reconstruct(x) - x).square().flatten(1).mean(1)]))
+            terms.append(
+                torch.stack(
+                    [
+                        *model.elbo(model.binarise(x) if model.family == "bernoulli" else x),
+                        (model.reconstruct(x) - x).square().flatten(1).mean(1),
+                    ]
+                )
+            )
         log_px, kl, mse = torch.cat(terms, 1).mean(1)
         return {"loss": model.beta * kl - log_px, "elbo": log_px - kl, "kl": kl, "psnr": -10 * mse.log10()}
 
@@ -49,8 +57,17 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", latent: int | None
         names = data.ATTRIBUTES if dataset == "avatars" else {"class": data.CLASSES[dataset]}
         save_latents(measure_latents(model, train.x, train.y, names), folder)
 
-    return engine.Recipe(f"vae-{dataset}" + ("-2d" if latent == 2 else ""), model, train, validate, samples,
-                         [engine.Player(lr=1e-3)], minutes=4 if latent == 2 else MINUTES[dataset], clip=200.0, finish=finish)
+    return engine.Recipe(
+        f"vae-{dataset}" + ("-2d" if latent == 2 else ""),
+        model,
+        train,
+        validate,
+        samples,
+        [engine.Player(lr=1e-3)],
+        minutes=4 if latent == 2 else MINUTES[dataset],
+        clip=200.0,
+        finish=finish,
+    )
 
 
 app = engine.command(recipe)

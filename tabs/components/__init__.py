@@ -1,4 +1,4 @@
-"""The page's own components. Each is one module with its .html, .js and .css beside it; `shared.js` is before each script.
+"""The page's own components: each a module with its .html, .js and .css beside it. `shared.js` is before each script.
 
 Templates are static and scripts draw with `watch`: a value that stood in a template would be run as HTML or JavaScript.
 Many pictures travel as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
@@ -22,6 +22,7 @@ class Component(gr.HTML):
         props.setdefault("container", False)
         super().__init__(value, html_template=template, css_template=style,
                          js_on_load=(HERE / "shared.js").read_text() + script, **props)
+        vars(self).update(self.props)  # else gr.HTML takes a prop whose name is quoted in the script for an event
 
     def api_info(self):
         return {"type": "object", "description": type(self).__doc__.split("\n")[0]}

@@ -6,7 +6,7 @@ from tabs.components import Component
 class Scrubber(Component):
     """Rows of frames under one slider. Value: components.sheet(all frames, columns=steps) with `rows` (a name each).
 
-    Event `release`: the visitor asked for frame `event.step` of row `event.row` on the stage (the button `action`; none if "").
+    Event `release`: the visitor pressed the button `action` (none if "") at frame `event.step` of row `event.row`.
     """
 
     def __init__(self, value=None, action="", ends=("", ""), **props):

@@ -4,9 +4,10 @@ from tabs.components import Component
 
 
 class Sliders(Component):
-    """One slider for each number of a code. Value: {"model", "z": [numbers], "dims": [[place in z, label], ...], "unused": k}.
+    """One slider for each number of a code. Value: {"model", "z": [numbers], "dims": [[place in z, label]], "unused"}.
 
-    `dims` are in the order of the page, the last `unused` of them folded away. Event `input`: the visitor moved one.
+    `dims` are in the order of the page: `shown` of them in sight, the rest folded, the last `unused` of them apart.
+    Event `input`: the visitor moved one.
     """
 
     def __init__(self, value=None, shown=14, **props):

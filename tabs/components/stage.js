@@ -14,5 +14,5 @@ function load() {
   message.textContent = v.message || '';
   caption.textContent = v.caption || '';
 }
-watch(['value', 'poster'], load);
+watch('value', load);
 load();

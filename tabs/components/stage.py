@@ -4,7 +4,7 @@ from tabs.components import Component
 
 
 class Stage(Component):
-    """One large picture. Value: components.raw(x) with `label` (for screen readers) and `caption`, or {"message": a sentence}.
+    """One large picture. Value: components.raw(x) with `caption` and `label` (to be read out), or {"message": sentence}.
 
     poster: data URI of a picture that stands there until the first value comes.
     """

@@ -26,6 +26,6 @@ class _Upload(gr.Image):
 
 
 def upload(**props):
-    """A gr.Image that hands over the file's path and decodes nothing: `wiring.read_picture` looks at the header first."""
+    """A gr.Image that hands over the file's path and decodes nothing: `wiring.read_picture` looks at it first."""
     # a function: the browser gets only those arguments of an Image that are in the signature of its class
     return _Upload(type="filepath", image_mode=None, sources=["upload", "clipboard"], buttons=[], **props)

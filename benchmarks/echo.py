@@ -1,0 +1,40 @@
+"""Two trivial pages to compare with, and a bare one: python -m benchmarks.echo image|stage|bare PORT"""
+
+import sys
+
+import gradio as gr
+import numpy as np
+
+which, port = sys.argv[1], int(sys.argv[2])
+
+
+def flat(value):
+    """A picture that needs no model: one grey, told by the slider."""
+    return np.full((28, 28), int((value + 3) / 6 * 255), np.uint8)
+
+
+with gr.Blocks() as demo:
+    if which == "image":  # what most demos do
+        slider = gr.Slider(-3, 3, 0, step=0.1, elem_id="slider")
+        image = gr.Image(elem_id="picture")
+        slider.change(flat, slider, image)
+    elif which == "stage":  # the page's own wiring and components, without a model
+        import torch
+
+        from tabs import wiring
+        from tabs.components import raw
+        from tabs.components.sliders import Sliders
+        from tabs.components.stage import Stage
+
+        def echo(payload):
+            return raw(torch.from_numpy(flat(payload["z"][0]))[None] / 255), str(payload["z"])
+
+        start = {"model": "none", "z": [0.0] * 40, "dims": [[i, f"#{i + 1}"] for i in range(40)], "unused": 0}
+        sliders = Sliders(start, elem_id="vae-sliders")
+        stage = Stage(raw(torch.zeros(1, 28, 28)), elem_id="vae-stage")
+        lines = gr.Code(language="python", interactive=False)
+        wiring.live(sliders.input, echo, sliders, [stage, lines])
+    else:
+        gr.Markdown("# Nothing")
+demo.queue(api_open=False)
+demo.launch(server_name="127.0.0.1", server_port=port, quiet=True, ssr_mode=False, run_history=False)

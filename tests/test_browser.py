@@ -1,0 +1,193 @@
+"""The page in a real browser: what a visitor does, and what they see."""
+
+import os
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own weight: other pixels, other sum
+  const c = document.querySelector(selector), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  let sum = 0;
+  for (let i = 0; i < d.length; i++) sum = (sum * 31 + d[i]) % 1000003;
+  return sum;
+}"""
+STAGE = "#vae-stage canvas"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium; without it the tests skip, or fail where GENMODELS_REQUIRE_BROWSER is set."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        (pytest.fail if os.environ.get("GENMODELS_REQUIRE_BROWSER") else pytest.skip)("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        opened = p.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, page_url):
+    """The page, with a picture on the stage. At the end: no error in the console, and no request left the machine."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page, trouble = context.new_page(), []
+    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: trouble.append(str(e)))
+    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.on("request", lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http")
+            and not r.url.startswith(page_url) else None)
+    page.goto(page_url)
+    page.wait_for_selector(f"{STAGE}:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#vae-map .map", timeout=60_000)
+    yield page
+    context.close()
+    assert trouble == []
+
+
+def changed(page, selector, before):
+    """Waits until the canvas shows other pixels than before, and returns them."""
+    page.wait_for_function(f"([s, before]) => ({PIXELS})(s) !== before", arg=[selector, before], timeout=20_000)
+    return page.evaluate(PIXELS, selector)
+
+
+def tab(page, name):
+    page.get_by_role("tab", name=name).click()
+
+
+def test_a_slider_moves_the_picture(page):
+    before = page.evaluate(PIXELS, STAGE)
+    slider = page.locator("#vae-sliders input[type=range]").first
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    after = changed(page, STAGE, before)
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    changed(page, STAGE, after)
+
+
+def test_new_pictures_and_the_same_seed_again(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#vae-samples button").nth(3).click()
+    chosen = changed(page, STAGE, before)
+    page.get_by_role("button", name="New pictures").click()
+    other = changed(page, STAGE, chosen)
+    seed = page.get_by_role("spinbutton", name="Seed")
+    seed.fill("0")
+    seed.press("Enter")
+    first = changed(page, STAGE, other)
+    page.locator("#vae-samples button").nth(3).click()
+    assert changed(page, STAGE, first) == chosen
+
+
+def test_the_data_set_and_the_size_of_the_code_switch(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("radio", name="only two").click()
+    two = changed(page, STAGE, before)
+    page.wait_for_function("document.querySelectorAll('#vae-sliders input').length === 2")
+    page.get_by_role("radio", name="Faces").click()
+    changed(page, STAGE, two)
+    page.wait_for_function("document.querySelector('#vae-stage canvas').width === 64")
+    page.wait_for_selector("#vae-map .message:not([hidden])")  # faces have no map
+
+
+def test_pointing_at_the_map_asks_nothing_of_the_server(page):
+    page.wait_for_timeout(1000)  # whatever opening the page asked for
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if "/gradio_api/" in r.url else None)
+    views = ["#vae-map figure:nth-child(1) .view", "#vae-map figure:nth-child(2) .view"]
+    before = [page.evaluate(PIXELS, v) for v in views]
+    box = page.locator("#vae-map .map").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.8)
+    for view, was in zip(views, before):  # both maps follow the same pointer
+        changed(page, view, was)
+    assert asked == []
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_function("document.querySelectorAll('#vae-sliders input').length === 2")
+    assert page.get_by_role("radio", name="only two").is_checked()
+
+
+def test_the_map_works_by_keyboard(page):
+    view = "#vae-map figure:nth-child(2) .view"
+    before = page.evaluate(PIXELS, view)
+    page.locator("#vae-map .map").nth(1).focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowLeft")
+    changed(page, view, before)
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelectorAll('#vae-sliders input').length === 2")
+
+
+def test_drawing(page):
+    tab(page, "Your picture")
+    box = page.locator("#vae-pad canvas").bounding_box()
+    before = page.evaluate(PIXELS, STAGE)
+    x, y = box["x"] + box["width"] / 2, box["y"] + 30
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 6, y + box["height"] - 60, steps=8)
+    page.mouse.up()
+    changed(page, STAGE, before)
+    page.wait_for_selector("#vae-report :text('ELBO')")
+    assert page.locator("#vae-pair figure").count() == 3
+
+
+def test_uploading_a_file_that_is_no_picture(page, tmp_path):
+    tab(page, "Your picture")
+    (tmp_path / "a.png").write_text("no picture")
+    page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
+    page.wait_for_selector("[data-testid=toast-body]:has-text('not a picture')")
+
+
+def test_scrubbing_between_two_pictures_asks_nothing_of_the_server(page):
+    tab(page, "In between")
+    page.wait_for_selector("#vae-frames canvas")
+    page.wait_for_timeout(1000)
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if "/gradio_api/" in r.url else None)
+    view = "#vae-frames canvas"
+    before = page.evaluate(PIXELS, view)
+    page.locator("#vae-frames input[type=range]").focus()
+    page.keyboard.press("End")
+    after = changed(page, view, before)
+    page.get_by_role("button", name="Play").click()
+    changed(page, view, after)
+    page.get_by_role("button", name="Pause").click()
+    assert asked == []
+    stage = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("button", name="Put on stage").first.click()
+    changed(page, STAGE, stage)
+
+
+def test_glasses(page):
+    page.get_by_role("radio", name="Faces").click()
+    page.wait_for_function("document.querySelector('#vae-stage canvas').width === 64")
+    tab(page, "Change it")
+    page.get_by_role("radio", name="Background").click()
+    page.wait_for_selector("#vae-target label:has-text('mint')")
+    before = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("radio", name="mint").click()
+    after = changed(page, STAGE, before)
+    page.wait_for_selector("#vae-verdict :text('background')")
+    page.locator("#vae-amount input[type=range]").focus()
+    page.keyboard.press("ArrowLeft")
+    changed(page, STAGE, after)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_narrow_screen(browser, page_url, theme):
+    """390 px wide: nothing sticks out, and the picture stays in sight while a slider under it is moved."""
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{page_url}?__theme={theme}")
+    page.wait_for_selector("#vae-map .map", timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#vae-sliders input[type=range]").nth(8).scroll_into_view_if_needed()
+    box = page.locator(STAGE).bounding_box()
+    assert 0 <= box["y"] < 400
+    context.close()
