@@ -125,7 +125,8 @@ def no_view(sentence):
 def move(payload):
     """A slider moved -> (stage, lines)."""
     model, z = on_sliders(payload)
-    return picture(vae_of(model).decode(z)), decode_lines(model, z[0].tolist())
+    z = numbers(z)
+    return picture(vae_of(model).decode(tensor(model, z))), decode_lines(model, z)
 
 
 def reset(dataset, size):
@@ -218,24 +219,21 @@ def _map(folder, dataset):
     """One map: the pictures of a square of codes, and where the test pictures lie."""
     import torch
 
-    model = gm.load(folder)
-    x, _ = test_pictures(dataset)
-    q = model.encode(x)
-    z = q.mean if hasattr(q, "mean") and not isinstance(q, torch.Tensor) else q
+    model, (x, _) = gm.load(folder), test_pictures(dataset)
     if hasattr(model, "prior"):
+        z = model.encode(x).mean
         edge = max(3.0, z.abs().quantile(0.99).item())
-        reach = [-edge, edge, -edge, edge]
+        x0, x1, y0, y1 = -edge, edge, -edge, edge
     else:  # an autoencoder puts its codes anywhere
+        z = model.encode(x)
         low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
-        low, high = low - 0.2 * (high - low), high + 0.2 * (high - low)
-        reach = [low[0].item(), high[0].item(), low[1].item(), high[1].item()]
-    right = torch.linspace(0.5, CELLS - 0.5, CELLS) / CELLS
-    v, u = torch.meshgrid(right, right, indexing="ij")
-    x0, x1, y0, y1 = reach
+        (x0, y0), (x1, y1) = (low - 0.2 * (high - low)).tolist(), (high + 0.2 * (high - low)).tolist()
+    middles = torch.linspace(0.5, CELLS - 0.5, CELLS) / CELLS
+    v, u = torch.meshgrid(middles, middles, indexing="ij")
     codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
-    y = gm.data.samples(dataset).y
-    points = [v for (a, b), c in zip(z.tolist(), y.tolist()) for v in (round(a, 3), round(b, 3), c)]
-    return {**sheet(model.decode(codes), CELLS), "reach": reach, "points": points}
+    classes = gm.data.samples(dataset).y.tolist()
+    points = [number for (a, b), c in zip(z.tolist(), classes) for number in (round(a, 3), round(b, 3), c)]
+    return {**sheet(model.decode(codes), CELLS), "reach": [x0, x1, y0, y1], "points": points}
 
 
 def latent_map(dataset):
@@ -357,13 +355,14 @@ def choose_attribute(dataset, attribute):
 def change(payload, attribute, target, amount, memory):
     """Move the code towards a value of an attribute -> (report, memory, sliders, stage, lines).
 
-    memory: what was already moved, so that the slider adds only the rest and other changes of the code stay.
+    memory: what was already moved, so that the slider adds only the rest and other changes of the code stay; it counts
+    as long as the code is still much the same.
     """
     model, z = on_sliders(payload)
     if target is None:
         raise ValueError("Choose what to change it to first.")
     same = memory and (memory["model"], memory["attribute"], memory["target"]) == (model, attribute, target)
-    if same:
+    if same and sum(a != b for a, b in zip(memory["z"], numbers(z))) <= z.shape[1] / 2:
         source, done = memory["source"], memory["amount"]
     else:
         seen = read(set_of(model), vae_of(model).decode(z))
@@ -375,8 +374,9 @@ def change(payload, attribute, target, amount, memory):
     report = verdict(set_of(model), vae_of(model).decode(tensor(model, sliders["z"])))
     if source == target:
         report = f"The judge already sees {target.replace('_', ' ')} here: choose another value. " + report
-    return report, {"model": model, "attribute": attribute, "target": target, "source": source, "amount": amount}, \
-        sliders, stage, lines
+    memory = {"model": model, "z": sliders["z"], "attribute": attribute, "target": target, "source": source,
+              "amount": amount}
+    return report, memory, sliders, stage, lines
 
 
 def change_fully(payload, attribute, target):
@@ -492,7 +492,7 @@ def endpoints():
     def model(default):
         return gr.Dropdown(list(MODELS), value=default, label="model", visible=False)
 
-    def numbers(**defaults):
+    def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
     def text(label, value):
@@ -501,13 +501,13 @@ def endpoints():
     facts, png = gr.JSON(visible=False, label="facts"), gr.Image(format="png", label="picture", visible=False)
     file = picture_upload(visible=False, label="picture")
     code, spherical = gr.JSON([0.0], label="code", visible=False), gr.Checkbox(True, label="spherical", visible=False)
-    one = numbers(test_picture_number=0)
-    wiring.endpoint(vae_sample, [model("vae-mnist"), *numbers(n=16, seed=0, spread=1)], png)
+    one = boxes(test_picture_number=0)
+    wiring.endpoint(vae_sample, [model("vae-mnist"), *boxes(n=16, seed=0, spread=1)], png)
     wiring.endpoint(vae_decode, [model("vae-mnist"), code], png)
     wiring.endpoint(vae_encode, [model("vae-mnist"), file, *one], [facts, png])
-    wiring.endpoint(vae_interpolate, [model("vae-mnist"), *numbers(first=0, second=1, steps=9), spherical], png)
+    wiring.endpoint(vae_interpolate, [model("vae-mnist"), *boxes(first=0, second=1, steps=9), spherical], png)
     change_what = text("attribute", "glasses"), text("target", "sunglasses")
-    wiring.endpoint(vae_attributes, [model("vae-avatars"), *one, *change_what, *numbers(amount=1)], [facts, png])
+    wiring.endpoint(vae_attributes, [model("vae-avatars"), *one, *change_what, *boxes(amount=1)], [facts, png])
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -544,14 +544,10 @@ def augmentation():
 
 
 def prepare():
-    """What visitors will need, in the background."""
-    for model in MODELS:
-        try:
-            vae_of(model)
-        except ValueError as e:
-            print(wiring.sentence(e))
-    for dataset in gm.data.CLASSES:
-        latent_map(dataset)
+    """What visitors will need: functions to call in the background, each of them quick."""
+    judges = [f"classifier-{name}" for name in gm.data.SETS]
+    return [*(functools.partial(gm.load, name) for name in (*MODELS, *judges)),
+            *(functools.partial(latent_map, dataset) for dataset in gm.data.CLASSES)]
 
 
 def build(page, tab, first):
@@ -581,7 +577,7 @@ def build(page, tab, first):
                             "that it never learnt to draw. A **VAE** must fill a round cloud in the middle: every place "
                             "there gives a picture, and neighbours look alike.", elem_classes="hint")
             with gr.Tab("Your picture", id="own"):
-                gr.Markdown("Choose a picture that the model has never seen, draw one, or upload one. The model turns "
+                gr.Markdown("Choose a picture that the model has never seen, or bring your own. The model turns "
                             "it into numbers, and draws it again from those alone.", elem_classes="hint")
                 own_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-own")
                 with gr.Row():
@@ -589,7 +585,7 @@ def build(page, tab, first):
                         pad = DrawPad(elem_id="vae-pad")
                     with gr.Column(min_width=150):
                         upload = picture_upload(label="Upload a picture", show_label=False, height=224,
-                                                elem_id="vae-upload")
+                                                elem_id="vae-upload", elem_classes="upload")
                 pair = Tiles(pick=False, columns=3, name="Before and after", elem_id="vae-pair")
                 report = gr.Markdown(elem_id="vae-report")
             with gr.Tab("In between", id="between"):
@@ -598,7 +594,7 @@ def build(page, tab, first):
                 with gr.Row(elem_classes="small-controls"):
                     which = gr.Radio([("first picture", "first"), ("last picture", "last")], value="first",
                                      label="Choose another", scale=2, elem_id="vae-which")
-                    take = gr.Button("Take the one on stage", scale=1, min_width=150, size="md")
+                    take = gr.Button("Use the stage", scale=1, min_width=150, size="md")
                 end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
                 memory = gr.State()
             with gr.Tab("Change it", id="change"):
@@ -618,7 +614,7 @@ def build(page, tab, first):
     model, here = [dataset, size], [sliders, stage, lines]
     wiring.live(sliders.input, move, sliders, [stage, lines])
     wiring.act(new.click, sample_again, [*model, spread], [seed, tiles, *here])
-    wiring.live(seed.input, sample, [*model, seed, spread], [tiles, *here])
+    wiring.live(seed.input, sample, [*model, seed, spread], [tiles, *here], lambda s: [gr.skip()] * 4)  # half typed
     wiring.live(spread.input, sample, [*model, seed, spread], [tiles, *here])
     wiring.live(tiles.input, choose_sample, [*model, seed, spread], here)
     wiring.act(zero.click, reset, model, here)

@@ -102,8 +102,12 @@ def endpoint(fn, inputs, outputs):
 
 
 def on_open(page, tab, first, fn, inputs, outputs, instead=None):
-    """When the visitor first opens a tab: with the page if the tab is the first, else when it is selected."""
-    return act(page.load if first else tab.select, fn, inputs, outputs, instead)
+    """When a visitor first opens a tab: with the page if the tab is the first, else when it is selected for the first time."""
+    if first:
+        return act(page.load, fn, inputs, outputs, instead)
+    visited = gr.State(False)
+    tab.select(lambda: True, None, visited, queue=False, show_progress="hidden", api_visibility="private")
+    return act(visited.change, fn, inputs, outputs, instead)
 
 
 # --- What handlers are given ------------------------------------------------------------------------------------------
@@ -226,7 +230,7 @@ def card(name):
 
 
 def start(*preparations):
-    """Once the page answers: import torch with the right number of threads, then run each tab's preparation."""
+    """Once the page answers: import torch with the right number of threads, then what each tab's `prepare` lists."""
 
     def run():
         os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # read when torch is imported; also by its own threads
@@ -234,9 +238,8 @@ def start(*preparations):
 
         torch.set_num_threads(THREADS)
         for prepare in preparations:
-            try:
-                guarded(prepare)()
-            except gr.Error as e:  # the tab will say so itself
-                print(e.message)
+            for piece in prepare():
+                guarded(piece, instead=print)()  # the tab will say so itself
+                time.sleep(0.01)  # whoever waits for the lane comes first
 
     threading.Thread(target=run, daemon=True, name="models").start()

@@ -3,7 +3,9 @@
 import csv
 import gzip
 import struct
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,15 +40,19 @@ def write_idx(folder, packed=False, train=60, test=12):
             (folder / (name + ".gz" if packed else name)).write_bytes(gzip.compress(raw, 1) if packed else raw)
 
 
+MOLE = (250, 100, 50)  # in row 2, column 5
+
+
 def write_avatars(folder, train=30, test=6):
-    """A few faces: face i is of colour i; all values of each attribute come up, each in turn."""
+    """A few faces: face i is of colour i, with a mole; all values of each attribute come up, each in turn."""
     folder.mkdir(parents=True)
     with open(folder / "attributes.csv", "w", newline="") as f:
         table = csv.writer(f)
         table.writerow(["id", "split", *ATTRIBUTES])
         for part, n in (("train", train), ("test", test)):
-            np.savez(folder / f"{part}.npz", images=np.arange(n, dtype=np.uint8)[:, None, None, None]
-                     * np.ones((1, 64, 64, 3), np.uint8))
+            images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 64, 64, 3), np.uint8)
+            images[:, 2, 5] = MOLE
+            np.savez(folder / f"{part}.npz", images=images)
             for i in range(n):
                 row = {name: values[i % len(values)] for name, values in ATTRIBUTES.items()}
                 row["smiling"] = i % 2
@@ -197,8 +203,7 @@ def test_what_is_not_there_gets_a_sentence(arguments, sentence, tmp_path, monkey
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A machine without data sets, whose torchvision counts its downloads and makes small sets."""
-    torchvision = pytest.importorskip("torchvision")
+    """A machine without data sets, and in torchvision's place one that counts its downloads and makes small sets."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("GENMODELS_DATA", raising=False)
     asked = []
@@ -208,7 +213,7 @@ def home(tmp_path, monkeypatch):
         if len(asked) == 1:
             write_idx(Path(root) / "MNIST" / "raw")
 
-    monkeypatch.setattr(torchvision.datasets, "MNIST", download)
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=SimpleNamespace(MNIST=download)))
     return tmp_path, asked
 
 
@@ -220,12 +225,10 @@ def test_digits_are_downloaded_once(home):
 
 
 def test_a_failed_download_gets_a_sentence(home, monkeypatch):
-    import torchvision
-
-    def fail(**options):
+    def fail(root, train, download):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torchvision.datasets, "MNIST", fail)
+    monkeypatch.setattr(sys.modules["torchvision"].datasets, "MNIST", fail)
     with pytest.raises(DataError, match=r"^mnist could not be downloaded to .*no route to host.*--data-dir or .*\.$"):
         data.load("mnist", "train")
 
@@ -237,6 +240,12 @@ def test_faces_are_never_downloaded(home):
 
 
 # --- Faces ------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_stay_rows_and_colours_colours(folder):
+    x = data.load("avatars", "test", folder).x
+    assert x[3, :, 2, 5].tolist() == list(MOLE)
+    assert x[3, :, 5, 2].tolist() == [3, 3, 3]
 
 
 def test_attributes_are_numbers_of_their_values(folder):

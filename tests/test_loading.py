@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,7 @@ def test_checkpoints_are_beside_the_package_by_default(monkeypatch):
 # --- What is loaded ---------------------------------------------------------------------------------------------------
 
 
-def test_the_same_folder_is_one_model(shelf):
+def test_the_same_folder_is_one_model(shelf, monkeypatch):
     """Visitors who come at once share it, and the file is read once."""
     read, models, start = [], [], threading.Barrier(8)
 
@@ -208,14 +209,17 @@ def test_the_same_folder_is_one_model(shelf):
         start.wait()
         models.append(gm.load("vae-good"))
 
-    original = base.load_file
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "load_file", lambda *args, **options: read.append(1) or original(*args, **options))
-        threads = [threading.Thread(target=visit) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def load_slowly(file, **options):
+        read.append(file)
+        time.sleep(0.05)
+        return load_file(file, **options)
+
+    monkeypatch.setattr(base, "load_file", load_slowly)
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(models) == 8
     assert len({id(model) for model in models}) == 1
     assert len(read) == 1

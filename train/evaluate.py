@@ -225,8 +225,9 @@ def prior_samples(at):
     those, so the distance of the split's two halves stands beside.
     """
     judge, train, n = at.judge(), at.load("train").x, at.drawn
-    drawn = torch.cat([at.model.sample(min(500, n - i), seed=at.seed + i) for i in range(0, n, 500)])
-    real, floor, fake = (metrics.features(judge, x) for x in (at.set.x, train[:n], drawn))
+    real, floor = (metrics.features(judge, x) for x in (at.set.x, train[:n]))
+    fake = torch.cat([metrics.features(judge, at.model.sample(min(500, n - i), seed=at.seed + i))
+                      for i in range(0, n, 500)])
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(at.seed))
     halves, lowest = metrics.fid(real[order[::2]], real[order[1::2]]), metrics.fid(floor, real)
     beside = (f"first {len(floor):,} training pictures: {lowest:.4g}; "

@@ -1,4 +1,4 @@
-"""The page's own components: each a module with its .html, .js and .css beside it. `shared.js` is before each script.
+"""The page's own components: each a module with its .html, .js and .css beside it. `shared.js` and `.css` come first.
 
 Templates are static and scripts draw with `watch`: a value that stood in a template would be run as HTML or JavaScript.
 Many pictures travel as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
@@ -18,10 +18,10 @@ class Component(gr.HTML):
 
     def __init__(self, value=None, **props):
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
-        template, script, style = (HERE.joinpath(f"{stem}.{kind}").read_text() for kind in ("html", "js", "css"))
-        props.setdefault("container", False)
-        super().__init__(value, html_template=template, css_template=style,
-                         js_on_load=(HERE / "shared.js").read_text() + script, **props)
+        text = {name: (HERE / name).read_text() for name in
+                ("shared.js", "shared.css", f"{stem}.html", f"{stem}.js", f"{stem}.css")}
+        super().__init__(value, html_template=text[f"{stem}.html"], css_template=text["shared.css"] + text[f"{stem}.css"],
+                         js_on_load=text["shared.js"] + text[f"{stem}.js"], **props)
         vars(self).update(self.props)  # else gr.HTML takes a prop whose name is quoted in the script for an event
 
     def api_info(self):

@@ -5,6 +5,7 @@ let image = null, value = null, canvases = [], timer = null;
 function draw() {
   if (!image) return;
   canvases.forEach((canvas, row) => drawCell(canvas, image, value, row * value.columns + +range.value));
+  range.style.setProperty('--at', range.value / range.max);
   out.textContent = (+range.value + 1) + ' / ' + value.columns;
 }
 function stop() {
