@@ -19,10 +19,11 @@ modules = [importlib.import_module(module) for _, module in TABS]
 
 with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
     gr.Markdown(HEADER, elem_classes="header")
+    visited = [None, *(gr.State(False) for _ in modules[1:])]
     with gr.Tabs():
-        for (title, name), module in zip(TABS, modules):
+        for (title, name), module, seen in zip(TABS, modules, visited):
             with gr.Tab(title, id=name.split(".")[-1]) as tab:
-                module.build(demo, tab, first=module is modules[0])
+                module.build(wiring.opening(demo, tab, seen))
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring.py lets one compute at a time
 
 

@@ -37,7 +37,7 @@ def load(name_or_path):
         genmodels.base.CheckpointError: one sentence on what is missing or broken. Nothing is ever unpickled.
 
     The same folder is read once: later calls share the loaded model, which no call changes. A copy of your own, to train
-    further say, comes from `gm.VAE.from_pretrained(folder)`.
+    further say, is `gm.VAE.from_pretrained(folder).train().requires_grad_()`.
     """
     from genmodels.base import load_checkpoint
 

@@ -95,7 +95,7 @@ class VAE(GenerativeModel):
 
     def posterior(self, x):
         """`encode` without the check of x, for training."""
-        mean, log_var = self.encoder(x).chunk(2, dim=1)  # (B, D) each
+        mean, log_var = self.encoder(x).float().chunk(2, dim=1)  # (B, D) each; 32-bit even where autocast ran the layers
         # sd from 0.001 to 55: never 0, never infinite. NaN passes, so that training can name the loss that broke.
         return Normal(mean, torch.exp(0.5 * log_var.clamp(-14, 8)), validate_args=False)
 
@@ -104,6 +104,7 @@ class VAE(GenerativeModel):
         return self._pixels(self.decoder(codes_like(z, self.latent)))
 
     def _pixels(self, logits):
+        logits = logits.float()
         if self.family == "bernoulli":
             return Independent(Bernoulli(logits=logits, validate_args=False), 3)
         return Independent(Normal(torch.sigmoid(logits), self.log_sigma.clamp(-5, 2).exp(), validate_args=False), 3)

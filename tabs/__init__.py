@@ -1,5 +1,5 @@
 """The page: one module a tab. Wiring and words only; what is computed is in `genmodels`."""
 
-TABS = [  # title, module with build(page, tab), in the order of the page
+TABS = [  # title, module with build(opened) and prepare(), in the order of the page
     ("Autoencoder & VAE", "tabs.vae"),
 ]

@@ -550,7 +550,8 @@ def prepare():
             *(functools.partial(latent_map, dataset) for dataset in gm.data.CLASSES)]
 
 
-def build(page, tab, first):
+def build(opened):
+    """Lay out the tab. opened: the event of a visitor's first look at it."""
     with gr.Row(elem_classes="choices"):
         dataset = gr.Radio([("Digits", "mnist"), ("Clothes", "fashion"), ("Faces", "avatars")], value="mnist",
                            label="Pictures", show_label=False, container=False, elem_id="vae-dataset", min_width=330)
@@ -631,11 +632,11 @@ def build(page, tab, first):
 
     opening = open_model, [*model, seed, spread], [size, tiles, *here], no_model
     wiring.act(size.input, *opening)
-    opened = [wiring.on_open(page, tab, first, *opening), wiring.act(dataset.input, *opening)]
-    for event in opened:
+    another = [wiring.act(opened, *opening), wiring.act(dataset.input, *opening)]
+    for event in another:
         wiring.act(event.then, open_choices, dataset, [own_choices, end_choices, drawing])
         wiring.act(event.then, latent_map, dataset, the_map)
-    for then in (*(event.then for event in opened), size.change):
+    for then in (*(event.then for event in another), size.change):
         wiring.act(then, begin_between, model, [memory, frames], lambda s: (None, {"message": s}))
         wiring.act(then, begin_change, dataset, [attribute, target, amount, moved])
         wiring.act(then, about, model, card)

@@ -101,13 +101,15 @@ def endpoint(fn, inputs, outputs):
     return gr.Button(visible=False).click(guarded(fn), inputs, outputs, api_name=fn.__name__)
 
 
-def on_open(page, tab, first, fn, inputs, outputs, instead=None):
-    """When a visitor first opens a tab: with the page if the tab is the first, else when it is selected for the first time."""
-    if first:
-        return act(page.load, fn, inputs, outputs, instead)
-    visited = gr.State(False)
-    tab.select(lambda: True, None, visited, queue=False, show_progress="hidden", api_visibility="private")
-    return act(visited.change, fn, inputs, outputs, instead)
+def opening(page, tab, visited):
+    """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
+
+    What stands in a tab that was never opened is not in the browser yet, and so hears of no change.
+    """
+    if visited is None:
+        return page.load
+    tab.select(lambda: True, None, visited, show_progress="hidden", api_visibility="private")
+    return visited.change
 
 
 # --- What handlers are given ------------------------------------------------------------------------------------------
