@@ -148,11 +148,12 @@ def samples(name):
     return _read_npz(SAMPLES / f"{choice('data set', name, SETS)}.npz", name)
 
 
-def hide(y, attribute_names=tuple(ATTRIBUTES)):
-    """Mark as HIDDEN the avatar attributes that a picture does not show, in place: eyes behind dark glasses."""
-    names = list(attribute_names)
-    dark = torch.isin(y[:, names.index("glasses")], torch.tensor([3, 4]))
-    y[dark, names.index("eyes")] = HIDDEN
+def hide(y):
+    """Mark as HIDDEN the attributes (N, 16) that a face does not show, in place: eyes, and brows, behind dark glasses."""
+    names = list(ATTRIBUTES)
+    for attribute, glasses in (("eyes", ("sunglasses", "big_shades")), ("eyebrows", ("big_shades",))):
+        worn = torch.tensor([ATTRIBUTES["glasses"].index(v) for v in glasses])
+        y[torch.isin(y[:, names.index("glasses")], worn), names.index(attribute)] = HIDDEN
     return y
 
 

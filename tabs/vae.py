@@ -93,14 +93,15 @@ def slider_bank(model, z):
 
 # --- Lines of Python that make what is on the stage -------------------------------------------------------------------
 
-HEAD = 'import torch\n\nimport genmodels as gm\n\nvae = gm.load("{model}")\n'
+HEAD = 'import genmodels as gm\n\nvae = gm.load("{model}")\n'
 TAIL = 'gm.pictures.grid(x, columns=1, scale=8).save("picture.png")\n'
 
 
 def decode_lines(model, z):
     """Lines for a code of the page."""
     code = textwrap.fill(", ".join(map(repr, z)), 100, initial_indent="    ", subsequent_indent="    ")
-    return HEAD.format(model=model) + f"z = torch.tensor([[\n{code}\n]])\nx = vae.decode(z)\n" + TAIL
+    z_lines = f"z = torch.tensor([[\n{code}\n]])\nx = vae.decode(z)\n"
+    return "import torch\n\n" + HEAD.format(model=model) + z_lines + TAIL
 
 
 def view(model, z, x=None, lines=None, caption=""):
@@ -196,8 +197,8 @@ def encode(model, x, lines=None):
 
 def encode_choice(dataset, size, event: gr.EventData):
     model, i = model_of(dataset, size), wiring.number_from(event, "index", SHOWN - 1)
-    lines = HEAD.format(model=model).replace("import torch\n\n", "") + (
-        f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\nx = vae.reconstruct(picture)\n') + TAIL
+    taken = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\nx = vae.reconstruct(picture)\n'
+    lines = HEAD.format(model=model) + taken + TAIL
     return encode(model, test_pictures(dataset)[0][i:i + 1], lines)
 
 
@@ -265,7 +266,8 @@ def go_there(dataset, seed, spread, event: gr.EventData):
 def ends(model):
     """Codes of two test pictures, to begin with: [first, second]."""
     x, _ = test_pictures(set_of(model))
-    return [numbers(z[None]) for z in vae_of(model).encode(x[[3, 5]]).mean]
+    pair = [0, 3] if set_of(model) == "fashion" else [3, 8]  # a T-shirt becomes a dress, a 3 an 8
+    return [numbers(z[None]) for z in vae_of(model).encode(x[pair]).mean]
 
 
 def way(model, pair, spherical):
@@ -595,7 +597,7 @@ def build(opened):
                 with gr.Row(elem_classes="small-controls"):
                     which = gr.Radio([("first picture", "first"), ("last picture", "last")], value="first",
                                      label="Choose another", scale=2, elem_id="vae-which")
-                    take = gr.Button("Use the stage", scale=1, min_width=150, size="md")
+                    take = gr.Button("Take it from stage", scale=1, min_width=150, size="md")
                 end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
                 memory = gr.State()
             with gr.Tab("Change it", id="change"):

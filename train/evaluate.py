@@ -29,6 +29,7 @@ from genmodels.base import checkpoint_folder, choice, number
 from genmodels.vae import load_latents
 from train import cards
 from train.cards import shown
+from train.engine import keep_freed_memory
 
 MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
 AMOUNTS = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # how far to move a face; the validation split chooses
@@ -362,6 +363,7 @@ def main(
                 raise ValueError("--pictures is for --split val: a card's numbers are those of the whole test split.")
         if not names and not cards_only and not table:
             raise ValueError(f"Name a checkpoint ({', '.join(gm.checkpoints()) or 'there is none'}), or give --table.")
+        keep_freed_memory()
         for name in names or (gm.checkpoints() if cards_only else []):
             if cards_only:
                 cards.rewrite_card(checkpoint_folder(name))
