@@ -147,10 +147,11 @@ def _cas_accuracy(x, y, test_x, test_y, classes, epochs, seed):
 
 
 def _cas_net(classes):
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes))
+    def conv(before, width):
+        return nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+
+    return nn.Sequential(*conv(1, 16), nn.MaxPool2d(2), *conv(16, 32), *conv(32, 32), nn.MaxPool2d(2), *conv(32, 64),
+                         nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 7 * 7, classes))
 
 
 # --- Pictures against pictures, and likelihoods ---------------------------------------------------------------------

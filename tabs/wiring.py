@@ -53,7 +53,10 @@ def guarded(fn, instead=None):
 
 def sentence(error):
     """What a visitor is told: the error's text without the places of this machine's folders."""
-    return str(error).replace(f"{checkpoints()}{os.sep}", "checkpoints/").replace(str(checkpoints()), "checkpoints")
+    text = str(error)
+    for folder, name in ((checkpoints(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
+        text = text.replace(str(folder), name)
+    return text
 
 
 def live(trigger, fn, inputs, outputs, instead=None):
