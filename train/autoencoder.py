@@ -33,7 +33,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         pairs,
         [engine.Player(lr=1e-3)],
         batch=256,
-        minutes=5,
+        minutes=2,
     )
 
 
