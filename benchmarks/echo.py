@@ -27,13 +27,14 @@ with gr.Blocks() as demo:
         from tabs.components.stage import Stage
 
         def echo(payload):
-            return raw(torch.from_numpy(flat(payload["z"][0]))[None] / 255), str(payload["z"])
+            return raw(torch.from_numpy(flat(payload["z"][0]))[None] / 255)
 
         start = {"model": "none", "z": [0.0] * 40, "dims": [[i, f"#{i + 1}"] for i in range(40)], "unused": 0}
         sliders = Sliders(start, elem_id="vae-sliders")
         stage = Stage(raw(torch.zeros(1, 28, 28)), elem_id="vae-stage")
         lines = gr.Code(language="python", interactive=False)
-        wiring.live(sliders.input, echo, sliders, [stage, lines])
+        wiring.live(sliders.input, echo, sliders, stage)
+        wiring.live(sliders.release, lambda payload: str(payload["z"]), sliders, lines)
     else:
         gr.Markdown("# Nothing")
 demo.queue(api_open=False)

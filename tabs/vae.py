@@ -124,10 +124,15 @@ def no_view(sentence):
 
 
 def move(payload):
-    """A slider moved -> (stage, lines)."""
+    """A slider moved -> stage."""
     model, z = on_sliders(payload)
-    z = numbers(z)
-    return picture(vae_of(model).decode(tensor(model, z))), decode_lines(model, z)
+    return picture(vae_of(model).decode(z.round(decimals=3)))
+
+
+def moved_lines(payload):
+    """The sliders rest -> lines: at each move they would cost as much as the picture."""
+    model, z = on_sliders(payload)
+    return decode_lines(model, numbers(z))
 
 
 def reset(dataset, size):
@@ -615,7 +620,8 @@ def build(opened):
         card = gr.Markdown()
 
     model, here = [dataset, size], [sliders, stage, lines]
-    wiring.live(sliders.input, move, sliders, [stage, lines])
+    wiring.live(sliders.input, move, sliders, stage)
+    wiring.live(sliders.release, moved_lines, sliders, lines)
     wiring.act(new.click, sample_again, [*model, spread], [seed, tiles, *here])
     wiring.live(seed.input, sample, [*model, seed, spread], [tiles, *here], lambda s: [gr.skip()] * 4)  # half typed
     wiring.live(spread.input, sample, [*model, seed, spread], [tiles, *here])

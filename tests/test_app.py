@@ -230,10 +230,10 @@ def test_any_input_gives_a_picture_or_a_sentence(name):
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(anything, st.fixed_dictionaries({"model": names, "z": st.one_of(anything, st.lists(mixed(-30, 30)))})))
 def test_sliders_may_send_anything(payload):
-    drawn = answer(vae.move, payload)
+    drawn, lines = answer(vae.move, payload), answer(vae.moved_lines, payload)
     if drawn is not None:
-        assert picture_of(drawn[0]).size
-        assert payload["model"] in drawn[1]
+        assert picture_of(drawn).size
+        assert payload["model"] in lines
 
 
 @settings(max_examples=50, deadline=None)
@@ -268,7 +268,8 @@ def on_stage(name):
         "new pictures": lambda: vae.sample_again("fashion", "full", 1)[-2:],
         "less daring": lambda: vae.sample("mnist", "full", 3, 0.5)[-2:],
         "another one": lambda: vae.choose_sample("avatars", "full", 5, 1, event(index=4))[-2:],
-        "a slider": lambda: vae.move({"model": "vae-mnist", "z": code}),
+        "a slider": lambda: (vae.move({"model": "vae-mnist", "z": code}),
+                             vae.moved_lines({"model": "vae-mnist", "z": code})),
         "reset": lambda: vae.reset("mnist", "2d")[-2:],
         "a test picture": lambda: vae.encode_choice("fashion", "full", event(index=7))[-2:],
         "a drawing": lambda: vae.encode_drawing("mnist", "full", stroke())[-2:],
@@ -440,7 +441,7 @@ def test_visitors_do_not_disturb_each_other():
     codes = [[round(math.sin(k + i), 3) for i in range(40)] for k in range(16)]
 
     def drawn(z):
-        return wiring.guarded(vae.move)({"model": "vae-mnist", "z": z})[0]["pixels"]
+        return wiring.guarded(vae.move)({"model": "vae-mnist", "z": z})["pixels"]
 
     alone = [drawn(z) for z in codes]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:

@@ -156,6 +156,9 @@ def write_card(folder, results, command, headline):
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
     cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
     notes = "\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results})
+    augmented = folder / "augmentation.json"  # of train.augmentation
+    if augmented.is_file():
+        notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text())["text"]
     page = PAGE.format(
         **words, **{k: ABOUT[family][k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
         numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers) + f"\n\n{notes}".rstrip(),

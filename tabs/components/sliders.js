@@ -1,5 +1,5 @@
 // The true code is `z`: a slider only knows steps of 0.1, and what came from the server must not be rounded by looking at it.
-let z = [], inputs = [], outputs = [], shape = '';
+let z = [], inputs = [], outputs = [], shape = '', resting;
 const boxes = element.querySelectorAll('.rows'), more = find('.more'), unused = find('.unused');
 
 function row(place, label) {
@@ -11,8 +11,13 @@ function row(place, label) {
     write(place);
     props.value = {...props.value, z: [...z]};
     trigger('input');
+    clearTimeout(resting);
+    resting = setTimeout(() => trigger('release'), 300);  // what need not follow each move waits until the hand rests
   });
-  input.addEventListener('dblclick', () => { input.value = 0; input.dispatchEvent(new Event('input')); });
+  input.addEventListener('dblclick', () => {
+    input.value = 0;
+    input.dispatchEvent(new Event('input'));
+  });
   inputs[place] = input;
   outputs[place] = out;
   line.append(name, input, out);
