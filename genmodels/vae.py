@@ -3,7 +3,8 @@
 References: Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, Stochastic
 backpropagation (2014). Burda, Grosse and Salakhutdinov, Importance weighted autoencoders (2015), for the bound that is
 reported; Rybkin, Daniilidis and Levine, Simple and effective VAE training with calibrated decoders (2021), for the learned
-noise level.
+noise level; Kingma, Rezende, Mohamed and Welling, Semi-supervised learning with deep generative models (2014), for a
+classifier on the code as one more term of the loss, where labels are known.
 """
 
 import math
@@ -15,11 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.nn import functional as F
 
 from genmodels.autoencoder import codes_like
 from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, choice, generator, number, pictures_like
 from genmodels.layers import Residual
 
+LABELS = 50.0  # weight of the labels' cross-entropy: some nats of it against the thousands of the pixels
 
 class VAE(GenerativeModel):
     """p(z) = N(0, I), p(x | z) drawn by the decoder, q(z | x) = N(mean(x), exp(log_var(x))) by the encoder.
@@ -36,6 +39,9 @@ class VAE(GenerativeModel):
         likelihood: "bernoulli" for pixels that are black or white (training draws them anew from the greys at every step:
             dynamic binarisation; Salakhutdinov and Murray 2008) or "gaussian" for greys and colours, with one learned sigma.
         beta: weight of the KL term in training (Higgins et al. 2017); reported bounds always use 1.
+        values: how many values each labelled attribute has; training then also asks that a linear layer reads every attribute
+            from the mean code, so that an attribute is a direction. Empty: trained without labels. Encoder, decoder and
+            bounds are the same either way.
     Shapes:
         x (B, C, H, W) in [0, 1]; z, mean, log_var (B, D).
     """
@@ -51,6 +57,7 @@ class VAE(GenerativeModel):
         residual: int = 0,
         likelihood: str = "bernoulli",
         beta: float = 1.0,
+        values: list = [],  # noqa: B006
     ):
         super().__init__()
         if size % 2**levels:
@@ -82,6 +89,9 @@ class VAE(GenerativeModel):
         )
         if self.family == "gaussian":
             self.log_sigma = nn.Parameter(torch.tensor(-1.0))
+        self.values = list(values)
+        if self.values:
+            self.head = nn.Linear(latent, sum(self.values))
 
     # --- the three distributions ---
 
@@ -112,14 +122,24 @@ class VAE(GenerativeModel):
     # --- training and measuring ---
 
     def loss(self, batch):
-        """batch: (x, _). Returns `loss` = beta KL - E log p(x | z), with one draw of z, and its terms, in nats a picture."""
-        x, _ = batch
+        """batch: (x, y). Returns `loss` = beta KL - E log p(x | z), with one draw of z, and its terms, in nats a picture.
+
+        With `values`, y (B, K) are the attributes, negative where hidden, and `LABELS` times their cross-entropy is added.
+        """
+        x, y = batch
         if self.family == "bernoulli":
             x = torch.bernoulli(x)
         q = self.posterior(x)
         log_px = self._pixels(self.decoder(q.rsample())).log_prob(x).mean()
         kl = kl_divergence(q, self.prior()).sum(1).mean()
-        return {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
+        terms = {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
+        if self.values:
+            terms["labels"] = sum(
+                F.cross_entropy(logits, of.clamp(min=-1), ignore_index=-1, reduction="sum") / len(x)
+                for logits, of in zip(self.head(q.mean).split(self.values, 1), y.T)
+            )
+            terms["loss"] = terms["loss"] + LABELS * terms["labels"]
+        return terms
 
     def binarise(self, x, seed=0):
         """Black and white pictures drawn from the greys, the same for the same seed. Shape and type of x."""

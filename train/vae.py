@@ -15,7 +15,8 @@ from train import engine
 MODEL = {
     "mnist": dict(latent=40, width=32, hidden=256, likelihood="bernoulli"),
     "fashion": dict(latent=64, width=32, hidden=256, likelihood="gaussian"),
-    "avatars": dict(channels=3, size=64, latent=128, width=32, levels=4, hidden=384, likelihood="gaussian"),
+    "avatars": dict(channels=3, size=64, latent=128, width=32, levels=4, hidden=384, likelihood="gaussian",
+                    values=[len(of) for of in data.ATTRIBUTES.values()]),
 }
 PLANE = dict(latent=2, width=16, hidden=256, likelihood="bernoulli")
 MINUTES = {"mnist": 25, "fashion": 10, "avatars": 25}

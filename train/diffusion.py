@@ -1,0 +1,60 @@
+"""Diffusion models.
+
+    python -m train.diffusion --dataset mnist
+"""
+
+import torch
+
+from genmodels import data
+from genmodels.diffusion import Diffusion
+from train import engine
+
+CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]  # of the avatars' attributes
+MODEL = {
+    "mnist": dict(),
+    "fashion": dict(),
+    "avatars": dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS],
+                    conditions=CONDITIONS, patch=4),
+}
+
+
+def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
+    """Train the diffusion model of `mnist`, `fashion` or `avatars`."""
+    data.choice("--dataset", dataset, data.SETS)
+    model = Diffusion(**MODEL[dataset])
+    val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
+    if dataset == "avatars":
+        at = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
+        val, train = data.Pictures(val.x, val.y[:, at]), data.Pictures(train.x, train.y[:, at])
+    val = val[torch.arange(min(len(val), 2000))]
+
+    def validate(model):
+        g = torch.Generator().manual_seed(0)
+        t, eps = torch.rand(len(val), generator=g), torch.randn(val.x.shape, generator=g)
+        errors = []
+        for part in torch.arange(len(val)).split(500):
+            x, y = val[part].floats(), val.y[part].view(len(part), -1)
+            errors.append(model.error(x, y, t[part], eps[part]))
+        return {"loss": torch.cat(errors).mean()}
+
+    def samples(model):  # rows of eight: one a class; of avatars, what the first faces of the validation split are
+        y = val.y[:64] if dataset == "avatars" else torch.arange(80) // 8
+        return model.sample(len(y), label=y, steps=16, seed=0)
+
+    return engine.Recipe(
+        f"diffusion-{dataset}",
+        model,
+        train,
+        validate,
+        samples,
+        [engine.Player(lr=1e-3, betas=(0.9, 0.99))],
+        batch=64,
+        minutes=60,
+        clip=1.0,
+        ema=0.999,
+    )
+
+
+app = engine.command(recipe)
+if __name__ == "__main__":
+    app()
