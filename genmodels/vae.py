@@ -156,10 +156,10 @@ class VAE(GenerativeModel):
         log_px = self.likelihood(q.mean + q.stddev * noise).log_prob(x)
         return log_px, kl_divergence(q, self.prior()).sum(1)
 
-    def log_prob(self, x, samples=100, seed=0, chunk=4096):
+    def log_prob(self, x, samples=100, seed=0, chunk=512):
         """The importance-weighted bound on log p(x), (B,) nats: log mean_k p(x, z_k) / q(z_k | x), with `samples` draws of z.
 
-        Rises with `samples` towards log p(x); with one it is the ELBO. chunk: decoder calls at a time, for memory.
+        Rises with `samples` towards log p(x); with one it is the ELBO. chunk: decoder calls at a time, for the cache.
         """
         samples = number("samples", samples, 1, 100_000, whole=True)
         x = pictures_like("x", x, self.channels, self.size)

@@ -14,7 +14,7 @@ from genmodels.base import checkpoint_folder
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 MARKS = ("<!-- models:begin -->", "<!-- models:end -->")
-PERCENT = ("accuracy", "share", "precision", "recall", "coverage")  # kinds of numbers that are shown in percent
+PERCENT = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage")  # kinds shown in percent
 
 SETS = {
     "mnist": {
@@ -53,6 +53,22 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
                   "with its floor and with numbers of the same judge, with nothing else. Whatever it is given comes "
                   "back as something like {title}.",
     },
+    "diffusion": {
+        "task": "unconditional-image-generation",
+        "paper": "Ho, Jain and Abbeel 2020",
+        "reference": "Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved "
+                     "denoising diffusion probabilistic models (2021); Salimans and Ho, Progressive distillation for fast "
+                     "sampling of diffusion models (2022); Ho and Salimans, Classifier-free diffusion guidance (2022).",
+        "what": "A diffusion model that draws pictures of a requested kind ({conditions}): a U-Net that predicts v, the "
+                "cosine schedule, and four samplers.",
+        "code": "x = model.sample(16, label={label}, seed=0)\n"
+                "for step in model.sample_steps(4, label={label}, steps=16, seed=0):\n    step.x, step.x0, step.eps",
+        "use": "Drawing pictures of a class, finishing drawings, filling holes; seeing every step; teaching.",
+        "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
+                  "with numbers of the same judge, with nothing else. Published CAS of differentially private diffusion "
+                  "models (98.1 % on MNIST, 86.2 % on Fashion-MNIST) are those of a handicapped rival: a floor. Whatever "
+                  "is asked for comes as something like {title}.",
+    },
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
@@ -71,7 +87,8 @@ NOTES = {  # kind of number -> how it is measured
     "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is grey or in colour.",
     "fid": "FID: Frechet distance (Heusel et al. 2017), float64; beside it the floor, real pictures against real ones.",
     "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
-    "share": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
+    "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures a class, five epochs, no augmentation.",
+    "moved": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
              "Attributes that change by definition (`genmodels.metrics.LINKED`) or cannot be seen do not count.",
 }
 PAGE = """# {name}
@@ -151,11 +168,15 @@ def write_card(folder, results, command, headline):
         datasets=[SETS[dataset]["hub"]] if SETS[dataset]["hub"] else None, model_name=folder.name, eval_results=results,
         genmodels=facts)
     words = {"name": folder.name, "dataset": dataset, **facts, **SETS[dataset], **model.config}
+    if family == "diffusion":
+        words |= {"conditions": ", ".join(model.conditions),
+                  "label": 3 if len(model.classes) == 1 else [1] * len(model.classes)}
     numbers = [(r.metric_name, shown(r), r.dataset_split, f"{r.metric_args['N']:,}", r.metric_args.get("seed", ""),
                 r.metric_args.get("beside", "")) for r in results]
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
     cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
     notes = "\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results})
+    notes += calls_table(folder / "calls.json")
     augmented = folder / "augmentation.json"  # of train.augmentation
     if augmented.is_file():
         notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text())["text"]
@@ -165,6 +186,17 @@ def write_card(folder, results, command, headline):
         runs=markdown(columns, cells),
         config=", ".join(f"`{k}={v}`" for k, v in model.config.items()))
     write(folder / "README.md", f"---\n{front.to_yaml()}\n---\n\n{page}")
+
+
+def calls_table(file):
+    """FID against network calls, from a checkpoint's `calls.json`; "" if there is none."""
+    if not file.is_file():
+        return ""
+    table = json.loads(file.read_text())
+    rows = [(r["sampler"], r["calls"], r["steps"], r["fid"]) for r in table["rows"]]
+    return (f"\n\nFID against network calls: {table['n']:,} pictures each, to the {table['split']} split, seed "
+            f"{table['seed']}; as many training pictures: {table['floor']['fid']:.4g}.\n\n"
+            + markdown(("sampler", "network calls", "steps", "FID"), rows))
 
 
 def markdown(columns, rows):

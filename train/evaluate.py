@@ -3,11 +3,12 @@
     python -m train.evaluate vae-mnist --samples 5000    measures; writes README.md and reference.json of the checkpoint
     python -m train.evaluate vae-mnist --split val --pictures 1000 --samples 100
                                                          for choosing between models: prints, writes nothing
+    python -m train.evaluate diffusion-mnist             20,000 pictures and all samplers: half an hour
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
     python -m train.evaluate --table                     puts the table of models into README.md, from the cards
 
 A few minutes a checkpoint on two cores. The importance-weighted likelihood of a "bernoulli" VAE takes half an hour with
-1,000 samples, five times that with 5,000; it keeps what it has in runs/evaluate/ and goes on from there.
+1,000 samples, five times that with 5,000. What takes long is kept in runs/evaluate/, and a new start goes on from there.
 """
 
 import hashlib
@@ -25,7 +26,8 @@ from tqdm import tqdm
 
 import genmodels as gm
 from genmodels import data, metrics
-from genmodels.base import checkpoint_folder, choice, number
+from genmodels.base import checkpoint_folder, choice, generator, number
+from genmodels.diffusion import SAMPLERS
 from genmodels.vae import load_latents
 from train import cards
 from train.cards import shown
@@ -47,12 +49,16 @@ class Measuring:
     data_dir: Path | None = None
     runs: Path = Path("runs")
     pictures: int | None = None  # only the first of the split, for a quick look
+    sampler: str = "dpm"  # of a diffusion model, as are the next two
+    steps: int = 16
+    guidance: float = 1.0
 
     def __post_init__(self):
         self.folder = checkpoint_folder(self.name).resolve()
         self.name = self.folder.name
         self.family, self.dataset = cards.family_and_set(self.name)
         self.model = gm.load(self.folder)
+        self.key = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()[:12]
         self.set = self.load(self.split)[:self.pictures]
         self.results = []
 
@@ -78,10 +84,35 @@ class Measuring:
         print(f"{label}: {shown(result)}" + (f"   ({beside})" if beside else ""), flush=True)
         return result
 
+    def kept(self, name, compute):
+        """compute() as JSON knows it, or what it returned for the same name (file `name`.json) at an earlier start."""
+        file = self.runs / "evaluate" / f"{name}.json"
+        if not file.is_file():
+            value = compute()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            cards.write(file, json.dumps(value))
+        return json.loads(file.read_text())
+
+    def draw(self, y, batch=500, **options):
+        """Pictures with labels y (N, ...), uint8. Each batch is kept in a file from which a new start goes on."""
+        words = "-".join(f"{v}" for v in options.values())
+        folder = self.runs / "evaluate" / f"{self.name}-{self.key}-{len(y)}-{words}-{self.seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = []
+        for first in tqdm(range(0, len(y), batch), desc=f"{len(y):,} pictures, {words}", unit="batch", disable=None):
+            file, part = folder / f"{first}.npy", y[first:first + batch]
+            if not file.is_file():
+                x = self.model.sample(len(part), label=part, seed=self.seed + first, **options)  # other noise each time
+                with open(file.with_suffix(".new"), "wb") as f:
+                    np.save(f, (x * 255).round().to(torch.uint8).cpu().numpy())
+                os.replace(file.with_suffix(".new"), file)
+            pictures.append(torch.from_numpy(np.load(file)))
+        return torch.cat(pictures)
+
     def command(self):
         """The command line that measures the same again."""
-        options = {"samples": self.samples, "drawn": self.drawn, "seed": self.seed}
-        changed = [f"--{k} {v}" for k, v in options.items() if v != getattr(Measuring, k)]
+        options = ("samples", "drawn", "seed", "sampler", "steps", "guidance")
+        changed = [f"--{k} {getattr(self, k)}" for k in options if getattr(self, k) != getattr(Measuring, k)]
         return " ".join(["python -m train.evaluate", self.name, *changed])
 
 
@@ -137,7 +168,19 @@ def classifier(at):
     return f"accuracy {shown(headline)}, lowest {min(rows)[0]:.2%} ({min(rows)[1]})"
 
 
-MEASURES = {"autoencoder": autoencoder, "vae": vae, "classifier": classifier}
+def diffusion(at):
+    """What 20,000 drawn pictures are worth, whether they show what was asked for, and what fewer network calls cost."""
+    y = requests(at, at.drawn * 2 if at.dataset != "avatars" else at.drawn)
+    x = at.draw(y, sampler=at.sampler, steps=at.steps, guidance=at.guidance)
+    shares = asked_for(at, x, y)
+    headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
+    headline.append(against_real(at, x[:at.drawn]))
+    if at.split == "test":
+        against_calls(at)
+    return ", ".join(headline)
+
+
+MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "classifier": classifier}
 
 
 # --- Their parts ----------------------------------------------------------------------------------------------------
@@ -220,34 +263,107 @@ def reconstructions(at):
 
 
 def prior_samples(at):
-    """FID, precision, recall, density, coverage of decode(z), z from the prior, beside real ones. Returns a headline.
+    """`against_real` of decode(z), z from the prior; greys beside a linear model. Returns a headline."""
+    n = at.drawn
+    x = torch.cat([at.model.sample(min(500, n - i), seed=at.seed + i) for i in range(0, n, 500)])
+    linear = metrics.pca(at.load("train").x, 64) if at.dataset != "avatars" else None
+    return against_real(at, x, linear)
 
-    The floor is that of as many training pictures as samples are drawn, so that N is the same; but the judge has seen
-    those, so the distance of the split's two halves stands beside.
+
+def against_real(at, x, linear=None):
+    """FID, precision, recall, density, coverage of drawn pictures x, beside real ones. Returns a headline.
+
+    The floor is that of as many training pictures as were drawn, so that N is the same; but the judge has seen those, so
+    the distance of the split's two halves stands beside. linear: a `metrics.PCA` to draw from for comparison.
     """
-    judge, train, n = at.judge(), at.load("train").x, at.drawn
-    real, floor = (metrics.features(judge, x) for x in (at.set.x, train[:n]))
-    fake = torch.cat([metrics.features(judge, at.model.sample(min(500, n - i), seed=at.seed + i))
-                      for i in range(0, n, 500)])
+    judge, n = at.judge(), len(x)
+    real, floor, fake = (metrics.features(judge, of) for of in (at.set.x, at.load("train").x[:n], x))
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(at.seed))
     halves, lowest = metrics.fid(real[order[::2]], real[order[1::2]]), metrics.fid(floor, real)
     beside = (f"first {len(floor):,} training pictures: {lowest:.4g}; "
               f"random halves of the {at.split} split to each other: {halves:.4g}")
-    if at.dataset != "avatars":
-        gaussian = metrics.pca(train, 64).sample(n, seed=at.seed)
-        distance = metrics.fid(metrics.features(judge, gaussian), real)
-        beside += f"; Gaussian fitted to the training split's first 64 principal components: {distance:.4g}"
-    result = at.add("fid", f"FID of prior samples to the {at.split} split, features of classifier-{at.dataset}",
+    if linear:
+        distance = metrics.fid(metrics.features(judge, linear.sample(n, seed=at.seed)), real)
+        beside += (f"; Gaussian fitted to the training split's first {len(linear.variance)} principal components: "
+                   f"{distance:.4g}")
+    result = at.add("fid", f"FID of drawn pictures to the {at.split} split, features of classifier-{at.dataset}",
                     metrics.fid(fake, real), n=n, beside=beside, seeded=True)
     n = min(map(len, (real, floor, fake)))  # these depend on both sizes
     real, floor, fake = real[:n], floor[:n], fake[:n]
     kinds = {"precision": "k = 3", "recall": "k = 3", "density": "k = 5", "coverage": "k = 5"}
-    fakes, floors = ([*metrics.precision_recall(real, x, k=3), *metrics.density_coverage(real, x, k=5)]
-                     for x in (fake, floor))
+    fakes, floors = ([*metrics.precision_recall(real, of, k=3), *metrics.density_coverage(real, of, k=5)]
+                     for of in (fake, floor))
     for (metric, k), value, ceiling in zip(kinds.items(), fakes, floors):
-        at.add(metric, f"{metric} of prior samples, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}",
+        at.add(metric, f"{metric} of drawn pictures, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}",
                seeded=True)
     return f"FID {shown(result)} (real pictures {lowest:.3g})"
+
+
+def requests(at, n):
+    """What to ask a conditional model for: n classes in turn, or the attributes of real faces of the split, in turn."""
+    if at.dataset != "avatars":
+        return torch.arange(n) % 10
+    columns = [list(data.ATTRIBUTES).index(a) for a in at.model.conditions]
+    return at.set.y[:, columns].repeat(-(-n // len(at.set)), 1)[:n]
+
+
+def asked_for(at, x, y):
+    """On how many of the drawn pictures x the judge sees what was asked for, y. Returns a headline."""
+    judge, questions = at.judge(), {"class": 0}
+    if at.dataset == "avatars":
+        questions = {a: list(data.ATTRIBUTES).index(a) for a in at.model.conditions}
+    seen, real = at.each(judge.predict, x), at.each(judge.predict, at.set.x)
+    truth, shares = at.set.y.view(len(at.set), -1), {}
+    for (question, i), asked in zip(questions.items(), y.view(len(y), -1).T):
+        right = (seen[:, i] == asked)[asked >= 0]
+        of_real = (real[:, i] == truth[:, i])[truth[:, i] >= 0].double().mean()
+        at.add("share", f"requested {question} recognised by classifier-{at.dataset}", right.double().mean().item(),
+               n=len(right), beside=f"on real pictures: {of_real:.2%}", seeded=True)
+        shares[question] = right.double().mean().item()
+    worst = min(shares, key=shares.get)
+    return f"{worst} recognised {shares[worst]:.1%}" + (" (the lowest)" if len(shares) > 1 else "")
+
+
+def score(at, x, y):
+    """Classification accuracy score of drawn pictures x with classes y, by the frozen protocol. Returns a headline."""
+    train = at.load("train")
+    drawn = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:12]
+    ours, real = (metrics.CAS(*at.kept(f"cas-{at.dataset}-{at.split}-{key}",
+                                       lambda of=of: metrics.cas(of[0], of[1], at.set.x, at.set.y)))
+                  for key, of in ((drawn, (x, y)), ("real", (train.x, train.y))))
+    at.add("cas_sd", "its standard deviation over the three seeds", ours.sd, n=20_000, beside=f"real: {real.sd:.4f}")
+    result = at.add("cas", "CAS: accuracy on real pictures of a small CNN trained on drawn ones, mean of 3 seeds",
+                    ours.mean, n=20_000, beside=f"trained on 20,000 real ones: {real.mean:.2%}", seeded=True)
+    return f"CAS {shown(result)} (real pictures {real.mean:.1%})"
+
+
+CALLS = (1, 2, 4, 8, 16, 32, 64)  # of the network
+
+
+def against_calls(at, n=1000):
+    """FID of n pictures for each sampler and number of network calls, into `calls.json` of the checkpoint."""
+    judge, y = at.judge(), requests(at, n)
+    real = metrics.features(judge, at.set.x)
+    floor = metrics.fid(metrics.features(judge, at.load("train").x[:n]), real)
+    rows = []
+    for sampler in SAMPLERS:
+        for calls in (*CALLS, *([250] if sampler == "ddpm" else [])):
+            steps = (calls + 1) // 2 if sampler == "heun" else calls
+            if sampler == "heun" and calls > 1:
+                calls = 2 * steps - 1
+            if rows and rows[-1]["sampler"] == sampler and rows[-1]["calls"] == calls:
+                continue
+            x = at.draw(y, sampler=sampler, steps=steps, guidance=at.guidance)
+            rows.append({"sampler": sampler, "calls": calls, "steps": steps,
+                         "fid": float(f"{metrics.fid(metrics.features(judge, x), real):.5g}")})
+            print(*rows[-1].values(), flush=True)
+    best = min(row["fid"] for row in rows)
+    sixteen = min(row["fid"] for row in rows if row["calls"] in (15, 16))
+    at.add("ratio", "FID above the floor with at most 16 network calls, over the best of all samplers and calls",
+           (sixteen - floor) / (best - floor), n=n, seeded=True,
+           beside=f"FID {sixteen:.4g}, best {best:.4g}, first {n:,} training pictures {floor:.4g}")
+    table = {"n": n, "split": at.split, "seed": at.seed, "floor": {"fid": floor}, "best": best, "rows": rows}
+    cards.write(at.folder / "calls.json", json.dumps(table) + "\n")
 
 
 def attributes(at):
@@ -286,11 +402,11 @@ def move(at, attribute, judge, val, directions):
     t = metrics.attribute_transfer(at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount,
                                    seed=at.seed)
     worst = min(t.kept, key=t.kept.get)
-    at.add("share", f"{attribute}: faces on which the judge then sees the value aimed at", t.reached, n=t.n,
+    at.add("moved", f"{attribute}: faces on which the judge then sees the value aimed at", t.reached, n=t.n,
            beside=f"any value but the former: {t.changed:.2%}; moved by {amount:g} of the difference of {direction}, "
                   f"chosen on the validation split ({best[direction][2]}; best of {other}, by {best[other][1]:g}: "
                   f"{best[other][2]})", seeded=True)
-    at.add("share", f"{attribute}: faces on which {worst} stays, the attribute that suffers most", t.kept[worst], n=t.n,
+    at.add("moved", f"{attribute}: faces on which {worst} stays, the attribute that suffers most", t.kept[worst], n=t.n,
            beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}", seeded=True)
 
 
@@ -313,6 +429,12 @@ def reference(model, dataset, n=16):
             log_px, kl = model.elbo(x, seed=0)
             values = {"log_px": log_px, "kl": kl, "mean_of_reconstruction": model.reconstruct(x).mean((1, 2, 3)),
                       "mean_of_sample": model.sample(n, seed=0).mean((1, 2, 3))}
+        elif isinstance(model, gm.Diffusion):
+            columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
+            y = some.y.view(n, -1)[:, columns]
+            t, eps = torch.linspace(0.05, 0.95, n), torch.randn(x.shape, generator=generator(0))
+            values = {"error": model.error(x, y, t, eps),
+                      "mean_of_sample": model.sample(n, label=y, steps=4, seed=0).mean((1, 2, 3))}
         elif isinstance(model, gm.Autoencoder):
             again = model.decode(model.encode(x))
             values = {"mse": (again - x).square().mean((1, 2, 3)), "mean_of_reconstruction": again.mean((1, 2, 3))}
@@ -343,9 +465,12 @@ def main(
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
     split: Annotated[str, typer.Option(help="test, or val for choosing between models: that writes nothing.")] = "test",
     samples: Annotated[int, typer.Option(help="Importance samples a picture, for the likelihood.")] = Measuring.samples,
-    drawn: Annotated[int, typer.Option(help="Prior samples, for FID and its kin.")] = Measuring.drawn,
+    drawn: Annotated[int, typer.Option(help="Pictures to draw, for FID and its kin; twice as many for CAS.")] = Measuring.drawn,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = Measuring.seed,
     runs: Annotated[Path, typer.Option(help="Where unfinished measurements are kept.")] = Measuring.runs,
+    sampler: Annotated[str, typer.Option(help="Of a diffusion model: " + ", ".join(SAMPLERS) + ".")] = Measuring.sampler,
+    steps: Annotated[int, typer.Option(help="Of that sampler.")] = Measuring.steps,
+    guidance: Annotated[float, typer.Option(help="Of a diffusion model.")] = Measuring.guidance,
     pictures: Annotated[int | None, typer.Option(help="With --split val: only the first so many pictures.")] = None,
     cards_only: Annotated[bool, typer.Option("--cards-only", help="Write cards again from their own numbers.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Put the table of models into the README.")] = False,
@@ -357,6 +482,9 @@ def main(
         number("--samples", samples, 1, 100_000, whole=True)
         number("--drawn", drawn, 10, 100_000, whole=True)
         number("--seed", seed, 0, 2**31, whole=True)
+        choice("--sampler", sampler, list(SAMPLERS))
+        number("--steps", steps, 1, 1000, whole=True)
+        number("--guidance", guidance, 0, 10)
         if pictures is not None:
             number("--pictures", pictures, 10, 100_000, whole=True)
             if split == "test":
@@ -368,7 +496,8 @@ def main(
             if cards_only:
                 cards.rewrite_card(checkpoint_folder(name))
             else:
-                measure(Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures))
+                measure(Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures, sampler,
+                                  steps, guidance))
         if table:
             print(cards.models_table())
             cards.put_table(readme, cards.models_table())
