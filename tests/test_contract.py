@@ -25,7 +25,17 @@ MODELS = {  # name, which begins with the family's -> how to make a small one
     "vae gaussian": lambda: gm.VAE(3, 8, latent=2, width=4, levels=1, hidden=16, likelihood="gaussian", beta=2.5),
     "classifier": lambda: gm.Classifier(size=8, classes=[3], widths=[4, 8], features=6),
     "classifier of faces": lambda: gm.Classifier(3, 16, classes=[3, 2], widths=[4, 8], stem=2, features=6),
+    "diffusion": lambda: gm.Diffusion(size=8, classes=[3], widths=[16, 16], blocks=1, heads=2),
+    "diffusion of faces": lambda: gm.Diffusion(
+        3, 16, classes=[3, 2], patch=4, widths=[16, 24], blocks=1, heads=2, conditions=["glasses", "smiling"]
+    ),
 }
+
+
+def pictures(n):
+    return lambda m: (n, m.channels, m.size, m.size)
+
+
 CALLS = {  # family -> call -> (what it does, shape of what it returns); all that the page may call
     "autoencoder": {
         "encode": (lambda m, x: m.encode(x), lambda m: (B, m.latent)),
@@ -49,8 +59,23 @@ CALLS = {  # family -> call -> (what it does, shape of what it returns); all tha
         "logits": (lambda m, x: m.logits(x), lambda m: [(B, n) for n in m.classes]),
         "predict": (lambda m, x: m.predict(x), lambda m: (B, len(m.classes))),
     },
+    "diffusion": {
+        "sample": (lambda m, x: m.sample(7, steps=3, guidance=2, label=[1] * len(m.classes), seed=1), pictures(7)),
+        "sample unseeded": (lambda m, x: m.sample(2, steps=2), pictures(2)),
+        "sample_steps": (
+            lambda m, x: list(m.sample_steps(2, sampler="heun", steps=2, seed=1))[-1][:3],  # x, x0, eps
+            lambda m: [(2, m.channels, m.size, m.size)] * 3,
+        ),
+        "start": (lambda m, x: m.start(7, seed=1), pictures(7)),
+        "noise": (lambda m, x: m.noise(x, 0.5, seed=1), pictures(B)),
+        "edit": (lambda m, x: m.edit(x, sampler="ddim", eta=1, steps=2, seed=1), pictures(B)),
+        "inpaint": (lambda m, x: m.inpaint(x, x[:, :1] > 0.5, steps=2, resample=2, seed=1), pictures(B)),
+        "labels": (lambda m, x: m.labels(None, 7), lambda m: (7, len(m.classes))),
+    },
 }
-PICTURES = {"decode", "reconstruct", "sample", "sample unseeded", "binarise"}  # calls that return finished pictures
+PICTURES = {  # calls that return finished pictures
+    "decode", "reconstruct", "sample", "sample unseeded", "binarise", "edit", "inpaint",
+}
 NO_PICTURES = {  # none of these is a batch of pictures
     "a list": lambda m: [[0.5]],
     "an array": lambda m: np.full((B, m.channels, m.size, m.size), 0.5, np.float32),
@@ -71,9 +96,31 @@ NO_CODES = {
     "NaN": lambda m: torch.full((B, m.latent), math.nan),
     "infinity": lambda m: torch.full((B, m.latent), math.inf),
 }
+NO_LABELS = {
+    "too high": lambda m: [n for n in m.classes],
+    "too low": lambda m: [-2] * len(m.classes),
+    "floats": lambda m: [0.0] * len(m.classes),
+    "bools": lambda m: [True] * len(m.classes),
+    "text": lambda m: "0",
+    "a dict": lambda m: {},
+    "nothing": lambda m: [],
+    "too large": lambda m: [10**30] * len(m.classes),
+    "two questions more": lambda m: [0] * (len(m.classes) + 2),
+    "of another number of pictures": lambda m: [[0] * len(m.classes)] * 3,
+    "uneven": lambda m: [[0], [0, 0]],
+}
+NO_MASKS = {
+    "a list": lambda m: [[True]],
+    "floats": lambda m: torch.ones(B, 1, m.size, m.size),
+    "one picture": lambda m: torch.ones(m.size, m.size, dtype=torch.bool),
+    "of another number of pictures": lambda m: torch.ones(B - 1, 1, m.size, m.size, dtype=torch.bool),
+    "another size": lambda m: torch.ones(B, 1, m.size, m.size + 1, dtype=torch.bool),
+    "two channels": lambda m: torch.ones(B, 2, m.size, m.size, dtype=torch.bool),
+}
 NO_COUNT = (0, -1, 4097, 2.5, math.nan, "3", None, True)
 NO_SEED = (-1, 2**63, 0.5, math.inf, "a")
 NO_TEMPERATURE = (-0.1, 2.1, math.nan)
+NO_STEPS = (0, 1001, 1.5, math.inf, "a", None)
 REFUSED = {  # family -> (call of model and bad value, name of the argument in the message, bad values by name)
     "autoencoder": [
         (lambda m, bad: m.encode(bad), "x", NO_PICTURES),
@@ -97,7 +144,34 @@ REFUSED = {  # family -> (call of model and bad value, name of the argument in t
         (lambda m, bad: m.logits(bad), "x", NO_PICTURES),
         (lambda m, bad: m.predict(bad), "x", NO_PICTURES),
     ],
+    "diffusion": [
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+        (lambda m, bad: m.start(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.start(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.noise(grey(m), 0.5, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.edit(grey(m), seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.edit(grey(m), label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.inpaint(grey(m), grey(m)[:, :1] > 0, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.sample(1, steps=bad), "steps", NO_STEPS),
+        (lambda m, bad: m.inpaint(grey(m), grey(m)[:, :1] > 0, steps=bad), "steps", NO_STEPS),
+        (lambda m, bad: m.sample(1, guidance=bad), "guidance", (-0.1, 10.1, math.nan, "a")),
+        (lambda m, bad: m.sample(1, eta=bad), "eta", (-0.1, 1.1, math.nan, None)),
+        (lambda m, bad: m.sample(1, sampler=bad), "sampler", ("euler", "", 3, None)),
+        (lambda m, bad: m.noise(bad, 0.5), "x", NO_PICTURES),
+        (lambda m, bad: m.edit(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.inpaint(bad, torch.ones(B, 1, m.size, m.size, dtype=torch.bool)), "x", NO_PICTURES),
+        (lambda m, bad: m.noise(grey(m), bad), "t", (-0.1, 1.1, math.nan, None)),
+        (lambda m, bad: m.edit(grey(m), strength=bad), "strength", (0, 1.1, math.nan, None)),
+        (lambda m, bad: m.inpaint(grey(m), bad), "mask", NO_MASKS),
+        (lambda m, bad: m.inpaint(grey(m), grey(m)[:, :1] > 0, resample=bad), "resample", (0, 21, 1.5, None)),
+    ],
 }
+
+
+def grey(model):
+    return torch.full((B, model.channels, model.size, model.size), 0.5)
 
 
 def family(name):
