@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from genmodels.base import GenerativeModel, choice, generator, number, pictures_like
+from genmodels.layers import Answers
 
 # --- the noising process ---
 #
@@ -193,10 +194,10 @@ class UNet(nn.Module):
 
     def __init__(self, channels, classes, patch, widths, blocks, heads):
         super().__init__()
-        self.classes, condition = list(classes), 2 * widths[0]
+        condition = 2 * widths[0]
         self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # slow to fast, over t in [0, 1]
         self.time = nn.Sequential(nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
-        self.labels = nn.ModuleList(nn.Embedding(n + 1, condition) for n in classes)  # the last is for an open answer
+        self.labels = Answers(classes, condition)
         self.first = nn.Sequential(
             nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
         )
@@ -218,10 +219,7 @@ class UNet(nn.Module):
 
     def forward(self, x, t, y):
         angles = t[:, None] * self.frequencies  # (B, 32)
-        c = self.time(torch.cat([angles.sin(), angles.cos()], 1))
-        for table, answer, n in zip(self.labels, y.T, self.classes):
-            c = c + table(torch.where(answer < 0, n, answer))
-        c = F.silu(c)
+        c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.labels(y))
         x, seen = self.first(x), []
         for i, level in enumerate(self.down):
             if i:

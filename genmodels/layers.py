@@ -1,5 +1,6 @@
 """Blocks that two or more models use unchanged."""
 
+import torch
 from torch import nn
 
 
@@ -18,3 +19,15 @@ class Residual(nn.Module):
 
     def forward(self, x):  # (B, C, H, W) -> (B, C, H, W)
         return x + self.body(x)
+
+
+class Answers(nn.Module):
+    """The sum of one learned vector for each answer of y (B, questions); open answers, negative, have one of their own."""
+
+    def __init__(self, classes, width):
+        super().__init__()
+        self.classes = list(classes)
+        self.tables = nn.ModuleList(nn.Embedding(n + 1, width) for n in classes)
+
+    def forward(self, y):  # (B, questions) -> (B, width)
+        return sum(table(torch.where(y < 0, n, y)) for table, n, y in zip(self.tables, self.classes, y.T))

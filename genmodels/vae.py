@@ -3,8 +3,8 @@
 References: Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, Stochastic
 backpropagation (2014). Burda, Grosse and Salakhutdinov, Importance weighted autoencoders (2015), for the bound that is
 reported; Rybkin, Daniilidis and Levine, Simple and effective VAE training with calibrated decoders (2021), for the learned
-noise level; Kingma, Rezende, Mohamed and Welling, Semi-supervised learning with deep generative models (2014), for a
-classifier on the code as one more term of the loss, where labels are known.
+noise level; Khemakhem, Kingma, Monti and Hyvarinen, Variational autoencoders and nonlinear ICA (2020), for codes that labels
+tell apart.
 """
 
 import math
@@ -16,13 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
-from torch.nn import functional as F
 
 from genmodels.autoencoder import codes_like
 from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, choice, generator, number, pictures_like
-from genmodels.layers import Residual
+from genmodels.layers import Answers, Residual
 
-LABELS = 50.0  # weight of the labels' cross-entropy: some nats of it against the thousands of the pixels
+LABELS = 50.0  # weight of a code's squared distance from what its labels say, against the thousands of nats of the pixels
 
 class VAE(GenerativeModel):
     """p(z) = N(0, I), p(x | z) drawn by the decoder, q(z | x) = N(mean(x), exp(log_var(x))) by the encoder.
@@ -39,9 +38,9 @@ class VAE(GenerativeModel):
         likelihood: "bernoulli" for pixels that are black or white (training draws them anew from the greys at every step:
             dynamic binarisation; Salakhutdinov and Murray 2008) or "gaussian" for greys and colours, with one learned sigma.
         beta: weight of the KL term in training (Higgins et al. 2017); reported bounds always use 1.
-        values: how many values each labelled attribute has; training then also asks that a linear layer reads every attribute
-            from the mean code, so that an attribute is a direction. Empty: trained without labels. Encoder, decoder and
-            bounds are the same either way.
+        values: how many values each labelled attribute has; training then also draws the mean code towards a sum of one
+            vector a value, so that an attribute can be changed by a difference of vectors. Empty: trained without labels.
+            Encoder, decoder and bounds are the same either way.
     Shapes:
         x (B, C, H, W) in [0, 1]; z, mean, log_var (B, D).
     """
@@ -91,7 +90,7 @@ class VAE(GenerativeModel):
             self.log_sigma = nn.Parameter(torch.tensor(-1.0))
         self.values = list(values)
         if self.values:
-            self.head = nn.Linear(latent, sum(self.values))
+            self.answers = Answers(values, latent)
 
     # --- the three distributions ---
 
@@ -124,7 +123,8 @@ class VAE(GenerativeModel):
     def loss(self, batch):
         """batch: (x, y). Returns `loss` = beta KL - E log p(x | z), with one draw of z, and its terms, in nats a picture.
 
-        With `values`, y (B, K) are the attributes, negative where hidden, and `LABELS` times their cross-entropy is added.
+        With `values`, y (B, K) are the attributes, negative where hidden; `labels` is how far the mean code is from their
+        sum of vectors, squared, and counts `LABELS` times.
         """
         x, y = batch
         if self.family == "bernoulli":
@@ -134,10 +134,7 @@ class VAE(GenerativeModel):
         kl = kl_divergence(q, self.prior()).sum(1).mean()
         terms = {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
         if self.values:
-            terms["labels"] = sum(
-                F.cross_entropy(logits, of.clamp(min=-1), ignore_index=-1, reduction="sum") / len(x)
-                for logits, of in zip(self.head(q.mean).split(self.values, 1), y.T)
-            )
+            terms["labels"] = (q.mean - self.answers(y)).square().sum(1).mean()
             terms["loss"] = terms["loss"] + LABELS * terms["labels"]
         return terms
 

@@ -1,5 +1,6 @@
 """`python -m train.evaluate` on tiny untrained checkpoints and the sample sets: right numbers, cards that say them."""
 
+import functools
 import json
 import math
 
@@ -11,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import genmodels as gm
-from genmodels import data
+from genmodels import data, metrics
 from genmodels.vae import measure_latents, save_latents
 from train import cards, evaluate
 
@@ -22,6 +23,8 @@ MODELS = {
     "autoencoder-mnist": lambda: gm.Autoencoder(hidden=[16]),
     "vae-mnist": lambda: gm.VAE(latent=5, width=4, hidden=16),
     "vae-mnist-2d": lambda: gm.VAE(latent=2, width=4, hidden=16),
+    "diffusion-mnist": lambda: gm.Diffusion(widths=[8], blocks=1),
+    "diffusion-avatars": lambda: gm.Diffusion(3, 64, [2, 5], patch=8, widths=[8], blocks=1, conditions=["smiling", "glasses"]),
     "vae-avatars": lambda: gm.VAE(channels=3, size=64, latent=6, width=4, levels=3, hidden=16, likelihood="gaussian"),
 }
 RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
@@ -35,6 +38,9 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setenv("GENMODELS_DATA", str(data.SAMPLES))
     monkeypatch.setattr(evaluate, "MOVED", ("smiling",))
     monkeypatch.setattr(evaluate, "AMOUNTS", (1.0, 2.0))
+    monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
+    monkeypatch.setattr(evaluate, "CALLS", (1, 2))
+    monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
         folder = tmp_path / "checkpoints" / name
@@ -130,11 +136,58 @@ def test_numbers_of_a_vae(root):
 
 def test_a_gaussian_vae_of_faces_is_measured_along_attributes(root):
     _, card = measured(root, "vae-avatars")
-    names = [r.metric_name for r in card.data.eval_results if r.metric_type == "share"]
+    names = [r.metric_name for r in card.data.eval_results if r.metric_type in ("share", "moved")]
     assert [name.split(":")[0].split(" ")[0] for name in names] == ["smiling"] * 3
     moved = next(r for r in card.data.eval_results if "value aimed at" in r.metric_name)
     assert moved.metric_args["N"] == len(data.load("avatars", "test"))
     assert "chosen on the validation split" in moved.metric_args["beside"]
+
+
+def test_numbers_of_a_diffusion_model(root):
+    values, card = measured(root, "diffusion-mnist", "--steps", 2, "--guidance", 1.5)
+    test, model, judge = data.load("mnist", "test"), gm.load("diffusion-mnist"), gm.load("classifier-mnist")
+    y = torch.arange(160) % 10
+    x = model.sample(160, label=y, sampler="dpm", steps=2, guidance=1.5, seed=0)
+    assert values["share"] == pytest.approx((judge.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
+    x = (x * 255).round().to(torch.uint8)
+    assert values["cas"] == pytest.approx(metrics.cas(x, y, test.x, test.y).mean, abs=1e-5)
+    real = metrics.features(judge, test.x)
+    assert values["fid"] == pytest.approx(metrics.fid(metrics.features(judge, x[:80]), real), rel=1e-3, abs=1e-4)
+    assert "--steps 2 --guidance 1.5" in card.data.genmodels["command"]
+
+    table = json.loads((root / "diffusion-mnist" / "calls.json").read_text())
+    assert [(r["sampler"], r["calls"]) for r in table["rows"]] == [
+        ("ddpm", 1), ("ddpm", 2), ("ddpm", 250), ("ddim", 1), ("ddim", 2), ("dpm", 1), ("dpm", 2), ("heun", 1)]
+    assert f"| dpm | 2 | 2 | {table['rows'][-2]['fid']} |" in card.text
+
+
+def test_drawing_goes_on_where_it_was_stopped(root):
+    at = evaluate.Measuring("diffusion-mnist", runs=root.parent / "runs")
+    y, drawn = torch.arange(30) % 10, []
+    sample = at.model.sample
+
+    def counted(n, **options):
+        drawn.append(n)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return sample(n, **options)
+
+    at.model = type("Model", (), {"sample": staticmethod(counted)})()
+    with pytest.raises(KeyboardInterrupt):
+        at.draw(y, batch=10, steps=1)
+    x = at.draw(y, batch=10, steps=1)
+    assert drawn == [10, 10, 10, 10]  # the first two were not drawn again
+    alone = torch.cat([sample(10, label=y[i:i + 10], steps=1, seed=i) for i in (0, 10, 20)])
+    assert torch.equal(x, (alone * 255).round().to(torch.uint8))
+
+
+def test_faces_are_asked_for_as_real_ones_are(root):
+    _, card = measured(root, "diffusion-avatars", "--steps", 1)
+    shares = {r.metric_name.split()[1]: r.metric_args["N"] for r in card.data.eval_results if r.metric_type == "share"}
+    assert list(shares) == ["smiling", "glasses"]
+    at = evaluate.Measuring("diffusion-avatars")
+    names = list(data.ATTRIBUTES)
+    assert torch.equal(evaluate.requests(at, 3), at.set.y[:3][:, [names.index("smiling"), names.index("glasses")]])
 
 
 def test_the_map_counts_classes(root, monkeypatch):

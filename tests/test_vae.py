@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import genmodels as gm
 from genmodels.base import CheckpointError, generator
-from genmodels.vae import VAE, Latents, interpolate, load_latents, measure_latents, save_latents
+from genmodels.vae import LABELS, VAE, Latents, interpolate, load_latents, measure_latents, save_latents
 
 
 @pytest.fixture(params=["bernoulli", "gaussian"])
@@ -385,3 +385,24 @@ def test_broken_latents_get_a_sentence(content, tmp_path):
         file.write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"^{file} is missing or broken .*: copy the whole checkpoint folder\.$"):
         load_latents(tmp_path)
+
+
+# --- Labels -----------------------------------------------------------------------------------------------------------
+
+
+def test_codes_are_drawn_towards_what_the_labels_say(x):
+    torch.manual_seed(0)
+    vae = VAE(size=8, latent=3, width=4, hidden=16, likelihood="gaussian", values=[2, 3])
+    y = torch.tensor([[0, 2], [1, -1], [-2, 0], [1, 1], [0, -1]])
+    terms = vae.loss((x, y))
+    first, second = (table.weight for table in vae.answers.tables)
+    wanted = torch.stack([first[0] + second[2], first[1] + second[3], first[2] + second[0], first[1] + second[1],
+                          first[0] + second[3]])  # the last row is for what is hidden
+    by_hand = (vae.encode(x).mean - wanted).square().sum() / 5
+    assert torch.allclose(terms["labels"], by_hand, rtol=1e-5)
+    assert torch.allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + LABELS * by_hand, rtol=1e-5)
+
+
+def test_without_values_labels_do_not_matter(x):
+    vae = VAE(size=8, latent=3, width=4, hidden=16)
+    assert "labels" not in vae.loss((x, None)) and not hasattr(vae, "answers")
