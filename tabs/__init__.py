@@ -2,4 +2,5 @@
 
 TABS = [  # title, module with build(opened) and prepare(), in the order of the page
     ("Autoencoder & VAE", "tabs.vae"),
+    ("Diffusion", "tabs.diffusion"),
 ]

@@ -5,6 +5,7 @@ torch until the first handler runs, so that the page answers at once.
 """
 
 import base64
+import collections
 import functools
 import html
 import inspect
@@ -70,18 +71,31 @@ def act(trigger, fn, inputs, outputs, instead=None):
     return trigger(guarded(fn, instead), inputs, outputs, show_progress="hidden", api_visibility="private")
 
 
-def stream(trigger, fn, inputs, outputs, stop=None, rate=20):
-    """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent. stop: a button's `click`.
-
-    Each step takes the computing lane by itself, so that others' sliders go on moving in between.
-    """
+def stepwise(fn):
+    """`fn`, a generator function, each of whose steps takes the computing lane by itself: others' sliders move in between."""
 
     @functools.wraps(fn)
     def run(*args, **kwargs):
-        steps, sent, waiting = fn(*args, **kwargs), 0.0, None
+        steps = fn(*args, **kwargs)
         step = guarded(lambda: next(steps, None))  # an output is never None
         try:
             while (out := step()) is not None:
+                yield out
+                time.sleep(0.001)  # whoever waits for the lane comes first
+        finally:
+            steps.close()
+
+    return run
+
+
+def stream(trigger, fn, inputs, outputs, stop=None, rate=20):
+    """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent. stop: a button's `click`."""
+
+    @functools.wraps(fn)
+    def run(*args, **kwargs):
+        steps, sent, waiting = stepwise(fn)(*args, **kwargs), 0.0, None
+        try:
+            for out in steps:
                 waiting = out
                 if time.monotonic() - sent >= 1 / rate:
                     sent, waiting = time.monotonic(), None
@@ -93,15 +107,29 @@ def stream(trigger, fn, inputs, outputs, stop=None, rate=20):
 
     event = trigger(run, inputs, outputs, show_progress="hidden", api_visibility="private", concurrency_limit=4)
     if stop:
-        stop(None, None, None, cancels=[event], queue=False, api_visibility="private")
+        cancel(stop, [event])
     return event
 
 
+def cancel(trigger, streams):
+    """Ends running streams."""
+    trigger(None, None, None, cancels=streams, queue=False, api_visibility="private")
+
+
 def endpoint(fn, inputs, outputs):
-    """`fn` as the API endpoint of its own name, described by its docstring. Call it where components are built."""
+    """`fn` as the API endpoint of its own name, described by its docstring. Call it where components are built.
+
+    The answer of a generator function is its last output.
+    """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
-    return gr.Button(visible=False).click(guarded(fn), inputs, outputs, api_name=fn.__name__)
+    run = guarded(fn)
+    if inspect.isgeneratorfunction(fn):
+        @functools.wraps(fn)
+        def run(*args, **kwargs):
+            return collections.deque(stepwise(fn)(*args, **kwargs), maxlen=1).pop()
+
+    return gr.Button(visible=False).click(run, inputs, outputs, api_name=fn.__name__)
 
 
 def opening(page, tab, visited):

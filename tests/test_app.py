@@ -75,7 +75,7 @@ def test_every_parameter_has_a_default(client, name):
 
 def test_every_endpoint_is_described(client):
     described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(described) == {f"/{name}" for name in ENDPOINTS}
+    assert {name for name in described if name.startswith("/vae_")} == {f"/{name}" for name in ENDPOINTS}
     assert all(p["parameter_has_default"] for e in described.values() for p in e["parameters"])
     with urllib.request.urlopen(client.src.rstrip("/") + "/gradio_api/openapi.json") as answer:
         text = answer.read().decode()

@@ -1,12 +1,25 @@
 const views = find('.views'), bar = find('.bar'), range = find('input'), play = find('.play'), out = find('output');
-const message = find('.message'), ends = element.querySelectorAll('.ends span');
-let image = null, value = null, canvases = [], timer = null;
+const message = find('.message'), ends = element.querySelectorAll('.ends span'), plot = find('.plot'), dot = find('.plot i');
+let image = null, value = null, canvases = [], timer = null, levels = [];
 
 function draw() {
   if (!image) return;
-  canvases.forEach((canvas, row) => drawCell(canvas, image, value, row * value.columns + +range.value));
-  range.style.setProperty('--at', range.value / range.max);
-  out.textContent = (+range.value + 1) + ' / ' + value.columns;
+  const frame = value.live ? 0 : +range.value;
+  canvases.forEach((canvas, row) => drawCell(canvas, image, value, row * value.columns + frame));
+  range.style.setProperty('--at', range.max > 0 ? range.value / range.max : 1);
+  if (!value.levels) { out.textContent = (frame + 1) + ' / ' + value.columns; return; }
+  const step = value.numbers[frame], last = levels.length - 1;
+  dot.style.left = 100 * step / last + '%';
+  dot.style.top = 100 - 100 * levels[step] + '%';
+  out.textContent = 'noise ' + Math.round(100 * levels[step]) + ' %\n' + step + ' / ' + last;
+}
+function curve() {  // the noise level of each step
+  plot.hidden = !value.levels;
+  if (!value.levels) return;
+  levels = value.levels.split(' ').map(Number);
+  const line = 'M' + levels.map((level, k) => 100 * k / (levels.length - 1) + ' ' + (100 - 100 * level)).join('L');
+  find('.line').setAttribute('d', line);
+  find('.area').setAttribute('d', line + 'V100H0Z');
 }
 function stop() {
   clearInterval(timer); timer = null;
@@ -15,42 +28,52 @@ function stop() {
 play.addEventListener('click', () => {
   if (timer) return stop();
   let way = 1;
+  const once = !!value.levels;  // noise becomes a picture; other frames go there and back
+  if (once && range.value === range.max) range.value = 0;
   play.textContent = '❚❚'; play.setAttribute('aria-label', 'Pause');
-  timer = setInterval(() => {  // there and back
-    if (!element.isConnected) return stop();
+  timer = setInterval(() => {
+    if (!element.isConnected || once && range.value === range.max) return stop();
     if (+range.value + way > +range.max || +range.value + way < 0) way = -way;
     range.value = +range.value + way;
     draw();
-  }, 80);
+  }, once ? Math.min(250, Math.max(40, 3000 / value.columns)) : 80);
+  draw();
 });
 range.addEventListener('input', () => { stop(); draw(); });
 
+function build(v) {
+  canvases = v.rows.map(() => make('canvas'));
+  views.replaceChildren(...v.rows.map((name, row) => {
+    const view = make('figure'), caption = make('figcaption', '', name);
+    canvases[row].setAttribute('role', 'img');
+    canvases[row].setAttribute('aria-label', name || 'frame');
+    view.append(canvases[row], caption);
+    if (props.action) {
+      const button = make('button', 'action', props.action);
+      button.type = 'button';
+      button.addEventListener('click', () => trigger('release', {step: +range.value, row}));
+      view.append(button);
+    }
+    return view;
+  }));
+}
 function load() {
   const v = props.value;
   stop();
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
   bar.hidden = !(v && v.source);
-  if (!v || !v.source) { views.replaceChildren(); image = null; return; }
+  if (!v || !v.source) { views.replaceChildren(); image = value = null; return; }
   openSheet(v, () => props.value === v || props.value.source === v.source, opened => {
-    const at = value && value.columns === v.columns ? range.value : Math.floor(v.columns / 2);
+    const at = v.live ? v.numbers[0] : v.levels ? v.columns - 1 :
+      value && value.columns === v.columns ? range.value : Math.floor(v.columns / 2);
+    if (!value || value.rows.join('\n') !== v.rows.join('\n')) build(v);
     image = opened; value = v;
-    canvases = v.rows.map(() => make('canvas'));
-    views.replaceChildren(...v.rows.map((name, row) => {
-      const view = make('figure'), caption = make('figcaption', '', name);
-      canvases[row].setAttribute('role', 'img');
-      canvases[row].setAttribute('aria-label', name || 'frame');
-      view.append(canvases[row], caption);
-      if (props.action) {
-        const button = make('button', 'action', props.action);
-        button.type = 'button';
-        button.addEventListener('click', () => trigger('release', {step: +range.value, row}));
-        view.append(button);
-      }
-      return view;
-    }));
+    for (const canvas of canvases) canvas.style.aspectRatio = v.w + ' / ' + v.h;
     ends.forEach((e, i) => { e.textContent = props.ends[i] || ''; });
-    range.max = v.columns - 1; range.value = at;
+    curve();
+    range.disabled = play.disabled = !!v.live;
+    range.max = v.live ? levels.length - 1 : v.columns - 1; range.value = at;
     draw();
   });
 }
