@@ -24,6 +24,7 @@ from tabs.components.upload import upload as picture_upload
 
 MODELS = ("diffusion-mnist", "diffusion-fashion", "diffusion-avatars")
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
+FEATURES = {"smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour", "hair_length": "Hair length"}
 GUIDANCES = (0, 1, 2, 4)  # side by side
 VIEWS = ["the picture now", "the clean picture it expects", "the noise it sees"]
 STEPS, MOST_STEPS = 64, 250  # at most; the second for DDPM
@@ -98,14 +99,9 @@ def defaults(dataset):
 
 
 def questions(dataset):
-    """What the model can be asked for: [(question, [(shown, number)])]."""
+    """What the model can be asked for: {question: its answers}."""
     values = gm.data.ATTRIBUTES if dataset == "avatars" else {"class": gm.data.CLASSES[dataset]}
-    return [(plain(name).capitalize(), [("any", -1), *((plain(v), i) for i, v in enumerate(values[name]))])
-            for name in model_of(dataset).conditions]
-
-
-def plain(name):
-    return name.replace("_", " ")
+    return {name: values[name] for name in model_of(dataset).conditions}
 
 
 # --- Lines of Python --------------------------------------------------------------------------------------------------
@@ -321,7 +317,7 @@ def drown(source, t, seed):
 
     x = model_of(checked(source)["dataset"]).noise(source["x"], t, seed=gm.base.number("seed", seed, 0, 2**31, whole=True))
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(float(t)))
-    caption = f"{alpha:.2f} picture + {sigma:.2f} noise"
+    caption = f"{abs(alpha):.2f} picture + {sigma:.2f} noise"  # abs: cos of a quarter turn may be -0.00
     return {**raw(x[0]), "caption": caption, "label": f"Your picture in noise: {caption}"}
 
 
@@ -386,14 +382,13 @@ def dataset_of(model):
 
 def label_from(dataset, text):
     """The four answers of `wish` from "any", a class by its name, or "glasses=round, smiling=yes"."""
-    asked = {question.lower().replace(" ", "_"): dict(values) for question, values in questions(dataset)}
-    answer = dict.fromkeys(asked, -1)
+    asked = questions(dataset)
+    answers = dict.fromkeys(asked, -1)
     for part in [] if text == "any" else str(text).split(","):
-        name, _, value = part.strip().rpartition("=") if "=" in part or len(asked) > 1 else ("class", "", part.strip())
-        gm.base.choice("the question of label", name.strip(), list(asked))
-        values = {shown.replace(" ", "_"): i for shown, i in asked[name.strip()].items()}
-        answer[name.strip()] = values[gm.base.choice("the answer of label", value.strip().replace(" ", "_"), list(values))]
-    return [*answer.values(), *[-1] * (4 - len(answer))]
+        name, _, value = part.rpartition("=") if len(asked) > 1 else ("class", "", part)
+        values = asked[gm.base.choice("the question of label", name.strip(), list(asked))]
+        answers[name.strip()] = values.index(gm.base.choice("the answer of label", value.strip(), values))
+    return [*answers.values(), *[-1] * (4 - len(answers))]
 
 
 def source_of(dataset, picture, i):
@@ -536,7 +531,9 @@ def endpoints():
 
 def open_set(dataset):
     """Another data set -> (four answers, other controls, stage, lines)."""
-    asked = [gr.update(label=name, choices=values, value=-1, visible=True) for name, values in questions(dataset)]
+    asked = [gr.update(label=FEATURES.get(name, "Class"), value=-1, visible=True,
+                       choices=[("any", -1), *((v.replace("_", " "), i) for i, v in enumerate(values))])
+             for name, values in questions(dataset).items()]
     answers = asked + [gr.update(value=-1, visible=False)] * (4 - len(asked))
     sampler, steps, guidance, eta, n, seed = defaults(dataset)
     controls = sampler, gr.update(value=steps, maximum=STEPS), guidance, gr.update(value=eta, visible=False), n, seed

@@ -15,18 +15,40 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may show more cores than it lends
 
 
+# --- Checkpoints ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def all_checkpoints(tmp_path_factory):
+    """A folder with every checkpoint that the page knows: the shipped ones, and in place of a missing one untrained weights."""
+    import torch
+
+    import genmodels as gm
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for shipped in gm.base.checkpoint_root().iterdir():
+        (folder / shipped.name).symlink_to(shipped)
+    sizes = {"mnist": {}, "fashion": {}, "avatars": dict(
+        channels=3, size=64, patch=4, classes=[2, 5, 9, 4], conditions=["smiling", "glasses", "hair_color", "hair_length"])}
+    for name, size in sizes.items():
+        if not (folder / f"diffusion-{name}").exists():
+            torch.manual_seed(0)
+            gm.Diffusion(**size, widths=[8, 16], blocks=1, heads=2).save_pretrained(folder / f"diffusion-{name}")
+    return folder
+
+
 # --- The page, started once for all tests that need it ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def page_url(tmp_path_factory):
-    """Address of `python app.py`, as a user starts it, with the shipped checkpoints."""
+def page_url(tmp_path_factory, all_checkpoints):
+    """Address of `python app.py`, as a user starts it."""
     with socket.socket() as s:  # a free port
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     log = tmp_path_factory.mktemp("page") / "log.txt"
     env = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port),
-           "GRADIO_TEMP_DIR": str(log.parent)}
+           "GRADIO_TEMP_DIR": str(log.parent), "GENMODELS_CHECKPOINTS": str(all_checkpoints)}
     env.pop("OMP_NUM_THREADS", None)  # the page chooses by itself
     root = Path(__file__).resolve().parent.parent
     with log.open("w") as out:
