@@ -157,6 +157,49 @@ def hide(y):
     return y
 
 
+LENGTHS = {name: length for length, names in {
+    "none": ["bald"],
+    "medium": ["bun", "mullet", "bob", "fringe_bob", "shoulder", "curly", "afro"],
+    "long": ["straight", "straight_fringe", "straight_centre", "wavy", "dreads", "shaved_sides"],
+}.items() for name in names}  # of hair; all other hair is short
+SMILES = ("open_smile", "small_smile", "chuckle", "tongue")  # the mouths that smile
+
+
+def face(y):
+    """{attribute: value's name, or "hidden"} of one row of numbers y (16,); what a hat or glasses hide is hidden."""
+    y = hide(torch.as_tensor(y).clone()[None])[0].tolist()
+    values = {a: of[i] if i >= 0 else "hidden" for (a, of), i in zip(ATTRIBUTES.items(), y)}
+    return values | ({"hair": "hidden", "hair_length": "hidden"} if values["headwear"] != "none" else {})
+
+
+def with_value(values, attribute, value):
+    """The `face` that one whose attribute becomes `value` has: a smile needs a mouth that smiles, glasses a colour, long hair
+    a style, and eyes are hidden or seen. Where the choice is free, the new part is of the plainest kind."""
+    new = values | {attribute: value}
+    if attribute == "smiling" and (new["mouth"] in SMILES) != (value == "yes"):
+        new["mouth"] = "open_smile" if value == "yes" else "serious"
+    elif attribute == "mouth":
+        new["smiling"] = "yes" if value in SMILES else "no"
+    elif attribute == "hair_length" and (new["hair"] == "hidden" or LENGTHS.get(new["hair"], "short") != value):
+        new["hair"] = {"none": "bald", "short": "crew_cut", "medium": "bob", "long": "straight"}[value]
+    elif attribute == "hair":
+        new["hair_length"] = LENGTHS.get(value, "short")
+    if new["headwear"] != "none" and attribute in ("hair", "hair_length"):
+        new |= {"headwear": "none", "hat_color": "none"}  # else nobody would see it
+    elif new["headwear"] != "none":
+        new |= {"hair": "hidden", "hair_length": "hidden"}
+    elif new["hair"] == "hidden":
+        new |= {"hair": "crew_cut", "hair_length": "short"}
+    for of, coloured in (("glasses", "glasses_color"), ("headwear", "hat_color")):
+        if (new[of] == "none") != (new[coloured] == "none"):
+            new[coloured] = "none" if new[of] == "none" else "black"
+    eyes = new["glasses"] in ("sunglasses", "big_shades")
+    for part, hidden, plain in (("eyes", eyes, "open"), ("eyebrows", new["glasses"] == "big_shades", "neutral")):
+        if hidden or new[part] == "hidden":
+            new[part] = "hidden" if hidden else plain
+    return new
+
+
 def _download(name, root):
     """torchvision's download, with its progress bar and its check sums."""
     if (root / _FOLDER[name] / "raw").is_dir() and len(list((root / _FOLDER[name] / "raw").glob("*-ubyte"))) == 4:

@@ -255,7 +255,7 @@ def attribute_transfer(vae, judge, x, y, latents, attribute, *, amount=1.0, n=50
 
     Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2015), moved faces so. Before is the
     judge's verdict on decode(z), z the mean code of a face; after is its verdict on decode(moved z). The value aimed
-    at is drawn evenly from the others.
+    at is drawn evenly from the others; what must change with it (`data.with_value`) does.
 
     Another attribute counts for a face only where the data set would show it before and after (not the eyes behind dark
     glasses, not the colour of hair that comes or goes), and not if it is `LINKED`: that one changes by definition.
@@ -287,8 +287,9 @@ def attribute_transfer(vae, judge, x, y, latents, attribute, *, amount=1.0, n=50
         source = before[:, at]
         target = aims[torch.randint(len(aims) - 1, source.shape, generator=generator(seed))]
         target = torch.where(target == source, aims[-1], target)  # even over the others, whichever the source is
-        moved = torch.cat([latents.move(code[None], attribute, values[s], values[t], amount)
-                           for code, s, t in zip(z, source.tolist(), target.tolist())])
+        faces = [data.face(row) for row in before]
+        moved = torch.cat([latents.change(code[None], face, data.with_value(face, attribute, values[t]), amount)
+                           for code, face, t in zip(z, faces, target.tolist())])
         after = _verdicts(vae, judge, moved)
     same, count = before == after, _comparable(y, at, target)
     kept = {other: same[count[:, i], i].double().mean().item() for i, other in enumerate(names)

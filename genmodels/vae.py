@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -21,7 +22,7 @@ from genmodels.autoencoder import codes_like
 from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, choice, generator, number, pictures_like
 from genmodels.layers import Answers, Residual
 
-LABELS = 50.0  # weight of a code's squared distance from what its labels say, against the thousands of nats of the pixels
+LABELS = 300.0  # weight of a code's squared distance from what its labels say, against the thousands of nats of the pixels
 
 class VAE(GenerativeModel):
     """p(z) = N(0, I), p(x | z) drawn by the decoder, q(z | x) = N(mean(x), exp(log_var(x))) by the encoder.
@@ -223,7 +224,8 @@ class Latents(NamedTuple):
     """Facts about the codes of the training pictures, kept beside the weights in `latents.safetensors`.
 
     kl: (D,) mean KL of each dimension, how much the model uses it; mean, std: (D,) of the codes;
-    values: attribute -> value -> (D,) mean code of the pictures with that value; digits and clothes have only "class".
+    values: attribute -> value -> (D,) vector; the code of a picture is, as nearly as can be, the sum of those of its values.
+        Digits and clothes have only "class": their vectors are the mean codes of the classes.
     """
 
     kl: torch.Tensor
@@ -232,7 +234,7 @@ class Latents(NamedTuple):
     values: dict
 
     def move(self, z, attribute, source, target, amount=1.0):
-        """z (B, D) moved from value `source` of an attribute towards value `target` by the difference of their mean codes.
+        """z (B, D) moved from value `source` of an attribute towards value `target` by the difference of their vectors.
 
         Larsen et al., Autoencoding beyond pixels (2015). amount: -3 to 3; 0 leaves z as it is, 1 goes the whole way.
         """
@@ -242,6 +244,14 @@ class Latents(NamedTuple):
             - values[choice(f"value of {attribute}", source, list(values))]
         )
         return z + number("amount", amount, -3, 3) * step
+
+    def change(self, z, before, after, amount=1.0):
+        """`move` along all attributes whose values in the dict `before` differ from those in `after`, where both are known."""
+        for attribute, known in self.values.items():
+            values = before.get(attribute), after.get(attribute)
+            if values[0] != values[1] and values[0] in known and values[1] in known:
+                z = self.move(z, attribute, *values, amount)
+        return z
 
 
 def measure_latents(vae, x, y, names):
@@ -253,9 +263,15 @@ def measure_latents(vae, x, y, names):
         posteriors = [vae.encode(part.float() / 255) for part in x.split(512)]
     mean = torch.cat([q.mean for q in posteriors])
     kl = torch.cat([kl_divergence(q, vae.prior()) for q in posteriors]).mean(0)
-    values = {}
-    for column, (attribute, of) in zip(y.view(len(y), -1).T, names.items()):
-        values[attribute] = {v: mean[column == i].mean(0) for i, v in enumerate(of) if bool((column == i).any())}
+    # All vectors at once by least squares: the difference that a value makes while the others stay, not what comes with it.
+    labels = [[*of, "hidden"] for of in names.values()]
+    given = torch.cat([F.one_hot(column.where(column >= 0, torch.tensor(len(of) - 1)), len(of))
+                       for column, of in zip(y.view(len(y), -1).T, labels)], 1).double()  # (N, all values)
+    vectors = torch.linalg.pinv(given.T @ given, hermitian=True) @ (given.T @ mean.double())
+    values, seen = {}, given.any(0)
+    for attribute, of, rows, there in zip(names, labels, vectors.float().split([*map(len, labels)]),
+                                          seen.split([*map(len, labels)])):
+        values[attribute] = {v: row for v, row, known in zip(of, rows, there) if known}
     return Latents(kl, mean.mean(0), mean.std(0), values)
 
 

@@ -25,6 +25,7 @@ FEATURES = {  # attributes of faces that can be changed on the page
     "smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour", "hair_length": "Hair length",
     "facial_hair": "Beard", "skin": "Skin", "background": "Background",
 }
+CHANGES = (*FEATURES, "class")  # one row of controls each
 
 
 # --- Codes and what is known about them -------------------------------------------------------------------------------
@@ -338,6 +339,21 @@ def read(dataset, x):
     return {attribute: (values[int(i)], float(p)) for (attribute, values), (p, i) in zip(names.items(), best)}
 
 
+def seen_in(dataset, x):
+    """The judge's verdict on one picture: attribute -> value."""
+    seen = gm.load(f"classifier-{dataset}").predict(x)[0]
+    return gm.data.face(seen) if dataset == "avatars" else {"class": gm.data.CLASSES[dataset][int(seen)]}
+
+
+def towards(model, z, seen, attribute, target, amount):
+    """The code z (1, D) of a picture in which `seen` was seen, moved until (at amount 1) one of its values is `target`."""
+    latents = latents_of(model)
+    known = latents.values[gm.base.choice("attribute", attribute, list(latents.values))]
+    gm.base.choice(f"value of {attribute}", target, [value for value in known if value != "hidden"])
+    after = {"class": target} if attribute == "class" else gm.data.with_value(seen, attribute, target)
+    return latents.change(z, seen, after, gm.base.number("amount", amount, -3, 3))
+
+
 def verdict(dataset, x):
     """The judge's view in words."""
     seen = read(dataset, x)
@@ -347,47 +363,40 @@ def verdict(dataset, x):
 
 
 def begin_change(dataset):
-    """(attributes, values, amount, memory) of a data set."""
-    features = [(shown, name) for name, shown in FEATURES.items()] if dataset == "avatars" else [("Class", "class")]
-    attribute = "glasses" if dataset == "avatars" else "class"
-    choice = gr.update(choices=features, value=attribute, visible=len(features) > 1)
-    return choice, *choose_attribute(dataset, attribute)
+    """(a row of controls each: shown or not, its values, its strength; then the memory) for a data set."""
+    rows = [dataset == "avatars"] * len(FEATURES) + [dataset != "avatars"]
+    values = [gr.update(choices=values_of(dataset, attribute), value=None) for attribute in CHANGES]
+    return *(gr.update(visible=shown) for shown in rows), *values, *([0.0] * len(CHANGES)), None
 
 
-def choose_attribute(dataset, attribute):
-    shown = FEATURES.get(attribute, "More like")
-    return gr.update(choices=values_of(dataset, attribute), value=None, label=shown), 1.0, None
+def change(row, fully, payload, memory, *controls):
+    """One row's value was chosen (`fully`) or its strength moved -> (report, memory, strengths, sliders, stage, lines).
 
-
-def change(payload, attribute, target, amount, memory):
-    """Move the code towards a value of an attribute -> (report, memory, sliders, stage, lines).
-
-    memory: what was already moved, so that the slider adds only the rest and other changes of the code stay; it counts
-    as long as the code is still much the same.
+    controls: the rows' values, then their strengths. memory: what they added to the code so far, so that other changes of
+    the code stay; it counts as long as the code is still much the same, else the other rows begin anew.
     """
     model, z = on_sliders(payload)
-    if target is None:
+    targets, amounts = list(controls[:len(CHANGES)]), list(controls[len(CHANGES):])
+    if targets[row] is None:
         raise ValueError("Choose what to change it to first.")
-    same = memory and (memory["model"], memory["attribute"], memory["target"]) == (model, attribute, target)
-    if same and sum(a != b for a, b in zip(memory["z"], numbers(z))) <= z.shape[1] / 2:
-        source, done = memory["source"], memory["amount"]
-    else:
-        seen = read(set_of(model), vae_of(model).decode(z))
-        source, done = seen[gm.base.choice("attribute", attribute, list(seen))][0], 0
-    amount = gm.base.number("amount", amount, -3, 3)
-    z = latents_of(model).move(z, attribute, source, target, amount - done)
-    caption = f"{FEATURES.get(attribute, 'Class')}: {source} → {target}".replace("_", " ")
-    sliders, stage, lines = view(model, z, caption=caption)
+    same = memory and memory["model"] == model
+    if not same or sum(a != b for a, b in zip(memory["z"], numbers(z))) > z.shape[1] / 2:
+        memory = {"added": 0 * z, "seen": seen_in(set_of(model), vae_of(model).decode(z))}
+        amounts = [amounts[i] if i == row else 0.0 for i in range(len(CHANGES))]
+    amounts[row] = 1.0 if fully else gm.base.number("strength", amounts[row], -1, 2)
+    base, done = z - memory["added"], []
+    z = base
+    for attribute, target, amount in zip(CHANGES, targets, amounts):
+        if amount and target is not None:
+            z = towards(model, z, memory["seen"], attribute, target, amount)
+            before = memory["seen"][attribute]
+            done.append(f"{FEATURES.get(attribute, 'Class')}: {before} → {target}".replace("_", " "))
+    sliders, stage, lines = view(model, z, caption=", ".join(done))
     report = verdict(set_of(model), vae_of(model).decode(tensor(model, sliders["z"])))
-    if source == target:
-        report = f"The judge already sees {target.replace('_', ' ')} here: choose another value. " + report
-    memory = {"model": model, "z": sliders["z"], "attribute": attribute, "target": target, "source": source,
-              "amount": amount}
-    return report, memory, sliders, stage, lines
-
-
-def change_fully(payload, attribute, target):
-    return 1.0, *change(payload, attribute, target, 1.0, None)
+    if memory["seen"].get(CHANGES[row]) == targets[row]:
+        report = f"The judge already sees {targets[row].replace('_', ' ')} here: choose another value. " + report
+    memory = {**memory, "model": model, "z": sliders["z"], "added": z - base}
+    return report, memory, *amounts, sliders, stage, lines
 
 
 # --- The programming interface ----------------------------------------------------------------------------------------
@@ -484,13 +493,10 @@ def vae_attributes(model="vae-avatars", test_picture_number=0, attribute="glasse
 
     vae, dataset = vae_of(model), set_of(model)
     z = vae.encode(test_picture(dataset, test_picture_number)).mean
-    latents = latents_of(model)
-    gm.base.choice("attribute", attribute, list(latents.values))
-    before = read(dataset, vae.decode(z))
-    moved = latents.move(z, attribute, before[attribute][0], target, amount)
+    moved = towards(model, z, seen_in(dataset, vae.decode(z)), attribute, target, amount)
     x = vae.decode(torch.cat([z, moved]))
-    facts = {when: {a: {"value": v, "probability": round(p, 4)} for a, (v, p) in seen.items()}
-             for when, seen in (("before", before), ("after", read(dataset, x[1:])))}
+    facts = {when: {a: {"value": v, "probability": round(p, 4)} for a, (v, p) in read(dataset, one).items()}
+             for when, one in (("before", x[:1]), ("after", x[1:]))}
     return facts, gm.pictures.grid(x, columns=2, scale=4)
 
 
@@ -606,12 +612,16 @@ def build(opened):
                 end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
                 memory = gr.State()
             with gr.Tab("Change it", id="change"):
-                gr.Markdown("The average code of faces with glasses minus the average code of faces without is a "
-                            "direction. Move the picture on stage along such a direction.", elem_classes="hint")
-                attribute = gr.Radio(list(FEATURES), label="Change", elem_id="vae-attribute", elem_classes="plain")
-                target = gr.Radio([], label="To", elem_id="vae-target", elem_classes="plain")
-                amount = gr.Slider(-1, 2, 1, step=0.05, label="How much", buttons=[], elem_id="vae-amount",
-                                   elem_classes="plain")
+                gr.Markdown("What glasses add to the code, on average, is a direction. Move the picture on stage "
+                            "along such directions, several at once.", elem_classes="hint")
+                rows, targets, amounts = [], [], []
+                for attribute in CHANGES:
+                    with gr.Row(elem_classes=["small-controls", "change"], visible=False) as row:
+                        shown = FEATURES.get(attribute, "More like")
+                        targets.append(gr.Dropdown([], label=shown, elem_id=f"vae-{attribute}", scale=2, min_width=130))
+                        amounts.append(gr.Slider(-1, 2, 0, step=0.05, label=f"{shown}: how much", buttons=[], scale=3,
+                                                 min_width=150, elem_id=f"vae-{attribute}-amount", elem_classes="plain"))
+                    rows.append(row)
                 moved = gr.State()
                 seen = gr.Markdown(elem_id="vae-verdict")
     lines = wiring.python_panel("vae")
@@ -634,9 +644,10 @@ def build(opened):
     wiring.act(end_choices.input, choose_end, [*model, memory, which], [memory, frames])
     wiring.act(take.click, stage_as_end, [*model, memory, which, sliders], [memory, frames])
     wiring.act(frames.release, between_to_stage, memory, here)
-    wiring.live(attribute.input, choose_attribute, [dataset, attribute], [target, amount, moved])
-    wiring.act(target.input, change_fully, [sliders, attribute, target], [amount, seen, moved, *here])
-    wiring.live(amount.input, change, [sliders, attribute, target, amount, moved], [seen, moved, *here])
+    for i, (target, amount) in enumerate(zip(targets, amounts)):
+        given, changed = [sliders, moved, *targets, *amounts], [seen, moved, *amounts, *here]
+        wiring.act(target.input, functools.partial(change, i, True), given, changed)
+        wiring.live(amount.input, functools.partial(change, i, False), given, changed)
 
     opening = open_model, [*model, seed, spread], [size, tiles, *here], no_model
     wiring.act(size.input, *opening)
@@ -646,6 +657,6 @@ def build(opened):
         wiring.act(event.then, latent_map, dataset, the_map)
     for then in (*(event.then for event in another), size.change):
         wiring.act(then, begin_between, model, [memory, frames], lambda s: (None, {"message": s}))
-        wiring.act(then, begin_change, dataset, [attribute, target, amount, moved])
+        wiring.act(then, begin_change, dataset, [*rows, *targets, *amounts, moved])
         wiring.act(then, about, model, card)
     endpoints()

@@ -275,8 +275,8 @@ def on_stage(name):
         "a drawing": lambda: vae.encode_drawing("mnist", "full", stroke())[-2:],
         "the map": lambda: vae.go_there("mnist", 0, 1, event(u=0.25, v=0.75))[-2:],
         "in between": lambda: vae.between_to_stage(vae.begin_between("mnist", "full")[0], event(step=6, row=0))[-2:],
-        "another class": lambda: vae.change_fully(vae.reset("mnist", "full")[0], "class", "4")[-2:],
-        "glasses": lambda: vae.change_fully(vae.reset("avatars", "full")[0], "glasses", "round")[-2:],
+        "another class": lambda: put(vae.reset("mnist", "full")[0], "class", "4")[-2:],
+        "glasses": lambda: put(vae.reset("avatars", "full")[0], "glasses", "round")[-2:],
     }[name]()
 
 
@@ -335,19 +335,46 @@ def test_in_between_starts_and_ends_at_the_two_pictures():
     assert replaced["pair"][1] != memory["pair"][1]
 
 
-def test_amount_moves_only_the_rest():
-    """Changing the amount twice ends where changing it once does, and keeps what was changed elsewhere."""
+def put(sliders, attribute, target, amount=None, memory=None, others=()):
+    """"Change it": one row's value chosen, or its strength moved to `amount`; others: (attribute, value, strength)."""
+    row, n = vae.CHANGES.index(attribute), len(vae.CHANGES)
+    targets, amounts = [None] * n, [0.0] * n
+    for a, t, strength in (*others, (attribute, target, amount)):
+        targets[vae.CHANGES.index(a)], amounts[vae.CHANGES.index(a)] = t, strength
+    return vae.change(row, amount is None, sliders, memory, *targets, *amounts)
+
+
+def test_strength_moves_only_the_rest():
+    """Back to 0 ends where it began, and what was changed elsewhere on the code stays."""
     with torch.no_grad():
         sliders = vae.encode_choice("mnist", "full", event(index=1))[2]
-        _, _, memory, after, *_ = vae.change_fully(sliders, "class", "7")
-        _, memory, back, *_ = vae.change(after, "class", "7", 0.0, memory)
+        _, memory, *_, after, _, _ = put(sliders, "class", "7")
+        after["z"][3] += 1
+        _, memory, *_, back, _, _ = put(after, "class", "7", 0.0, memory)
+    back["z"][3] -= 1
     assert np.abs(np.array(back["z"]) - sliders["z"]).max() < 0.003
-    assert memory["amount"] == 0
+
+
+def test_strengths_add_up_and_begin_anew_with_another_picture():
+    n = len(vae.CHANGES)
+    with torch.no_grad():
+        face = vae.encode_choice("avatars", "full", event(index=1))[2]
+        _, memory, *amounts, one, _, _ = put(face, "glasses", "round")
+        assert amounts == [0, 1.0] + [0] * (n - 2)
+        _, memory, *amounts, both, stage, _ = put(one, "skin", "dark", 0.5, memory, [("glasses", "round", 1.0)])
+        assert (amounts[1], amounts[5]) == (1.0, 0.5)
+        assert "Glasses" in stage["caption"] and "Skin" in stage["caption"]
+        alone = put(face, "skin", "dark", 0.5)[-3]
+        glasses = np.array(one["z"]) - face["z"]
+        assert np.abs(np.array(both["z"]) - alone["z"] - glasses).max() < 0.01
+        other = vae.encode_choice("avatars", "full", event(index=2))[2]
+        _, _, *amounts, _, _, _ = put(other, "skin", "dark", 0.5, memory, [("glasses", "round", 1.0)])
+        assert (amounts[1], amounts[5]) == (0.0, 0.5)
 
 
 def test_an_attribute_of_another_set_gets_a_sentence():
     with pytest.raises(ValueError, match="attribute must be one of class"):
-        vae.change_fully(vae.reset("mnist", "full")[0], "glasses", "round")
+        put(vae.reset("mnist", "full")[0], "glasses", "round")
 
 
 def test_an_empty_drawing_gets_a_sentence():
@@ -412,7 +439,7 @@ def test_a_missing_judge_gets_a_sentence(some_checkpoints):
     (some_checkpoints / "classifier-mnist" / "model.safetensors").unlink()
     sliders = vae.reset("mnist", "full")[0]
     with pytest.raises(gr.Error) as error:
-        wiring.guarded(vae.change_fully)(sliders, "class", "3")
+        wiring.guarded(put)(sliders, "class", "3")
     assert is_sentence(error.value.message)
 
 

@@ -593,3 +593,39 @@ def test_any_picture_is_prepared_or_is_empty(size, seed, marks, channels, paper,
     if name == "mnist":
         rows, columns = (x[0, 0] > 0).nonzero().T
         assert max(rows.max() - rows.min(), columns.max() - columns.min()) < 20
+
+
+# --- What follows from changing a face --------------------------------------------------------------------------------
+
+
+def test_faces_of_the_set_agree_with_the_rules():
+    """A real face is what `with_value` makes of itself, whichever of its values is set anew."""
+    for y in data.samples("avatars").y:
+        face = data.face(y)
+        for attribute, value in face.items():
+            if value != "hidden":
+                assert data.with_value(face, attribute, value) == face, (attribute, face)
+
+
+@pytest.mark.parametrize("attribute", list(data.ATTRIBUTES))
+def test_a_changed_face_is_a_possible_one(attribute):
+    for y in data.samples("avatars").y[:40]:
+        for value in data.ATTRIBUTES[attribute]:
+            new = data.with_value(data.face(y), attribute, value)
+            if new[attribute] != value:  # eyes behind dark glasses stay hidden
+                assert new[attribute] == "hidden" or (attribute, value) in {("glasses_color", "none"), ("hat_color", "none")} \
+                    or new[attribute.replace("_color", "").replace("hat", "headwear")] == "none"
+            assert (new["mouth"] in data.SMILES) == (new["smiling"] == "yes")
+            assert (new["glasses"] == "none") == (new["glasses_color"] == "none")
+            assert (new["headwear"] != "none") == (new["hair"] == "hidden") == (new["hair_length"] == "hidden")
+            assert (new["eyes"] == "hidden") == (new["glasses"] in ("sunglasses", "big_shades"))
+            if new["hair"] != "hidden":
+                assert data.LENGTHS.get(new["hair"], "short") == new["hair_length"]
+
+
+def test_a_smile_keeps_a_mouth_that_smiles_and_changes_one_that_does_not():
+    face = data.face(data.samples("avatars").y[0])
+    sad, grin = face | {"mouth": "sad", "smiling": "no"}, face | {"mouth": "chuckle", "smiling": "yes"}
+    assert data.with_value(sad, "smiling", "yes")["mouth"] == "open_smile"
+    assert data.with_value(grin, "smiling", "yes") == grin
+    assert data.with_value(grin, "smiling", "no")["mouth"] == "serious"

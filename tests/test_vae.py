@@ -321,23 +321,34 @@ def measured(vae):
     return vae, x, y, measure_latents(vae, x, y, NAMES)
 
 
-def test_latents_are_means_over_the_pictures_of_each_value(measured):
+def test_vectors_of_values_sum_to_the_codes_as_nearly_as_can_be(measured):
     vae, x, y, latents = measured
     q = vae.encode(x.float() / 255)
     assert torch.allclose(latents.mean, q.mean.mean(0), atol=1e-6)
     assert torch.allclose(latents.std, q.mean.std(0), atol=1e-6)
     assert torch.allclose(latents.kl, kl_divergence(q, vae.prior()).mean(0), atol=1e-6)
-    assert {a: set(of) for a, of in latents.values.items()} == {"smile": {"no", "yes"}, "hat": {"none", "red"}}
-    for column, attribute in enumerate(NAMES):
-        for value, code in latents.values[attribute].items():
-            chosen = y[:, column] == NAMES[attribute].index(value)
-            assert torch.allclose(code, q.mean[chosen].mean(0), atol=1e-6)
+    assert {a: set(of) for a, of in latents.values.items()} == {"smile": {"no", "yes"}, "hat": {"none", "red", "hidden"}}
+    given = [[NAMES["smile"][s], (*NAMES["hat"], "hidden")[h]] for s, h in y.tolist()]
+    left = q.mean - torch.stack([latents.values["smile"][s] + latents.values["hat"][h] for s, h in given])
+    for column in (0, 1):  # least squares: what is left over has mean zero wherever a value is the same
+        for value in {row[column] for row in given}:
+            assert left[[row[column] == value for row in given]].mean(0).abs().max() < 1e-5
 
 
 def test_latents_of_one_question(vae):
     x = torch.randint(256, (6, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     one = measure_latents(vae, x, torch.tensor([0, 1, 2, 0, 1, 2]), {"class": ["a", "b", "c"]})
     assert torch.allclose(one.values["class"]["b"], vae.encode(x[[1, 4]] / 255).mean.mean(0), atol=1e-6)
+
+
+def test_change_moves_along_what_differs(measured):
+    *_, latents = measured
+    z, v = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), latents.values
+    before, after = {"smile": "no", "hat": "none", "nose": "big"}, {"smile": "yes", "hat": "red", "nose": "small"}
+    step = v["smile"]["yes"] - v["smile"]["no"] + v["hat"]["red"] - v["hat"]["none"]
+    assert torch.allclose(latents.change(z, before, after, 0.5), z + 0.5 * step, atol=1e-6)
+    assert torch.equal(latents.change(z, before, before), z)
+    assert torch.equal(latents.change(z, before, before | {"hat": "blue"}), z)  # which no picture had
 
 
 def test_move_adds_the_difference(measured):

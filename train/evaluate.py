@@ -380,10 +380,11 @@ def attributes(at):
         i, values = list(data.ATTRIBUTES).index(attribute), data.ATTRIBUTES[attribute]
         probe = metrics.linear_probe(train_codes, train.y[:, i], len(values))
         nowhere = torch.full((at.model.latent,), 1e6)  # the mean code of a value that no picture had
-        means = metrics.nearest_mean(torch.stack([latents.values[attribute].get(v, nowhere) for v in values]))
+        rows = [train_codes[train.y[:, i] == v] for v in range(len(values))]
+        means = metrics.nearest_mean(torch.stack([of.mean(0) if len(of) else nowhere for of in rows]))
         at.add("share", f"{attribute} read from the code by a linear probe", probe.accuracy(codes, y[:, i]),
                n=int(seen[:, i].sum()), beside=f"by the nearest mean code: {means.accuracy(codes, y[:, i]):.2%}")
-        move(at, attribute, judge, val, {"mean codes": latents, "the probe": probe_latents(latents, probe, attribute)})
+        move(at, attribute, judge, val, {"values' vectors": latents, "the probe": probe_latents(latents, probe, attribute)})
 
 
 def move(at, attribute, judge, val, directions):
@@ -411,8 +412,8 @@ def move(at, attribute, judge, val, directions):
 
 
 def probe_latents(latents, probe, attribute):
-    """`latents` whose values of an attribute differ along the probe's weights, as far along them as the mean codes."""
-    known = latents.values[attribute]
+    """`latents` whose values of an attribute differ along the probe's weights, as far along them as the vectors did."""
+    known = {v: code for v, code in latents.values[attribute].items() if v != "hidden"}
     rows = [data.ATTRIBUTES[attribute].index(v) for v in known]
     weight, means = probe.weight[rows], torch.stack(list(known.values()))
     weight, means = weight - weight.mean(0), means - means.mean(0)
