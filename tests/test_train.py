@@ -18,7 +18,7 @@ import genmodels as gm
 from genmodels import data
 from genmodels.base import GenerativeModel
 from tests import tiny
-from train import autoencoder, classifier, engine, vae
+from train import autoencoder, classifier, diffusion, engine, vae
 
 ROOT = Path(__file__).parent.parent
 LINES = ("loss", "reconstruction", "kl", "gradient")
@@ -323,6 +323,9 @@ RECIPES = [
     (classifier.app, ["--dataset", "mnist"], "classifier-mnist"),
     (classifier.app, ["--dataset", "fashion"], "classifier-fashion"),
     (classifier.app, ["--dataset", "avatars"], "classifier-avatars"),
+    (diffusion.app, ["--dataset", "mnist"], "diffusion-mnist"),
+    (diffusion.app, ["--dataset", "fashion"], "diffusion-fashion"),
+    (diffusion.app, ["--dataset", "avatars"], "diffusion-avatars"),
 ]
 
 
@@ -349,6 +352,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, app,
         (vae.app, ["--latent", "3"], "--latent must be 2"),
         (vae.app, ["--beta", "nan"], "--beta must be a number"),
         (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
+        (diffusion.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
         (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
     ],
 )
@@ -396,5 +400,5 @@ def test_two_processes_follow_one_process_with_twice_the_batch(place):
 
 
 def test_recipes_need_no_gradio():
-    code = "import sys, train.vae, train.autoencoder, train.classifier; sys.exit('gradio' in sys.modules)"
+    code = "import sys, train.vae, train.autoencoder, train.classifier, train.diffusion; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
