@@ -4,7 +4,7 @@ References: Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende,
 backpropagation (2014). Burda, Grosse and Salakhutdinov, Importance weighted autoencoders (2015), for the bound that is
 reported; Rybkin, Daniilidis and Levine, Simple and effective VAE training with calibrated decoders (2021), for the learned
 noise level; Khemakhem, Kingma, Monti and Hyvarinen, Variational autoencoders and nonlinear ICA (2020), for codes that labels
-tell apart.
+tell apart; Hu et al., Disentangling factors of variation by mixing them (2018), for exchanged parts of codes.
 """
 
 import math
@@ -125,18 +125,25 @@ class VAE(GenerativeModel):
         """batch: (x, y). Returns `loss` = beta KL - E log p(x | z), with one draw of z, and its terms, in nats a picture.
 
         With `values`, y (B, K) are the attributes, negative where hidden; `labels` is how far the mean code is from their
-        sum of vectors, squared, and counts `LABELS` times.
+        sum of vectors, squared, and counts `LABELS` times; what is left of the codes is exchanged between pictures.
         """
         x, y = batch
         if self.family == "bernoulli":
             x = torch.bernoulli(x)
         q = self.posterior(x)
-        log_px = self._pixels(self.decoder(q.rsample())).log_prob(x).mean()
+        z, labels = q.rsample(), None
+        if self.values:
+            told = self.answers(y)
+            rest = q.mean - told
+            labels = rest.square().sum(1).mean()
+            # Half of the pictures get the rest of their neighbour: what labels say must be in their vectors, and only there.
+            swapped = (torch.rand(len(x), 1, device=x.device) < 0.5).to(rest)
+            z = z + swapped * (rest.roll(1, 0) - rest)
+        log_px = self._pixels(self.decoder(z)).log_prob(x).mean()
         kl = kl_divergence(q, self.prior()).sum(1).mean()
         terms = {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
         if self.values:
-            terms["labels"] = (q.mean - self.answers(y)).square().sum(1).mean()
-            terms["loss"] = terms["loss"] + LABELS * terms["labels"]
+            terms |= {"loss": terms["loss"] + LABELS * labels, "labels": labels.detach()}
         return terms
 
     def binarise(self, x, seed=0):

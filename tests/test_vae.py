@@ -414,6 +414,20 @@ def test_codes_are_drawn_towards_what_the_labels_say(x):
     assert torch.allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + LABELS * by_hand, rtol=1e-5)
 
 
+def test_half_of_the_pictures_are_drawn_from_codes_with_the_rest_of_their_neighbour(x, monkeypatch):
+    torch.manual_seed(0)
+    vae = VAE(size=8, latent=3, width=4, hidden=16, likelihood="gaussian", values=[2])
+    x, y = x.repeat(200, 1, 1, 1), torch.tensor([[0], [1], [0], [1], [-1]] * 200)
+    q, told, drawn = vae.encode(x), vae.answers(y), []
+    monkeypatch.setattr(torch.distributions.Normal, "rsample", lambda self: self.mean)
+    vae.decoder.register_forward_pre_hook(lambda module, z: drawn.append(z[0]))
+    vae.loss((x, y))
+    rest = drawn[0] - told  # (1000, D)
+    own, others = ((rest - of).abs().amax(1) < 1e-5 for of in (q.mean - told, (q.mean - told).roll(1, 0)))
+    assert bool((own ^ others).all())
+    assert 400 < others.sum() < 600
+
+
 def test_without_values_labels_do_not_matter(x):
     vae = VAE(size=8, latent=3, width=4, hidden=16)
     assert "labels" not in vae.loss((x, None)) and not hasattr(vae, "answers")

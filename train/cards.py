@@ -45,7 +45,7 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "reference": "Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, "
                      "Stochastic backpropagation and approximate inference in deep generative models (2014).",
         "what": "A variational autoencoder with a code of {latent} numbers and a {likelihood} likelihood: it draws new "
-                "pictures, and finds the code of a given one.",
+                "pictures, and finds the code of a given one.{labels}",
         "code": "x = model.sample(16, seed=0)\nagain = model.decode(model.encode(x).mean)",
         "use": "Drawing, interpolating and comparing pictures by their codes; teaching; a baseline for likelihoods.",
         "limits": "`sample` and `decode` give the decoder's mean without pixel noise: blurred where the code leaves "
@@ -167,7 +167,10 @@ def write_card(folder, results, command, headline):
         license="apache-2.0", library_name="genmodels", pipeline_tag=ABOUT[family]["task"], tags=[family, "pytorch"],
         datasets=[SETS[dataset]["hub"]] if SETS[dataset]["hub"] else None, model_name=folder.name, eval_results=results,
         genmodels=facts)
-    words = {"name": folder.name, "dataset": dataset, **facts, **SETS[dataset], **model.config}
+    words = {"name": folder.name, "dataset": dataset, **facts, **SETS[dataset], **model.config, "labels": ""}
+    if getattr(model, "values", None):
+        words["labels"] = (" Training also drew the code towards a sum of one vector for each value of the labelled attributes, "
+                           "so that an attribute is changed by a difference of vectors.")
     if family == "diffusion":
         words |= {"conditions": ", ".join(model.conditions),
                   "label": 3 if len(model.classes) == 1 else [1] * len(model.classes)}
