@@ -169,7 +169,7 @@ def write_card(folder, results, command, headline):
         genmodels=facts)
     words = {"name": folder.name, "dataset": dataset, **facts, **SETS[dataset], **model.config, "labels": ""}
     if getattr(model, "values", None):
-        words["labels"] = (" Training also drew the code towards a sum of one vector for each value of the labelled attributes, "
+        words["labels"] = (" Training also drew the code towards a sum of one vector for each value of the labels, "
                            "so that an attribute is changed by a difference of vectors.")
     if family == "diffusion":
         words |= {"conditions": ", ".join(model.conditions),
