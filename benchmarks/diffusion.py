@@ -186,7 +186,7 @@ def main(
     with torch.inference_mode():
         rows = [*calling(model, rounds), *looping(model, rounds), *comparing(model, rounds)]
     table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.diffusion` on {os.cpu_count()} cores, {torch.get_num_threads()} threads, {weights}."
+    note = f"`python -m benchmarks.diffusion` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {weights}."
     print(f"{note}\n\n{table}")
     if readme:
         file, begin, end = ROOT / "README.md", "<!-- diffusion-benchmarks:begin -->", "<!-- diffusion-benchmarks:end -->"
