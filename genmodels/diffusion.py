@@ -348,7 +348,7 @@ class Diffusion(GenerativeModel):
         Arguments:
             mask: (B, 1, H, W) or (1, 1, H, W), bool.
             resample: 1 to 20, how often each step is undone and done again, so that the new part comes to fit the old.
-        Other arguments and steps as in `sample_steps`; the sampler is `ddpm`, and the network is asked steps * resample times.
+        Other arguments and steps as in `sample_steps`; the sampler is `ddpm`; all steps but the last are resampled.
         """
         x = pictures_like("x", x, self.channels, self.size).to(self.device)
         fits = isinstance(mask, torch.Tensor) and mask.dtype == torch.bool

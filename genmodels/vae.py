@@ -232,7 +232,7 @@ class Latents(NamedTuple):
 
     kl: (D,) mean KL of each dimension, how much the model uses it; mean, std: (D,) of the codes;
     values: attribute -> value -> (D,) vector; the code of a picture is, as nearly as can be, the sum of those of its values.
-        Digits and clothes have only "class": their vectors are the mean codes of the classes.
+        A model trained with `values` learnt them. Digits and clothes have only "class": the mean codes of the classes.
     """
 
     kl: torch.Tensor
@@ -270,11 +270,13 @@ def measure_latents(vae, x, y, names):
         posteriors = [vae.encode(part.float() / 255) for part in x.split(512)]
     mean = torch.cat([q.mean for q in posteriors])
     kl = torch.cat([kl_divergence(q, vae.prior()) for q in posteriors]).mean(0)
-    # All vectors at once by least squares: the difference that a value makes while the others stay, not what comes with it.
     labels = [[*of, "hidden"] for of in names.values()]
     given = torch.cat([F.one_hot(column.where(column >= 0, torch.tensor(len(of) - 1)), len(of))
                        for column, of in zip(y.view(len(y), -1).T, labels)], 1).double()  # (N, all values)
-    vectors = torch.linalg.pinv(given.T @ given, hermitian=True) @ (given.T @ mean.double())
+    if vae.values:
+        vectors = torch.cat([table.weight for table in vae.answers.tables])
+    else:  # all at once by least squares: the difference that a value makes while the others stay, not what comes with it
+        vectors = torch.linalg.pinv(given.T @ given, hermitian=True) @ (given.T @ mean.double())
     values, seen = {}, given.any(0)
     for attribute, of, rows, there in zip(names, labels, vectors.float().split([*map(len, labels)]),
                                           seen.split([*map(len, labels)])):
