@@ -176,7 +176,7 @@ def play(steps, now, start, of, lines):
     for k, step in enumerate(steps):
         film.append((k, [cell(now), cell(step.x0), noise_cell(step.eps)]))
         now = step.x
-        yield frames(VIEWS, film[-1:], start, of, live=True), UNTIL_THEN
+        yield frames(VIEWS, film[-1:], start, of, live=True), UNTIL_THEN if k == 0 else gr.skip()
     film.append((of, [cell(now), cell(now), noise_cell(0 * now)]))
     yield frames(VIEWS, film, start, of), lines
 
@@ -211,7 +211,7 @@ def compare(w, names, runs, lines):
         now = list(film[-1][1])
         for i, run in enumerate(runs):
             now[i] = cell(next(run).x)
-            yield frames(names, [(k, now)], 1.0, w.steps, live=True), UNTIL_THEN
+            yield frames(names, [(k, now)], 1.0, w.steps, live=True), UNTIL_THEN if k == 1 else gr.skip()
         film.append((k, now))
     yield frames(names, film, 1.0, w.steps), lines
 
@@ -632,19 +632,20 @@ def build(opened):
     with gr.Accordion("The models, and what was measured", open=False):
         card = gr.Markdown()
 
-    controls, here = [dataset, *answers, sampler, steps, guidance, eta, n, seed], [stage, lines]
+    controls = [dataset, *answers, sampler, steps, guidance, eta, n, seed]
     fresh = wiring.act(new.click, wiring.fresh_seed, None, seed)
     other = wiring.act(sampler.input, choose_sampler, [sampler, steps], [steps, eta])
     again = [*(a.input for a in answers), *(s.release for s in (steps, eta, guidance, n)), seed.submit]
     again_latest = functools.partial(gr.on, again, trigger_mode="always_last")
+    play_on = functools.partial(wiring.stream, outputs=[stage, lines], rate=12)  # smooth, and not too much for a slow browser
     runs = [  # what starts a run, and its event; all of them play on the one stage
-        ([new.click], wiring.stream(fresh.then, generate, controls, here)),
-        ([sampler.input], wiring.stream(other.then, generate, controls, here)),
-        (again, wiring.stream(again_latest, generate, controls, here)),
-        ([by_sampler.click], wiring.stream(by_sampler.click, compare_samplers, controls, here)),
-        ([by_guidance.click], wiring.stream(by_guidance.click, compare_guidances, controls, here)),
-        ([finish.click], wiring.stream(finish.click, edit, [source, t, *controls], here)),
-        ([fill.click], wiring.stream(fill.click, inpaint, [source, mask, *controls], here)),
+        ([new.click], play_on(fresh.then, generate, controls)),
+        ([sampler.input], play_on(other.then, generate, controls)),
+        (again, play_on(again_latest, generate, controls)),
+        ([by_sampler.click], play_on(by_sampler.click, compare_samplers, controls)),
+        ([by_guidance.click], play_on(by_guidance.click, compare_guidances, controls)),
+        ([finish.click], play_on(finish.click, edit, [source, t, *controls])),
+        ([fill.click], play_on(fill.click, inpaint, [source, mask, *controls])),
     ]
     for triggers, mine in runs:
         for trigger in triggers:
@@ -660,7 +661,7 @@ def build(opened):
     wiring.act(upload.upload, choose_upload, [dataset, t, seed, mask, upload], view)
 
     for event in (opened, dataset.input):
-        first = wiring.act(event, open_set, dataset, [*controls[1:], *here], no_set)
+        first = wiring.act(event, open_set, dataset, [*controls[1:], stage, lines], no_set)
         wiring.act(first.then, open_tools, [dataset, t], [choices, more_choices, drawing, *view], no_tools)
         wiring.act(first.then, quality, dataset, chart)
         wiring.act(first.then, about, dataset, card)

@@ -1,6 +1,6 @@
 const views = find('.views'), bar = find('.bar'), range = find('input'), play = find('.play'), out = find('output');
 const message = find('.message'), ends = element.querySelectorAll('.ends span'), plot = find('.plot'), dot = find('.plot i');
-let image = null, value = null, canvases = [], timer = null, levels = [];
+let image = null, value = null, canvases = [], timer = null, levels = [], drawn = '';
 
 function draw() {
   if (!image) return;
@@ -15,7 +15,8 @@ function draw() {
 }
 function curve() {  // the noise level of each step
   plot.hidden = !value.levels;
-  if (!value.levels) return;
+  if (!value.levels || value.levels === drawn) return;
+  drawn = value.levels;
   levels = value.levels.split(' ').map(Number);
   const line = 'M' + levels.map((level, k) => 100 * k / (levels.length - 1) + ' ' + (100 - 100 * level)).join('L');
   find('.line').setAttribute('d', line);

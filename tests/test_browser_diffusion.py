@@ -1,0 +1,236 @@
+"""The diffusion tab in a real browser: what a visitor does, and what they see."""
+
+import pytest
+from test_browser import PIXELS, browser, changed, tab  # noqa: F401
+
+pytestmark = pytest.mark.browser
+
+STAGE = "#diffusion-stage canvas"
+FINISHED = "#diffusion-stage input[type=range]:not([disabled])"
+GOES_ON = "#diffusion-stage input[type=range][disabled]"
+
+
+@pytest.fixture
+def page(browser, page_url):  # noqa: F811
+    """The tab, with a finished run on the stage. At the end: no error in the console, and no request left the machine."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page, trouble = context.new_page(), []
+    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: trouble.append(str(e)))
+    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page.on("request", lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http")
+            and not r.url.startswith(page_url) else None)
+    page.goto(page_url)
+    tab(page, "Diffusion")
+    page.wait_for_selector(STAGE, timeout=60_000)
+    page.set_default_timeout(20_000)
+    yield page
+    context.close()
+    assert trouble == []
+
+
+def set_slider(page, name, value):
+    """As a visitor types it into the box beside the slider."""
+    box = page.locator(f"#diffusion-{name} input[type=number]")
+    box.fill(str(value))
+    box.press("Tab")
+
+
+def lines(page):
+    if not page.locator("#diffusion-python").is_visible():
+        page.locator("button", has_text="Reproduce in Python").locator("visible=true").click()
+    return page.locator("#diffusion-python .cm-content").inner_text()
+
+
+def end(page):
+    page.wait_for_selector(FINISHED, timeout=60_000)
+
+
+def test_it_opens_with_a_finished_run_that_is_scrubbed_without_the_server(page):
+    page.wait_for_timeout(1500)  # whatever opening the tab asked for
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if "/gradio_api/" in r.url else None)
+    assert "16 / 16" in page.locator("#diffusion-stage output").inner_text()
+    views = [f"#diffusion-stage figure:nth-child({i}) canvas" for i in (1, 2, 3)]
+    before = [page.evaluate(PIXELS, view) for view in views]
+    dot = page.locator("#diffusion-stage .plot i")
+    low = dot.bounding_box()["y"]
+    page.locator("#diffusion-stage input[type=range]").focus()
+    page.keyboard.press("Home")
+    for view, was in zip(views, before):
+        changed(page, view, was)
+    assert "noise 100 %" in page.locator("#diffusion-stage output").inner_text()
+    assert dot.bounding_box()["y"] < low - 20  # up the curve
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes('16 / 16')")
+    assert [page.evaluate(PIXELS, view) for view in views] == before
+    assert asked == []
+
+
+def test_generate_streams_its_steps_and_the_same_seed_comes_again(page):
+    first = page.evaluate(PIXELS, STAGE)
+    page.evaluate("""() => {
+      const out = document.querySelector('#diffusion-stage output');
+      window.seen = new Set();
+      new MutationObserver(() => seen.add(out.textContent)).observe(out, {childList: true});
+    }""")
+    page.get_by_role("button", name="Generate").click()
+    changed(page, STAGE, first)
+    end(page)
+    assert page.evaluate("seen.size") >= 3  # progress
+    other = page.evaluate(PIXELS, STAGE)
+    seed = page.get_by_role("spinbutton", name="Seed").locator("visible=true")
+    seed.fill("0")
+    seed.press("Enter")
+    changed(page, STAGE, other)
+    page.wait_for_function(f"before => ({PIXELS})('{STAGE}') === before", arg=first)
+
+
+def long_run(page, n):
+    """250 steps of n pictures, going on."""
+    page.get_by_role("radio", name="DDPM").click()
+    page.wait_for_selector("#diffusion-steps input[type=range][max='250']")
+    set_slider(page, "n", n)
+    end(page)
+    set_slider(page, "steps", 250)
+    page.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes(' / 250')")
+
+
+def test_stop_ends_a_run(page):
+    page.set_default_timeout(90_000)  # a busy machine may be slow to click
+    long_run(page, 16)
+    page.get_by_role("button", name="Stop").click()
+    at = None
+    while at != (now := page.locator("#diffusion-stage output").inner_text()):  # what was on its way still comes
+        at = now
+        page.wait_for_timeout(2000)
+    assert "250 / 250" not in at
+    assert page.locator(GOES_ON).count()
+    set_slider(page, "steps", 5)  # and the next run begins
+    page.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes('5 / 5')")
+
+
+def test_controls_draw_again_from_the_same_noise(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#diffusion-label-0 input").click()
+    page.get_by_role("option", name="7").click()
+    changed(page, STAGE, before)
+    end(page)
+    assert not page.locator("#diffusion-eta").is_visible()
+    seven = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("radio", name="DDIM").click()
+    page.wait_for_selector("#diffusion-eta")
+    changed(page, STAGE, seven)
+    end(page)
+    assert 'label=7, sampler="ddim", steps=16, seed=0' in lines(page)
+
+
+def test_four_samplers_and_four_guidances(page):
+    for name, fourth in (("Four samplers", "DDPM: 16 calls"), ("Four strengths of guidance", "guidance 4")):
+        page.get_by_role("button", name=name).click()
+        page.wait_for_selector(f"#diffusion-stage figure:nth-child(4):has-text('{fourth}')")
+        end(page)
+    page.locator("#diffusion-stage input[type=range]").focus()
+    page.keyboard.press("Home")  # the same noise
+    assert len({page.evaluate(PIXELS, f"#diffusion-stage figure:nth-child({i}) canvas") for i in (1, 2, 3, 4)}) == 1
+
+
+def test_a_drawing_is_drowned_and_finished(page):
+    tab(page, "Your picture")
+    page.wait_for_selector("#diffusion-drowned canvas:not([hidden])")
+    before = page.evaluate(PIXELS, "#diffusion-drowned canvas")
+    page.locator("#diffusion-t input[type=range]").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    less = changed(page, "#diffusion-drowned canvas", before)
+    box = page.locator("#diffusion-pad canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + 30
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 6, y + box["height"] - 60, steps=8)
+    page.mouse.up()
+    changed(page, "#diffusion-drowned canvas", less)
+    stage = page.evaluate(PIXELS, STAGE)
+    page.locator("#diffusion-finish").click()
+    changed(page, STAGE, stage)
+    end(page)
+    said = lines(page)
+    assert "drawing = base64" in said and "strength=0.65" in said
+
+
+@pytest.mark.parametrize("how", ["mouse", "keyboard"])
+def test_a_part_is_painted_over_and_filled_in(page, how):
+    tab(page, "Fill in")
+    page.wait_for_selector("#diffusion-fill-own button")
+    page.wait_for_timeout(300)
+    pad = page.locator("#diffusion-mask canvas")
+    half = page.evaluate(PIXELS, "#diffusion-mask canvas")
+    page.locator("#diffusion-mask button", has_text="Clear").click()
+    empty = changed(page, "#diffusion-mask canvas", half)
+    if how == "mouse":
+        box = pad.bounding_box()
+        page.mouse.move(box["x"] + 60, box["y"] + 60)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 150, box["y"] + 60, steps=5)
+        page.mouse.up()
+    else:
+        pad.focus()
+        page.keyboard.press("Space")
+        for _ in range(6):
+            page.keyboard.press("ArrowUp")
+        page.keyboard.press("Space")
+    painted = changed(page, "#diffusion-mask canvas", empty)
+    page.locator("#diffusion-fill-own button").nth(4).click()  # another picture under the same paint
+    changed(page, "#diffusion-mask canvas", painted)
+    stage = page.evaluate(PIXELS, STAGE)
+    page.locator("#diffusion-fill").click()
+    changed(page, STAGE, stage)
+    end(page)
+    said = lines(page)
+    assert "floats()[4:5]" in said and "painted = base64" in said
+
+
+def test_nothing_painted_gets_a_sentence(page):
+    tab(page, "Fill in")
+    page.wait_for_selector("#diffusion-fill-own button")  # there is a picture
+    page.locator("#diffusion-mask button", has_text="Clear").click()
+    page.locator("#diffusion-fill").click()
+    page.wait_for_selector("[data-testid=toast-body]:has-text('Paint over')")
+
+
+def test_faces_have_questions_of_their_own(page):
+    page.get_by_role("radio", name="Faces").locator("visible=true").click()
+    page.wait_for_selector("#diffusion-label-3")
+    end(page)
+    page.locator("#diffusion-label-1 input").click()
+    before = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("option", name="round").click()
+    changed(page, STAGE, before)
+    end(page)
+    assert "label=[-1, 1, -1, -1]" in lines(page)
+
+
+def test_a_new_run_ends_the_one_before(page):
+    page.set_default_timeout(90_000)
+    long_run(page, 8)
+    page.get_by_role("button", name="Four samplers").click()
+    page.wait_for_selector("#diffusion-stage figure:nth-child(4)")
+    page.get_by_role("radio", name="Clothes").locator("visible=true").click()
+    page.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
+    page.wait_for_timeout(1500)
+    assert page.locator("#diffusion-stage figure").count() == 3  # nothing of the other runs comes late
+    assert "16 / 16" in page.locator("#diffusion-stage output").inner_text()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_narrow_screen(browser, page_url, theme):  # noqa: F811
+    """390 px wide: nothing sticks out, and the stage stays in sight while a slider under it is moved."""
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{page_url}?__theme={theme}")
+    tab(page, "Diffusion")
+    page.wait_for_selector(STAGE, timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#diffusion-n input[type=range]").scroll_into_view_if_needed()
+    assert 0 <= page.locator(STAGE).first.bounding_box()["y"] < 400
+    context.close()
