@@ -239,7 +239,8 @@ def _map(folder, dataset):
     v, u = torch.meshgrid(middles, middles, indexing="ij")
     codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
     classes = gm.data.samples(dataset).y.tolist()
-    points = [number for (a, b), c in zip(z.tolist(), classes) for number in (round(a, 3), round(b, 3), c)]
+    # one string: Gradio walks through every list on the page at each message of a stream, another tab's too
+    points = " ".join(f"{a:.3f} {b:.3f} {c}" for (a, b), c in zip(z.tolist(), classes))
     return {**sheet(model.decode(codes), CELLS), "reach": [x0, x1, y0, y1], "points": points}
 
 

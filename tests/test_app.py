@@ -317,7 +317,7 @@ def test_the_map_shows_what_the_model_decodes(dataset):
         z = torch.tensor([[x0 + (column + 0.5) / side * (x1 - x0), y1 - (row + 0.5) / side * (y1 - y0)]])
         want = gm.pictures.to_bytes(gm.load(name).decode(z))[0, ..., 0].numpy()
         assert np.abs(cells[row * 28:, column * 28:][:28, :28].astype(int) - want).max() <= 1
-        assert len(m["points"]) == 3 * 200
+        assert len(m["points"].split()) == 3 * 200
 
 
 def test_faces_have_no_map_but_a_sentence():

@@ -15,11 +15,12 @@ function ground(map) {  // what does not change with the pointer is drawn once
     c.drawImage(map.image, j * v.w, i * v.h, v.w, v.h, k * size, r * size, size, size);
   }
   c.globalAlpha = 1;
-  if (dots.checked) for (let i = 0; i < v.points.length; i += 3) {
+  const points = v.points.split(' ').map(Number);  // x, y, class of each
+  if (dots.checked) for (let i = 0; i < points.length; i += 3) {
     const [x0, x1, y0, y1] = v.reach;
     c.beginPath();
-    c.arc((v.points[i] - x0) / (x1 - x0) * SIDE, (y1 - v.points[i + 1]) / (y1 - y0) * SIDE, 6, 0, 7);
-    c.fillStyle = COLOURS[v.points[i + 2] % 10];
+    c.arc((points[i] - x0) / (x1 - x0) * SIDE, (y1 - points[i + 1]) / (y1 - y0) * SIDE, 6, 0, 7);
+    c.fillStyle = COLOURS[points[i + 2] % 10];
     c.fill();
     c.lineWidth = 1.5; c.strokeStyle = '#000'; c.stroke();
   }
