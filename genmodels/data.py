@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from genmodels.base import choice
+from genmodels.base import choice, generator, number
 
 CLASSES = {
     "mnist": [str(d) for d in range(10)],
@@ -163,6 +163,21 @@ LENGTHS = {name: length for length, names in {
     "long": ["straight", "straight_fringe", "straight_centre", "wavy", "dreads", "shaved_sides"],
 }.items() for name in names}  # of hair; all other hair is short
 SMILES = ("open_smile", "small_smile", "chuckle", "tongue")  # the mouths that smile
+
+
+TOGETHER = [["smiling", "mouth"], ["glasses", "glasses_color", "eyes", "eyebrows"], ["facial_hair"],
+            ["headwear", "hat_color", "hair", "hair_length"], ["hair_color"], ["skin"], ["clothing", "clothes_color"],
+            ["background"]]  # attributes that depend on each other; the groups do not
+
+
+def faces(n, *, seed=None):
+    """Labels (n, 16) of faces that were never drawn: each group of attributes is that of another face of the sample set."""
+    known, g = samples("avatars").y, generator(seed)
+    y = torch.empty(number("n", n, 1, 4096, whole=True), len(ATTRIBUTES), dtype=known.dtype)
+    for group in TOGETHER:
+        columns = [list(ATTRIBUTES).index(attribute) for attribute in group]
+        y[:, columns] = known[torch.randint(len(known), (len(y),), generator=g)][:, columns]
+    return y
 
 
 def face(y):

@@ -190,12 +190,28 @@ class VAE(GenerativeModel):
         """The mean picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
         return torch.sigmoid(self.decoder(codes_like(z, self.latent)))
 
-    def sample(self, n, *, seed=None, temperature=1.0):
-        """n new pictures, (n, C, H, W) in [0, 1]: decode(z) with z drawn from the prior, times `temperature` (0 to 2)."""
+    def codes(self, n, *, label=None, seed=None, temperature=1.0):
+        """Codes (n, D) of new pictures: from the prior, or, with labels (n, K), from around the sum of their vectors.
+
+        label: for a model trained with `values`, negative where hidden. `LABELS` says how far codes lie from their sum: the
+        term of the loss is the logarithm of a Gaussian. temperature: 0 to 2, times the noise.
+        """
         n = number("n", n, 1, 4096, whole=True)
         z = torch.randn(n, self.latent, generator=generator(seed)) * number("temperature", temperature, 0, 2)
+        if label is None:
+            return z.to(self.device)
+        most = torch.tensor(self.values, dtype=torch.int64)
+        fits = isinstance(label, torch.Tensor) and label.dtype == torch.int64 and label.shape == (n, len(most))
+        if not self.values or not fits or bool((label.cpu() >= most).any()):
+            tensor = f"an int64 tensor ({n}, {len(most)}) with values under {self.values}"
+            raise ValueError(f"label must be {tensor if self.values else 'None for this model'}.")
+        with torch.no_grad():
+            return self.answers(label.to(self.device)) + (z / math.sqrt(2 * LABELS)).to(self.device)
+
+    def sample(self, n, *, label=None, seed=None, temperature=1.0):
+        """n new pictures, (n, C, H, W) in [0, 1]: the mean pictures of `codes`, which has the same arguments."""
         with torch.inference_mode():
-            return self.decode(z.to(self.device))
+            return self.decode(self.codes(n, label=label, seed=seed, temperature=temperature))
 
     def reconstruct(self, x):
         """decode(mean code of x): (B, C, H, W) -> (B, C, H, W)."""

@@ -141,25 +141,24 @@ def reset(dataset, size):
     return view(model, tensor(model, []), caption="All numbers 0: the middle of everything it knows.")
 
 
-def draw(model, seed, spread):
-    """(pictures, codes) of the model's next samples."""
-    import torch
-
-    vae, spread = vae_of(model), gm.base.number("daring", spread, 0, 2)
-    seed = gm.base.number("seed", seed, 0, 2**31, whole=True)
-    x = vae.sample(SAMPLES, seed=seed, temperature=spread)
-    return x, torch.randn(SAMPLES, vae.latent, generator=gm.base.generator(seed)) * spread
+def asked(model, n, seed):
+    """What to ask the model's `sample` for beside n and seed: labels of new faces, if it was trained with labels."""
+    return {"label": gm.data.faces(n, seed=seed)} if vae_of(model).values else {}
 
 
 def sample(dataset, size, seed, spread, i=0):
     """New pictures, number i of them on the stage -> (tiles, sliders, stage, lines)."""
-    model = model_of(dataset, size)
-    x, z = draw(model, seed, spread)
+    model, spread = model_of(dataset, size), gm.base.number("daring", spread, 0, 2)
+    seed = gm.base.number("seed", seed, 0, 2**31, whole=True)
+    label = asked(model, SAMPLES, seed)
+    z = vae_of(model).codes(SAMPLES, seed=seed, temperature=spread, **label)
+    x = vae_of(model).decode(z)
     warmth = "" if spread == 1 else f", temperature={spread:g}"
-    lines = HEAD.format(model=model) + f"x = vae.sample({SAMPLES}, seed={int(seed)}{warmth})[{i}:{i + 1}]\n" + TAIL
+    y, labelled = (f"y = gm.data.faces({SAMPLES}, seed={seed})\n", "label=y, ") if label else ("", "")
+    lines = HEAD.format(model=model) + y + f"x = vae.sample({SAMPLES}, {labelled}seed={seed}{warmth})[{i}:{i + 1}]\n" + TAIL
     tiles = {**sheet(x, SAMPLES), "labels": [f"new picture {k + 1}" for k in range(SAMPLES)], "chosen": i}
-    caption = f"Picture {i + 1} of seed {int(seed)}, made up from random numbers."
-    return tiles, *view(model, z[i:i + 1], x[i:i + 1], lines, caption)
+    of = "from attributes chosen at random" if label else "from random numbers"
+    return tiles, *view(model, z[i:i + 1], x[i:i + 1], lines, f"Picture {i + 1} of seed {seed}, made up {of}.")
 
 
 def sample_again(dataset, size, spread):
@@ -366,7 +365,7 @@ def verdict(dataset, x):
 def begin_change(dataset):
     """(a row of controls each: shown or not, its values, its strength; then the memory) for a data set."""
     rows = [dataset == "avatars"] * len(FEATURES) + [dataset != "avatars"]
-    values = [gr.update(choices=values_of(dataset, attribute), value=None) for attribute in CHANGES]
+    values = [gr.update(choices=[("as it is", ""), *values_of(dataset, attribute)], value="") for attribute in CHANGES]
     return *(gr.update(visible=shown) for shown in rows), *values, *([0.0] * len(CHANGES)), None
 
 
@@ -378,23 +377,23 @@ def change(row, fully, payload, memory, *controls):
     """
     model, z = on_sliders(payload)
     targets, amounts = list(controls[:len(CHANGES)]), list(controls[len(CHANGES):])
-    if targets[row] is None:
+    if not targets[row] and not fully:
         raise ValueError("Choose what to change it to first.")
     same = memory and memory["model"] == model
     if not same or sum(a != b for a, b in zip(memory["z"], numbers(z))) > z.shape[1] / 2:
         memory = {"added": 0 * z, "seen": seen_in(set_of(model), vae_of(model).decode(z))}
         amounts = [amounts[i] if i == row else 0.0 for i in range(len(CHANGES))]
-    amounts[row] = 1.0 if fully else gm.base.number("strength", amounts[row], -1, 2)
+    amounts[row] = float(bool(targets[row])) if fully else gm.base.number("strength", amounts[row], -1, 2)
     base, done = z - memory["added"], []
     z = base
     for attribute, target, amount in zip(CHANGES, targets, amounts):
-        if amount and target is not None:
+        if amount and target:
             z = towards(model, z, memory["seen"], attribute, target, amount)
             before = memory["seen"][attribute]
             done.append(f"{FEATURES.get(attribute, 'Class')}: {before} → {target}".replace("_", " "))
     sliders, stage, lines = view(model, z, caption=", ".join(done))
     report = verdict(set_of(model), vae_of(model).decode(tensor(model, sliders["z"])))
-    if memory["seen"].get(CHANGES[row]) == targets[row]:
+    if targets[row] and memory["seen"].get(CHANGES[row]) == targets[row]:
         report = f"The judge already sees {targets[row].replace('_', ' ')} here: choose another value. " + report
     memory = {**memory, "model": model, "z": sliders["z"], "added": z - base}
     return report, memory, *amounts, sliders, stage, lines
@@ -416,12 +415,13 @@ def vae_sample(model="vae-mnist", n=16, seed=0, spread=1.0):
         model: vae-mnist (digits), vae-fashion (clothes), vae-avatars (faces), or vae-mnist-2d, vae-fashion-2d.
         n: how many, 1 to 64.
         seed: whole number; the same seed gives the same pictures.
-        spread: 0 to 2, times the random code: 0 the average picture, 1 as trained.
+        spread: 0 to 2, times the random code: 0 the average picture, 1 as trained. Faces begin with random attributes.
     Returns:
         A PNG with the pictures in rows of 8.
     """
     n, seed = gm.base.number("n", n, 1, 64, whole=True), gm.base.number("seed", seed, 0, 2**31, whole=True)
-    x = vae_of(model).sample(n, seed=seed, temperature=gm.base.number("spread", spread, 0, 2))
+    spread = gm.base.number("spread", spread, 0, 2)
+    x = vae_of(model).sample(n, seed=seed, temperature=spread, **asked(model, n, seed))
     return gm.pictures.grid(x, columns=8, scale=2)
 
 
@@ -619,9 +619,10 @@ def build(opened):
                 for attribute in CHANGES:
                     with gr.Row(elem_classes=["small-controls", "change"], visible=False) as row:
                         shown = FEATURES.get(attribute, "More like")
-                        targets.append(gr.Dropdown([], label=shown, elem_id=f"vae-{attribute}", scale=2, min_width=130))
-                        amounts.append(gr.Slider(-1, 2, 0, step=0.05, label=f"{shown}: how much", buttons=[], scale=3,
-                                                 min_width=150, elem_id=f"vae-{attribute}-amount", elem_classes="plain"))
+                        targets.append(gr.Dropdown([("as it is", "")], value="", label=shown, scale=2, min_width=120,
+                                                   elem_id=f"vae-{attribute}", elem_classes="plain"))
+                        amounts.append(gr.Slider(-1, 2, 0, step=0.05, label="How much", buttons=[], scale=3, min_width=140,
+                                                 elem_id=f"vae-{attribute}-amount", elem_classes="plain"))
                     rows.append(row)
                 moved = gr.State()
                 seen = gr.Markdown(elem_id="vae-verdict")

@@ -629,3 +629,13 @@ def test_a_smile_keeps_a_mouth_that_smiles_and_changes_one_that_does_not():
     assert data.with_value(sad, "smiling", "yes")["mouth"] == "open_smile"
     assert data.with_value(grin, "smiling", "yes") == grin
     assert data.with_value(grin, "smiling", "no")["mouth"] == "serious"
+
+
+def test_new_faces_are_possible_ones_and_not_those_of_the_set():
+    y, known = data.faces(200, seed=0), {tuple(row) for row in data.samples("avatars").y.tolist()}
+    assert torch.equal(y, data.faces(200, seed=0))
+    assert not torch.equal(y, data.faces(200, seed=1))
+    assert not known & {tuple(row) for row in y.tolist()}
+    for row in y:
+        face = data.face(row)
+        assert data.with_value(face, "background", face["background"]) == face

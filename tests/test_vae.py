@@ -431,3 +431,22 @@ def test_half_of_the_pictures_are_drawn_from_codes_with_the_rest_of_their_neighb
 def test_without_values_labels_do_not_matter(x):
     vae = VAE(size=8, latent=3, width=4, hidden=16)
     assert "labels" not in vae.loss((x, None)) and not hasattr(vae, "answers")
+
+
+def test_codes_of_labels_lie_around_the_sum_of_their_vectors():
+    torch.manual_seed(0)
+    vae = VAE(size=8, latent=3, width=4, hidden=16, values=[2, 3]).eval()
+    y = torch.tensor([[1, -1]]).repeat(4000, 1)
+    z, told = vae.codes(4000, label=y, seed=1), vae.answers(y[:1])
+    assert torch.allclose(z.mean(0), told[0], atol=3 / math.sqrt(2 * LABELS * 4000) * 1.5)
+    assert torch.allclose(z.std(0), torch.tensor(1 / math.sqrt(2 * LABELS)), rtol=0.05)
+    assert torch.allclose(vae.codes(2, label=y[:2], temperature=0), told.expand(2, 3))
+    assert torch.equal(vae.sample(3, label=y[:3], seed=2), vae.decode(vae.codes(3, label=y[:3], seed=2)))
+
+
+@pytest.mark.parametrize("label", [3, torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 2), torch.tensor([[2, 0], [0, 0]])])
+def test_labels_that_fit_no_value_get_a_sentence(label):
+    with pytest.raises(ValueError, match=r"label must be an int64 tensor \(2, 2\)"):
+        VAE(size=8, latent=3, width=4, hidden=16, values=[2, 3]).codes(2, label=label)
+    with pytest.raises(ValueError, match="label must be None"):
+        VAE(size=8, latent=3, width=4, hidden=16).codes(2, label=torch.zeros(2, 0, dtype=torch.int64))
