@@ -28,6 +28,7 @@ FEATURES = {"smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour
 GUIDANCES = (0, 1, 2, 4)  # side by side
 VIEWS = ["the picture now", "the clean picture it expects", "the noise it sees"]
 STEPS, MOST_STEPS = 64, 250  # at most; the second for DDPM
+ANY, EACH = -1, -2  # answers beside a class: the question stays open; one class after the other
 COUNT, RESAMPLE, SHOWN = 16, 3, 10  # pictures at most, RePaint's repetitions, test pictures
 WORK = 4096  # pictures that one run may put through the network: about 20 seconds
 PIXELS = 4_000_000  # of all frames that go to the browser: longer runs are shown with some steps left out
@@ -38,7 +39,7 @@ UNTIL_THEN = "# The lines follow when the run has come to its end."
 
 
 class Wish(NamedTuple):
-    """What the controls say, checked. label: the answer to each of the model's questions, -1 for any."""
+    """What the controls say, checked. label: the answer to each of the model's questions, or ANY, or EACH for the only one."""
 
     dataset: str
     label: list
@@ -56,7 +57,13 @@ class Wish(NamedTuple):
     @property
     def asked(self):
         """The label as the model takes it: None if every question is open."""
+        if self.label == [EACH]:
+            return [i % self.model.classes[0] for i in range(self.n)]
         return None if max(self.label) < 0 else self.label if len(self.label) > 1 else self.label[0]
+
+    def own(self):
+        """The same for a picture that is there already, which has one class if it has any."""
+        return self._replace(label=[ANY]) if self.label == [EACH] else self
 
     def options(self):
         """The arguments of a sampler, without those that say what it does anyway."""
@@ -83,7 +90,8 @@ def wish(dataset, *values):
     *label, sampler, steps, guidance, eta, n, seed = values
     gm.base.choice("sampler", sampler, list(SAMPLERS))
     asked = model_of(dataset).classes
-    label = [-1 if a is None else gm.base.number("label", a, -1, c - 1, whole=True) for a, c in zip(label, asked)]
+    least = EACH if len(asked) == 1 else ANY
+    label = [ANY if a is None else gm.base.number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)]
     return Wish(
         dataset, label, sampler,
         gm.base.number("steps", steps, 1, MOST_STEPS if sampler == "ddpm" else STEPS, whole=True),
@@ -94,8 +102,9 @@ def wish(dataset, *values):
 
 
 def defaults(dataset):
-    """The controls after the class as the tab opens: sampler, steps, guidance, eta, number, seed."""
-    return "dpm", 16, 1, 0, 4 if dataset == "avatars" else 9, 0
+    """The controls as the tab opens: four answers, sampler, steps, guidance, eta, number, seed."""
+    first = ANY if dataset == "avatars" else EACH
+    return first, ANY, ANY, ANY, "dpm", 16, 1.5, 0, 4 if dataset == "avatars" else 9, 0
 
 
 def questions(dataset):
@@ -196,7 +205,7 @@ def generate(*controls):
 @functools.lru_cache(maxsize=4)
 def _finished(folder, dataset):
     """(stage, lines) of the run that the tab opens with."""
-    return list(generate(dataset, *[-1] * 4, *defaults(dataset)))[-1]
+    return list(generate(dataset, *defaults(dataset)))[-1]
 
 
 def finished(dataset):
@@ -329,7 +338,7 @@ def checked(source, dataset=None):
 
 def edit(source, t, *controls):
     """Variants of the picture: its noise is taken off again by the model."""
-    w, source = wish(*controls), checked(source, controls[0])
+    w, source = wish(*controls).own(), checked(source, controls[0])
     w.affordable()
     x, options = source["x"].expand(w.n, -1, -1, -1), {"strength": t, **w.options()}
     make = source["lines"] + f"x = model.edit(picture.expand({w.n}, -1, -1, -1), {arguments(options)})\n"
@@ -341,7 +350,7 @@ def inpaint(source, mask, *controls):
     import numpy as np
     import torch
 
-    w, source = wish(*controls), checked(source, controls[0])
+    w, source = wish(*controls).own(), checked(source, controls[0])
     if mask is None or not mask.any():
         raise ValueError("Paint over a part of the picture first: the model invents that part.")
     w = w._replace(sampler="ddpm", steps=min(w.steps, STEPS))
@@ -531,11 +540,12 @@ def endpoints():
 
 def open_set(dataset):
     """Another data set -> (four answers, other controls, stage, lines)."""
-    asked = [gr.update(label=FEATURES.get(name, "Class"), value=-1, visible=True,
-                       choices=[("any", -1), *((v.replace("_", " "), i) for i, v in enumerate(values))])
-             for name, values in questions(dataset).items()]
-    answers = asked + [gr.update(value=-1, visible=False)] * (4 - len(asked))
-    sampler, steps, guidance, eta, n, seed = defaults(dataset)
+    *label, sampler, steps, guidance, eta, n, seed = defaults(dataset)
+    others = [("any", ANY)] if dataset == "avatars" else [("one of each", EACH), ("any", ANY)]
+    asked = [gr.update(label=FEATURES.get(name, "Class"), value=answer, visible=True,
+                       choices=[*others, *((v.replace("_", " "), i) for i, v in enumerate(values))])
+             for answer, (name, values) in zip(label, questions(dataset).items())]
+    answers = asked + [gr.update(value=ANY, visible=False)] * (4 - len(asked))
     controls = sampler, gr.update(value=steps, maximum=STEPS), guidance, gr.update(value=eta, visible=False), n, seed
     return *answers, *controls, *finished(dataset)
 
@@ -563,18 +573,22 @@ def choose_sampler(sampler, steps):
 
 def about(dataset):
     """The models of the tab in a table, and the card of the one on stage."""
-    return wiring.models_table(MODELS) + "\n\n" + wiring.card(f"diffusion-{dataset}")
+    shipped = [name for name in MODELS if (wiring.checkpoints() / name).is_dir()]
+    return wiring.models_table(shipped) + "\n\n" + wiring.card(f"diffusion-{dataset}")
 
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(finished, dataset) for dataset in gm.data.SETS]
+    return [functools.partial(finished, dataset) for dataset in gm.data.SETS
+            if (wiring.checkpoints() / f"diffusion-{dataset}").is_dir()]
 
 
 def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
+    sets = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
+    shipped = [name for name in sets if (wiring.checkpoints() / f"diffusion-{name}").is_dir()] or list(sets)
     with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio([("Digits", "mnist"), ("Clothes", "fashion"), ("Faces", "avatars")], value="mnist",
+        dataset = gr.Radio([(sets[name], name) for name in shipped], value=shipped[0],
                            label="Pictures", show_label=False, container=False, elem_id="diffusion-dataset", min_width=330)
 
     def slider(*reach, label, name, **more):
@@ -583,13 +597,13 @@ def build(opened):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             gr.Markdown("### What to draw, and how")
-            answers = [gr.Dropdown([("any", -1)], value=-1, label="Class", visible=i == 0, elem_id=f"diffusion-label-{i}",
+            answers = [gr.Dropdown([("any", ANY)], value=ANY, label="Class", visible=i == 0, elem_id=f"diffusion-label-{i}",
                                    elem_classes="plain", min_width=100) for i in range(4)]
             sampler = gr.Radio([(shown, name) for name, shown in SAMPLERS.items()], value="dpm", label="Sampler",
                                elem_id="diffusion-sampler", elem_classes="plain")
             steps = slider(1, STEPS, 16, step=1, label="Steps", name="steps")
             eta = slider(0, 1, 0, step=0.05, label="Eta (noise added on the way)", name="eta", visible=False)
-            guidance = slider(0, 10, 1, step=0.25, label="Guidance (1: as trained)", name="guidance")
+            guidance = slider(0, 10, 1.5, step=0.25, label="Guidance (1: as trained)", name="guidance")
             n = slider(1, COUNT, 9, step=1, label="Pictures", name="n")
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
             stage = Scrubber({"message": "The model is loading: in a moment, noise becomes a picture here."},

@@ -205,8 +205,18 @@ def test_the_tab_opens_with_a_finished_run_and_its_own_questions():
         *updates, stage, lines = diffusion.open_set(dataset)
         assert not stage["live"] and "model.sample(" in lines
         assert [u["label"] for u in updates[:4] if u["visible"]] == asked
-        assert updates[0]["choices"][0] == ("any", -1)
+        assert ("any", -1) in updates[0]["choices"]
+        assert ("one of each" in dict(updates[0]["choices"])) == (dataset == "mnist")
     assert [len(u["choices"]) for u in updates[:4]] == [3, 6, 10, 5]
+
+
+def test_one_of_each_class_in_turn_and_of_a_given_picture_none():
+    w = diffusion.wish(*controls(label=[diffusion.EACH, -1, -1, -1], n=12))
+    assert w.asked == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert w.own().asked is None
+    assert f"label={w.asked}" in ended(diffusion.generate(*controls(label=[diffusion.EACH, -1, -1, -1], n=12)))[1]
+    with pytest.raises(ValueError, match="label must be"):
+        diffusion.wish(*controls("avatars", label=[diffusion.EACH, -1, -1, -1]))
 
 
 def test_more_steps_for_ddpm_and_eta_for_ddim_alone():
