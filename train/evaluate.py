@@ -341,7 +341,7 @@ CALLS = (1, 2, 4, 8, 16, 32, 64)  # of the network
 
 
 def against_calls(at, n=1000):
-    """FID of n pictures for each sampler and number of network calls, into `calls.json` of the checkpoint."""
+    """FID of n pictures, without guidance, for each sampler and number of network calls: `calls.json` of the checkpoint."""
     judge, y = at.judge(), requests(at, n)
     real = metrics.features(judge, at.set.x)
     floor = metrics.fid(metrics.features(judge, at.load("train").x[:n]), real)
@@ -353,7 +353,7 @@ def against_calls(at, n=1000):
                 calls = 2 * steps - 1
             if rows and rows[-1]["sampler"] == sampler and rows[-1]["calls"] == calls:
                 continue
-            x = at.draw(y, sampler=sampler, steps=steps, guidance=at.guidance)
+            x = at.draw(y, sampler=sampler, steps=steps, guidance=1.0)
             rows.append({"sampler": sampler, "calls": calls, "steps": steps,
                          "fid": float(f"{metrics.fid(metrics.features(judge, x), real):.5g}")})
             print(*rows[-1].values(), flush=True)
