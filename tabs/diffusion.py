@@ -104,7 +104,7 @@ def wish(dataset, *values):
 def defaults(dataset):
     """The controls as the tab opens: four answers, sampler, steps, guidance, eta, number, seed."""
     first = ANY if dataset == "avatars" else EACH
-    return first, ANY, ANY, ANY, "dpm", 16, 1.5, 0, 4 if dataset == "avatars" else 9, 0
+    return first, ANY, ANY, ANY, "dpm", 16, 1, 0, 4 if dataset == "avatars" else 9, 0
 
 
 def questions(dataset):
@@ -603,7 +603,7 @@ def build(opened):
                                elem_id="diffusion-sampler", elem_classes="plain")
             steps = slider(1, STEPS, 16, step=1, label="Steps", name="steps")
             eta = slider(0, 1, 0, step=0.05, label="Eta (noise added on the way)", name="eta", visible=False)
-            guidance = slider(0, 10, 1.5, step=0.25, label="Guidance (1: as trained)", name="guidance")
+            guidance = slider(0, 10, 1, step=0.25, label="Guidance (1: as trained)", name="guidance")
             n = slider(1, COUNT, 9, step=1, label="Pictures", name="n")
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
             stage = Scrubber({"message": "The model is loading: in a moment, noise becomes a picture here."},

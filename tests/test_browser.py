@@ -170,7 +170,7 @@ def test_glasses(page):
     tab(page, "Change it")
     before = page.evaluate(PIXELS, STAGE)
     page.locator("#vae-background input").click()
-    page.get_by_role("option", name="mint").click()
+    page.get_by_role("option", name="lilac").click()
     after = changed(page, STAGE, before)
     page.wait_for_selector("#vae-verdict :text('background')")
     page.locator("#vae-background-amount input[type=range]").focus()

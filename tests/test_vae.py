@@ -364,7 +364,7 @@ def test_move_adds_the_difference(measured):
 
 @pytest.mark.parametrize(("bad", "sentence"), [
     (("nose", "none", "red", 1), "attribute must be one of smile, hat, not 'nose'"),
-    (("hat", "none", "blue", 1), "value of hat must be one of none, red, not 'blue'"),
+    (("hat", "none", "blue", 1), "value of hat must be one of none, red, hidden, not 'blue'"),
     (("hat", ["none"], "red", 1), "value of hat must be one of none, red"),
     (("hat", "none", "red", 3.5), "amount must be a number from -3 to 3, not 3.5"),
     (("hat", "none", "red", math.nan), "amount must be a number from -3 to 3, not nan")], ids=lambda v: str(v)[:30])
