@@ -210,18 +210,6 @@ def test_faces_have_questions_of_their_own(page):
     assert "label=[-1, 1, -1, -1]" in lines(page)
 
 
-def test_a_new_run_ends_the_one_before(page):
-    page.set_default_timeout(90_000)
-    long_run(page, 8)
-    page.get_by_role("button", name="Four samplers").click()
-    page.wait_for_selector("#diffusion-stage figure:nth-child(4)")
-    page.get_by_role("radio", name="Clothes").locator("visible=true").click()
-    page.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
-    page.wait_for_timeout(1500)
-    assert page.locator("#diffusion-stage figure").count() == 3  # nothing of the other runs comes late
-    assert "16 / 16" in page.locator("#diffusion-stage output").inner_text()
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_narrow_screen(browser, page_url, theme):  # noqa: F811
     """390 px wide: nothing sticks out, and the stage stays in sight while a slider under it is moved."""
