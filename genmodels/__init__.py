@@ -20,9 +20,11 @@ FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
     "autoencoder": ("genmodels.autoencoder", "Autoencoder"),
     "vae": ("genmodels.vae", "VAE"),
     "diffusion": ("genmodels.diffusion", "Diffusion"),
+    "gan": ("genmodels.gan", "GAN"),
+    "dcgan": ("genmodels.gan", "DCGAN"),
     "classifier": ("genmodels.classifier", "Classifier"),
 }
-_MODULES = ("autoencoder", "base", "classifier", "data", "diffusion", "layers", "metrics", "pictures", "vae")
+_MODULES = ("autoencoder", "base", "classifier", "data", "diffusion", "gan", "layers", "metrics", "pictures", "vae")
 _CLASSES = {name: module for module, name in FAMILIES.values()}
 
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]

@@ -191,3 +191,30 @@ def pictures_like(name, x, channels, size):
     if not x.is_floating_point() or not bool(((x >= 0) & (x <= 1)).all()):  # NaN fails this too
         raise ValueError(f"{want}; divide 8-bit pictures by 255.")
     return x.float()
+
+
+def labels_like(label, n, classes):
+    """Labels for n pictures, (n, questions) int64, -1 where open, from what a caller may give; else a ValueError.
+
+    label: None (all open), a whole number (where there is one question), or a list or tensor: (questions,) for all
+    pictures, (n, questions), or (n,) where there is one question. -1 leaves a question open.
+    classes: number of answers to each question.
+    """
+    K = len(classes)
+    if label is None:
+        return torch.full((n, K), -1)
+    bounds = " and ".join(f"-1 to {c - 1}" for c in classes)
+    wrong = f"label must be None or {K} whole number{'s'[: K - 1]} ({bounds}), or one row of them for each picture"
+    try:
+        y = label if isinstance(label, torch.Tensor) else torch.tensor(label)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ValueError(f"{wrong}.") from None
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        raise ValueError(f"{wrong}, not {str(label)[:40]}.")
+    if y.ndim < 2 and y.numel() == K:  # the same for all
+        y = y.view(1, K).expand(n, K)
+    elif K == 1 and y.shape == (n,):
+        y = y.view(n, 1)
+    if y.shape != (n, K) or bool((y < -1).any() | (y >= torch.tensor(classes, device=y.device)).any()):
+        raise ValueError(f"{wrong}, not {str(label)[:40]}.")
+    return y.long()

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genmodels.base import GenerativeModel, choice, generator, number, pictures_like
-from genmodels.layers import Answers
+from genmodels.base import GenerativeModel, choice, generator, labels_like, number, pictures_like
+from genmodels.layers import Answers, Block
 
 # --- the noising process ---
 #
@@ -140,22 +140,6 @@ def calls(sampler, steps):
 
 
 # --- the network ---
-
-
-class Block(nn.Module):
-    """Residual block of two 3x3 convolutions; the condition scales and shifts the second's input (Dhariwal, Nichol 2021)."""
-
-    def __init__(self, width, condition):
-        super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(8, width), nn.Conv2d(width, width, 3, padding=1)
-        self.norm2, self.conv2 = nn.GroupNorm(8, width), nn.Conv2d(width, width, 3, padding=1)
-        self.film = nn.Linear(condition, 2 * width)
-        nn.init.zeros_(self.conv2.weight)  # starts as the identity
-
-    def forward(self, x, c):  # (B, width, H, W), (B, condition) -> (B, width, H, W)
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.film(c)[:, :, None, None].chunk(2, dim=1)
-        return x + self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
 
 
 class Attention(nn.Module):
@@ -376,29 +360,8 @@ class Diffusion(GenerativeModel):
         return _last(self.inpaint_steps(x, mask, **options))
 
     def labels(self, label, n):
-        """Labels for n pictures, (n, questions) int64, -1 where open.
-
-        label: None (all open), a whole number (where there is one question), or a list or tensor: (questions,) for all
-        pictures, (n, questions), or (n,) where there is one question. -1 leaves a question open.
-        """
-        K = len(self.classes)
-        if label is None:
-            return torch.full((n, K), -1, device=self.device)
-        bounds = " and ".join(f"-1 to {c - 1}" for c in self.classes)
-        wrong = f"label must be None or {K} whole number{'s'[: K - 1]} ({bounds}), or one row of them for each picture"
-        try:
-            y = label if isinstance(label, torch.Tensor) else torch.tensor(label)
-        except (TypeError, ValueError, RuntimeError, OverflowError):
-            raise ValueError(f"{wrong}.") from None
-        if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-            raise ValueError(f"{wrong}, not {str(label)[:40]}.")
-        if y.ndim < 2 and y.numel() == K:  # the same for all
-            y = y.view(1, K).expand(n, K)
-        elif K == 1 and y.shape == (n,):
-            y = y.view(n, 1)
-        if y.shape != (n, K) or bool((y < -1).any() | (y >= torch.tensor(self.classes, device=y.device)).any()):
-            raise ValueError(f"{wrong}, not {str(label)[:40]}.")
-        return y.long().to(self.device)
+        """Labels for n pictures, (n, questions) int64, -1 where open; see `base.labels_like`."""
+        return labels_like(label, n, self.classes).to(self.device)
 
     def _noise(self, n, g):
         x = torch.randn(n, self.channels, self.size, self.size, generator=g)

@@ -72,6 +72,7 @@ class Recipe:
     augment: Callable | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
     half: bool = True  # 16-bit weights in the checkpoint
     finish: Callable | None = None  # (model, folder) -> None: writes further files of the checkpoint
+    moment: Callable | None = None  # (model, step) -> None: looks at the weights in training, at steps ever further apart
 
 
 @dataclass
@@ -166,6 +167,14 @@ def learning_rate(step, warmup, total):
         return rise
     fifth = max(1, total - int(0.8 * total))
     return min(rise, max(0.0, (total - step) / fifth))
+
+
+def is_moment(step, total):
+    """Whether this step is one to look at: the first, the last, and each time the number of steps has grown by a sixth.
+
+    A training changes most at its beginning; of 8,000 steps these are about 45.
+    """
+    return step in (0, 1, total) or step > 1 and math.floor(6.5 * math.log(step)) > math.floor(6.5 * math.log(step - 1))
 
 
 def keep_freed_memory():
@@ -277,6 +286,8 @@ class Run:
         bar = tqdm(total=self.total, initial=self.step, unit="step", disable=None if self.main else True, mininterval=1)
         saved = began = self.ticked = time.monotonic()
         try:
+            if self.step == 0:
+                self._moment()
             while self.total is None or self.step < self.total:
                 if self.total is None and self.step == PROBE[0]:
                     probe = time.monotonic()
@@ -286,6 +297,7 @@ class Run:
                     self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE[1] - PROBE[0]))
                     bar.total = self.total
                 self._account(losses, bar)
+                self._moment()
                 if (
                     self.total
                     and self.step < self.total
@@ -405,6 +417,12 @@ class Run:
             now = time.monotonic()
             speed, self.ticked = n * self.batch * self.accelerator.num_processes / (now - self.ticked), now
             bar.set_postfix({"loss": f"{next(iter(means.values())):.4g}", "pictures/s": f"{speed:.0f}"})
+
+    def _moment(self):
+        if self.recipe.moment and self.main and is_moment(self.step, self.total):
+            self.plain.eval()
+            self.recipe.moment(self.plain, self.step)
+            self.plain.train()
 
     def _validate(self):
         """Measure the averaged weights, keep the best, draw a grid."""

@@ -1,0 +1,469 @@
+"""Generative adversarial network: a generator that paints and a discriminator that tells its pictures from real ones.
+
+The two play against each other: the discriminator learns to give real pictures higher scores, the generator to paint what
+scores high. `GAN` is today's stable form; `DCGAN` is the classic one, to read and to compare.
+
+References: Goodfellow et al., Generative adversarial networks (2014); Radford, Metz and Chintala, DCGAN (2015); Mescheder,
+Geiger and Nowozin, Which training methods for GANs do actually converge? (2018), for the penalty R1 and its twin R2;
+Jolicoeur-Martineau, The relativistic discriminator (2018), and Huang et al., The GAN is dead; long live the GAN! (2024), for
+the two together; Miyato and Koyama, cGANs with projection discriminator (2018), for labels; Karras et al., A style-based
+generator architecture (2019), for w; Harkonen et al., GANSpace (2020), for directions.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.func import functional_call
+
+from genmodels.autoencoder import codes_like
+from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, generator, labels_like, number, pictures_like
+from genmodels.layers import Answers, Block, Residual
+
+# --- objectives: scores (B,) of real and of generated pictures -> what one player is to make small ---
+
+
+def nonsaturating(real, fake):
+    """(discriminator's, generator's) loss. Goodfellow et al. 2014, section 3.
+
+    The discriminator is a classifier of real against generated: -log D(x) - log(1 - D(G(z))). In the minimax game the
+    generator would maximise its second term, which is flat where the generator is bad; so it minimises -log D(G(z)).
+    """
+    return (F.softplus(-real) + F.softplus(fake)).mean(), F.softplus(-fake).mean()
+
+
+def relativistic(real, fake):
+    """(discriminator's, generator's) loss. Jolicoeur-Martineau 2018: scores are compared in pairs of real and generated.
+
+    Each generated picture is held against a real one, not against a border of all: a generator that drops a mode is not
+    safe on the right side of the border, and has a slope to climb wherever it stands.
+    """
+    return F.softplus(fake - real).mean(), F.softplus(real - fake).mean()
+
+
+def penalty(discriminator, x, y):
+    """Squared length of the slope of the scores in the pixels of x (B, C, H, W), for each picture: (B,).
+
+    On real pictures it is R1, on generated ones R2 (Mescheder et al. 2018): at the goal, where the two look the same, no
+    slope is left to push the generator on; without it the players circle about that point for ever.
+    """
+    x = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(discriminator(x, y).sum(), x, create_graph=True)
+    return slope.square().flatten(1).sum(1)
+
+
+# --- the two networks ---
+
+
+class Generator(nn.Module):
+    """z -> w -> picture. w (B, D), made of z and labels, scales and shifts every layer, as in Karras et al. 2019.
+
+    Arguments: as of `GAN`. Shapes: z, w (B, D); y (B, questions), -1 where open; picture (B, C, H, W) in [-1, 1].
+    """
+
+    def __init__(self, channels, size, classes, patch, widths, blocks, latent):
+        super().__init__()
+        self.low = (widths[-1], *[size // (patch * 2 ** (len(widths) - 1))] * 2)
+        self.labels = Answers(classes, latent)
+        self.mapping = nn.Sequential(nn.Linear(2 * latent, 2 * latent), nn.SiLU(), nn.Linear(2 * latent, latent))
+        self.first = nn.Linear(latent, math.prod(self.low))
+        self.levels, self.larger = nn.ModuleList(), nn.ModuleList()
+        for i in reversed(range(len(widths))):  # from the smallest map up
+            self.levels.append(nn.ModuleList(Block(widths[i], latent) for _ in range(blocks)))
+            if i:
+                self.larger.append(nn.Sequential(nn.Conv2d(widths[i], 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
+        self.last = nn.Sequential(
+            nn.GroupNorm(8, widths[0]),
+            nn.SiLU(),
+            nn.Conv2d(widths[0], channels * patch**2, 3, padding=1),
+            nn.PixelShuffle(patch),
+            nn.Tanh(),
+        )
+
+    def code(self, z, y):  # (B, D), (B, questions) -> w (B, D)
+        return self.mapping(torch.cat([z, self.labels(y)], 1))
+
+    def paint(self, w):  # (B, D) -> (B, C, H, W) in [-1, 1]
+        x = self.first(w).view(-1, *self.low).contiguous(memory_format=torch.channels_last)
+        for i, level in enumerate(self.levels):
+            if i:
+                x = self.larger[i - 1](x)
+            for block in level:
+                x = block(x, w)
+        return self.last(x)
+
+    def forward(self, z, y):
+        return self.paint(self.code(z, y))
+
+
+class Discriminator(nn.Module):
+    """A picture and its labels -> score: high for real, low for generated. No normalisation, which would mix the batch.
+
+    Arguments: as of `GAN`. Shapes: x (B, C, H, W) in [-1, 1]; y (B, questions), -1 where open; score (B,).
+    """
+
+    def __init__(self, channels, size, classes, patch, widths, blocks, features=256):
+        super().__init__()
+        layers = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
+        for i, width in enumerate(widths):
+            if i:
+                layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * widths[i - 1], width, 1)]
+            layers += [Residual(width) for _ in range(blocks)]
+        low = size // (patch * 2 ** (len(widths) - 1))
+        self.body = nn.Sequential(
+            *layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * low**2, features), nn.SiLU()
+        )
+        self.score = nn.Linear(features, 1)
+        self.labels = Answers(classes, features)
+
+    def forward(self, x, y):
+        f = self.body(x)  # (B, features)
+        return self.score(f)[:, 0] + (f * self.labels(y)).sum(1) / math.sqrt(f.shape[1])
+
+
+# --- the model ---
+
+
+class GAN(GenerativeModel):
+    """A label-conditional pair of residual networks, trained on the relativistic objective with R1 and R2.
+
+    Why this objective: with both penalties it provably converges near the goal and does not drop modes (Huang et al. 2024),
+    so that neither normalisation nor tricks are needed; `nonsaturating` and `DCGAN` are what it replaces.
+
+    Arguments:
+        channels, size: of the pictures, which are (channels, size, size); patch * 2 ** (levels - 1) divides size.
+        classes: number of answers to each question: [10] for digits or clothes, one entry an attribute for avatars.
+        latent: D, numbers in z and in w.
+        patch: side of the squares of pixels that become channels first, in both networks; keeps the widest maps small.
+        widths: channels of each level, largest map first; each level halves the map.
+        blocks: residual blocks a level, in each network.
+        conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
+        gamma: weight of the penalties.
+        drop: share of pictures whose labels are withheld from both players.
+    Shapes:
+        x (B, C, H, W) in [0, 1]; z, w (B, D); labels (B,) or (B, questions), -1 where open.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        classes: list = [10],  # noqa: B006
+        latent: int = 64,
+        patch: int = 2,
+        widths: list = [48, 96],  # noqa: B006
+        blocks: int = 1,
+        conditions: list = ["class"],  # noqa: B006
+        gamma: float = 1.0,
+        drop: float = 0.1,
+    ):
+        super().__init__()
+        multiple = patch * 2 ** (len(widths) - 1)
+        if size % multiple:
+            raise ValueError(f"size must be divisible by {multiple} (patch * 2 ** (levels - 1)), not {size}.")
+        self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
+        self.conditions, self.gamma, self.drop = list(conditions), gamma, drop
+        self.generator = Generator(channels, size, classes, patch, widths, blocks, latent)
+        self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
+        self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
+
+    # --- training: two players, each with its own loss and its own turn ---
+
+    def discriminator_loss(self, batch):
+        """batch: (x, y). `loss` = relativistic + gamma / 2 (R1 + R2), and its terms; no gradient reaches the generator."""
+        real, y = self._real(batch)
+        with torch.no_grad():
+            fake = self.generator(torch.randn(len(y), self.latent, device=y.device), y)
+        scores = self.discriminator(torch.cat([real, fake]), y.repeat(2, 1)).float()
+        adversarial, _ = relativistic(*scores.chunk(2))
+        # A quarter of the batch tells the penalties' mean well enough, and slopes of slopes cost most of the turn.
+        k = max(1, len(y) // 4)
+        r1, r2 = penalty(self.discriminator, torch.cat([real[:k], fake[:k]]), y[:k].repeat(2, 1)).float().chunk(2)
+        return {
+            "loss": adversarial + self.gamma / 2 * (r1.mean() + r2.mean()),
+            "adversarial": adversarial.detach(),
+            "r1": r1.mean().detach(),
+            "r2": r2.mean().detach(),
+        }
+
+    def generator_loss(self, batch):
+        """batch: (x, y). `loss` = relativistic; no gradient reaches the discriminator."""
+        real, y = self._real(batch)
+        fake = self.generator(torch.randn(len(y), self.latent, device=y.device), y)
+        frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
+        scores = functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))).float()
+        return {"loss": relativistic(*scores.chunk(2))[1]}
+
+    def _real(self, batch):
+        """The batch on the networks' scale, labels (B, questions) withheld at random."""
+        x, y = batch
+        y = y.view(len(x), -1)
+        return 2 * x - 1, y.masked_fill(torch.rand(len(x), 1, device=x.device) < self.drop, -1)
+
+    # --- pictures ---
+
+    def codes(self, n, *, label=None, truncation=1.0, seed=None):
+        """Codes w (n, D) of new pictures.
+
+        Arguments:
+            n: 1 to 4096.
+            label: what they show; see `base.labels_like`.
+            truncation: 0 to 1.5. Each code is drawn towards the mean code of its label: below 1 pictures are more typical
+                and less varied, at 0 all of a label are the same (Karras et al. 2019).
+            seed: of z.
+        """
+        n, truncation = number("n", n, 1, 4096, whole=True), number("truncation", truncation, 0, 1.5)
+        y = labels_like(label, n, self.classes).to(self.device)
+        z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
+        with torch.inference_mode():
+            w = self.generator.code(z, y)
+            return w if truncation == 1 else torch.lerp(self._mean(y), w, truncation)
+
+    def _mean(self, y, draws=256):
+        """Mean code of the labels y (n, questions): (n, D)."""
+        kinds, which = y.unique(dim=0, return_inverse=True)
+        z = torch.randn(draws, self.latent, generator=generator(0)).to(self.device)
+        return torch.stack([self.generator.code(z, kind.expand(draws, -1)).mean(0) for kind in kinds])[which]
+
+    def decode(self, w):
+        """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
+        return (self.generator.paint(codes_like(w, self.latent)) + 1) / 2
+
+    def sample(self, n, **options):
+        """n new pictures, (n, C, H, W) in [0, 1]: the pictures of `codes`, which has the same arguments."""
+        with torch.inference_mode():
+            return self.decode(self.codes(n, **options))
+
+    def interpolate(self, start, end, steps):
+        """Codes on the straight line between two codes (D,), both included: (steps, D), 2 to 256 of them.
+
+        Straight, because w has no prior whose shell the line would leave.
+        """
+        t = torch.linspace(0, 1, number("steps", steps, 2, 256, whole=True))[:, None]
+        start, end = (codes_like(w[None], self.latent) for w in (start, end))
+        return torch.lerp(start, end, t.to(start.device))
+
+    def directions(self, k=8, *, seed=0, draws=4096):
+        """The k directions in which codes vary most about the mean of their label, (k, D), one standard deviation long each.
+
+        Principal components of w, found without supervision (Harkonen et al. 2020). k: 1 to D.
+        """
+        k = number("k", k, 1, self.latent, whole=True)
+        g = generator(seed)
+        y = torch.stack([torch.randint(c, (64,), generator=g) for c in self.classes], 1)  # (64, questions)
+        z = torch.randn(draws, self.latent, generator=g).to(self.device)
+        with torch.inference_mode():
+            w = self.generator.code(z, y.repeat(draws // 64, 1).to(self.device)).view(-1, 64, self.latent)
+            w = (w - w.mean(0)).flatten(0, 1)
+            _, sd, axes = torch.linalg.svd(w, full_matrices=False)
+            axes = axes * torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))  # a sign of their own
+            return axes[:k] * (sd[:k, None] / math.sqrt(len(w)))
+
+    def score(self, x, label=None):
+        """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the higher, the more real they look to it.
+
+        Only differences mean something: it was trained to put real pictures above generated ones, not above zero.
+        """
+        x = pictures_like("x", x, self.channels, self.size).to(self.device)
+        y = labels_like(label, len(x), self.classes).to(self.device)
+        with torch.inference_mode():
+            return self.discriminator(2 * x - 1, y).float()
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def project_steps(self, x, *, label=None, steps=100, seed=0):
+        """Look for the picture nearest to x (1, C, H, W) that the generator can paint, and yield a `Projection` a step.
+
+        From the best of 512 drawn codes, w descends the squared error (Abdal, Qin and Wonka, Image2StyleGAN, 2019).
+
+        Arguments:
+            x: one picture in [0, 1].
+            label: of the drawn codes; None tries all labels.
+            steps: 1 to 1000, of Adam.
+            seed: of the drawn codes.
+        """
+        x = pictures_like("x", x, self.channels, self.size).clone().to(self.device)
+        if len(x) != 1:
+            raise ValueError(f"x must be one picture (1, {self.channels}, {self.size}, {self.size}), not {len(x)}.")
+        steps, g = number("steps", steps, 1, 1000, whole=True), generator(seed)
+        if label is None:
+            label = torch.stack([torch.randint(c, (512,), generator=g) for c in self.classes], 1)
+        y = labels_like(label, 512, self.classes).to(self.device)
+        with torch.no_grad():
+            drawn = self.generator.code(torch.randn(512, self.latent, generator=g).to(self.device), y)
+            errors = (self.decode(drawn) - x).square().flatten(1).mean(1)
+        w = drawn[errors.argmin()][None].clone().requires_grad_()
+        adam = torch.optim.Adam([w], lr=0.05)
+        for i in range(steps):
+            adam.param_groups[0]["lr"] = 0.05 * math.cos(math.pi / 2 * i / steps)
+            picture = self.decode(w)
+            error = (picture - x).square().mean()
+            yield Projection(picture.detach(), w.detach().clone(), error.item())
+            adam.zero_grad()
+            error.backward(inputs=[w])
+            adam.step()
+        with torch.no_grad():
+            picture = self.decode(w)
+        yield Projection(picture, w.detach(), (picture - x).square().mean().item())
+
+
+class Projection(NamedTuple):
+    """x: (1, C, H, W) the generator's picture in [0, 1]; w: (1, D) its code; error: mean squared, to the picture aimed at."""
+
+    x: torch.Tensor
+    w: torch.Tensor
+    error: float
+
+
+# --- the classic, for comparison ---
+
+
+class DCGAN(GenerativeModel):
+    """Transposed convolutions and batch statistics, on the non-saturating loss. Radford et al. 2015, with labels.
+
+    Labels join as in Mirza and Osindero, Conditional generative adversarial nets (2014): to z, and as maps to the picture.
+
+    Arguments:
+        channels, size: of the pictures; size is divisible by 4.
+        classes: number of answers to each question.
+        latent: D, numbers in z.
+        width: channels of the largest map; the next has twice as many.
+    Shapes:
+        x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where open.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        size: int = 28,
+        classes: list = [10],  # noqa: B006
+        latent: int = 64,
+        width: int = 48,
+    ):
+        super().__init__()
+        if size % 4:
+            raise ValueError(f"size must be divisible by 4, not {size}.")
+        self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
+        low = size // 4
+        self.generator = nn.ModuleDict(
+            {
+                "labels": Answers(classes, latent),
+                "net": nn.Sequential(
+                    nn.Linear(2 * latent, 2 * width * low**2),
+                    nn.Unflatten(1, (2 * width, low, low)),
+                    nn.BatchNorm2d(2 * width),
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(2 * width, width, 4, 2, 1),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(width, channels, 4, 2, 1),
+                    nn.Tanh(),
+                ),
+            }
+        )
+        self.discriminator = nn.ModuleDict(
+            {
+                "labels": Answers(classes, size * size),
+                "net": nn.Sequential(
+                    nn.Conv2d(channels + 1, width, 4, 2, 1),
+                    nn.LeakyReLU(0.2),
+                    nn.Conv2d(width, 2 * width, 4, 2, 1),
+                    nn.BatchNorm2d(2 * width),
+                    nn.LeakyReLU(0.2),
+                    nn.Flatten(),
+                    nn.Linear(2 * width * low**2, 1),
+                ),
+            }
+        )
+        for layer in self.modules():
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.normal_(layer.weight, 0, 0.02)
+
+    def _paint(self, z, y):
+        return self.generator["net"](torch.cat([z, self.generator["labels"](y)], 1))
+
+    def _judge(self, x, y):
+        maps = self.discriminator["labels"](y).view(-1, 1, self.size, self.size)
+        return self.discriminator["net"](torch.cat([x, maps], 1))[:, 0].float()
+
+    def discriminator_loss(self, batch):
+        """batch: (x, y). -log D(x) - log(1 - D(G(z))); real and generated pictures pass in batches of their own."""
+        x, y = batch
+        y = y.view(len(x), -1)
+        with torch.no_grad():
+            fake = self._paint(torch.randn(len(x), self.latent, device=x.device), y)
+        return {"loss": nonsaturating(self._judge(2 * x - 1, y), self._judge(fake, y))[0]}
+
+    def generator_loss(self, batch):
+        """batch: (x, y), of which the labels are used. -log D(G(z))."""
+        x, y = batch
+        y = y.view(len(x), -1)
+        fake = self._judge(self._paint(torch.randn(len(x), self.latent, device=x.device), y), y)
+        return {"loss": nonsaturating(fake, fake)[1]}
+
+    def sample(self, n, *, label=None, seed=None):
+        """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.labels_like`."""
+        n = number("n", n, 1, 4096, whole=True)
+        y = labels_like(label, n, self.classes).to(self.device)
+        z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
+        with torch.inference_mode():
+            return (self._paint(z, y) + 1) / 2
+
+    def score(self, x, label=None):
+        """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the logarithm of the odds that x is real."""
+        x = pictures_like("x", x, self.channels, self.size).to(self.device)
+        y = labels_like(label, len(x), self.classes).to(self.device)
+        with torch.inference_mode():
+            return self._judge(2 * x - 1, y)
+
+
+# --- how a training went ---
+
+
+class Replay(NamedTuple):
+    """Moments of a training, kept beside the weights in `replay.webp` and `replay.json`.
+
+    steps: (T,) of the moments; pictures: (T, n, C, H, W) uint8, from one fixed noise; edges: (bins + 1,) of scores;
+    real, generated: (T, bins) shares of the scores of validation and of generated pictures between the edges;
+    losses: player -> list of [step, loss], means over the steps since the entry before.
+    """
+
+    steps: list
+    pictures: torch.Tensor
+    edges: list
+    real: list
+    generated: list
+    losses: dict
+
+
+def save_replay(replay, folder):
+    """Write `replay.webp` (a row a moment) and `replay.json`."""
+    T, n, C, H, W = replay.pictures.shape
+    rows = replay.pictures.permute(0, 3, 1, 4, 2).reshape(T * H, n * W, C)  # (T, H, n, W, C)
+    picture = Image.fromarray(rows.expand(-1, -1, 3).numpy() if C == 1 else rows.numpy())
+    picture.save(Path(folder) / "replay.webp", quality=80, method=6)
+    facts = replay._replace(pictures=[n, C, H])._asdict()
+    (Path(folder) / "replay.json").write_text(json.dumps(facts) + "\n")
+
+
+def load_replay(name_or_path):
+    """The `Replay` of a checkpoint."""
+    folder = checkpoint_folder(name_or_path)
+    try:
+        facts = json.loads((folder / "replay.json").read_text())
+        n, C, size = facts["pictures"]
+        with Image.open(folder / "replay.webp") as opened:
+            picture = opened.convert("L" if C == 1 else "RGB")
+        T = len(facts["steps"])
+        if picture.size != (n * size, T * size) or not all(len(facts[k]) == T for k in ("real", "generated")):
+            raise ValueError("pictures and numbers are of different lengths")
+        flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+        pictures = flat.view(T, size, n, size, C).permute(0, 2, 4, 1, 3).contiguous()
+        return Replay(**facts | {"pictures": pictures})
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise CheckpointError(f"The replay in {folder} is missing or broken ({e}): copy the whole checkpoint folder.") from e
