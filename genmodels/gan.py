@@ -333,6 +333,7 @@ class DCGAN(GenerativeModel):
         classes: number of answers to each question.
         latent: D, numbers in z.
         width: channels of the largest map; the next has twice as many.
+        conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
     Shapes:
         x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where open.
     """
@@ -344,11 +345,13 @@ class DCGAN(GenerativeModel):
         classes: list = [10],  # noqa: B006
         latent: int = 64,
         width: int = 48,
+        conditions: list = ["class"],  # noqa: B006
     ):
         super().__init__()
         if size % 4:
             raise ValueError(f"size must be divisible by 4, not {size}.")
         self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
+        self.conditions = list(conditions)
         low = size // 4
         self.generator = nn.ModuleDict(
             {

@@ -25,6 +25,9 @@ MODELS = {
     "vae-mnist-2d": lambda: gm.VAE(latent=2, width=4, hidden=16),
     "diffusion-mnist": lambda: gm.Diffusion(widths=[8], blocks=1),
     "diffusion-avatars": lambda: gm.Diffusion(3, 64, [2, 5], patch=8, widths=[8], blocks=1, conditions=["smiling", "glasses"]),
+    "dcgan-mnist": lambda: gm.DCGAN(width=4, latent=4),
+    "gan-mnist": lambda: gm.GAN(widths=[8], latent=4),
+    "gan-avatars": lambda: gm.GAN(3, 64, [2, 5], latent=4, patch=8, widths=[8], conditions=["smiling", "glasses"]),
     "vae-avatars": lambda: gm.VAE(channels=3, size=64, latent=6, width=4, levels=3, hidden=16, likelihood="gaussian"),
 }
 RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
@@ -159,6 +162,27 @@ def test_numbers_of_a_diffusion_model(root):
     assert [(r["sampler"], r["calls"]) for r in table["rows"]] == [
         ("ddpm", 1), ("ddpm", 2), ("ddpm", 250), ("ddim", 1), ("ddim", 2), ("dpm", 1), ("dpm", 2), ("heun", 1)]
     assert f"| dpm | 2 | 2 | {table['rows'][-2]['fid']} |" in card.text
+
+
+def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
+    _, theirs = measured(root, "dcgan-mnist")
+    values, card = measured(root, "gan-mnist")
+    train, test, model, judge = (data.load("mnist", "train"), data.load("mnist", "test"), gm.load("gan-mnist"),
+                                 gm.load("classifier-mnist"))
+    y = torch.arange(160) % 10
+    x = (model.sample(160, label=y, seed=0) * 255).round().to(torch.uint8)
+    assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
+    shares = []
+    for c in range(10):
+        real, other, fake = (metrics.features(judge, of[label == c]) for of, label in
+                             ((test.x, test.y), (train.x, train.y), (x, y)))
+        k = min(map(len, (real, other, fake)))
+        shares.append(metrics.precision_recall(real[:k], fake[:k])[1] / metrics.precision_recall(real[:k], other[:k])[1])
+    assert values["ratio"] == pytest.approx(min(shares), abs=1e-5)
+    numbers = {r.metric_name: cards.shown(r) for r in theirs.data.eval_results}
+    for r in card.data.eval_results:
+        if r.metric_type != "cas_sd":
+            assert r.metric_args["beside"].endswith(f"minutes): {numbers[r.metric_name]}"), r
 
 
 def test_drawing_goes_on_where_it_was_stopped(root):

@@ -69,6 +69,34 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
                   "models (98.1 % on MNIST, 86.2 % on Fashion-MNIST) are those of a handicapped rival: a floor. Whatever "
                   "is asked for comes as something like {title}.",
     },
+    "gan": {
+        "task": "unconditional-image-generation",
+        "paper": "Goodfellow et al. 2014; Huang et al. 2024",
+        "reference": "Goodfellow et al., Generative adversarial networks (2014); Mescheder, Geiger and Nowozin, Which "
+                     "training methods for GANs do actually converge? (2018); Huang et al., The GAN is dead; long live the "
+                     "GAN! A modern GAN baseline (2024); Karras et al., A style-based generator architecture (2019).",
+        "what": "A generative adversarial network that draws pictures of a requested kind ({conditions}): residual generator "
+                "and discriminator, the relativistic objective with the gradient penalties R1 and R2 (gamma {gamma:g}).",
+        "code": "x = model.sample(16, label={label}, truncation=0.8, seed=0)\n"
+                "model.score(x, {label})                       # the discriminator's opinion",
+        "use": "Drawing pictures of a class in one pass; walks and directions in the space of codes; seeing what a "
+               "discriminator thinks; teaching.",
+        "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
+                  "with numbers of the same judge, with nothing else. It has no likelihood, and a picture that it cannot "
+                  "paint has no code. Its discriminator knows this generator's faults only: it is no detector of generated "
+                  "pictures. Whatever is asked for comes as something like {title}.",
+    },
+    "dcgan": {
+        "task": "unconditional-image-generation",
+        "paper": "Radford, Metz and Chintala 2015",
+        "reference": "Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional generative "
+                     "adversarial networks (2015); Mirza and Osindero, Conditional generative adversarial nets (2014).",
+        "what": "The classic to compare with: a conditional DCGAN ({conditions}) on the non-saturating loss.",
+        "code": "x = model.sample(16, label={label}, seed=0)\nmodel.score(x, {label})",
+        "use": "A baseline; teaching.",
+        "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
+                  "with numbers of the same judge, with nothing else. Whatever is asked for comes as something like {title}.",
+    },
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
@@ -171,7 +199,7 @@ def write_card(folder, results, command, headline):
     if getattr(model, "values", None):
         words["labels"] = (" Training also drew the code towards a sum of one vector for each value of the labels, "
                            "so that an attribute is changed by a difference of vectors.")
-    if family == "diffusion":
+    if hasattr(model, "conditions"):
         words |= {"conditions": ", ".join(model.conditions),
                   "label": 3 if len(model.classes) == 1 else [1] * len(model.classes)}
     numbers = [(r.metric_name, shown(r), r.dataset_split, f"{r.metric_args['N']:,}", r.metric_args.get("seed", ""),

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 import genmodels as gm
 from genmodels import data, metrics
-from genmodels.base import checkpoint_folder, choice, generator, number
+from genmodels.base import checkpoint_folder, checkpoint_root, choice, generator, number
 from genmodels.diffusion import SAMPLERS
 from genmodels.vae import load_latents
 from train import cards
@@ -180,7 +180,22 @@ def diffusion(at):
     return ", ".join(headline)
 
 
-MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "classifier": classifier}
+def gan(at):
+    """What 20,000 drawn pictures are worth, whether they show what was asked for, whether every class is there in its width."""
+    y = requests(at, at.drawn * 2 if at.dataset != "avatars" else at.drawn)
+    x = at.draw(y)
+    shares = asked_for(at, x, y)
+    headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
+    headline.append(against_real(at, x[:at.drawn]))
+    if at.dataset != "avatars":
+        within_classes(at, x, y)
+    rival = checkpoint_root() / at.name.replace("gan-", "dcgan-", 1)
+    if at.family == "gan" and (rival / "README.md").is_file():  # after the same minutes; measured before
+        beside_rival(at, rival)
+    return ", ".join(headline)
+
+
+MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "gan": gan, "dcgan": gan, "classifier": classifier}
 
 
 # --- Their parts ----------------------------------------------------------------------------------------------------
@@ -337,6 +352,33 @@ def score(at, x, y):
     return f"CAS {shown(result)} (real pictures {real.mean:.1%})"
 
 
+def within_classes(at, x, y, n=1000):
+    """Recall within each class, over that of real pictures: no mode of a class is lost where it is near 1."""
+    judge, train = at.judge(), at.load("train")
+    shares = []
+    for c in range(10):
+        real, other, fake = (metrics.features(judge, of.x[of.y == c][:n]) for of in (at.set, train, data.Pictures(x, y)))
+        k = min(map(len, (real, other, fake)))
+        ours, ceiling = (metrics.precision_recall(real[:k], of[:k], k=3)[1] for of in (fake, other))
+        shares.append((ours / ceiling, c, ours, ceiling, k))
+    lowest, c, ours, ceiling, _ = min(shares)
+    at.add("ratio", "recall within a class over that of training pictures, the lowest of ten, k = 3", lowest,
+           n=min(k for *_, k in shares), seeded=True,
+           beside=f"class {c}: {ours:.1%}, training pictures {ceiling:.1%}; mean of the ten: "
+                  f"{sum(s for s, *_ in shares) / len(shares):.3f}")
+
+
+def beside_rival(at, rival):
+    """Put a plain DCGAN's numbers beside those of the same name, and say what it is."""
+    numbers, facts = cards.read_card(rival)
+    theirs = {r.metric_name: r for r in numbers}
+    for r in at.results:
+        if (other := theirs.get(r.metric_name)) and r.metric_type != "cas_sd":
+            size, minutes = facts["parameters"] / 1e6, facts["minutes"]
+            words = f"a plain DCGAN ({size:.2f} M parameters, {minutes:g} minutes): {shown(other)}"
+            r.metric_args["beside"] = "; ".join(filter(None, [r.metric_args.get("beside"), words]))
+
+
 CALLS = (1, 2, 4, 8, 16, 32, 64)  # of the network
 
 
@@ -436,6 +478,10 @@ def reference(model, dataset, n=16):
             t, eps = torch.linspace(0.05, 0.95, n), torch.randn(x.shape, generator=generator(0))
             values = {"error": model.error(x, y, t, eps),
                       "mean_of_sample": model.sample(n, label=y, steps=4, seed=0).mean((1, 2, 3))}
+        elif isinstance(model, gm.GAN | gm.DCGAN):
+            columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
+            y = some.y.view(n, -1)[:, columns]
+            values = {"score": model.score(x, y), "mean_of_sample": model.sample(n, label=y, seed=0).mean((1, 2, 3))}
         elif isinstance(model, gm.Autoencoder):
             again = model.decode(model.encode(x))
             values = {"mse": (again - x).square().mean((1, 2, 3)), "mean_of_reconstruction": again.mean((1, 2, 3))}

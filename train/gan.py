@@ -17,8 +17,8 @@ from genmodels.gan import DCGAN, GAN, Replay, save_replay
 from train import engine
 from train.diffusion import CONDITIONS
 
-FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS])
-MODEL = {"mnist": dict(), "fashion": dict(), "avatars": dict(conditions=CONDITIONS, patch=4, latent=128, **FACES)}
+FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS], conditions=CONDITIONS)
+MODEL = {"mnist": dict(), "fashion": dict(), "avatars": dict(patch=4, latent=128, **FACES)}
 CLASSIC = {"mnist": dict(), "fashion": dict(), "avatars": dict(latent=128, **FACES)}
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
 
