@@ -6,7 +6,8 @@ them.
 
 References: Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved DDPM (2021),
 for the cosine schedule; Salimans and Ho, Progressive distillation (2022), for v; Ho and Salimans, Classifier-free diffusion
-guidance (2022). Each sampler names its own paper.
+guidance (2022); Li and He, Back to basics: let denoising generative models denoise (2025), for x0 where patches are large.
+Each sampler names its own paper.
 """
 
 import math
@@ -224,13 +225,15 @@ class UNet(nn.Module):
 
 
 class Diffusion(GenerativeModel):
-    """A U-Net trained to predict v at every noise level, with labels that are sometimes withheld.
+    """A U-Net trained to tell picture and noise apart at every noise level, with labels that are sometimes withheld.
 
     Arguments:
         channels, size: of the pictures, which are (channels, size, size); patch * 2 ** (levels - 1) divides size.
         classes: number of answers to each question: [10] for digits or clothes, one entry an attribute for avatars.
         patch, widths, blocks, heads: of the `UNet`.
         conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
+        predicts: what the network's output is, "v" or "x0". Noise cannot be compressed: to tell v of patches of as many
+            values as the network is wide, it would have to carry all their noise through its layers. Pictures need less.
         drop: share of training pictures whose labels are withheld, all of them, and of single labels withheld in the others.
     Shapes:
         x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where open.
@@ -246,9 +249,11 @@ class Diffusion(GenerativeModel):
         blocks: int = 2,
         heads: int = 4,
         conditions: list = ["class"],  # noqa: B006
+        predicts: str = "v",
         drop: float = 0.1,
     ):
         super().__init__()
+        self.predicts = choice("predicts", predicts, ("v", "x0"))
         self.multiple = patch * 2 ** (len(widths) - 1)
         if size % self.multiple:
             raise ValueError(f"size must be divisible by {self.multiple} (patch * 2 ** (levels - 1)), not {size}.")
@@ -270,11 +275,13 @@ class Diffusion(GenerativeModel):
         return {"loss": self.error(x, y.masked_fill(withheld, -1), t, torch.randn_like(x)).mean()}
 
     def error(self, x, y, t, eps):
-        """Mean squared error of the predicted v for each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
+        """Mean squared error of v for each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
         x0 = 2 * x - 1
         alpha, sigma = (level.view(-1, 1, 1, 1) for level in alpha_sigma(t))
-        v = self.net(alpha * x0 + sigma * eps, t, y).float()
-        return (v - to_v(x0, eps, alpha, sigma)).square().flatten(1).mean(1)
+        told = self.net(alpha * x0 + sigma * eps, t, y).float()
+        if self.predicts == "x0":  # the same but where there is hardly any noise: x0 - told = sigma (v - its v)
+            return ((x0 - told) / sigma.clamp(min=0.2)).square().flatten(1).mean(1)
+        return (told - to_v(x0, eps, alpha, sigma)).square().flatten(1).mean(1)
 
     # --- sampling: everything below yields or returns pictures on the scale [0, 1], of which noisy ones step outside ---
 
@@ -377,11 +384,11 @@ class Diffusion(GenerativeModel):
         def predict(x, t):
             alpha, sigma = _level(t)
             if guidance == 1:
-                v = self.net(x, x.new_full((n,), t), y)
+                told = self.net(x, x.new_full((n,), t), y)
             else:  # one call for both opinions
-                v, without = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, nobody])).chunk(2)
-                v = without + guidance * (v - without)
-            x0 = (alpha * x - sigma * v).clamp(-1, 1)
+                told, without = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, nobody])).chunk(2)
+                told = without + guidance * (told - without)
+            x0 = (told if self.predicts == "x0" else alpha * x - sigma * told).clamp(-1, 1)
             return x0, (x - alpha * x0) / sigma
 
         return predict

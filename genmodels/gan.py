@@ -159,7 +159,7 @@ class GAN(GenerativeModel):
         widths: list = [48, 96],  # noqa: B006
         blocks: int = 1,
         conditions: list = ["class"],  # noqa: B006
-        gamma: float = 1.0,
+        gamma: float = 0.1,
         drop: float = 0.1,
     ):
         super().__init__()

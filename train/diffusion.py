@@ -16,7 +16,7 @@ MODEL = {
     "mnist": dict(),
     "fashion": dict(),
     "avatars": dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS],
-                    conditions=CONDITIONS, patch=4),
+                    conditions=CONDITIONS, patch=4, predicts="x0"),
 }
 
 
