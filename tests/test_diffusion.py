@@ -301,6 +301,24 @@ def test_the_error_is_that_of_v(model, x):
     assert torch.allclose(model.error(x, y, t, eps), by_hand.mean((1, 2, 3)), rtol=1e-4)
 
 
+def test_a_network_that_tells_the_clean_picture_has_the_same_error_and_the_same_samples(model, x, monkeypatch):
+    """Its x0 is the one that follows from v; only where there is hardly any noise the error counts less."""
+    twin = Diffusion(**{**model.config, "predicts": "x0"}).eval().requires_grad_(False)
+
+    def clean(x, t, y):
+        alpha, sigma = (level.view(-1, 1, 1, 1) for level in alpha_sigma(t))
+        return alpha * x - sigma * model.net(x, t, y)
+
+    monkeypatch.setattr(twin.net, "forward", clean)
+    t, eps, y = torch.tensor([0.15, 0.5, 1.0, 0.05, 0.1]), torch.randn(x.shape, generator=generator(0)), torch.zeros(5, 1).long()
+    ratio = twin.error(x, y, t, eps) / model.error(x, y, t, eps)
+    expected = (alpha_sigma(t)[1] / 0.2).clamp(max=1) ** 2
+    assert torch.allclose(ratio, expected, rtol=1e-3) and expected[3] < expected[4] < 1
+    for options in (dict(sampler="ddim"), dict(sampler="heun", guidance=2)):
+        ours = model.sample(4, label=1, steps=4, seed=0, **options)
+        assert torch.allclose(twin.sample(4, label=1, steps=4, seed=0, **options), ours, atol=1e-4)
+
+
 def test_the_loss_draws_times_evenly_and_noise_anew(model, seen):
     torch.manual_seed(0)
     for _ in range(2):
