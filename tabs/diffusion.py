@@ -33,6 +33,7 @@ COUNT, RESAMPLE, SHOWN = 16, 3, 10  # pictures at most, RePaint's repetitions, t
 WORK = 4096  # pictures that one run may put through the network: about 20 seconds
 PIXELS = 4_000_000  # of all frames that go to the browser: longer runs are shown with some steps left out
 UNTIL_THEN = "# The lines follow when the run has come to its end."
+STOPPED = "# The run was stopped: only finished runs have lines."
 
 
 # --- What the visitor asks for ----------------------------------------------------------------------------------------
@@ -182,11 +183,14 @@ def play(steps, now, start, of, lines):
     A frame has a picture and what the network says of it; a `Step` has what it said of the picture before.
     """
     film = []
-    for k, step in enumerate(steps):
-        film.append((k, [cell(now), cell(step.x0), noise_cell(step.eps)]))
-        now = step.x
-        yield frames(VIEWS, film[-1:], start, of, live=True), UNTIL_THEN if k == 0 else gr.skip()
-    film.append((of, [cell(now), cell(now), noise_cell(0 * now)]))
+    try:
+        for k, step in enumerate(steps):
+            film.append((k, [cell(now), cell(step.x0), noise_cell(step.eps)]))
+            now = step.x
+            yield frames(VIEWS, film[-1:], start, of, live=True), UNTIL_THEN if k == 0 else gr.skip()
+        film.append((of, [cell(now), cell(now), noise_cell(0 * now)]))
+    except wiring.Stopped:
+        lines = STOPPED
     yield frames(VIEWS, film, start, of), lines
 
 
@@ -216,12 +220,15 @@ def compare(w, names, runs, lines):
     """Several runs from the same noise, step by step side by side: yields (stage, lines)."""
     noise = cell(w.model.start(w.n, seed=w.seed))
     film = [(0, [noise] * len(names))]
-    for k in range(1, w.steps + 1):
-        now = list(film[-1][1])
-        for i, run in enumerate(runs):
-            now[i] = cell(next(run).x)
-            yield frames(names, [(k, now)], 1.0, w.steps, live=True), UNTIL_THEN if k == 1 else gr.skip()
-        film.append((k, now))
+    try:
+        for k in range(1, w.steps + 1):
+            now = list(film[-1][1])
+            for i, run in enumerate(runs):
+                now[i] = cell(next(run).x)
+                yield frames(names, [(k, now)], 1.0, w.steps, live=True), UNTIL_THEN if k == 1 else gr.skip()
+            film.append((k, now))
+    except wiring.Stopped:
+        lines = STOPPED
     yield frames(names, film, 1.0, w.steps), lines
 
 
@@ -648,24 +655,19 @@ def build(opened):
 
     controls = [dataset, *answers, sampler, steps, guidance, eta, n, seed]
     fresh = wiring.act(new.click, wiring.fresh_seed, None, seed)
-    other = wiring.act(sampler.input, choose_sampler, [sampler, steps], [steps, eta])
+    latest = functools.partial(sampler.input, trigger_mode="always_last")
+    other = wiring.act(latest, choose_sampler, [sampler, steps], [steps, eta])
     again = [*(a.input for a in answers), *(s.release for s in (steps, eta, guidance, n)), seed.submit]
-    again_latest = functools.partial(gr.on, again, trigger_mode="always_last")
-    play_on = functools.partial(wiring.stream, outputs=[stage, lines], rate=12)  # smooth, and not too much for a slow browser
-    runs = [  # what starts a run, and its event; all of them play on the one stage
-        ([new.click], play_on(fresh.then, generate, controls)),
-        ([sampler.input], play_on(other.then, generate, controls)),
-        (again, play_on(again_latest, generate, controls)),
-        ([by_sampler.click], play_on(by_sampler.click, compare_samplers, controls)),
-        ([by_guidance.click], play_on(by_guidance.click, compare_guidances, controls)),
-        ([finish.click], play_on(finish.click, edit, [source, t, *controls])),
-        ([fill.click], play_on(fill.click, inpaint, [source, mask, *controls])),
-    ]
-    for triggers, mine in runs:
-        for trigger in triggers:
-            wiring.cancel(trigger, [event for _, event in runs if event is not mine])
-    for trigger in (stop.click, dataset.input):
-        wiring.cancel(trigger, [event for _, event in runs])
+    player = wiring.Player(stage)
+    play_on = functools.partial(player.stream, outputs=[stage, lines], rate=12)  # smooth, and not too much for a slow browser
+    play_on(fresh.then, generate, controls)
+    play_on(other.then, generate, controls)
+    play_on(functools.partial(gr.on, again), generate, controls)
+    play_on(by_sampler.click, compare_samplers, controls)
+    play_on(by_guidance.click, compare_guidances, controls)
+    play_on(finish.click, edit, [source, t, *controls])
+    play_on(fill.click, inpaint, [source, mask, *controls])
+    player.stop(stop.click)
 
     view = [source, drowned, mask]
     wiring.live(t.input, drown, [source, t, seed], drowned)
@@ -675,8 +677,9 @@ def build(opened):
     wiring.act(upload.upload, choose_upload, [dataset, t, seed, mask, upload], view)
 
     for event in (opened, dataset.input):
-        first = wiring.act(event, open_set, dataset, [*controls[1:], stage, lines], no_set)
-        wiring.act(first.then, open_tools, [dataset, t], [choices, more_choices, drawing, *view], no_tools)
-        wiring.act(first.then, quality, dataset, chart)
-        wiring.act(first.then, about, dataset, card)
+        first = player.act(event, open_set, [dataset], [*controls[1:], stage, lines], no_set)
+        then = functools.partial(first.then, trigger_mode="always_last")
+        wiring.act(then, open_tools, [dataset, t], [choices, more_choices, drawing, *view], no_tools)
+        wiring.act(then, quality, dataset, chart)
+        wiring.act(then, about, dataset, card)
     endpoints()

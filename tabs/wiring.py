@@ -6,6 +6,7 @@ torch until the first handler runs, so that the page answers at once.
 
 import base64
 import collections
+import dataclasses
 import functools
 import html
 import inspect
@@ -88,32 +89,107 @@ def stepwise(fn):
     return run
 
 
-def stream(trigger, fn, inputs, outputs, stop=None, rate=20):
-    """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent. stop: a button's `click`."""
-
-    @functools.wraps(fn)
-    def run(*args, **kwargs):
-        steps, sent, waiting = stepwise(fn)(*args, **kwargs), 0.0, None
-        try:
-            for out in steps:
-                waiting = out
-                if time.monotonic() - sent >= 1 / rate:
-                    sent, waiting = time.monotonic(), None
-                    yield out
-            if waiting is not None:  # the last picture is always shown
-                yield waiting
-        finally:
-            steps.close()
-
-    event = trigger(run, inputs, outputs, show_progress="hidden", api_visibility="private", concurrency_limit=4)
-    if stop:
-        cancel(stop, [event])
-    return event
+class Stopped(Exception):
+    """Raised in a stream's generator where it last yielded: the visitor pressed Stop. It may yield once more."""
 
 
-def cancel(trigger, streams):
-    """Ends running streams."""
-    trigger(None, None, None, cancels=streams, queue=False, api_visibility="private")
+@dataclasses.dataclass
+class Turn:
+    """Of one visitor: the number of the newest of their actions that began something on the stage, and of the newest Stop."""
+
+    newest: float = 0
+    stopped: float = 0
+
+    def begin(self, number):
+        """Whether nothing newer has begun."""
+        with _turns:
+            self.newest = max(self.newest, number)
+        return self.newest == number
+
+    def stop(self, number):
+        with _turns:
+            self.stopped = max(self.stopped, number or 0)
+
+
+_turns = threading.Lock()
+
+
+class Player:
+    """One stage on which several streams play. For each visitor one run at a time: what they do next ends the one before.
+
+    Every action is numbered in the browser, in the order in which the visitor acts, however late the server comes to it.
+    A run ends as soon as there is a newer action; the number goes along with the stage's value, and the component drops
+    what is older than what it shows. Gradio's `cancels` would not do: of two events of one trigger the page begins the
+    second when the first has ended, it does not wait for its own requests to cancel, and two at once fail on the server.
+    """
+
+    ACTION = "(turn, number, ...values) => [turn, window.actions = (window.actions || 0) + 1, ...values]"
+
+    def __init__(self, stage):
+        self.stage, self.inputs = stage, [gr.State(Turn()), gr.Number(visible=False)]
+
+    def act(self, trigger, fn, inputs, outputs, instead=None):
+        """An event like `wiring.act`; one of its outputs is the stage. Stop does not end it."""
+        fn, place = guarded(fn, instead), outputs.index(self.stage)
+
+        def run(turn, number, *values):
+            number = number or 0  # anyone can send anything
+            out = None if turn.newest > number else fn(*values)
+            return numbered(out, place, number) if turn.begin(number) else gr.skip()
+
+        return self._on(trigger, run, inputs, outputs)
+
+    def stream(self, trigger, fn, inputs, outputs, rate=20):
+        """A slow model's event. `fn` is a generator of outputs, one of them the stage; at most `rate` a second are sent."""
+        place = outputs.index(self.stage)
+
+        def run(turn, number, *values):
+            number = number or 0
+            steps, sent, waiting, last = fn(*values), 0.0, None, [gr.skip()] * len(outputs)
+
+            def over():
+                return max(turn.newest, turn.stopped) > number
+
+            step = guarded(lambda: None if over() else next(steps, None))  # an output is never None
+            try:
+                while (out := step()) is not None and turn.begin(number):
+                    waiting = numbered(out, place, number)
+                    if not over() and time.monotonic() - sent >= 1 / rate:
+                        sent, last, waiting = time.monotonic(), waiting, None
+                        yield last
+                    time.sleep(0.001)  # whoever waits for the lane comes first
+                if turn.newest == number < turn.stopped and (out := guarded(last_words)(steps)):
+                    waiting = numbered(out, place, number)
+                if waiting and turn.newest == number:  # the last picture is always shown
+                    last = waiting
+                    yield last
+            finally:
+                steps.close()
+            # Gradio sends the last output twice, the second time perhaps after a newer run has begun.
+            yield [out if i == place else gr.skip() for i, out in enumerate(last)]
+
+        return self._on(trigger, run, inputs, outputs)
+
+    def stop(self, trigger):
+        """Ends the run; what it has come to stays."""
+        self._on(trigger, Turn.stop, [], None, queue=False)
+
+    def _on(self, trigger, run, inputs, outputs, **how):
+        return trigger(run, [*self.inputs, *inputs], outputs, js=self.ACTION, show_progress="hidden",
+                       trigger_mode="multiple", api_visibility="private", concurrency_limit=4, **how)
+
+
+def numbered(out, place, number):
+    """Outputs with the number of the action in the stage's value, which is at `place`."""
+    return [{**value, "turn": number} if i == place else value for i, value in enumerate(out)]
+
+
+def last_words(steps):
+    """What a generator says when it is stopped, or None."""
+    try:
+        return steps.throw(Stopped())
+    except (Stopped, StopIteration):
+        return None
 
 
 def endpoint(fn, inputs, outputs):

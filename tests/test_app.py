@@ -476,39 +476,124 @@ def test_visitors_do_not_disturb_each_other():
     assert together == alone * 4
 
 
-def streamed(steps, rate):
-    """What wiring.stream hands to Gradio for a generator function."""
-    handed = {}
-    wiring.stream(lambda fn, *a, **k: handed.update(fn=fn), steps, None, None, rate=rate)
-    return handed["fn"]()
+def streamed(steps, rate=1000):
+    """What a player hands to Gradio for a generator function: a function of whose turn it is and the action's number."""
+    handed, stage = {}, gr.JSON()
+    wiring.Player(stage).stream(lambda fn, *a, **k: handed.update(fn=fn), steps, [], [stage, gr.Textbox()], rate=rate)
+    return handed["fn"]
+
+
+def counted(until=10, closed=None):
+    """A generator function that counts, and says how far it came when it is stopped."""
+    def steps():
+        i = 0
+        try:
+            for i in range(until):
+                yield {"at": i}, "goes on"
+        except wiring.Stopped:
+            yield {"at": i}, "stopped"
+        finally:
+            if closed:
+                closed.set()
+
+    return steps
 
 
 def test_a_stream_is_paced_and_ends_with_the_last_picture():
-    def steps():
-        yield from range(1, 200)
-
     started = time.monotonic()
-    shown = list(streamed(steps, rate=50))
-    assert shown[0] == 1
-    assert shown[-1] == 199
+    *shown, again = streamed(counted(200), rate=50)(wiring.Turn(), 1)
+    assert shown[0] == [{"at": 0, "turn": 1}, "goes on"]
+    assert shown[-1] == [{"at": 199, "turn": 1}, "goes on"]
+    assert again == [{"at": 199, "turn": 1}, gr.skip()]  # what Gradio will send once more
     assert len(shown) < 3 + (time.monotonic() - started) * 50
 
 
-def test_a_stream_leaves_the_lane_between_steps_and_closes_when_stopped():
+def test_a_stream_leaves_the_lane_between_steps_and_closes_when_left():
     closed = threading.Event()
-
-    def steps():
-        try:
-            for i in range(10):
-                yield i + 1
-        finally:
-            closed.set()
-
-    running = streamed(steps, rate=1000)
-    assert next(running) == 1
+    running = streamed(counted(closed=closed))(wiring.Turn(), 1)
+    next(running)
     assert wiring.guarded(lambda: "free")() == "free"
     running.close()
     assert closed.is_set()
+
+
+def test_what_a_visitor_does_next_ends_their_run():
+    turn, closed = wiring.Turn(), threading.Event()
+    run = streamed(counted(closed=closed))
+    first = run(turn, 1)
+    next(first)
+    second = run(turn, 2)
+    next(second)
+    assert list(first) == [[{"at": 0, "turn": 1}, gr.skip()]]  # nothing new
+    assert closed.is_set()
+    assert next(second)[0] == {"at": 1, "turn": 2}
+    assert next(run(wiring.Turn(), 1))[0] == {"at": 0, "turn": 1}  # of another visitor
+    assert next(second)[0] == {"at": 2, "turn": 2}
+    assert list(run(turn, 1)) == [[gr.skip()] * 2]  # it waited in the queue meanwhile
+
+
+def test_what_is_not_allowed_ends_nothing():
+    def refused():
+        raise ValueError("No.")
+        yield
+
+    turn = wiring.Turn()
+    first = streamed(counted())(turn, 1)
+    next(first)
+    with pytest.raises(gr.Error):
+        next(streamed(refused)(turn, 2))
+    assert next(first)[0] == {"at": 1, "turn": 1}
+
+
+def test_a_stopped_run_says_what_it_has_come_to():
+    turn = wiring.Turn()
+    run = streamed(counted())
+    first = run(turn, 1)
+    assert [next(first)[0]["at"] for _ in range(3)] == [0, 1, 2]
+    turn.stop(2)
+    assert list(first) == [[{"at": 2, "turn": 1}, "stopped"], [{"at": 2, "turn": 1}, gr.skip()]]
+    assert list(run(turn, 1)) == [[gr.skip()] * 2]  # it waited in the queue when Stop was pressed
+    assert next(run(turn, 3))[0] == {"at": 0, "turn": 3}
+    turn.stop(None)  # anyone can send anything
+    assert not turn.begin(float("nan"))
+
+
+def test_visitors_end_only_their_own_runs():
+    def steps():
+        for i in range(1000):
+            time.sleep(0.01)
+            yield {"at": i}, ""
+
+    with gr.Blocks() as page:
+        button, stop, stage, words = gr.Button(), gr.Button(), gr.JSON(), gr.Textbox()
+        player = wiring.Player(stage)
+        player.stream(button.click, steps, [], [stage, words])
+        player.stop(stop.click)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
+
+    def post(where, visitor, fn_index, number):
+        ask = json.dumps({"data": [None, number], "fn_index": fn_index, "session_hash": visitor}).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{url}gradio_api/{where}", ask,
+                                                           {"Content-Type": "application/json"})) as answer:
+            answer.read()
+
+    def until(events, word):
+        while word not in (line := events.readline()):
+            assert line
+    try:
+        streams = {}
+        for visitor in ("one", "other"):
+            post("queue/join", visitor, 0, 1)
+            streams[visitor] = urllib.request.urlopen(f"{url}gradio_api/queue/data?session_hash={visitor}", timeout=20)
+            until(streams[visitor], b"process_generating")
+        post("run/predict", "one", 1, 2)
+        until(streams["one"], b"process_completed")
+        for _ in range(5):
+            until(streams["other"], b"process_generating")
+    finally:
+        for events in streams.values():
+            events.close()
+        page.close()
 
 
 def test_the_page_is_built_without_torch():

@@ -113,6 +113,21 @@ def test_steps_are_streamed_as_single_frames_with_their_number():
         assert isinstance(out[0]["source"], str) and isinstance(out[0]["levels"], str)
 
 
+@pytest.mark.parametrize("run", [diffusion.generate, diffusion.compare_samplers])
+def test_a_stopped_run_shows_the_steps_that_it_came_to(run):
+    whole, _ = ended(run(*controls(steps=5)))
+    running = run(*controls(steps=5))
+    while (stage := next(running)[0])["numbers"] != [3]:
+        pass
+    stage, lines = running.throw(wiring.Stopped())
+    reached = len(stage["numbers"]) - 1
+    assert reached in (2, 3) and stage["numbers"] == [*range(reached + 1)] and not stage["live"]
+    assert stage["levels"] == whole["levels"]  # how far it is to the end can still be seen
+    assert (shown(stage) == shown(whole, reached)).all()
+    assert lines == diffusion.STOPPED
+    assert list(running) == []
+
+
 def test_a_long_run_is_shown_with_some_steps_left_out():
     stage, _ = ended(diffusion.generate(*controls("avatars", n=16, steps=20)))
     assert stage["numbers"][0] == 0 and stage["numbers"][-1] == 20
@@ -352,10 +367,11 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
     monkeypatch.setattr(diffusion, "model_of", lambda dataset: Slow())
     with gr.Blocks() as page:
         button, stage, lines = gr.Button(), gr.JSON(), gr.Textbox()
-        wiring.stream(button.click, lambda: diffusion.generate(*controls(sampler="ddpm", steps=250)), None, [stage, lines])
+        wiring.Player(stage).stream(button.click, lambda: diffusion.generate(*controls(sampler="ddpm", steps=250)), [],
+                                    [stage, lines])
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
     try:
-        ask = {"data": [], "fn_index": 0, "session_hash": "leaves"}
+        ask = {"data": [None, 1], "fn_index": 0, "session_hash": "leaves"}
         urllib.request.urlopen(urllib.request.Request(f"{url}gradio_api/queue/join", json.dumps(ask).encode(),
                                                       {"Content-Type": "application/json"})).close()
         with urllib.request.urlopen(f"{url}gradio_api/queue/data?session_hash=leaves") as events:

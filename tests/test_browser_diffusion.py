@@ -7,7 +7,7 @@ pytestmark = pytest.mark.browser
 
 STAGE = "#diffusion-stage canvas"
 FINISHED = "#diffusion-stage input[type=range]:not([disabled])"
-GOES_ON = "#diffusion-stage input[type=range][disabled]"
+STEP = "() => document.querySelector('#diffusion-stage output').textContent.match(/(\\d+) \\//)[1]"  # of a run
 
 
 @pytest.fixture
@@ -96,16 +96,24 @@ def long_run(page, n):
     page.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes(' / 250')")
 
 
-def test_stop_ends_a_run(page):
+def test_a_stopped_run_stays_and_is_scrubbed_as_far_as_it_came(page):
     page.set_default_timeout(90_000)  # a busy machine may be slow to click
-    long_run(page, 16)
+    long_run(page, 4)
+    page.wait_for_function(f"Number(({STEP})()) >= 3")
     page.get_by_role("button", name="Stop").click()
-    at = None
-    while at != (now := page.locator("#diffusion-stage output").inner_text()):  # what was on its way still comes
-        at = now
-        page.wait_for_timeout(2000)
-    assert "250 / 250" not in at
-    assert page.locator(GOES_ON).count()
+    page.wait_for_selector(FINISHED)
+    at = int(page.evaluate(STEP))
+    assert 3 <= at < 249
+    noisy = page.evaluate(PIXELS, STAGE)
+    page.locator("#diffusion-stage input[type=range]").focus()
+    for key, step in (("End", at), ("ArrowLeft", at - 1), ("Home", 0)):
+        page.keyboard.press(key)
+        assert int(page.evaluate(STEP)) == step  # never past the end
+    assert page.evaluate(PIXELS, STAGE) != noisy
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(f"Number(({STEP})()) === {at}")
+    assert page.evaluate(PIXELS, STAGE) == noisy
+    assert "was stopped" in lines(page)
     set_slider(page, "steps", 5)  # and the next run begins
     page.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes('5 / 5')")
 
@@ -208,6 +216,35 @@ def test_faces_have_questions_of_their_own(page):
     changed(page, STAGE, before)
     end(page)
     assert "label=[-1, 1, -1, -1]" in lines(page)
+
+
+def test_a_new_run_ends_the_one_before(page):
+    page.set_default_timeout(90_000)
+    long_run(page, 8)
+    page.get_by_role("button", name="Four samplers").click()
+    page.wait_for_selector("#diffusion-stage figure:nth-child(4)")
+    page.get_by_role("radio", name="Clothes").locator("visible=true").click()
+    page.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
+    page.wait_for_timeout(1500)
+    assert page.locator("#diffusion-stage figure").count() == 3  # nothing of the other runs comes late
+    assert "16 / 16" in page.locator("#diffusion-stage output").inner_text()
+
+
+def test_generate_ends_a_comparison_and_the_run_that_it_began_itself(page):
+    page.set_default_timeout(90_000)
+    set_slider(page, "steps", 64)
+    page.get_by_role("button", name="Four samplers").click()
+    page.wait_for_selector("#diffusion-stage figure:nth-child(4)")
+    seed = page.get_by_role("spinbutton", name="Seed").locator("visible=true")
+    for _ in range(2):
+        before = seed.input_value()
+        page.get_by_role("button", name="Generate").click()
+        page.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
+        assert seed.input_value() != before
+    end(page)
+    assert f"seed={seed.input_value()})" in lines(page)  # it is the second that was played to its end
+    page.wait_for_timeout(1000)
+    assert page.locator("#diffusion-stage figure").count() == 3
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,6 +1,6 @@
 const views = find('.views'), bar = find('.bar'), range = find('input'), play = find('.play'), out = find('output');
 const message = find('.message'), ends = element.querySelectorAll('.ends span'), plot = find('.plot'), dot = find('.plot i');
-let image = null, value = null, canvases = [], timer = null, levels = [], drawn = '';
+let image = null, value = null, turn = 0, come = 0, shown = 0, canvases = [], timer = null, levels = [], drawn = '';
 
 function draw() {
   if (!image) return;
@@ -29,21 +29,26 @@ function stop() {
 play.addEventListener('click', () => {
   if (timer) return stop();
   let way = 1;
-  const once = !!value.levels;  // noise becomes a picture; other frames go there and back
-  if (once && range.value === range.max) range.value = 0;
+  const once = !!value.levels, last = value.columns - 1;  // noise becomes a picture; other frames go there and back
+  if (once && +range.value === last) range.value = 0;
   play.textContent = '❚❚'; play.setAttribute('aria-label', 'Pause');
   timer = setInterval(() => {
-    if (!element.isConnected || once && range.value === range.max) return stop();
-    if (+range.value + way > +range.max || +range.value + way < 0) way = -way;
+    if (!element.isConnected || once && +range.value === last) return stop();
+    if (+range.value + way > last || +range.value + way < 0) way = -way;
     range.value = +range.value + way;
     draw();
   }, once ? Math.min(250, Math.max(40, 3000 / value.columns)) : 80);
   draw();
 });
-range.addEventListener('input', () => { stop(); draw(); });
+range.addEventListener('input', () => {
+  stop();
+  range.value = Math.min(range.value, value.columns - 1);  // a stopped run has come only so far
+  draw();
+});
 
 function build(v) {
   canvases = v.rows.map(() => make('canvas'));
+  views.dataset.rows = v.rows.length;
   views.replaceChildren(...v.rows.map((name, row) => {
     const view = make('figure'), caption = make('figcaption', '', name);
     canvases[row].setAttribute('role', 'img');
@@ -58,14 +63,22 @@ function build(v) {
     return view;
   }));
 }
+function most(v) {  // the frames that a stopped run would have had: the thumb stays under its point of the curve
+  const come = v.columns - 1;
+  return v.levels ? Math.round((levels.length - 1) * (come / v.numbers[come] || 1)) : come;
+}
 function load() {
   const v = props.value;
+  if (v && v.turn < turn) return;  // was still on its way when the visitor did something else
+  turn = (v && v.turn) || 0;
+  const mine = ++come;
   stop();
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
   bar.hidden = !(v && v.source);
-  if (!v || !v.source) { views.replaceChildren(); image = value = null; return; }
-  openSheet(v, () => props.value === v || props.value.source === v.source, opened => {
+  if (!v || !v.source) { views.replaceChildren(); image = value = null; shown = mine; return; }
+  openSheet(v, () => mine > shown, opened => {  // not only the newest: on a slow machine the next may come before it is open
+    shown = mine;
     const at = v.live ? v.numbers[0] : v.levels ? v.columns - 1 :
       value && value.columns === v.columns ? range.value : Math.floor(v.columns / 2);
     if (!value || value.rows.join('\n') !== v.rows.join('\n')) build(v);
@@ -74,7 +87,7 @@ function load() {
     ends.forEach((e, i) => { e.textContent = props.ends[i] || ''; });
     curve();
     range.disabled = play.disabled = !!v.live;
-    range.max = v.live ? levels.length - 1 : v.columns - 1; range.value = at;
+    range.max = v.live ? levels.length - 1 : most(v); range.value = at;
     draw();
   });
 }
