@@ -2,5 +2,6 @@
 
 TABS = [  # title, module with build(opened) and prepare(), in the order of the page
     ("Autoencoder & VAE", "tabs.vae"),
+    ("GAN", "tabs.gan"),
     ("Diffusion", "tabs.diffusion"),
 ]

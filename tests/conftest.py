@@ -34,7 +34,26 @@ def all_checkpoints(tmp_path_factory):
         if not (folder / f"diffusion-{name}").exists():
             torch.manual_seed(0)
             gm.Diffusion(**size, widths=[8, 16], blocks=1, heads=2).save_pretrained(folder / f"diffusion-{name}")
+        if not (folder / f"gan-{name}").exists():
+            gan_stand_in(folder / f"gan-{name}", **size)
+    if not (folder / "gan-mnist-collapsed").exists():
+        gan_stand_in(folder / "gan-mnist-collapsed", seed=1)
     return folder
+
+
+def gan_stand_in(folder, seed=0, **size):
+    """An untrained GAN with a made-up replay of four moments."""
+    import torch
+
+    import genmodels as gm
+
+    torch.manual_seed(seed)
+    model = gm.GAN(**{**size, "widths": [16, 32], "latent": 8}).eval()
+    model.save_pretrained(folder)
+    pictures = torch.stack([(255 * model.sample(30, seed=i)).byte() for i in range(4)])
+    shares = torch.rand(2, 4, 6).softmax(-1).tolist()
+    losses = {player: [[step, step / 10] for step in range(1, 10)] for player in ("discriminator", "generator")}
+    gm.gan.save_replay(gm.gan.Replay([0, 1, 4, 9], pictures, [i / 2 for i in range(7)], *shares, losses), folder)
 
 
 # --- The page, started once for all tests that need it ----------------------------------------------------------------

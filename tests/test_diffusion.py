@@ -310,7 +310,8 @@ def test_a_network_that_tells_the_clean_picture_has_the_same_error_and_the_same_
         return alpha * x - sigma * model.net(x, t, y)
 
     monkeypatch.setattr(twin.net, "forward", clean)
-    t, eps, y = torch.tensor([0.15, 0.5, 1.0, 0.05, 0.1]), torch.randn(x.shape, generator=generator(0)), torch.zeros(5, 1).long()
+    t, y = torch.tensor([0.15, 0.5, 1.0, 0.05, 0.1]), torch.zeros(5, 1).long()
+    eps = torch.randn(x.shape, generator=generator(0))
     ratio = twin.error(x, y, t, eps) / model.error(x, y, t, eps)
     expected = (alpha_sigma(t)[1] / 0.2).clamp(max=1) ** 2
     assert torch.allclose(ratio, expected, rtol=1e-3) and expected[3] < expected[4] < 1
