@@ -21,13 +21,15 @@ from benchmarks.diffusion import in_turns
 from benchmarks.page import MOVES, p95, serving
 
 ROOT = Path(__file__).resolve().parent.parent
-DIRECTION, STAGE = "#gan-directions input[type=range]", "#gan-live"  # on the page
+DIRECTION, STAGE = "#gan-sliders input[type=range]", "#gan-stage"  # on the page
 
 
 def painting(rounds):
     """A grid of pictures, with all the cores there are."""
     rows = []
     for name, n, aim in (("gan-mnist", 64, 60), ("gan-fashion", 64, 60), ("gan-avatars", 16, 150)):
+        if name not in gm.checkpoints():
+            continue
         model = gm.load(name)
         sample, layers = in_turns(
             rounds,
