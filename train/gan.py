@@ -74,7 +74,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         pictures = torch.stack([m["pictures"] for m in told])
         save_replay(Replay(steps, pictures, edges, *map(list, zip(*shares)), losses), folder)
 
-    lr, betas = (2e-4, (0.5, 0.999)) if classic else (1e-3, (0.0, 0.99))
+    lr, betas = (2e-4, (0.5, 0.999)) if classic else (5e-4, (0.0, 0.99))
     return engine.Recipe(
         name,
         model,
