@@ -118,7 +118,7 @@ class Discriminator(nn.Module):
         self.body = nn.Sequential(
             *layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * low**2, features), nn.SiLU()
         )
-        self.score = nn.Linear(features, 1)
+        self.score = nn.Linear(features, 1, bias=False)  # of the objective only differences of scores matter
         self.labels = Answers(classes, features)
 
     def forward(self, x, y):
@@ -232,7 +232,7 @@ class GAN(GenerativeModel):
 
     def decode(self, w):
         """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return (self.generator.paint(codes_like(w, self.latent)) + 1) / 2
+        return (self.generator.paint(codes_like(w, self.latent, "w")) + 1) / 2
 
     def sample(self, n, **options):
         """n new pictures, (n, C, H, W) in [0, 1]: the pictures of `codes`, which has the same arguments."""
@@ -245,15 +245,18 @@ class GAN(GenerativeModel):
         Straight, because w has no prior whose shell the line would leave.
         """
         t = torch.linspace(0, 1, number("steps", steps, 2, 256, whole=True))[:, None]
-        start, end = (codes_like(w[None], self.latent) for w in (start, end))
+        for name, w in (("start", start), ("end", end)):
+            if not isinstance(w, torch.Tensor) or w.shape != (self.latent,):
+                raise ValueError(f"{name} must be one code, a float tensor ({self.latent},).")
+        start, end = codes_like(start[None], self.latent, "start"), codes_like(end[None], self.latent, "end")
         return torch.lerp(start, end, t.to(start.device))
 
     def directions(self, k=8, *, seed=0, draws=4096):
         """The k directions in which codes vary most about the mean of their label, (k, D), one standard deviation long each.
 
-        Principal components of w, found without supervision (Harkonen et al. 2020). k: 1 to D.
+        Principal components of w, found without supervision (Harkonen et al. 2020). k: 1 to D. draws: 1024 to 65536 codes.
         """
-        k = number("k", k, 1, self.latent, whole=True)
+        k, draws = number("k", k, 1, self.latent, whole=True), number("draws", draws, 1024, 65536, whole=True) // 64 * 64
         g = generator(seed)
         y = torch.stack([torch.randint(c, (64,), generator=g) for c in self.classes], 1)  # (64, questions)
         z = torch.randn(draws, self.latent, generator=g).to(self.device)
@@ -361,7 +364,7 @@ class DCGAN(GenerativeModel):
                     nn.Unflatten(1, (2 * width, low, low)),
                     nn.BatchNorm2d(2 * width),
                     nn.ReLU(),
-                    nn.ConvTranspose2d(2 * width, width, 4, 2, 1),
+                    nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),  # the next layer takes the mean off
                     nn.BatchNorm2d(width),
                     nn.ReLU(),
                     nn.ConvTranspose2d(width, channels, 4, 2, 1),
@@ -375,7 +378,7 @@ class DCGAN(GenerativeModel):
                 "net": nn.Sequential(
                     nn.Conv2d(channels + 1, width, 4, 2, 1),
                     nn.LeakyReLU(0.2),
-                    nn.Conv2d(width, 2 * width, 4, 2, 1),
+                    nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
                     nn.BatchNorm2d(2 * width),
                     nn.LeakyReLU(0.2),
                     nn.Flatten(),
@@ -395,7 +398,10 @@ class DCGAN(GenerativeModel):
         return self.discriminator["net"](torch.cat([x, maps], 1))[:, 0].float()
 
     def discriminator_loss(self, batch):
-        """batch: (x, y). -log D(x) - log(1 - D(G(z))); real and generated pictures pass in batches of their own."""
+        """batch: (x, y). -log D(x) - log(1 - D(G(z))); no gradient reaches the generator.
+
+        Real and generated pictures pass in batches of their own.
+        """
         x, y = batch
         y = y.view(len(x), -1)
         with torch.no_grad():
@@ -403,11 +409,13 @@ class DCGAN(GenerativeModel):
         return {"loss": nonsaturating(self._judge(2 * x - 1, y), self._judge(fake, y))[0]}
 
     def generator_loss(self, batch):
-        """batch: (x, y), of which the labels are used. -log D(G(z))."""
+        """batch: (x, y), of which the labels are used. -log D(G(z)); no gradient reaches the discriminator."""
         x, y = batch
         y = y.view(len(x), -1)
-        fake = self._judge(self._paint(torch.randn(len(x), self.latent, device=x.device), y), y)
-        return {"loss": nonsaturating(fake, fake)[1]}
+        fake = self._paint(torch.randn(len(x), self.latent, device=x.device), y)
+        frozen = {f"discriminator.{name}": p.detach() for name, p in self.discriminator.named_parameters()}
+        scores = functional_call(self, frozen, (fake, y), {"method": "_judge"})
+        return {"loss": nonsaturating(scores, scores)[1]}
 
     def sample(self, n, *, label=None, seed=None):
         """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.labels_like`."""
@@ -463,10 +471,13 @@ def load_replay(name_or_path):
         with Image.open(folder / "replay.webp") as opened:
             picture = opened.convert("L" if C == 1 else "RGB")
         T = len(facts["steps"])
-        if picture.size != (n * size, T * size) or not all(len(facts[k]) == T for k in ("real", "generated")):
+        shares = [facts["real"], facts["generated"]]
+        if picture.size != (n * size, T * size) or not all(
+            len(told) == T and all(len(share) == len(facts["edges"]) - 1 for share in told) for told in shares
+        ):
             raise ValueError("pictures and numbers are of different lengths")
         flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
         pictures = flat.view(T, size, n, size, C).permute(0, 2, 4, 1, 3).contiguous()
         return Replay(**facts | {"pictures": pictures})
-    except (OSError, ValueError, KeyError, TypeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
         raise CheckpointError(f"The replay in {folder} is missing or broken ({e}): copy the whole checkpoint folder.") from e

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = {
     "classifier-mnist", "classifier-fashion", "classifier-avatars", "autoencoder-mnist", "autoencoder-fashion",
     "vae-mnist-2d", "vae-fashion-2d", "vae-mnist", "vae-fashion", "vae-avatars", "diffusion-mnist",
+    "diffusion-fashion", "diffusion-avatars", "gan-mnist",
 }
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
@@ -33,7 +34,9 @@ def test_is_complete_and_small(name):
     files = {file.name: file.stat().st_size for file in (ROOT / name).iterdir()}
     expected = {"model.safetensors", "config.json", "README.md", "samples.png", "log.jsonl", "reference.json"}
     measured_beside = {"augmentation.json"}  # by train.augmentation, not by every checkpoint
-    own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}}.get(name.split("-")[0], set())
+    replay = {"replay.webp", "replay.json"}
+    own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}, "gan": replay, "dcgan": replay}
+    own = own.get(name.split("-")[0], set())
     assert set(files) - measured_beside == expected | own
     assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}
     with Image.open(ROOT / name / "samples.png") as picture:
@@ -71,7 +74,7 @@ def test_card_says_what_was_measured_and_how(name):
         assert isinstance(r.metric_value, float | int)
         assert (r.dataset_type, r.dataset_split) == (dataset, "test")
         assert f"| {r.metric_name} | {cards.shown(r)} | test | {r.metric_args['N']:,} |" in card.content
-    if not name.startswith("diffusion-"):  # whose first number is of drawn pictures
+    if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first number is of drawn pictures
         assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
     alone = [r.metric_name for r in results if r.metric_type in ("fid", "precision", "recall", "accuracy")
              and not r.metric_args.get("beside")]
@@ -141,9 +144,33 @@ def test_an_autoencoder_beats_as_many_principal_components(dataset):
     assert (model.decode(model.encode(x)) - x).square().mean() < (linear - x).square().mean() / 1.1
 
 
-@pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith("diffusion-") and "avatars" not in n))
+@pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("diffusion-", "gan-"))))
 def test_the_judge_sees_what_was_asked_for(name):
-    y = torch.arange(60) % 10
-    x = gm.load(ROOT / name).sample(60, label=y, steps=8, guidance=1.5, seed=0)
-    judge = gm.load(ROOT / f"classifier-{cards.family_and_set(name)[1]}")
-    assert (judge.predict(x)[:, 0] == y).double().mean() >= 0.9
+    family, dataset = cards.family_and_set(name)
+    model, judge = gm.load(name), gm.load(f"classifier-{dataset}")
+    options = {"steps": 8, "guidance": 1.5} if family == "diffusion" else {}
+    if dataset == "avatars":
+        at = [list(data.ATTRIBUTES).index(a) for a in model.conditions]
+        y = data.samples("avatars").y[:60, at]
+        options |= {"guidance": 2.5} if family == "diffusion" else {}
+    else:
+        at, y = [0], (torch.arange(60) % 10)[:, None]
+    x = model.sample(60, label=y, seed=0, **options)
+    assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= {"fashion": 0.8}.get(dataset, 0.9)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("gan-", "dcgan-"))))
+def test_the_replay_of_a_gans_training_is_whole(name):
+    model, replay = gm.load(name), gm.gan.load_replay(name)
+    T = len(replay.steps)
+    assert 30 <= T <= 60 and replay.steps[0] == 0 and replay.steps == sorted(set(replay.steps))
+    assert replay.pictures.shape[0] == T and replay.pictures.shape[2:] == (model.channels, model.size, model.size)
+    for shares in (replay.real, replay.generated):
+        assert len(shares) == T
+        assert [sum(of) for of in shares] == pytest.approx([1] * T, abs=0.01)
+        assert {len(of) for of in shares} == {len(replay.edges) - 1}
+    assert replay.pictures[0].float().std() > 0 and (replay.pictures[0] != replay.pictures[-1]).any()
+    for player in ("discriminator", "generator"):
+        steps, losses = zip(*replay.losses[player])
+        assert steps[-1] == replay.steps[-1] and len(losses) >= 20
+    assert (ROOT / name / "replay.webp").stat().st_size + (ROOT / name / "replay.json").stat().st_size < 1_000_000

@@ -27,13 +27,23 @@ MODELS = {  # name, which begins with the family's -> how to make a small one
     "classifier of faces": lambda: gm.Classifier(3, 16, classes=[3, 2], widths=[4, 8], stem=2, features=6),
     "diffusion": lambda: gm.Diffusion(size=8, classes=[3], widths=[16, 16], blocks=1, heads=2),
     "diffusion of faces": lambda: gm.Diffusion(
-        3, 16, classes=[3, 2], patch=4, widths=[16, 24], blocks=1, heads=2, conditions=["glasses", "smiling"]
+        3, 16, classes=[3, 2], patch=4, widths=[16, 24], blocks=1, heads=2, conditions=["glasses", "smiling"], predicts="x0"
     ),
+    "gan": lambda: gm.GAN(size=8, classes=[3], latent=6, widths=[16, 16]),
+    "gan of faces": lambda: gm.GAN(
+        3, 16, classes=[3, 2], latent=6, patch=4, widths=[16, 24], conditions=["glasses", "smiling"]
+    ),
+    "dcgan": lambda: gm.DCGAN(3, 8, classes=[3, 2], latent=6, width=8, conditions=["glasses", "smiling"]),
 }
+LOSSES = {"gan": ("discriminator_loss", "generator_loss"), "dcgan": ("discriminator_loss", "generator_loss")}  # else `loss`
 
 
 def pictures(n):
     return lambda m: (n, m.channels, m.size, m.size)
+
+
+def grey(model):
+    return torch.full((B, model.channels, model.size, model.size), 0.5)
 
 
 CALLS = {  # family -> call -> (what it does, shape of what it returns); all that the page may call
@@ -71,6 +81,26 @@ CALLS = {  # family -> call -> (what it does, shape of what it returns); all tha
         "edit": (lambda m, x: m.edit(x, sampler="ddim", eta=1, steps=2, seed=1), pictures(B)),
         "inpaint": (lambda m, x: m.inpaint(x, x[:, :1] > 0.5, steps=2, resample=2, seed=1), pictures(B)),
         "labels": (lambda m, x: m.labels(None, 7), lambda m: (7, len(m.classes))),
+    },
+    "gan": {
+        "sample": (lambda m, x: m.sample(7, label=[1] * len(m.classes), truncation=0.7, seed=1), pictures(7)),
+        "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
+        "codes": (lambda m, x: m.codes(7, truncation=1.5, seed=1), lambda m: (7, m.latent)),
+        "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), pictures(B)),
+        "interpolate": (
+            lambda m, x: m.interpolate(torch.zeros(m.latent), torch.ones(m.latent), 5), lambda m: (5, m.latent)
+        ),
+        "directions": (lambda m, x: m.directions(3, draws=1024), lambda m: (3, m.latent)),
+        "score": (lambda m, x: m.score(x, [1] * len(m.classes)), lambda m: (B,)),
+        "project_steps": (
+            lambda m, x: list(m.project_steps(x[:1], steps=2))[-1][:2],  # x, w
+            lambda m: [(1, m.channels, m.size, m.size), (1, m.latent)],
+        ),
+    },
+    "dcgan": {
+        "sample": (lambda m, x: m.sample(7, label=[1] * len(m.classes), seed=1), pictures(7)),
+        "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
+        "score": (lambda m, x: m.score(x, [1] * len(m.classes)), lambda m: (B,)),
     },
 }
 PICTURES = {  # calls that return finished pictures
@@ -121,6 +151,11 @@ NO_COUNT = (0, -1, 4097, 2.5, math.nan, "3", None, True)
 NO_SEED = (-1, 2**63, 0.5, math.inf, "a")
 NO_TEMPERATURE = (-0.1, 2.1, math.nan)
 NO_STEPS = (0, 1001, 1.5, math.inf, "a", None)
+NO_CODE = {kind: NO_CODES[kind] for kind in ("a list", "whole numbers")} | {
+    "another length": lambda m: torch.zeros(m.latent + 1),
+    "two codes": lambda m: torch.zeros(2, m.latent),
+    "NaN": lambda m: torch.full((m.latent,), math.nan),
+}
 REFUSED = {  # family -> (call of model and bad value, name of the argument in the message, bad values by name)
     "autoencoder": [
         (lambda m, bad: m.encode(bad), "x", NO_PICTURES),
@@ -167,11 +202,33 @@ REFUSED = {  # family -> (call of model and bad value, name of the argument in t
         (lambda m, bad: m.inpaint(grey(m), bad), "mask", NO_MASKS),
         (lambda m, bad: m.inpaint(grey(m), grey(m)[:, :1] > 0, resample=bad), "resample", (0, 21, 1.5, None)),
     ],
+    "gan": [
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.codes(1, truncation=bad), "truncation", (-0.1, 1.6, math.nan, None)),
+        (lambda m, bad: m.decode(bad), "w", NO_CODES),
+        (lambda m, bad: m.interpolate(bad, torch.zeros(m.latent), 5), "start", NO_CODE),
+        (lambda m, bad: m.interpolate(torch.zeros(m.latent), bad, 5), "end", NO_CODE),
+        (lambda m, bad: m.interpolate(torch.zeros(m.latent), torch.zeros(m.latent), bad), "steps", (1, 257, 2.5, None)),
+        (lambda m, bad: m.directions(bad), "k", (0, 7, 1.5, None)),
+        (lambda m, bad: m.directions(seed=bad, k=1), "seed", NO_SEED),
+        (lambda m, bad: m.directions(1, draws=bad), "draws", (1023, 10**9, None)),
+        (lambda m, bad: m.score(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.score(grey(m)[:2], bad), "label", NO_LABELS),
+        (lambda m, bad: next(m.project_steps(bad)), "x", NO_PICTURES | {"several": grey}),
+        (lambda m, bad: next(m.project_steps(grey(m)[:1], label=bad)), "label", NO_LABELS),
+        (lambda m, bad: next(m.project_steps(grey(m)[:1], steps=bad)), "steps", NO_STEPS),
+        (lambda m, bad: next(m.project_steps(grey(m)[:1], seed=bad)), "seed", NO_SEED),
+    ],
+    "dcgan": [
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.score(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.score(grey(m)[:2], bad), "label", NO_LABELS),
+    ],
 }
-
-
-def grey(model):
-    return torch.full((B, model.channels, model.size, model.size), 0.5)
 
 
 def family(name):
@@ -193,10 +250,15 @@ def tensors(result):
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def loss(model, seed=0):
-    """The model's losses with the noise of a seed."""
+def turns(model):
+    """Names of the methods that return losses: one, or one of each player."""
+    return LOSSES.get(model.family_name, ("loss",))
+
+
+def losses(model, method, seed=0):
+    """What such a method returns, with the noise of a seed."""
     torch.manual_seed(seed)
-    return model.loss(batch(model))
+    return getattr(model, method)(batch(model))
 
 
 @pytest.fixture(params=MODELS)
@@ -290,52 +352,56 @@ def test_bad_arguments_get_a_sentence(name, do, argument, bad):
 
 
 def test_losses_are_finite_named_scalars(model):
-    losses = loss(model)
-    assert "loss" in losses
-    for name, value in losses.items():
-        assert value.ndim == 0, name
-        assert bool(torch.isfinite(value)), name
-        assert value.requires_grad == (name == "loss"), name
-    torch.manual_seed(0)  # training goes through forward
-    assert torch.equal(losses["loss"], model(batch(model), method="loss")["loss"])
+    for method in turns(model):
+        terms = losses(model, method)
+        assert "loss" in terms
+        for name, value in terms.items():
+            assert value.ndim == 0, name
+            assert bool(torch.isfinite(value)), name
+            assert value.requires_grad == (name == "loss"), name
+        torch.manual_seed(0)  # training goes through forward
+        assert torch.equal(terms["loss"], model(batch(model), method=method)["loss"])
 
 
 def test_every_parameter_gets_a_gradient(model):
-    loss(model)["loss"].backward()
+    for method in turns(model):
+        losses(model, method)["loss"].backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name
         assert bool(torch.isfinite(p.grad).all()), name
-        assert bool(p.grad.any()), name
+        assert p.grad.abs().max() > 1e-5, name  # more than what rounding leaves of a gradient that is none
 
 
 def test_the_gradient_is_the_slope_of_the_loss(model):
     """A step of t along the gradient, and one back, with the same noise: the loss differs by 2 t |gradient|."""
-    loss(model)["loss"].backward()
-    parameters = list(model.parameters())
-    norm = torch.sqrt(sum(p.grad.square().sum() for p in parameters))
-    t, values = 1e-3, []
-    for side in (1, -1):
-        with torch.no_grad():
-            for p in parameters:
-                p += side * t * p.grad / norm
-            values.append(loss(model)["loss"].item())
-            for p in parameters:
-                p -= side * t * p.grad / norm
-    assert (values[0] - values[1]) / (2 * t) == pytest.approx(norm.item(), rel=0.02)
+    for method in turns(model):
+        model.zero_grad(set_to_none=True)
+        losses(model, method)["loss"].backward()
+        parameters = [p for p in model.parameters() if p.grad is not None]  # of two players, the one's own
+        norm = torch.sqrt(sum(p.grad.square().sum() for p in parameters))
+        t, values = 1e-3, []
+        for move in (t, -2 * t):
+            with torch.no_grad():
+                for p in parameters:
+                    p += move * p.grad / norm
+            values.append(losses(model, method)["loss"].item())
+        assert (values[0] - values[1]) / (2 * t) == pytest.approx(norm.item(), rel=0.02), method
 
 
 def test_a_broken_weight_gives_a_loss_of_nan_not_an_error(model):
     """So that the training loop can name the step and the term."""
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] = math.nan
-    assert bool(torch.isnan(loss(model)["loss"]))
+    for method in turns(model):
+        assert bool(torch.isnan(losses(model, method)["loss"])), method
 
 
 # --- Saving -----------------------------------------------------------------------------------------------------------
 
 
 def test_save_and_load_give_the_same_model(model, tmp_path):
-    loss(model)  # moves batch statistics, where there are some
+    for method in turns(model):
+        losses(model, method)  # moves batch statistics, where there are some
     model.eval().save_pretrained(tmp_path)
     loaded = gm.load(tmp_path)
     assert type(loaded) is type(model)

@@ -18,7 +18,7 @@ import genmodels as gm
 from genmodels import data
 from genmodels.base import GenerativeModel
 from tests import tiny
-from train import autoencoder, classifier, diffusion, engine, vae
+from train import autoencoder, classifier, diffusion, engine, gan, vae
 
 ROOT = Path(__file__).parent.parent
 LINES = ("loss", "reconstruction", "kl", "gradient")
@@ -140,6 +140,21 @@ def test_broken_save_is_named(place):
     assert code == 1 and "state.safetensors is broken" in out and "--fresh" in out
 
 
+def test_a_run_stopped_before_its_speed_was_known_measures_it_anew(place, monkeypatch):
+    def stopping(self, *a, account=engine.Run._account):
+        account(self, *a)
+        self.stop = signal.SIGTERM if self.step == 10 else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Run, "_account", stopping)
+        code, _ = run(tiny.app, place, "--minutes", "0.03", "--batch", "4")
+    assert code == 128 + signal.SIGTERM
+    code, out = run(tiny.app, place, "--minutes", "0.03", "--batch", "4")
+    assert code == 0 and "Going on from step 10 of ?" in out
+    steps = sorted(losses(place / "checkpoints" / "tiny" / "log.jsonl"))
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) > 10 + engine.PROBE[1]
+
+
 # --- a run that goes wrong -------------------------------------------------------------------------------------------
 
 
@@ -205,6 +220,34 @@ def test_learning_rate_is_a_function_of_the_step():
     assert engine.learning_rate(50, 10, None) == 1  # not yet known how long: constant
 
 
+def test_moments_are_ever_further_apart():
+    moments = [step for step in range(8001) if engine.is_moment(step, 8000)]
+    assert moments[:3] == [0, 1, 2] and moments[-1] == 8000 and len(moments) == 55
+    apart = [b - a for a, b in zip(moments, moments[1:-1])]
+    assert all(later >= earlier - 1 for earlier, later in zip(apart, apart[1:]))  # but for rounding
+    assert all(b / a == pytest.approx(7 / 6, abs=0.02) for a, b in zip(moments, moments[1:-1]) if a > 200)
+    for total in (None, 9000):  # which only adds the last
+        assert [step for step in range(8001) if engine.is_moment(step, total)] == moments[:-1]
+    assert engine.is_moment(9000, 9000) and not engine.is_moment(9000, None)
+    assert [step for step in range(4) if engine.is_moment(step, 3)] == [0, 1, 2, 3]
+
+
+def test_moments_see_the_weights_in_training_as_they_serve(place):
+    recipe, seen = tiny.recipe(engine.Settings()), []
+    training = engine.Run(recipe, engine.Settings(runs=place / "runs", steps=40, validations=1))
+
+    def moment(model, step):
+        assert model is training.plain and step == training.step
+        seen.append((step, model.training, [p.clone() for p in model.parameters()]))
+
+    recipe.moment = moment
+    training.fit()
+    assert [step for step, *_ in seen] == [step for step in range(41) if engine.is_moment(step, 40)]
+    assert not any(in_training for _, in_training, _ in seen) and training.plain.training
+    for (_, _, before), (_, _, after) in zip(seen, seen[1:]):
+        assert not any(map(torch.equal, before, after))
+
+
 def test_minutes_fix_the_number_of_steps_once(place):
     code, _ = run(tiny.app, place, "--minutes", "0.05", "--batch", "4")
     assert code == 0
@@ -262,17 +305,29 @@ class Duel(GenerativeModel):
         return {"loss": -self.product()}
 
 
-def test_a_player_moves_only_its_own_part(place):
-    for part, still in (("left", "right"), ("right", "left")):
-        model = Duel()
+DUELS = [
+    (Duel, "left", "right"),
+    (lambda: gm.GAN(widths=[8], latent=4), "discriminator", "generator"),
+    (lambda: gm.DCGAN(width=4, latent=4), "discriminator", "generator"),
+]
+
+
+@pytest.mark.parametrize("make, one, other", DUELS, ids=["duel", "gan", "dcgan"])
+def test_a_player_moves_only_its_own_part(place, make, one, other):
+    for part, still in ((one, other), (other, one)):
+        torch.manual_seed(0)
+        model = make()
+        with torch.no_grad():
+            for p in model.parameters():
+                p += 0.1 * torch.randn_like(p)  # nowhere zero, as some first weights are
         player = engine.Player(method=f"{part}_loss", part=part, lr=0.1)
         training = engine.Run(
             engine.Recipe("duel", model, data.samples("mnist"), None, None, [player], warmup=1),
             engine.Settings(runs=place / "runs"),
         )
-        before = {k: v.clone() for k, v in training.plain.state_dict().items()}
+        before = {k: v.clone() for k, v in training.plain.named_parameters()}
         training._turns()
-        after = training.plain.state_dict()
+        after = dict(training.plain.named_parameters())
         assert all(torch.equal(before[k], after[k]) == k.startswith(still) for k in before)
 
 
@@ -326,11 +381,27 @@ RECIPES = [
     (diffusion.app, ["--dataset", "mnist"], "diffusion-mnist"),
     (diffusion.app, ["--dataset", "fashion"], "diffusion-fashion"),
     (diffusion.app, ["--dataset", "avatars"], "diffusion-avatars"),
+    (gan.app, ["--dataset", "mnist"], "gan-mnist"),
+    (gan.app, ["--dataset", "fashion"], "gan-fashion"),
+    (gan.app, ["--dataset", "avatars"], "gan-avatars"),
+    (gan.app, ["--dataset", "mnist", "--classic"], "dcgan-mnist"),
+    (gan.app, ["--dataset", "avatars", "--classic"], "dcgan-avatars"),
 ]
+FURTHER = {"gan": {"replay.webp", "replay.json"}, "dcgan": {"replay.webp", "replay.json"}}  # files of a family's checkpoints
+
+
+@pytest.fixture
+def judges(place):
+    """Untrained classifiers, for recipes that validate with one."""
+    torch.manual_seed(0)
+    faces = [len(values) for values in data.ATTRIBUTES.values()]
+    for name in data.SETS:
+        size = dict(channels=3, size=64, classes=faces, stem=2) if name == "avatars" else {}
+        gm.Classifier(**size, widths=[4, 4], features=8).save_pretrained(place / "checkpoints" / f"classifier-{name}")
 
 
 @pytest.mark.parametrize("app, more, name", RECIPES, ids=[name for *_, name in RECIPES])
-def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, app, more, name):
+def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judges, app, more, name):
     folder = place / "data"
     folder.mkdir()
     for file in data.SAMPLES.glob("*.npz"):
@@ -340,8 +411,10 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, app,
     code, out = run(app, place, "--data-dir", str(folder), "--steps", "3", *more)
     assert code == 0, out
     checkpoint = place / "checkpoints" / name
-    assert {"model.safetensors", "config.json", "samples.png", "log.jsonl"} <= {f.name for f in checkpoint.iterdir()}
-    assert type(gm.load(checkpoint)).__name__ == gm.FAMILIES[name.split("-")[0]][1]
+    family = name.split("-")[0]
+    expected = {"model.safetensors", "config.json", "samples.png", "log.jsonl"} | FURTHER.get(family, set())
+    assert expected <= {f.name for f in checkpoint.iterdir()}
+    assert type(gm.load(checkpoint)).__name__ == gm.FAMILIES[family][1]
     assert {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()} == listed
 
 
@@ -353,12 +426,78 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, app,
         (vae.app, ["--beta", "nan"], "--beta must be a number"),
         (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
         (diffusion.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
+        (gan.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
+        (gan.app, [], "There is no checkpoint 'classifier-mnist'"),
         (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
     ],
 )
 def test_recipe_refuses_with_a_sentence(place, app, more, says):
     code, out = run(app, place, *more)
     assert code == 1 and says in out and "Traceback" not in out
+
+
+@pytest.fixture
+def small_gan(monkeypatch):
+    """The recipe with a small network and ten pictures a moment."""
+    monkeypatch.setitem(gan.MODEL, "mnist", dict(widths=[8], latent=4))
+    monkeypatch.setitem(gan.CLASSIC, "mnist", dict(width=4, latent=4))
+    monkeypatch.setitem(gan.COLUMNS, "mnist", 10)
+
+
+class Killed(BaseException):
+    """As if the process were gone."""
+
+
+def test_a_gan_that_was_killed_has_the_replay_of_one_that_was_not(place, judges, small_gan, monkeypatch):
+    def replay():
+        folder = place / "checkpoints" / "gan-mnist"
+        return [(folder / f"replay.{kind}").read_bytes() for kind in ("json", "webp")]
+
+    options = ("--steps", "24", "--batch", "16")
+    assert run(gan.app, place, *options)[0] == 0
+    whole = replay()
+
+    def kill(tensors, file, save=gan.save_file):
+        if file.stem == "0000014":
+            file.write_bytes(b"half of it")
+            raise Killed
+        save(tensors, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gan, "save_file", kill)
+        with pytest.raises(Killed):
+            run(gan.app, place, *options, "--save-every", "0", "--fresh")
+    code, out = run(gan.app, place, *options)
+    assert code == 0 and "Going on from step 13 of 24" in out
+    assert replay() == whole
+
+    told = gm.gan.load_replay("gan-mnist")
+    assert told.steps == [step for step in range(25) if engine.is_moment(step, 24)]
+    assert told.pictures.shape == (len(told.steps), 10, 1, 28, 28)
+    assert len(told.edges) == 25 and told.edges == sorted(told.edges)
+    for shares in (told.real, told.generated):
+        assert [sum(share) for share in shares] == pytest.approx([1] * len(told.steps), abs=2e-3)
+    assert told.real != told.generated
+    for player, lines in told.losses.items():
+        log = (place / "checkpoints" / "gan-mnist" / "log.jsonl").read_text().splitlines()
+        assert [step for step, _ in lines] == list(range(1, 25))
+        assert [loss for _, loss in lines] == [json.loads(line)[f"{player}_loss/loss"] for line in log if '"rate"' in line]
+    assert set(told.losses) == {"discriminator", "generator"}
+
+
+@pytest.mark.parametrize("classic", [False, True])
+def test_a_moment_shows_the_same_noise_and_labels_each_time(place, judges, small_gan, classic):
+    settings = engine.Settings(runs=place / "runs", data_dir=data.SAMPLES)
+    recipe, judged = gan.recipe(settings, classic=classic), data.load("mnist", "val", data.SAMPLES)
+    model = recipe.model.eval()
+    for step in (0, 7):
+        recipe.moment(model, step)
+        torch.rand(1)
+    moments = [load_file(f) for f in sorted((settings.runs / recipe.name / "moments").iterdir())]
+    assert all(torch.equal(moments[0][k], moments[1][k]) for k in ("pictures", "real", "generated"))
+    pictures, scores = moments[0]["pictures"], moments[0]["real"]
+    assert torch.equal(pictures, (255 * model.sample(10, label=torch.arange(10), seed=0)).round().byte())
+    assert torch.equal(scores, model.score(judged.floats(), judged.y)) and moments[0]["generated"].shape == scores.shape
 
 
 def test_two_processes_follow_one_process_with_twice_the_batch(place):
@@ -400,5 +539,6 @@ def test_two_processes_follow_one_process_with_twice_the_batch(place):
 
 
 def test_recipes_need_no_gradio():
-    code = "import sys, train.vae, train.autoencoder, train.classifier, train.diffusion; sys.exit('gradio' in sys.modules)"
+    recipes = "train.vae, train.autoencoder, train.classifier, train.diffusion, train.gan"
+    code = f"import sys, {recipes}; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

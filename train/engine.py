@@ -172,7 +172,7 @@ def learning_rate(step, warmup, total):
 def is_moment(step, total):
     """Whether this step is one to look at: the first, the last, and each time the number of steps has grown by a sixth.
 
-    A training changes most at its beginning; of 8,000 steps these are about 45.
+    A training changes most at its beginning; of 8,000 steps these are 55.
     """
     return step in (0, 1, total) or step > 1 and math.floor(6.5 * math.log(step)) > math.floor(6.5 * math.log(step - 1))
 
@@ -285,15 +285,16 @@ class Run:
         handlers = {s: signal.signal(s, self._asked_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         bar = tqdm(total=self.total, initial=self.step, unit="step", disable=None if self.main else True, mininterval=1)
         saved = began = self.ticked = time.monotonic()
+        first = self.step  # of this process: one that was stopped before the speed was known measures it anew
         try:
             if self.step == 0:
                 self._moment()
             while self.total is None or self.step < self.total:
-                if self.total is None and self.step == PROBE[0]:
+                if self.total is None and self.step == first + PROBE[0]:
                     probe = time.monotonic()
                 losses = self._turns()
                 self.step += 1
-                if self.total is None and self.step == PROBE[1]:
+                if self.total is None and self.step == first + PROBE[1]:
                     self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE[1] - PROBE[0]))
                     bar.total = self.total
                 self._account(losses, bar)
@@ -399,7 +400,7 @@ class Run:
     def _agree_on_total(self, seconds_per_step):
         """The number of steps that fits the budget, measured by one process and told to all."""
         minutes = self.settings.minutes or self.recipe.minutes
-        total = [max(PROBE[1] + 1, int(0.95 * minutes * 60 / seconds_per_step))]  # a twentieth is left for validation
+        total = [max(self.step + 1, int(0.95 * minutes * 60 / seconds_per_step))]  # a twentieth is left for validation
         return broadcast_object_list(total)[0]
 
     def _account(self, losses, bar):

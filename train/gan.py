@@ -54,7 +54,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         shown = val.y[:n] if dataset == "avatars" else torch.arange(n) // (n // 10)
         scores = [model.score(x, y).cpu() for x in (val[torch.arange(len(y))].floats(), draw(model, y))]
         pictures = model.sample(n, label=shown, seed=0).cpu()
-        tensors = {"pictures": (255 * pictures).round().byte(), "real": scores[0], "generated": scores[1]}
+        tensors = {"pictures": (255 * pictures).round().byte().contiguous(), "real": scores[0], "generated": scores[1]}
         save_file(tensors, moments / f"{step:07d}.safetensors")
 
     def finish(model, folder):
