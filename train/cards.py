@@ -59,8 +59,8 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "reference": "Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved "
                      "denoising diffusion probabilistic models (2021); Salimans and Ho, Progressive distillation for fast "
                      "sampling of diffusion models (2022); Ho and Salimans, Classifier-free diffusion guidance (2022).",
-        "what": "A diffusion model that draws pictures of a requested kind ({conditions}): a U-Net that predicts {predicts}, the "
-                "cosine schedule, and four samplers.",
+        "what": "A diffusion model that draws pictures of a requested kind ({conditions}): a U-Net that predicts {predicts}, "
+                "the cosine schedule, and four samplers.",
         "code": "x = model.sample(16, label={label}, seed=0)\n"
                 "for step in model.sample_steps(4, label={label}, steps=16, seed=0):\n    step.x, step.x0, step.eps",
         "use": "Drawing pictures of a class, finishing drawings, filling holes; seeing every step; teaching.",
