@@ -36,9 +36,12 @@ VAES = ("vae-mnist", "vae-fashion", "vae-avatars")
 # Moves a slider and waits until the new pixels are there: the canvas is drawn, or the new image is decoded.
 MOVES = """async ([selector, picture, n]) => {
   const slider = document.querySelector(selector), times = [];
-  const put = CanvasRenderingContext2D.prototype.putImageData;
+  const context = CanvasRenderingContext2D.prototype, kept = {};
   let drawn = null;
-  CanvasRenderingContext2D.prototype.putImageData = function (...a) { put.apply(this, a); if (drawn) drawn(); };
+  for (const way of ['putImageData', 'drawImage']) {
+    kept[way] = context[way];
+    context[way] = function (...a) { kept[way].apply(this, a); if (drawn) drawn(); };
+  }
   for (let i = 0; i < n; i++) {
     const image = document.querySelector(picture + ' img'), before = image && image.src;
     const done = picture == '#picture'
@@ -55,7 +58,7 @@ MOVES = """async ([selector, picture, n]) => {
     drawn = null;
     await new Promise(ok => setTimeout(ok, 120));
   }
-  CanvasRenderingContext2D.prototype.putImageData = put;
+  Object.assign(context, kept);
   return times;
 }"""
 
