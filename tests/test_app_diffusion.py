@@ -342,7 +342,8 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
     assert is_sentence(wiring.guarded(diffusion.open_tools, diffusion.no_tools)("avatars", 0.5)[-2]["message"])
     said(diffusion.generate, *controls("avatars"))
     assert "source" in wiring.guarded(diffusion.open_set, diffusion.no_set)("fashion")[-2]
-    assert "no card" in diffusion.about("avatars")
+    if damage == "no folder":
+        assert "no card" in diffusion.about("avatars")
 
 
 # --- A visitor who leaves ---------------------------------------------------------------------------------------------

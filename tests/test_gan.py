@@ -450,6 +450,7 @@ def test_a_search_works_under_inference_mode_and_can_be_abandoned():
             for step in model.project_steps(x, steps=10):
                 assert torch.is_inference_mode_enabled() == x.is_inference() and not torch.is_grad_enabled()
                 errors.append(step.error)
+                x.zero_()  # the caller's own: the search keeps a copy
                 if context is torch.no_grad and len(errors) == 4:
                     break
             assert errors == pytest.approx(expected[:len(errors)], rel=1e-4) and len(errors) in (4, 11)
