@@ -389,7 +389,7 @@ def test_directions_know_nothing_of_labels_and_have_a_sign(model):
     model.generator.labels.tables[0].weight.mul_(30)  # moves codes of one label far from those of another
     assert torch.allclose(model.directions(6), before, atol=1e-3)
     other = model.directions(6, seed=1)
-    assert not torch.equal(other, before) and torch.allclose(other[0], before[0], atol=0.3)
+    assert not torch.equal(other, before) and torch.allclose(other[0], before[0], atol=0.1)
     assert model.directions(3, draws=1100).shape == (3, 6)
 
 
@@ -400,7 +400,7 @@ def test_codes_move_by_the_length_of_a_direction():
     units = found / found.norm(dim=1, keepdim=True)
     drawn = torch.stack([model.codes(2000, label=[i, j], seed=9) for i in range(3) for j in range(2)])  # (6, 2000, D)
     along = ((drawn - drawn.mean(1, keepdim=True)) @ units.T).square().mean((0, 1)).sqrt()
-    assert along.tolist() == pytest.approx(found.norm(dim=1).tolist(), rel=0.06)
+    assert along.tolist() == pytest.approx(found.norm(dim=1).tolist(), rel=0.2)  # its 64 labels are not evenly spread
 
 
 # --- The search for a picture -----------------------------------------------------------------------------------------
