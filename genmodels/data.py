@@ -107,6 +107,11 @@ class Pictures:
         """The pictures as floats in [0, 1]."""
         return self.x.float() / 255
 
+    def batch(self, i):
+        """What a training step gets: the pictures of these indices as floats, and their labels."""
+        part = self[i]
+        return part.floats(), part.y
+
 
 def load(name, split, data_dir=None):
     """One split of a named set as `Pictures`.

@@ -52,6 +52,7 @@ class Player:
     lr: float = 1e-3
     betas: tuple = (0.9, 0.999)
     weight_decay: float = 0.0  # on matrices and convolutions only
+    muon: bool = False  # matrices other than tables of embeddings by Muon (Jordan et al. 2024), at the same learning rate
 
 
 @dataclass
@@ -60,9 +61,9 @@ class Recipe:
 
     name: str  # of the checkpoint
     model: GenerativeModel
-    train: Pictures
+    train: Pictures  # or another that has a length and `batch(indices)`, the tensors of a step
     validate: Callable  # model -> dict of numbers; of the first, the smaller the better
-    samples: Callable  # model -> pictures (N, C, H, W) in [0, 1] for the grid
+    samples: Callable  # model -> pictures (N, C, H, W) in [0, 1] for the grid, or a text
     players: list = field(default_factory=lambda: [Player()])
     batch: int = 128  # of each process
     minutes: float = 10.0
@@ -73,6 +74,7 @@ class Recipe:
     half: bool = True  # 16-bit weights in the checkpoint
     finish: Callable | None = None  # (model, folder) -> None: writes further files of the checkpoint
     moment: Callable | None = None  # (model, step) -> None: looks at the weights in training, at steps ever further apart
+    anneal: Callable | None = None  # (model, share of the run that is over) -> None: before each step, sets weights of losses
 
 
 @dataclass
@@ -232,18 +234,20 @@ class Run:
         model.train().to(memory_format=torch.channels_last)
         groups = [(p, list((model.get_submodule(p.part) if p.part else model).parameters())) for p in recipe.players]
         self.parameters = [parameters for _, parameters in groups]
-        optimisers = []
-        for player, parameters in groups:
-            decayed = [w for w in parameters if w.ndim >= 2]
+        tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+        optimisers, self.owners = [], []  # a player has one optimiser or two
+        for i, (player, parameters) in enumerate(groups):
+            lr, decay = settings.lr or player.lr, player.weight_decay
+            matrices = [w for w in parameters if w.ndim == 2 and id(w) not in tables] if player.muon else []
+            if matrices:
+                optimisers.append(torch.optim.Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+                self.owners.append(i)
+            taken = {id(w) for w in matrices}
+            decayed = [w for w in parameters if w.ndim >= 2 and id(w) not in taken]
             rest = [w for w in parameters if w.ndim < 2]
-            optimisers.append(
-                torch.optim.AdamW(
-                    [{"params": decayed, "weight_decay": player.weight_decay}, {"params": rest, "weight_decay": 0.0}],
-                    lr=settings.lr or player.lr,
-                    betas=player.betas,
-                    fused=True,
-                )
-            )
+            kinds = [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+            optimisers.append(torch.optim.AdamW(kinds, lr=lr, betas=player.betas, fused=True))
+            self.owners.append(i)
         self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers)
         self.plain = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
@@ -333,16 +337,19 @@ class Run:
 
     def _turns(self):
         """One batch: each player descends its loss once. Returns all terms, as floats."""
-        x, y = self._pictures()
+        batch = self._batch()
         factor = learning_rate(self.step, self.recipe.warmup, self.total)
+        if self.recipe.anneal:
+            self.recipe.anneal(self.plain, self.step / self.total if self.total else 0.0)
         everything = {}
-        for i, (player, optimiser) in enumerate(zip(self.recipe.players, self.optimisers)):
-            for group in optimiser.param_groups:
+        for i, player in enumerate(self.recipe.players):
+            mine = [o for o, owner in zip(self.optimisers, self.owners) if owner == i]
+            for group in (g for optimiser in mine for g in optimiser.param_groups):
                 group["lr"] = factor * (self.settings.lr or player.lr)
             for other in self.optimisers:
                 other.zero_grad(set_to_none=True)
             with self.accelerator.autocast():
-                losses = self.model((x, y), method=player.method)
+                losses = self.model(batch, method=player.method)
             self.accelerator.backward(losses["loss"])
             norm = self.accelerator.clip_grad_norm_(self.parameters[i], self.recipe.clip)
             terms = self._mean_of_processes({**losses, "gradient": norm})
@@ -355,8 +362,9 @@ class Run:
                     f"The term '{bad[0]}' of {player.method} became {terms[bad[0]]} at step {self.step + 1}: nothing "
                     f"of this step was kept; the last save is {self.folder / 'state.safetensors'}. Try a smaller --lr."
                 )
-            optimiser.step()
-            prefix = "" if len(self.optimisers) == 1 else f"{player.method}/"
+            for optimiser in mine:
+                optimiser.step()
+            prefix = "" if len(self.recipe.players) == 1 else f"{player.method}/"
             everything |= {prefix + k: v for k, v in terms.items()}
         self._average()
         return everything
@@ -371,7 +379,7 @@ class Run:
             self.stop = int(values[-1]) or None
         return dict(zip(terms, values.tolist()))
 
-    def _pictures(self):
+    def _batch(self):
         """This process's part of the step's batch, a function of seed and step alone."""
         world, rank, n = self.accelerator.num_processes, self.accelerator.process_index, len(self.recipe.train)
         whole = self.batch * world
@@ -384,10 +392,10 @@ class Run:
         torch.manual_seed(
             (self.settings.seed * 1_000_003 + self.step) * 1009 + rank
         )  # noise and augmentation of this step
-        part = self.recipe.train[i]
-        x = part.floats().to(self.accelerator.device).contiguous(memory_format=torch.channels_last)
-        y = part.y.to(self.accelerator.device)
-        return (self.recipe.augment(x) if self.recipe.augment else x), y
+        x, *rest = (part.to(self.accelerator.device) for part in self.recipe.train.batch(i))
+        if x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return (self.recipe.augment(x) if self.recipe.augment else x), *rest
 
     @torch.no_grad()
     def _average(self):
@@ -442,10 +450,18 @@ class Run:
                 _write(self.folder / "best.safetensors", model.state_dict(), {"step": str(self.step)})
             self._log({"step": self.step, "validation": {k: float(f"{v:.6g}") for k, v in measured.items()}})
             (self.folder / "samples").mkdir(exist_ok=True)
-            with torch.inference_mode():
-                grid(self.recipe.samples(model).float()).save(self.folder / "samples" / f"{self.step:07d}.png")
+            self._draw(model, self.folder / "samples" / f"{self.step:07d}")
             print(f"step {self.step}/{self.total} validation {measured}", flush=True)
         self.accelerator.wait_for_everyone()
+
+    def _draw(self, model, file):
+        """Samples as a picture or a text, its name's ending put on."""
+        with torch.inference_mode():
+            drawn = self.recipe.samples(model)
+        if isinstance(drawn, str):
+            file.with_name(f"{file.name}.txt").write_text(drawn, encoding="utf-8")
+        else:
+            grid(drawn.float()).save(file.with_name(f"{file.name}.png"))
 
     def _log(self, line):
         if self.main:
@@ -579,8 +595,7 @@ class Run:
             model = self.ema.cpu().to(memory_format=torch.contiguous_format)
             model._save_pretrained(aside, half=self.recipe.half)
             model = type(model).from_pretrained(aside)  # what visitors will get, rounded to 16 bits
-            with torch.inference_mode():
-                grid(self.recipe.samples(model).float()).save(aside / "samples.png")
+            self._draw(model, aside / "samples")
             lines = (self.folder / "log.jsonl").read_text().splitlines()
             head = json.loads(lines[0])
             head["run"] |= {

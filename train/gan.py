@@ -23,11 +23,15 @@ CLASSIC = {"mnist": dict(), "fashion": dict(), "avatars": dict(latent=128, **FAC
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
 
 
-def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = False) -> engine.Recipe:
-    """Train the GAN of `mnist`, `fashion` or `avatars`; with --classic a DCGAN."""
+def recipe(
+    settings: engine.Settings, dataset: str = "mnist", classic: bool = False, penalties: bool = True
+) -> engine.Recipe:
+    """Train the GAN of `mnist`, `fashion` or `avatars`; with --classic a DCGAN, with --no-penalties a GAN that collapses."""
     data.choice("--dataset", dataset, data.SETS)
-    name = f"{'dcgan' if classic else 'gan'}-{dataset}"
-    model = DCGAN(**CLASSIC[dataset]) if classic else GAN(**MODEL[dataset])
+    if classic and not penalties:
+        raise ValueError("--classic has no penalties to leave out: drop --no-penalties.")
+    name = f"{'dcgan' if classic else 'gan'}-{dataset}{'' if penalties else '-collapsed'}"
+    model = DCGAN(**CLASSIC[dataset]) if classic else GAN(**MODEL[dataset], **({} if penalties else {"gamma": 0.0}))
     val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
         at = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
@@ -74,6 +78,9 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         pictures = torch.stack([m["pictures"] for m in told])
         save_replay(Replay(steps, pictures, edges, *map(list, zip(*shares)), losses), folder)
 
+    def anneal(model, share):  # strong penalties find all modes, weak ones their edges: recall grows as they fall
+        model.gamma = model.config["gamma"] * 0.1**share
+
     lr, betas = (2e-4, (0.5, 0.999)) if classic else (5e-4, (0.0, 0.99))
     return engine.Recipe(
         name,
@@ -82,12 +89,13 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         validate,
         samples,
         [engine.Player(f"{part}_loss", part, lr, betas) for part in ("discriminator", "generator")],
-        batch=64,
+        batch=64 if classic else 32,
         minutes=45,
         clip=100.0,
         ema=0.998,
         finish=finish,
         moment=moment,
+        anneal=None if classic else anneal,
     )
 
 

@@ -1,0 +1,470 @@
+"""Autoregressive transformer: a sequence's next token, again and again. Text and pixels alike.
+
+The probability of a whole is a product of one choice a token, p(x) = prod p(x_t | x_<t), each given by the same network, so
+that the likelihood is exact and every choice can be looked at.
+
+References: Vaswani et al., Attention is all you need (2017); today's parts: Zhang and Sennrich, Root mean square layer
+normalization (2019); Su et al., RoFormer (2021), for rotary positions; Shazeer, GLU variants improve transformer (2020);
+Press and Wolf, Using the output embedding (2017), for one table at both ends. Together they are the layout of Llama (Touvron
+et al. 2023), to which the tests hold this file.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from genmodels.base import GenerativeModel, choice, generator, labels_like, number, pictures_like
+from genmodels.tokens import FORMS, Characters, Pixels, Poems
+
+# --- from the next token's logits to a choice ---
+
+
+def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
+    """Probabilities of the next token (..., V) after temperature and cut-offs, in this order; what is cut has 0.
+
+    Arguments:
+        logits: (..., V); minus infinity is never chosen.
+        temperature: 0 to 5. Logits are divided by it; 0 takes the likeliest token.
+        top_k: 0 to V; only the k likeliest stay; 0 keeps all.
+        top_p: 0 to 1; only the likeliest that together just reach p stay (nucleus; Holtzman et al. 2020).
+        min_p: 0 to 1; only those at least min_p times as likely as the likeliest stay (Nguyen et al. 2024).
+    """
+    if temperature == 0:
+        return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
+    p = (logits / temperature).softmax(-1)
+    if 0 < top_k < p.shape[-1]:
+        p = p.masked_fill(p < p.topk(top_k, -1).values[..., -1:], 0)
+        p = p / p.sum(-1, keepdim=True)
+    if top_p < 1:
+        ranked, order = p.sort(-1, descending=True, stable=True)
+        before = ranked.cumsum(-1) - ranked  # what the likelier ones have together
+        p = p.scatter(-1, order, ranked.masked_fill((before >= top_p) & (before > 0), 0))
+    if min_p > 0:
+        p = p.masked_fill(p < min_p * p.amax(-1, keepdim=True), 0)
+    return p / p.sum(-1, keepdim=True)
+
+
+def repeated_less(logits, ids, penalty):
+    """Logits (V,) in which those of the tokens ids are divided by the penalty, or multiplied, if negative. Keskar et al. 2019."""
+    if penalty == 1 or not ids:
+        return logits
+    used = torch.tensor(sorted(set(ids)), device=logits.device)
+    value = logits[used]
+    return logits.index_put((used,), torch.where(value > 0, value / penalty, value * penalty))
+
+
+# --- the network ---
+
+
+class Block(nn.Module):
+    """Attention, then a gated layer; each reads a normalised copy of the stream x and adds to it."""
+
+    def __init__(self, width, heads, hidden):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
+        nn.init.zeros_(self.out.weight)  # starts as the identity
+        nn.init.zeros_(self.down.weight)
+
+    def keys(self, x, turn):  # (B, T, width) -> q, k, v (B, heads, T, width / heads)
+        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = rotate(qkv[:2], turn)
+        return q, k, qkv[2]
+
+    def add(self, x, attended, drop):  # attended (B, heads, T, width / heads)
+        x = x + drop(self.out(attended.transpose(1, 2).flatten(2)))
+        gate, up = self.gate_up(self.norm2(x)).chunk(2, dim=-1)
+        return x + drop(self.down(F.silu(gate) * up))
+
+
+def rotate(x, turn):
+    """Turn each pair of coordinates i and i + d/2 of x (..., T, d) by its position's angle; turn: (cos, sin), each (T, d).
+
+    The product of two vectors so turned depends on how far apart they stand, not on where.
+    """
+    cos, sin = turn
+    a, b = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-b, a], -1) * sin
+
+
+class Cache(NamedTuple):
+    """Keys and values of the tokens seen so far: k, v (layers, B, heads, context, width / heads). Belongs to the caller."""
+
+    k: torch.Tensor
+    v: torch.Tensor
+
+
+class Token(NamedTuple):
+    """A step of `generate_steps`.
+
+    id: the token's number; text: what it stands for; probability: what the model gave it, before temperature and cut-offs;
+    entropy: of the model's choice, in nats; alternatives: (text, model's probability, probability after temperature and
+    cut-offs) of the likeliest.
+    """
+
+    id: int
+    text: str
+    probability: float
+    entropy: float
+    alternatives: list
+
+
+class Score(NamedTuple):
+    """Of each token of a text: symbols (list of T), log_probs (T,) in nats, entropy (T,) of the model before it."""
+
+    symbols: list
+    log_probs: torch.Tensor
+    entropy: torch.Tensor
+
+
+class Completion(NamedTuple):
+    """x: (n, 1, H, W) pictures so far, 0 where unwritten; probability: (n, H, W) of each pixel written; rows: how many are."""
+
+    x: torch.Tensor
+    probability: torch.Tensor
+    rows: int
+
+
+class Transformer(GenerativeModel):
+    """A decoder-only transformer over characters, poems or pixels.
+
+    Arguments:
+        tokens: "characters", "poems" or "pixels"; see `genmodels.tokens`.
+        alphabet: of characters or poems.
+        classes: of pixels.
+        size: side of the pictures, of pixels.
+        width: numbers a token; divisible by 2 * heads (4 * heads of pixels).
+        layers, heads, hidden: blocks, heads a block, units of each gated layer.
+        context: most tokens that are looked at at once; of pixels it is the whole picture.
+        lags: how far back lie the tokens that are read in at each place. [0] is the token itself, as usual; pixels also
+            read their neighbours above, which a row of tokens has torn away.
+        dropout: share of each block's output withheld in training.
+    Shapes:
+        ids (B, T), logits (B, T, V), pictures (B, 1, H, W) in [0, 1], labels (B,), -1 where open.
+    """
+
+    def __init__(
+        self,
+        tokens: str = "characters",
+        alphabet: str = "\n abcdefghijklmnopqrstuvwxyz",
+        classes: int = 10,
+        size: int = 28,
+        width: int = 256,
+        layers: int = 6,
+        heads: int = 4,
+        hidden: int = 640,
+        context: int = 256,
+        lags: list = [0],  # noqa: B006
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        choice("tokens", tokens, ("characters", "poems", "pixels"))
+        pixels = tokens == "pixels"
+        if width % (heads * (4 if pixels else 2)):
+            raise ValueError(f"width must be divisible by {heads * (4 if pixels else 2)}, not {width}.")
+        self.kind, self.channels, self.size, self.classes = tokens, 1, size, [classes]
+        self.tokens = Pixels(size, classes) if pixels else {"characters": Characters, "poems": Poems}[tokens](alphabet)
+        self.context, self.lags, self.dropout = size**2 if pixels else context, list(lags), dropout
+        self.heads, self.head = heads, width // heads
+        V = self.tokens.size
+        self.embed = nn.Embedding(V, width)
+        nn.init.normal_(self.embed.weight, std=0.02)
+        self.before = nn.ModuleList(nn.Embedding(V + 1, width) for _ in self.lags[1:])  # V: nothing stands there
+        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        at = torch.arange(self.context)
+        # Of pixels half the pairs turn with the row and half with the column, so that above is as near as left.
+        axes = [(at - 1).div(size, rounding_mode="floor"), (at - 1) % size] if pixels else [at]
+        pairs = self.head // 2 // len(axes)
+        speed = 10_000.0 ** (-torch.arange(pairs) / pairs)
+        angle = torch.cat([axis[:, None] * speed for axis in axes], 1).repeat(1, 2)  # (context, head)
+        self.register_buffer("cos", angle.cos(), persistent=False)
+        self.register_buffer("sin", angle.sin(), persistent=False)
+
+    # --- the network, and its likelihood ---
+
+    def logits(self, ids, cache=None, at=0):
+        """Logits of the successors of tokens `at` and later: ids (B, T), all tokens so far -> (B, T - at, V).
+
+        With a cache (see `empty_cache`) the keys of the first `at` tokens are read from it and those of the others written to
+        it; without one `at` is 0. T is at most `context`; one call adds one token or begins at 0.
+        """
+        return F.linear(self._stream(ids, cache, at), self.embed.weight)
+
+    def _stream(self, ids, cache=None, at=0, maps=None):
+        T = ids.shape[1]
+        x = self.embed(ids[:, at:])
+        for lag, table in zip(self.lags[1:], self.before):
+            x = x + table(F.pad(ids, (lag, 0), value=self.tokens.size)[:, at:T])
+        turn = self.cos[at:T], self.sin[at:T]
+        x = self._drop(x)
+        for i, block in enumerate(self.blocks):
+            q, k, v = block.keys(x, turn)
+            if cache is not None:
+                cache.k[i, :, :, at:T], cache.v[i, :, :, at:T] = k, v
+                k, v = cache.k[i, :, :, :T], cache.v[i, :, :, :T]
+            if maps is not None:
+                maps.append((q @ k.mT / math.sqrt(self.head)).masked_fill(self._later(T), -math.inf).softmax(-1))
+            x = block.add(x, F.scaled_dot_product_attention(q, k, v, is_causal=T - at > 1), self._drop)
+        return self.norm(x)
+
+    def _drop(self, x):
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    def _later(self, T):
+        return torch.ones(T, T, dtype=torch.bool, device=self.device).triu(1)
+
+    def empty_cache(self, n=1):
+        """Room for the keys and values of n sequences; the caller's own, so that visitors share nothing but weights."""
+        shape = len(self.blocks), n, self.heads, self.context, self.head
+        return Cache(torch.empty(shape, device=self.device), torch.empty(shape, device=self.device))
+
+    def loss(self, batch):
+        """batch: (ids,) with ids (B, T + 1), or (x, y) of pixels. `loss`: mean of -log p(token), in nats; `bits` a token."""
+        ids = batch[0] if self.kind != "pixels" else self.tokens.encode(batch[0], batch[1].view(-1))
+        logits = self.logits(ids[:, :-1]).float()
+        nats = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        return {"loss": nats, "bits": nats.detach() / math.log(2)}
+
+    # --- text ---
+
+    def _check(self, name, text):
+        if self.kind == "pixels":
+            raise ValueError("This model writes pixels: use sample, complete_steps or log_prob.")
+        if not isinstance(text, str) or len(text) > 100_000:
+            raise ValueError(f"{name} must be a text of at most 100000 characters.")
+
+    def _ids(self, name, text):
+        """Token numbers of a text, the start in place of an empty one."""
+        self._check(name, text)
+        return (self.tokens.encode(text) if text else []) or list(self.tokens.start)
+
+    def first(self, length):
+        """Where the window begins that the next token sees after `length` tokens.
+
+        Past the context it jumps on by half a context at a time: the cache is then filled anew from the window's beginning,
+        every choice sees at least half a context, and each is what a full pass over its window gives.
+        """
+        half = self.context // 2
+        return max(0, -(-(length - self.context) // half)) * half
+
+    def next_logits(self, ids, state=None):
+        """(logits (V,) of the token after the list ids, state); the state of the call before makes it one step of the network.
+
+        state: None, or what the last call returned, for the same ids and one more.
+        """
+        first = self.first(len(ids))
+        window = torch.tensor([ids[first:]], device=self.device)
+        with torch.inference_mode():
+            if state is None or state[1] != first:
+                cache, at = self.empty_cache(), 0
+            else:
+                cache, at = state[0], window.shape[1] - 1
+            return F.linear(self._stream(window, cache, at)[0, -1], self.embed.weight), (cache, first)
+
+    def generate_steps(
+        self,
+        prompt="",
+        *,
+        max_new_tokens=200,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        min_p=0.0,
+        repetition_penalty=1.0,
+        seed=None,
+        allowed=None,
+        alternatives=10,
+    ):
+        """Write on from the prompt, one `Token` at a time; poems end by themselves.
+
+        Arguments:
+            prompt: at most 100,000 characters; its last `context` tokens count. What the alphabet lacks is folded.
+            max_new_tokens: 1 to 100,000.
+            temperature, top_k, top_p, min_p: see `filtered`.
+            repetition_penalty: 0.5 to 5; over 1 makes tokens of the window less likely to come again.
+            seed: of the choices.
+            allowed: None, or a function of the new token's place, 0 the first, that gives (V,) booleans: what may stand there.
+            alternatives: 0 to 100; how many of the likeliest tokens each step tells.
+        """
+        ids = self._ids("prompt", prompt)
+        max_new_tokens = number("max_new_tokens", max_new_tokens, 1, 100_000, whole=True)
+        temperature = number("temperature", temperature, 0, 5)
+        top_k = number("top_k", top_k, 0, self.tokens.size, whole=True)
+        top_p, min_p = number("top_p", top_p, 0, 1), number("min_p", min_p, 0, 1)
+        penalty = number("repetition_penalty", repetition_penalty, 0.5, 5)
+        shown = min(number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
+        return self._steps(ids, max_new_tokens, (temperature, top_k, top_p, min_p), penalty, generator(seed), allowed, shown)
+
+    def _steps(self, ids, n, cuts, penalty, g, allowed, shown):
+        state = None
+        for place in range(n):
+            with torch.inference_mode():
+                logits, state = self.next_logits(ids, state)
+                log_p = logits.log_softmax(-1)
+                if penalty != 1:
+                    logits = repeated_less(logits, ids[self.first(len(ids)) :], penalty)
+                if allowed is not None:
+                    logits = logits.masked_fill(~allowed(place).to(logits.device), -math.inf)
+                chance = filtered(logits, *cuts).cpu()
+                i = torch.multinomial(chance, 1, generator=g).item()
+                p = log_p.exp()
+                top = (p.cpu() if allowed is None else chance).topk(shown)
+                others = [
+                    (self.tokens.symbols[j], a, b)
+                    for j, a, b in zip(top.indices.tolist(), p[top.indices].tolist(), chance[top.indices].tolist())
+                ]
+                token = Token(i, self.tokens.symbols[i], p[i].item(), -(p * log_p).sum().item(), others)
+            yield token
+            if self.kind == "poems" and i == Poems.END:
+                return
+            ids.append(i)
+
+    def generate(self, prompt="", **options):
+        """The text that `generate_steps` writes after the prompt."""
+        return self.tokens.decode(token.id for token in self.generate_steps(prompt, alternatives=0, **options))
+
+    def poem_steps(self, form="七绝", *, title="", author="", heads="", **options):
+        """Write a poem that holds its form: `Token`s of its body, marks included.
+
+        Arguments:
+            form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
+            title, author: at most 40 and 10 characters; may be empty. Unknown characters count as one unknown one.
+            heads: the characters that begin the lines, one a line from the first on (藏头诗); may be empty.
+            options: as of `generate_steps`, without `max_new_tokens` and `allowed`.
+        """
+        if self.kind != "poems":
+            raise ValueError("This model writes no poems: load transformer-tang.")
+        choice("form", form, FORMS)
+        lines, length = FORMS[form]
+        for name, text, most in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
+            if not isinstance(text, str) or len(text) > most or "|" in text or "\n" in text:
+                raise ValueError(f"{name} must be at most {most} characters without a bar or a new line.")
+        unknown = [c for c in heads if self.tokens.number.get(c, 0) < self.tokens.first or c in "，。"]
+        if unknown:
+            raise ValueError(f"heads must be Chinese characters that the model has read; these are not: {' '.join(unknown)}.")
+
+        def allowed(at):
+            line = at // (length + 1)
+            return self.tokens.mask(form, at, heads[line] if line < len(heads) else None)
+
+        n = lines * (length + 1)
+        return self.generate_steps(f"{form}|{title}|{author}|", max_new_tokens=n, allowed=allowed, **options)
+
+    def score(self, text, prompt=""):
+        """How likely each token of the text is after the prompt and the tokens before it: a `Score`.
+
+        Arguments:
+            text: 1 to 100,000 characters.
+            prompt: what stands before the text; the start of a text if empty.
+        """
+        for name, given in (("text", text), ("prompt", prompt)):
+            self._check(name, given)
+        before, told = self.tokens.part(text, prompt)
+        if not told:
+            raise ValueError("text must have at least one character that the model knows.")
+        ids, at, rows = before + told, len(before), []
+        with torch.inference_mode():
+            while at < len(ids):  # a window at a time: each token sees what it would see in `generate_steps`
+                first = self.first(at)
+                last = min(len(ids), first + self.context + 1)
+                window = torch.tensor([ids[first : last - 1]], device=self.device)
+                rows.append(self.logits(window)[0, at - first - 1 :].log_softmax(-1))
+                at = last
+            log_p, told = torch.cat(rows), torch.tensor(told, device=self.device)  # (T, V), (T,)
+            entropy = -(log_p.exp() * log_p).sum(-1)
+            return Score([self.tokens.symbols[i] for i in told.tolist()], log_p.gather(1, told[:, None])[:, 0], entropy)
+
+    def attention(self, text):
+        """Who looks at whom: (symbols, maps (layers, heads, T, T)) of the last `context` tokens; rows sum to 1."""
+        ids = self._ids("text", text)[-self.context :]
+        maps = []
+        with torch.inference_mode():
+            self._stream(torch.tensor([ids], device=self.device), maps=maps)
+            return [self.tokens.symbols[i] for i in ids], torch.cat(maps)
+
+    # --- pixels ---
+
+    def log_prob(self, x, label=None):
+        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact."""
+        return self.pixel_log_probs(x, label).flatten(1).sum(1)
+
+    def bits_per_dim(self, x, label=None):
+        """-log2 p(x | label) a pixel: (B,)."""
+        return -self.log_prob(x, label) / (self.context * math.log(2))
+
+    def pixel_log_probs(self, x, label=None):
+        """log p of each pixel given those before it: (B, H, W), in nats."""
+        if self.kind != "pixels":
+            raise ValueError("This model reads text: use score.")
+        x = pictures_like("x", x, 1, self.tokens.side).to(self.device)
+        y = labels_like(label, len(x), [self.tokens.classes]).to(self.device)
+        ids = self.tokens.encode(x, y[:, 0])
+        with torch.inference_mode():
+            log_p = self.logits(ids[:, :-1])[:, :, : self.tokens.levels].log_softmax(-1)
+            return log_p.gather(2, ids[:, 1:, None]).view(-1, self.tokens.side, self.tokens.side)
+
+    def complete_steps(self, x=None, *, rows=0, n=1, label=None, temperature=1.0, seed=None):
+        """Write the rest of a picture, pixel by pixel: a `Completion` after each row.
+
+        Arguments:
+            x: (1, 1, H, W) in [0, 1], whose first rows are given, or None.
+            rows: 0 to H - 1; how many rows of x are kept.
+            n: 1 to 64 continuations.
+            label: of the picture, or -1 or None.
+            temperature: 0 to 2.
+            seed: of the choices.
+        """
+        if self.kind != "pixels":
+            raise ValueError("This model writes text: use generate_steps.")
+        side, levels = self.tokens.side, self.tokens.levels
+        rows, n = number("rows", rows, 0, side - 1, whole=True), number("n", n, 1, 64, whole=True)
+        temperature, g = number("temperature", temperature, 0, 2), generator(seed)
+        if x is None and rows:
+            raise ValueError("rows must be 0 where no picture is given.")
+        x = pictures_like("x", torch.zeros(1, 1, side, side) if x is None else x, 1, side).to(self.device)
+        if len(x) != 1:
+            raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")
+        y = labels_like(label, n, [self.tokens.classes]).to(self.device)
+        return self._complete(x, rows, n, y[:, 0], temperature, g, side, levels)
+
+    @torch.inference_mode()
+    def _complete(self, x, rows, n, y, temperature, g, side, levels):
+        ids = self.tokens.encode(x.expand(n, -1, -1, -1), y)
+        ids[:, 1 + rows * side :] = 0
+        p, cache, at = torch.zeros(n, side * side), self.empty_cache(n), 0
+        for row in range(rows, side):
+            for t in range(row * side, (row + 1) * side):  # the token at place t tells pixel t, at place t + 1
+                logits = F.linear(self._stream(ids[:, : t + 1], cache, at)[:, -1], self.embed.weight[:levels]).float()
+                at = t + 1
+                i = torch.multinomial(filtered(logits, temperature).cpu(), 1, generator=g).to(ids.device)
+                ids[:, t + 1] = i[:, 0]
+                p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
+            picture = self.tokens.decode(ids[:, 1:]).clone()
+            yield Completion(picture, p.view(n, side, side).clone(), row + 1)
+
+    def sample(self, n, *, label=None, temperature=1.0, seed=None):
+        """n new pictures (n, 1, H, W), or a list of n texts of 200 tokens: the seed's first n. n: 1 to 4096.
+
+        Arguments:
+            label: of pictures; see `base.labels_like`.
+            temperature: 0 to 2.
+            seed: of the choices.
+        """
+        n = number("n", n, 1, 4096, whole=True)
+        if self.kind != "pixels":
+            g = generator(seed)
+            seeds = [torch.randint(2**62, (1,), generator=g).item() for _ in range(n)]
+            return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
+        y = labels_like(label, n, [self.tokens.classes])
+        pictures, g = [], generator(seed)
+        for part in y.split(64):
+            s = torch.randint(2**62, (1,), generator=g).item()
+            *_, last = self.complete_steps(n=len(part), label=part, temperature=temperature, seed=s)
+            pictures.append(last.x)
+        return torch.cat(pictures)
