@@ -48,7 +48,7 @@ def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
 
 
 def repeated_less(logits, ids, penalty):
-    """Logits (V,) in which those of the tokens ids are divided by the penalty, or multiplied, if negative. Keskar et al. 2019."""
+    """Logits (V,) with those of the tokens ids divided by the penalty; negative ones are multiplied. Keskar et al. 2019."""
     if penalty == 1 or not ids:
         return logits
     used = torch.tensor(sorted(set(ids)), device=logits.device)
