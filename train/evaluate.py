@@ -52,6 +52,7 @@ class Measuring:
     sampler: str = "dpm"  # of a diffusion model, as are the next two
     steps: int = 16
     guidance: float = 1.0
+    truncation: float = 1.0
 
     def __post_init__(self):
         self.folder = checkpoint_folder(self.name).resolve()
@@ -111,7 +112,7 @@ class Measuring:
 
     def command(self):
         """The command line that measures the same again."""
-        options = ("samples", "drawn", "seed", "sampler", "steps", "guidance")
+        options = ("samples", "drawn", "seed", "sampler", "steps", "guidance", "truncation")
         changed = [f"--{k} {getattr(self, k)}" for k in options if getattr(self, k) != getattr(Measuring, k)]
         return " ".join(["python -m train.evaluate", self.name, *changed])
 
@@ -183,7 +184,7 @@ def diffusion(at):
 def gan(at):
     """What 20,000 drawn pictures are worth, whether they show what was asked for, whether every class is there in its width."""
     y = requests(at, at.drawn * 2 if at.dataset != "avatars" else at.drawn)
-    x = at.draw(y)
+    x = at.draw(y, **({"truncation": at.truncation} if at.family == "gan" else {}))
     shares = asked_for(at, x, y)
     headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
     headline.append(against_real(at, x[:at.drawn]))
@@ -518,6 +519,7 @@ def main(
     sampler: Annotated[str, typer.Option(help="Of a diffusion model: " + ", ".join(SAMPLERS) + ".")] = Measuring.sampler,
     steps: Annotated[int, typer.Option(help="Of that sampler.")] = Measuring.steps,
     guidance: Annotated[float, typer.Option(help="Of a diffusion model.")] = Measuring.guidance,
+    truncation: Annotated[float, typer.Option(help="Of a GAN.")] = Measuring.truncation,
     pictures: Annotated[int | None, typer.Option(help="With --split val: only the first so many pictures.")] = None,
     cards_only: Annotated[bool, typer.Option("--cards-only", help="Write cards again from their own numbers.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Put the table of models into the README.")] = False,
@@ -532,6 +534,7 @@ def main(
         choice("--sampler", sampler, list(SAMPLERS))
         number("--steps", steps, 1, 1000, whole=True)
         number("--guidance", guidance, 0, 10)
+        number("--truncation", truncation, 0, 1.5)
         if pictures is not None:
             number("--pictures", pictures, 10, 100_000, whole=True)
             if split == "test":
@@ -544,7 +547,7 @@ def main(
                 cards.rewrite_card(checkpoint_folder(name))
             else:
                 measure(Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures, sampler,
-                                  steps, guidance))
+                                  steps, guidance, truncation))
         if table:
             print(cards.models_table())
             cards.put_table(readme, cards.models_table())
