@@ -39,7 +39,7 @@ def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
         p = p.masked_fill(p < p.topk(top_k, -1).values[..., -1:], 0)
         p = p / p.sum(-1, keepdim=True)
     if top_p < 1:
-        ranked, order = p.sort(-1, descending=True, stable=True)
+        ranked, order = p.sort(dim=-1, descending=True, stable=True)
         before = ranked.cumsum(-1) - ranked  # what the likelier ones have together
         p = p.scatter(-1, order, ranked.masked_fill((before >= top_p) & (before > 0), 0))
     if min_p > 0:
