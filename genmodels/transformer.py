@@ -329,13 +329,14 @@ class Transformer(GenerativeModel):
         """The text that `generate_steps` writes after the prompt."""
         return self.tokens.decode(token.id for token in self.generate_steps(prompt, alternatives=0, **options))
 
-    def poem_steps(self, form="七绝", *, title="", author="", heads="", **options):
+    def poem_steps(self, form="七绝", *, title="", author="", heads="", begun="", **options):
         """Write a poem that holds its form: `Token`s of its body, marks included.
 
         Arguments:
             form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
             title, author: at most 40 and 10 characters; may be empty. Unknown characters count as one unknown one.
             heads: the characters that begin the lines, one a line from the first on (藏头诗); may be empty.
+            begun: the beginning of the body, marks included, that is there already; the steps tell what follows it.
             options: as of `generate_steps`, without `max_new_tokens` and `allowed`.
         """
         if self.kind != "poems":
@@ -354,7 +355,13 @@ class Transformer(GenerativeModel):
             return self.tokens.mask(form, at, heads[line] if line < len(heads) else None)
 
         n = lines * (length + 1)
-        return self.generate_steps(f"{form}|{title}|{author}|", max_new_tokens=n, allowed=allowed, **options)
+        written = isinstance(begun, str) and len(begun) < n and [self.tokens.number.get(c, Poems.UNKNOWN) for c in begun]
+        if written is False or not all(allowed(at)[i] for at, i in enumerate(written)):
+            raise ValueError(f"begun must be the beginning of the body of a {form}, its marks and heads where they belong.")
+        told = f"{form}|{title}|{author}|{begun}"
+        return self.generate_steps(
+            told, max_new_tokens=n - len(begun), allowed=lambda at: allowed(at + len(begun)), **options
+        )
 
     def score(self, text, prompt=""):
         """How likely each token of the text is after the prompt and the tokens before it: a `Score`.
@@ -363,22 +370,50 @@ class Transformer(GenerativeModel):
             text: 1 to 100,000 characters.
             prompt: what stands before the text; the start of a text if empty.
         """
+        before, told = self._parts(text, prompt)
+        log_p, told = torch.cat(list(self._read(before, told))), torch.tensor(told, device=self.device)  # (T, V), (T,)
+        entropy = -(log_p.exp() * log_p).sum(-1)
+        return Score([self.tokens.symbols[i] for i in told.tolist()], log_p.gather(1, told[:, None])[:, 0], entropy)
+
+    def read_steps(self, text, prompt="", *, alternatives=10):
+        """Each token of a text as `generate_steps` would have told it: yields `Token`s.
+
+        Arguments:
+            text, prompt: as of `score`.
+            alternatives: 0 to 100; how many of the likeliest tokens each step tells.
+        """
+        before, told = self._parts(text, prompt)
+        shown = min(number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
+        return self._tell(self._read(before, told), told, shown)
+
+    def _tell(self, windows, told, shown):
+        told = iter(told)
+        for log_p in windows:
+            entropy, top = -(log_p.exp() * log_p).sum(-1).cpu(), log_p.exp().cpu().topk(shown)
+            for row, h, p, others in zip(log_p.cpu(), entropy.tolist(), top.values.tolist(), top.indices.tolist()):
+                i = next(told)
+                others = [(self.tokens.symbols[j], q, q) for j, q in zip(others, p)]
+                yield Token(i, self.tokens.symbols[i], row[i].exp().item(), h, others)
+
+    def _parts(self, text, prompt):
+        """(tokens before, tokens of the text), checked."""
         for name, given in (("text", text), ("prompt", prompt)):
             self._check(name, given)
         before, told = self.tokens.part(text, prompt)
         if not told:
             raise ValueError("text must have at least one character that the model knows.")
-        ids, at, rows = before + told, len(before), []
-        with torch.inference_mode():
-            while at < len(ids):  # a window at a time: each token sees what it would see in `generate_steps`
-                first = self.first(at)
-                last = min(len(ids), first + self.context + 1)
-                window = torch.tensor([ids[first : last - 1]], device=self.device)
-                rows.append(self.logits(window)[0, at - first - 1 :].log_softmax(-1))
-                at = last
-            log_p, told = torch.cat(rows), torch.tensor(told, device=self.device)  # (T, V), (T,)
-            entropy = -(log_p.exp() * log_p).sum(-1)
-            return Score([self.tokens.symbols[i] for i in told.tolist()], log_p.gather(1, told[:, None])[:, 0], entropy)
+        return before, told
+
+    @torch.inference_mode()
+    def _read(self, before, told):
+        """log p of all tokens at each place of `told`, a window at a time: each sees what it would see in `generate_steps`."""
+        ids, at = before + told, len(before)
+        while at < len(ids):
+            first = self.first(at)
+            last = min(len(ids), first + self.context + 1)
+            window = torch.tensor([ids[first : last - 1]], device=self.device)
+            yield self.logits(window)[0, at - first - 1 :].log_softmax(-1)  # (last - at, V)
+            at = last
 
     def attention(self, text):
         """Who looks at whom: (symbols, maps (layers, heads, T, T)) of the last `context` tokens; rows sum to 1."""
