@@ -65,9 +65,10 @@ class Poems:
     UNKNOWN, END, BAR = 0, 1, 2
 
     def __init__(self, alphabet):
-        if not isinstance(alphabet, str) or not {"，", "。"} <= set(alphabet) or len(set(alphabet)) != len(alphabet):
-            raise ValueError("alphabet must be a text in which no character comes twice, with ， and 。 in it.")
-        self.symbols = ["□", "\n", "|", *FORMS, *alphabet]
+        own = "□\n|"
+        if not isinstance(alphabet, str) or not {"，", "。"} <= set(alphabet) or len(set(own + alphabet)) != 3 + len(alphabet):
+            raise ValueError("alphabet must be a text with ， and 。 and without □, | and new line; no character comes twice.")
+        self.symbols = [*own, *FORMS, *alphabet]
         self.size = len(self.symbols)
         self.number = {s: i for i, s in enumerate(self.symbols)}
         self.start = [self.number["七绝"], self.BAR, self.BAR]
