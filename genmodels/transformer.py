@@ -27,12 +27,12 @@ def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
 
     Arguments:
         logits: (..., V); minus infinity is never chosen.
-        temperature: 0 to 5. Logits are divided by it; 0 takes the likeliest token.
-        top_k: 0 to V; only the k likeliest stay; 0 keeps all.
+        temperature: 0 to 5. Logits are divided by it; 0 takes the likeliest token, of several the first.
+        top_k: 0 to V; only the k likeliest stay, and what is as likely as the last of them; 0 keeps all.
         top_p: 0 to 1; only the likeliest that together just reach p stay (nucleus; Holtzman et al. 2020).
         min_p: 0 to 1; only those at least min_p times as likely as the likeliest stay (Nguyen et al. 2024).
     """
-    if temperature == 0:
+    if temperature < 1e-6:  # by less 32-bit numbers cannot be divided
         return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
     p = (logits / temperature).softmax(-1)
     if 0 < top_k < p.shape[-1]:
@@ -40,11 +40,21 @@ def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
         p = p / p.sum(-1, keepdim=True)
     if top_p < 1:
         ranked, order = p.sort(dim=-1, descending=True, stable=True)
-        before = ranked.cumsum(-1) - ranked  # what the likelier ones have together
-        p = p.scatter(-1, order, ranked.masked_fill((before >= top_p) & (before > 0), 0))
+        likelier = F.pad(ranked.cumsum(-1)[..., :-1], (1, 0))  # what those before have together
+        p = p.scatter(-1, order, ranked.masked_fill((likelier >= top_p) & (likelier > 0), 0))
     if min_p > 0:
         p = p.masked_fill(p < min_p * p.amax(-1, keepdim=True), 0)
-    return p / p.sum(-1, keepdim=True)
+    return p / p.sum(-1, keepdim=True) if top_p < 1 or min_p > 0 else p
+
+
+def drawn(p, g):
+    """One number of each row of probabilities p (..., V): where a uniform number falls among their running sums. (..., 1)
+
+    What `torch.multinomial` does, without a random number for each of V.
+    """
+    upto = p.double().cumsum(-1)
+    u = torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64) * upto[..., -1:]
+    return torch.searchsorted(upto, u, right=True)  # right: what has no probability is never met
 
 
 def repeated_less(logits, ids, penalty):
@@ -72,9 +82,8 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.weight)
 
     def keys(self, x, turn):  # (B, T, width) -> q, k, v (B, heads, T, width / heads)
-        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(qkv[:2], turn)
-        return q, k, qkv[2]
+        qkv = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return *rotate(qkv[:2], turn), qkv[2]
 
     def add(self, x, attended, drop):  # attended (B, heads, T, width / heads)
         x = x + drop(self.out(attended.transpose(1, 2).flatten(2)))
@@ -83,13 +92,13 @@ class Block(nn.Module):
 
 
 def rotate(x, turn):
-    """Turn each pair of coordinates i and i + d/2 of x (..., T, d) by its position's angle; turn: (cos, sin), each (T, d).
+    """Turn each pair of coordinates i and i + d/2 of x (..., T, d) by its position's angle.
 
-    The product of two vectors so turned depends on how far apart they stand, not on where.
+    turn: (cos, sin), each (T, d), the sine with a minus in its first half. The product of two vectors so turned depends on
+    how far apart they stand, not on where.
     """
     cos, sin = turn
-    a, b = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-b, a], -1) * sin
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 class Cache(NamedTuple):
@@ -140,7 +149,7 @@ class Transformer(GenerativeModel):
         size: side of the pictures, of pixels.
         width: numbers a token; divisible by 2 * heads (4 * heads of pixels).
         layers, heads, hidden: blocks, heads a block, units of each gated layer.
-        context: most tokens that are looked at at once; of pixels it is the whole picture.
+        context: most tokens that are looked at at once, 2 or more; of pixels it is the whole picture.
         lags: how far back lie the tokens that are read in at each place. [0] is the token itself, as usual; pixels also
             read their neighbours above, which a row of tokens has torn away.
         dropout: share of each block's output withheld in training.
@@ -167,14 +176,16 @@ class Transformer(GenerativeModel):
         pixels = tokens == "pixels"
         if width % (heads * (4 if pixels else 2)):
             raise ValueError(f"width must be divisible by {heads * (4 if pixels else 2)}, not {width}.")
+        number("context", context, 2, 1_000_000, whole=True)
         self.kind, self.channels, self.size, self.classes = tokens, 1, size, [classes]
         self.tokens = Pixels(size, classes) if pixels else {"characters": Characters, "poems": Poems}[tokens](alphabet)
         self.context, self.lags, self.dropout = size**2 if pixels else context, list(lags), dropout
         self.heads, self.head = heads, width // heads
         V = self.tokens.size
         self.embed = nn.Embedding(V, width)
-        nn.init.normal_(self.embed.weight, std=0.02)
         self.before = nn.ModuleList(nn.Embedding(V + 1, width) for _ in self.lags[1:])  # V: nothing stands there
+        for table in (self.embed, *self.before):
+            nn.init.normal_(table.weight, std=0.02)
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-6)
         at = torch.arange(self.context)
@@ -184,7 +195,8 @@ class Transformer(GenerativeModel):
         speed = 10_000.0 ** (-torch.arange(pairs) / pairs)
         angle = torch.cat([axis[:, None] * speed for axis in axes], 1).repeat(1, 2)  # (context, head)
         self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
+        sign = torch.ones(self.head).index_fill(0, torch.arange(self.head // 2), -1)  # see `rotate`
+        self.register_buffer("sin", angle.sin() * sign, persistent=False)
 
     # --- the network, and its likelihood ---
 
@@ -203,11 +215,13 @@ class Transformer(GenerativeModel):
             x = x + table(F.pad(ids, (lag, 0), value=self.tokens.size)[:, at:T])
         turn = self.cos[at:T], self.sin[at:T]
         x = self._drop(x)
-        for i, block in enumerate(self.blocks):
+        keys, values = cache or ([None] * len(self.blocks),) * 2
+        for block, known_k, known_v in zip(self.blocks, keys, values):
             q, k, v = block.keys(x, turn)
             if cache is not None:
-                cache.k[i, :, :, at:T], cache.v[i, :, :, at:T] = k, v
-                k, v = cache.k[i, :, :, :T], cache.v[i, :, :, :T]
+                known_k.narrow(2, at, T - at).copy_(k)
+                known_v.narrow(2, at, T - at).copy_(v)
+                k, v = known_k.narrow(2, 0, T), known_v.narrow(2, 0, T)
             if maps is not None:
                 maps.append((q @ k.mT / math.sqrt(self.head)).masked_fill(self._later(T), -math.inf).softmax(-1))
             x = block.add(x, F.scaled_dot_product_attention(q, k, v, is_causal=T - at > 1), self._drop)
@@ -222,7 +236,7 @@ class Transformer(GenerativeModel):
     def empty_cache(self, n=1):
         """Room for the keys and values of n sequences; the caller's own, so that visitors share nothing but weights."""
         shape = len(self.blocks), n, self.heads, self.context, self.head
-        return Cache(torch.empty(shape, device=self.device), torch.empty(shape, device=self.device))
+        return Cache(self.embed.weight.new_empty(shape), self.embed.weight.new_empty(shape))
 
     def loss(self, batch):
         """batch: (ids,) with ids (B, T + 1), or (x, y) of pixels. `loss`: mean of -log p(token), in nats; `bits` a token."""
@@ -256,16 +270,18 @@ class Transformer(GenerativeModel):
     def next_logits(self, ids, state=None):
         """(logits (V,) of the token after the list ids, state); the state of the call before makes it one step of the network.
 
-        state: None, or what the last call returned, for the same ids and one more.
+        state: None, or what the last call returned for all of ids but the last. It is written over.
         """
         first = self.first(len(ids))
-        window = torch.tensor([ids[first:]], device=self.device)
+        T = len(ids) - first
         with torch.inference_mode():
-            if state is None or state[1] != first:
-                cache, at = self.empty_cache(), 0
+            if state is None or state[0] != first:
+                cache, window, at = self.empty_cache(), torch.empty(1, self.context, dtype=torch.long, device=self.device), 0
             else:
-                cache, at = state[0], window.shape[1] - 1
-            return F.linear(self._stream(window, cache, at)[0, -1], self.embed.weight), (cache, first)
+                (_, cache, window), at = state, T - 1
+            window[0, at:T] = torch.tensor(ids[first + at :], device=self.device)
+            x = self._stream(window[:, :T], cache, at)[0, -1]
+            return F.linear(x, self.embed.weight), (first, cache, window)
 
     def generate_steps(
         self,
@@ -306,20 +322,19 @@ class Transformer(GenerativeModel):
         for place in range(n):
             with torch.inference_mode():
                 logits, state = self.next_logits(ids, state)
+                logits = logits.float().cpu()
                 log_p = logits.log_softmax(-1)
+                p = log_p.exp()
                 if penalty != 1:
                     logits = repeated_less(logits, ids[self.first(len(ids)) :], penalty)
                 if allowed is not None:
-                    logits = logits.masked_fill(~allowed(place).to(logits.device), -math.inf)
-                chance = filtered(logits, *cuts).cpu()
-                i = torch.multinomial(chance, 1, generator=g).item()
-                p = log_p.exp()
-                top = (p.cpu() if allowed is None else chance).topk(shown)
-                others = [
-                    (self.tokens.symbols[j], a, b)
-                    for j, a, b in zip(top.indices.tolist(), p[top.indices].tolist(), chance[top.indices].tolist())
-                ]
-                token = Token(i, self.tokens.symbols[i], p[i].item(), -(p * log_p).sum().item(), others)
+                    logits = logits.masked_fill(~allowed(place), -math.inf)
+                chance = filtered(logits, *cuts)
+                i = drawn(chance, g)
+                told = torch.cat([i, (p if allowed is None else chance).topk(shown).indices]) if shown else i
+                (i, *others), (probability, *raw), (_, *cut) = told.tolist(), p[told].tolist(), chance[told].tolist()
+                others = [(self.tokens.symbols[j], *both) for j, *both in zip(others, raw, cut)]
+                token = Token(i, self.tokens.symbols[i], probability, -p.dot(log_p).item(), others)
             yield token
             if self.kind == "poems" and i == Poems.END:
                 return
@@ -346,7 +361,7 @@ class Transformer(GenerativeModel):
         for name, text, most in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
             if not isinstance(text, str) or len(text) > most or "|" in text or "\n" in text:
                 raise ValueError(f"{name} must be at most {most} characters without a bar or a new line.")
-        unknown = [c for c in heads if self.tokens.number.get(c, 0) < self.tokens.first or c in "，。"]
+        unknown = [c for c in heads if not self.tokens.hanzi[self.tokens.number.get(c, Poems.UNKNOWN)]]
         if unknown:
             raise ValueError(f"heads must be Chinese characters that the model has read; these are not: {' '.join(unknown)}.")
 
@@ -370,10 +385,13 @@ class Transformer(GenerativeModel):
             text: 1 to 100,000 characters.
             prompt: what stands before the text; the start of a text if empty.
         """
-        before, told = self._parts(text, prompt)
-        log_p, told = torch.cat(list(self._read(before, told))), torch.tensor(told, device=self.device)  # (T, V), (T,)
-        entropy = -(log_p.exp() * log_p).sum(-1)
-        return Score([self.tokens.symbols[i] for i in told.tolist()], log_p.gather(1, told[:, None])[:, 0], entropy)
+        (before, told), rows, at = self._parts(text, prompt), [], 0
+        for log_p in self._read(before, told):
+            here = torch.tensor(told[at : at + len(log_p)], device=self.device)
+            rows.append(torch.stack([log_p.gather(1, here[:, None])[:, 0], -(log_p.exp() * log_p).sum(-1)]))
+            at += len(here)
+        log_probs, entropy = torch.cat(rows, 1)
+        return Score([self.tokens.symbols[i] for i in told], log_probs, entropy)
 
     def read_steps(self, text, prompt="", *, alternatives=10):
         """Each token of a text as `generate_steps` would have told it: yields `Token`s.
@@ -477,7 +495,7 @@ class Transformer(GenerativeModel):
             for t in range(row * side, (row + 1) * side):  # the token at place t tells pixel t, at place t + 1
                 logits = F.linear(self._stream(ids[:, : t + 1], cache, at)[:, -1], self.embed.weight[:levels]).float()
                 at = t + 1
-                i = torch.multinomial(filtered(logits, temperature).cpu(), 1, generator=g).to(ids.device)
+                i = drawn(filtered(logits, temperature).cpu(), g).to(ids.device)
                 ids[:, t + 1] = i[:, 0]
                 p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
             picture = self.tokens.decode(ids[:, 1:]).clone()
@@ -491,7 +509,7 @@ class Transformer(GenerativeModel):
             temperature: 0 to 2.
             seed: of the choices.
         """
-        n = number("n", n, 1, 4096, whole=True)
+        n, temperature = number("n", n, 1, 4096, whole=True), number("temperature", temperature, 0, 2)
         if self.kind != "pixels":
             g = generator(seed)
             seeds = [torch.randint(2**62, (1,), generator=g).item() for _ in range(n)]
