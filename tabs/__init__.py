@@ -3,5 +3,6 @@
 TABS = [  # title, module with build(opened) and prepare(), in the order of the page
     ("Autoencoder & VAE", "tabs.vae"),
     ("GAN", "tabs.gan"),
+    ("Transformer", "tabs.transformer"),
     ("Diffusion", "tabs.diffusion"),
 ]

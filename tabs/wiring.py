@@ -192,15 +192,15 @@ def last_words(steps):
         return None
 
 
-def endpoint(fn, inputs, outputs):
+def endpoint(fn, inputs, outputs, stream=False):
     """`fn` as the API endpoint of its own name, described by its docstring. Call it where components are built.
 
-    The answer of a generator function is its last output.
+    The answer of a generator function is its last output, or, if stream, each output as it comes.
     """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
-    run = guarded(fn)
-    if inspect.isgeneratorfunction(fn):
+    run = stepwise(fn) if stream else guarded(fn)
+    if inspect.isgeneratorfunction(fn) and not stream:
         @functools.wraps(fn)
         def run(*args, **kwargs):
             return collections.deque(stepwise(fn)(*args, **kwargs), maxlen=1).pop()

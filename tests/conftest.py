@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,25 @@ def all_checkpoints(tmp_path_factory):
             gan_stand_in(folder / f"gan-{name}", **size)
     if not (folder / "gan-mnist-collapsed").exists():
         gan_stand_in(folder / "gan-mnist-collapsed", seed=1)
+    for name, size in transformer_sizes().items():
+        if not (folder / f"transformer-{name}").exists():
+            torch.manual_seed(0)
+            model = gm.Transformer(**size, width=32, layers=2, heads=2, hidden=48)
+            torch.nn.init.normal_(model.embed.weight, std=0.5)  # not all tokens alike
+            for block in model.blocks:
+                torch.nn.init.normal_(block.out.weight, std=0.2)
+            model.save_pretrained(folder / f"transformer-{name}")
     return folder
+
+
+def transformer_sizes():
+    """What the stand-ins are made of: the alphabets of the real ones, the poems' without the rare characters."""
+    from train import texts
+
+    signs = Counter(c for _, *parts in texts.tang("val") for part in parts for c in part)
+    return {"shakespeare": dict(alphabet="".join(sorted(set(texts.shakespeare("train")))), context=64),
+            "tang": dict(tokens="poems", alphabet="".join(c for c, _ in signs.most_common(1000)), context=96),
+            "mnist": dict(tokens="pixels", lags=[0, 1, 28])}
 
 
 def gan_stand_in(folder, seed=0, **size):

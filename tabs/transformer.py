@@ -1,0 +1,774 @@
+"""Transformer: one token after the other, of texts, poems and pictures alike; every choice can be seen and changed."""
+
+import base64
+import functools
+import json
+import math
+import time
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import wiring
+from tabs.components import raw, sheet
+from tabs.components.attention_map import AttentionMap
+from tabs.components.draw_pad import DrawPad
+from tabs.components.film import Film
+from tabs.components.next_token import NextToken
+from tabs.components.tiles import Tiles
+from tabs.components.token_view import TokenView
+from tabs.components.upload import upload as picture_upload
+from tabs.diffusion import (
+    IMPORTS,
+    STOPPED,
+    UNTIL_THEN,
+    arguments,
+    checked,
+    drawn_source,
+    sent_source,
+    test_pictures,
+    test_source,
+)
+
+TEXT, POEMS, PIXELS = MODELS = ("transformer-shakespeare", "transformer-tang", "transformer-mnist")
+MOST, LONGEST = 1000, 20_000  # tokens of one run; characters of a text that goes on and on
+GIVEN, OWN, SCORED = 2000, 1000, 10_000  # characters: of a prompt that are shown, of a text that is read live, and by the API
+LAST = 48  # tokens of the attention map
+SIDE, CONTINUATIONS, SHOWN = 28, 8, 10  # rows of a picture, continuations at most, test pictures
+SEEDS = 2**31
+FORMS = {"五绝": "五绝 4 × 5", "七绝": "七绝 4 × 7", "五律": "五律 8 × 5", "七律": "七律 8 × 7"}
+AUTHORS = ["李白", "杜甫", "王维", "白居易", "李商隐", "杜牧", "孟浩然", "刘禹锡"]
+OWN_TEXT = "To be, or not to be, that is the question.\nTo bee, or not two bees, that is the quantum question!"
+
+
+# --- Texts ------------------------------------------------------------------------------------------------------------
+
+
+def text_in(name, value, most):
+    if not isinstance(value, str) or len(value) > most:
+        raise ValueError(f"{name} must be a text of at most {most:,} characters.")
+    return value
+
+
+def seed_in(value):
+    return gm.base.number("seed", value, 0, SEEDS, whole=True)
+
+
+def without_usual(**options):
+    """Arguments without those that say what is the case anyway."""
+    usual = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "title": "", "author": "", "heads": "", "begun": "",
+             "label": None, "rows": 0}
+    return {name: v for name, v in options.items() if name not in usual or v != usual[name]}
+
+
+def cuts_in(temperature, top_k, top_p, min_p):
+    """What stands between the model and its choice, checked. Top-k has as many steps as the slider, not as the alphabet."""
+    number = gm.base.number
+    return {"temperature": number("temperature", temperature, 0, 5), "top_k": number("top_k", top_k, 0, 1000, whole=True),
+            "top_p": number("top_p", top_p, 0, 1), "min_p": number("min_p", min_p, 0, 1)}
+
+
+def options_in(length, temperature, top_k, top_p, min_p, seed):
+    """Arguments of `generate_steps`."""
+    return {"max_new_tokens": gm.base.number("length", length, 1, MOST, whole=True),
+            **without_usual(**cuts_in(temperature, top_k, top_p, min_p)), "seed": seed_in(seed)}
+
+
+def batches(steps, seconds=0.04):
+    """Lists of the steps that came within some time, the first alone: a message for each would cost more than the step."""
+    batch, until = [], 0
+    for step in steps:
+        batch.append(step)
+        if time.monotonic() >= until:
+            yield batch
+            batch, until = [], time.monotonic() + seconds
+    if batch:
+        yield batch
+
+
+def records(tokens, kind="", also=None):
+    """Tokens as the view reads them. also: a function of a token that gives another kind."""
+    def line(t):
+        others = [[text, round(p, 4)] for text, p, chance in t.alternatives if chance > 0]
+        return json.dumps([t.text, round(t.probability, 5), round(t.entropy, 3), also(t) if also else kind, others],
+                          ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    return "".join(map(line, tokens))
+
+
+def pace(n, started, unit):
+    return f"{n} {unit}, {n / max(1e-3, time.monotonic() - started):.0f} a second"
+
+
+def folded(model, text):
+    """(text in the model's alphabet, a sentence on what became of the rest, or "")."""
+    plain, known = model.tokens.fold(text), model.tokens.number
+    strange = dict.fromkeys(c for c in text if c not in known and c != "\r")
+    lost = [named(c) for c in strange if not model.tokens.fold(c)]
+    changed = [f"{named(c)} became {model.tokens.fold(c)}" for c in strange if model.tokens.fold(c)]
+    said = [f"Never seen in Shakespeare, left out: {some(lost)}."] * bool(lost) + [f"{some(changed)}."] * bool(changed)
+    return plain, " ".join(said)
+
+
+def named(c):
+    """A character as one can print it."""
+    return c if c.isprintable() else f"U+{ord(c):04X}"
+
+
+def some(words):
+    return ", ".join(words[:12]) + (f" and {len(words) - 12} more" if len(words) > 12 else "")
+
+
+def program(model, make):
+    used = [line for name, line in IMPORTS.items() if name in make] + ["import math"] * ("math." in make)
+    return "\n".join([*used, *[""] * bool(used), "import genmodels as gm", "", f'model = gm.load("{model}")', make])
+
+
+def text_lines(prompt, options):
+    return program(TEXT, f"prompt = {prompt!r}\ntext = prompt + model.generate(prompt, {arguments(options)})\nprint(text)\n")
+
+
+_opened = {}  # what each part opens with, by its model's folder: the first visitor watches it being made
+
+
+def opening(name, begin):
+    """The first look at a part: yields (stage, lines). begin: gives the run."""
+    try:
+        folder = str(gm.base.checkpoint_folder(name).resolve())
+        if folder in _opened:
+            yield _opened[folder]
+            return
+        for stage, lines in begin():
+            out = stage, lines
+            yield out
+        if "told" in stage:  # how quick it was is no news to the next visitor
+            stage = {**stage, "told": stage["told"].rpartition(",")[0]}
+        _opened[folder] = stage, lines
+    except wiring.Stopped:
+        yield {**out[0], "live": False}, STOPPED
+    except ValueError as e:  # in its place stands what is missing
+        yield {"message": wiring.sentence(e)}, ""
+
+
+# --- Shakespeare ------------------------------------------------------------------------------------------------------
+
+
+def write_on(prompt, keep, options, notes=""):
+    """From a prompt in the model's alphabet: yields (stage, lines). keep: tokens that the stage has already."""
+    model = gm.load(TEXT)
+    steps, tokens, n, lines = model.generate_steps(prompt, **options), "", 0, UNTIL_THEN
+    started = time.monotonic()
+
+    def stage(**more):
+        return {"tokens": tokens, "keep": keep, "notes": notes, **more}
+
+    try:
+        if not keep:
+            for some_ in batches(model.read_steps(prompt[-GIVEN:], prompt[:-GIVEN])):
+                tokens += records(some_, "given")
+                yield stage(live=True, told="reading"), lines
+        started = time.monotonic()
+        for some_ in batches(steps):
+            n, tokens = n + len(some_), tokens + records(some_)
+            yield stage(live=True, told=pace(n, started, "characters")), lines
+            lines = gr.skip()
+    except wiring.Stopped:  # the same seed gives as much of it again
+        options = {**options, "max_new_tokens": n}
+    yield stage(live=False, told=pace(n, started, "characters") if n else ""), text_lines(prompt, options) if n else STOPPED
+
+
+def write(prompt, *controls):
+    """A new text."""
+    options, model = options_in(*controls), gm.load(TEXT)
+    prompt, notes = folded(model, text_in("prompt", prompt, 100_000))
+    if len(prompt) > GIVEN:
+        notes = f"Only the last {GIVEN:,} characters of the prompt are shown. {notes}"
+    yield from write_on(prompt or "\n", 0, options, notes)  # a new line is what stands before a text
+
+
+def ask(event: gr.EventData):
+    """What the view wants to go on from, checked: the event reaches only the first of two handlers."""
+    sent = event._data if isinstance(event._data, dict) else {}
+    if isinstance(sent.get("text"), str) and len(sent["text"]) > LONGEST:
+        raise ValueError(f"The text has {LONGEST:,} characters: begin a new one.")
+    return {"text": text_in("text", sent.get("text"), LONGEST), "asked": sent.get("asked"),
+            "keep": gm.base.number("keep", sent.get("keep"), 1, LONGEST, whole=True)}
+
+
+def go_on(asked, *controls):
+    """The text on the stage goes on."""
+    options = options_in(*controls)
+    if not asked:
+        raise ValueError("There is no text yet: write one first.")
+    yield from write_on(folded(gm.load(TEXT), asked["text"])[0] or "\n", asked["keep"], options)
+
+
+OPENING = ("ROMEO:\n", 360, 0.8, 0, 1, 0, 0)
+
+
+def open_text():
+    yield from opening(TEXT, lambda: write(*OPENING))
+
+
+def after(model, text):
+    """(logits of what follows a text, the numbers of its tokens)."""
+    ids = model.tokens.encode(text) if text else []
+    ids = ids or list(model.tokens.start)
+    return model.next_logits(ids)[0], ids
+
+
+def bars(text, cuts):
+    model = gm.load(TEXT)
+    logits, ids = after(model, text)
+    logits, order = logits.sort(descending=True, stable=True)
+    return {"before": model.tokens.decode(ids[-36:]), "cuts": list(cuts.values()),
+            "symbols": json.dumps([model.tokens.symbols[i] for i in order.tolist()]),
+            "logits": " ".join(f"{v:.5g}" for v in logits.tolist())}
+
+
+def attention(text):
+    symbols, maps = gm.load(TEXT).attention(text)
+    n = min(LAST, len(symbols))
+    maps = (maps[:, :, -n:, -n:] * 255).round().byte().contiguous()
+    return {"symbols": json.dumps(symbols[-n:]), "n": n, "layers": maps.shape[0], "heads": maps.shape[1],
+            "maps": base64.b64encode(maps.numpy().tobytes()).decode()}
+
+
+def look(temperature, top_k, top_p, min_p, event: gr.EventData):
+    """The visitor looks at a place of the text -> (bars, attention)."""
+    sent = event._data if isinstance(event._data, dict) else {}
+    text = text_in("text", sent.get("text"), LONGEST + MOST)
+    return bars(text, cuts_in(temperature, top_k, top_p, min_p)), attention(text)
+
+
+def look_ahead(prompt, *cuts):
+    """The visitor types -> bars of what would come next."""
+    return bars(text_in("prompt", prompt, 100_000), cuts_in(*cuts))
+
+
+MOVE_CUTS = "(temperature, k, p, min, v) => v && v.logits ? {...v, cuts: [temperature, k, p, min]} : v"  # no server needed
+
+
+def score_of(tokens):
+    """Mean surprise: nats, bits and perplexity."""
+    nats = -sum(math.log(max(t.probability, 1e-38)) for t in tokens) / len(tokens)
+    return {"nats": nats, "bits": nats / math.log(2), "perplexity": math.exp(nats)}
+
+
+def surprise(text):
+    """The visitor's own text -> (view, lines)."""
+    model = gm.load(TEXT)
+    plain, notes = folded(model, text_in("text", text, OWN))
+    if not plain:
+        raise ValueError("Type or paste a text: each of its characters will be coloured." if not text else
+                         f"There is nothing that the model knows. {notes}")
+    tokens = list(model.read_steps(plain))
+    told = score_of(tokens)
+    lines = program(TEXT, f"text = {text!r}\nscore = model.score(text)\n"
+                    "for symbol, log_p in zip(score.symbols, score.log_probs.tolist()):\n"
+                    "    print(repr(symbol), round(math.exp(log_p), 4))\n"
+                    "bits = -score.log_probs.mean().item() / math.log(2)\n"
+                    'print(bits, "bits a character; perplexity", 2**bits)\n')
+    return {"tokens": records(tokens), "notes": notes,
+            "told": f"{told['bits']:.2f} bits a character · perplexity {told['perplexity']:.1f}"}, lines
+
+
+# --- Tang poems -------------------------------------------------------------------------------------------------------
+
+
+def compose(wanted, begun, keep, options):
+    """A poem: yields (stage, lines). wanted: form, title, author, heads; begun: the body's first `keep` tokens."""
+    model = gm.load(POEMS)
+    told = without_usual(**{name: wanted[name] for name in ("title", "author", "heads")}, begun=begun)
+    steps = model.poem_steps(wanted["form"], **told, **options)
+    lines_of, length = gm.tokens.FORMS[wanted["form"]]
+    total, tokens, n, lines = lines_of * (length + 1), "", 0, UNTIL_THEN
+    started, place = time.monotonic(), iter(range(len(begun), total))
+
+    def kind(token):
+        line, at = divmod(next(place), length + 1)
+        return "given" if at == 0 and line < len(wanted["heads"]) else ""
+
+    def stage(**more):
+        return {"tokens": tokens, "keep": keep, "title": wanted["title"], "author": wanted["author"], "asked": wanted,
+                "told": f"{wanted['form']} · " + pace(n, started, "字 characters"), **more}
+
+    try:
+        for some_ in batches(steps):
+            n, tokens = n + len(some_), tokens + records(some_, also=kind)
+            yield stage(live=True), lines
+            lines = gr.skip()
+        made = 'poem = {}"".join(token.text for token in model.poem_steps({}))\nprint(poem.replace("。", "。\\n"))\n'
+        given = ", ".join(f"{name}={v!r}" for name, v in told.items())
+        lines = program(POEMS, made.format(f"{begun!r} + " if begun else "", ", ".join(
+            part for part in (repr(wanted["form"]), given, arguments(options)) if part)))
+    except wiring.Stopped:
+        lines = STOPPED
+    yield stage(live=False), lines
+
+
+def wanted_in(form, title, author, heads):
+    """The model checks the rest. An author who was cleared from the list is None."""
+    told = {"title": title, "author": author, "heads": heads}
+    told = {name: text_in(name, "" if value is None else value, 100).strip() for name, value in told.items()}
+    return {"form": gm.base.choice("form", form, FORMS), **told}
+
+
+def poem_options(temperature, top_p, seed):
+    cuts = cuts_in(temperature, 0, top_p, 0)
+    return {**without_usual(**cuts), "seed": seed_in(seed)}
+
+
+def write_poem(form, title, author, heads, *controls):
+    yield from compose(wanted_in(form, title, author, heads), "", 0, poem_options(*controls))
+
+
+def poem_on(asked, *controls):
+    """Another character was taken: the poem goes on from there, as it was asked for, whatever the controls say by now."""
+    wanted = asked and asked["asked"]
+    if not isinstance(wanted, dict) or set(wanted) != {"form", "title", "author", "heads"}:
+        raise ValueError("There is no poem yet: write one first.")
+    yield from compose(wanted_in(**wanted), asked["text"], asked["keep"], poem_options(*controls))
+
+
+POEM = ("七绝", "春夜", "李白", "", 0.8, 1, 0)
+
+
+def open_poem():
+    yield from opening(POEMS, lambda: write_poem(*POEM))
+
+
+# --- Pictures as sequences --------------------------------------------------------------------------------------------
+#
+# A `source` is a picture whose first rows are given: {"dataset", "x": (1, 1, H, W), "lines" that make `picture`}.
+
+
+def label_in(text, n):
+    """A class as the model takes it."""
+    if text == "each":
+        return [i % 10 for i in range(n)]
+    return None if text == "any" else int(gm.base.choice("class", text, [str(c) for c in range(10)]))
+
+
+def heat(bits):
+    """Surprise (n, H, W) in bits as colours (n, 3, H, W): 0 is dark, 8, as of a pixel that could be anything, is bright."""
+    import torch
+
+    s = (bits / 8).clamp(0, 1)
+    return torch.stack([0.06 + 1.5 * s, 0.09 + 0.1 * s + 0.8 * s**2, 0.2 - 0.2 * s + 0.8 * s**4], 1).clamp(0, 1)
+
+
+def cells(state, given):
+    """What is known after some rows: pictures, then their surprise, in rows of at most `across` each: (2 n, 3, H, W)."""
+    import torch
+
+    x, rows = state.x.expand(-1, 3, -1, -1).clone(), state.rows
+    x[:, :2, :given] *= torch.tensor([0.5, 0.75])[:, None, None]  # given rows are blue
+    bits = -state.probability.clamp_min(1e-9).log2()
+    bits[:, :given] = 0
+    surprise = heat(bits)
+    for part in (x, surprise):
+        part[:, :, rows:] = torch.tensor([0.2, 0.23, 0.3])[:, None, None]  # nothing is written there yet
+    surprise[:, :, :given] = surprise[:, :, :given] * 0.6
+    k = across(len(x))
+    both = torch.cat([torch.stack([x, surprise]), x.new_zeros(2, -len(x) % k, *x.shape[1:])], 1)  # full rows
+    return both.unflatten(1, (-1, k)).transpose(0, 1).flatten(0, 2)
+
+
+def across(n):
+    return n if n < 5 else math.ceil(n / 2)
+
+
+def film(source, states, given, bits, live=False):
+    import torch
+
+    n = len(states[0].x)
+    pictures = torch.cat([cells(state, given) for state in (states[-1:] if live else states)])
+    facts = {"unit": "row", "numbers": [s.rows for s in (states[-1:] if live else states)],
+             "lines": [["bits a pixel", [[row, round(b, 3)] for row, b in bits]]]}
+    per = 2 * across(n) * math.ceil(n / across(n))
+    beside = {"beside": raw(source["x"][0])} if given else {}
+    return {**sheet(pictures, per), "per": per, "across": across(n), "facts": json.dumps(facts), "live": live, "total": SIDE,
+            "label": "Pictures, and under each how surprising every pixel was", **beside}
+
+
+def complete(source, rows, n, label, temperature, seed):
+    """The rest of a picture, several times: yields (film, lines)."""
+    import torch
+
+    n = gm.base.number("number of pictures", n, 1, CONTINUATIONS, whole=True)
+    rows = gm.base.number("rows", rows, 0, SIDE - 1, whole=True)
+    temperature = gm.base.number("temperature", temperature, 0, 2)
+    options = {**without_usual(rows=rows, n=n, label=label_in(label, n), temperature=temperature), "seed": seed_in(seed)}
+    source, model = checked(source) if rows else source, gm.load(PIXELS)
+    steps = model.complete_steps(source["x"] if rows else None, **options)
+    start = torch.zeros(n, 1, SIDE, SIDE)
+    if rows:
+        start[:, :, :rows] = source["x"][:, :, :rows]
+    states, bits, lines = [gm.transformer.Completion(start, torch.ones(n, SIDE, SIDE), rows)], [], UNTIL_THEN
+    try:
+        yield film(source, states, rows, bits, live=True), lines
+        for state in steps:
+            states.append(state)
+            bits.append((state.rows, -state.probability[:, state.rows - 1].clamp_min(1e-9).log2().mean().item()))
+            yield film(source, states, rows, bits, live=True), gr.skip()
+        made = f"complete_steps({'picture, ' if rows else ''}{arguments(options)})"
+        lines = program(PIXELS, (source["lines"] if rows else "") + f"*_, last = model.{made}\nx = last.x\n"
+                        f'gm.pictures.grid(x, columns={across(n)}, scale=4).save("picture.png")\n')
+    except wiring.Stopped:
+        lines = STOPPED
+    yield film(source, states, rows, bits), lines
+
+
+def open_own():
+    """-> (test pictures, source)."""
+    x, labels = test_pictures("mnist")
+    return {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 2}, test_source("mnist", 2)
+
+
+PICTURE = (14, 4, "any", 1, 0)
+
+
+def open_pixels():
+    yield from opening(PIXELS, lambda: complete(test_source("mnist", 2), *PICTURE))
+
+
+def choose_test(event: gr.EventData):
+    return test_source("mnist", wiring.number_from(event, "index", SHOWN - 1))
+
+
+def choose_drawing(ink):
+    return drawn_source("mnist", ink)
+
+
+def choose_upload(path):
+    return sent_source("mnist", path)
+
+
+# --- The programming interface ----------------------------------------------------------------------------------------
+
+
+def writer(model):
+    """A name from a visitor never becomes a path."""
+    return gm.load(gm.base.choice("model", model, (TEXT, POEMS)))
+
+
+def text_generate(prompt="", max_new_tokens=200, temperature=0.8, top_k=0, top_p=1, min_p=0, seed=0,
+                  model="transformer-shakespeare"):
+    """Write on from a prompt, one token at a time; the text grows while it streams.
+
+    Args:
+        prompt: at most 100,000 characters, of which the last ones that fit the model's context count; may be empty. Characters
+            that the model does not know are made plain or left out. Of transformer-tang it is form|title|author|beginning.
+        max_new_tokens: 1 to 1000.
+        temperature: 0 (always the likeliest) to 5.
+        top_k: 0 (all) to 1000, how many of the likeliest tokens stay.
+        top_p: 0 to 1, the likeliest that together reach this share stay.
+        min_p: 0 to 1, those stay that are at least this many times as likely as the likeliest.
+        seed: whole number; the same seed gives the same text.
+        model: transformer-shakespeare or transformer-tang.
+    Returns:
+        What follows the prompt.
+    """
+    model, text = writer(model), ""
+    cuts = cuts_in(temperature, top_k, top_p, min_p)
+    cuts["top_k"] = min(cuts["top_k"], model.tokens.size)
+    length = gm.base.number("max_new_tokens", max_new_tokens, 1, MOST, whole=True)
+    for some_ in batches(model.generate_steps(prompt, max_new_tokens=length, **cuts, seed=seed_in(seed), alternatives=0)):
+        text += model.tokens.decode(token.id for token in some_)
+        yield text
+
+
+def text_score(text="To be, or not to be, that is the question.", prompt="", model="transformer-shakespeare"):
+    """Ask how surprised the model is by a text.
+
+    Args:
+        text: 1 to 10,000 characters. Of transformer-tang, without a prompt, a whole poem: form|title|author|body.
+        prompt: what stands before it.
+        model: transformer-shakespeare or transformer-tang.
+    Returns:
+        Of each token its log-probability in nats; their mean in nats and in bits, and the perplexity; and the characters that
+        the model does not know.
+    """
+    model, tokens = writer(model), []
+    for some_ in batches(model.read_steps(text_in("text", text, SCORED), text_in("prompt", prompt, SCORED), alternatives=0)):
+        tokens += some_
+        yield tokens
+    unknown = dict.fromkeys(c for c in text if c not in model.tokens.number)
+    yield {**score_of(tokens), "tokens": [[t.text, math.log(max(t.probability, 1e-38))] for t in tokens],
+           "unknown": [named(c) for c in unknown]}
+
+
+def text_next(prompt="", temperature=1, top_k=0, top_p=1, min_p=0, n=10, model="transformer-shakespeare"):
+    """Ask what comes next: the likeliest tokens, before and after temperature and cut-offs.
+
+    Args:
+        prompt: see text_generate.
+        temperature: see text_generate.
+        top_k: see text_generate.
+        top_p: see text_generate.
+        min_p: see text_generate.
+        n: how many tokens to tell, 1 to 1000.
+        model: transformer-shakespeare or transformer-tang.
+    Returns:
+        The entropy of the model's choice in bits; and of each token its logit, the model's probability, and the probability
+        with which it would be drawn.
+    """
+    model, cuts = writer(model), cuts_in(temperature, top_k, top_p, min_p)
+    logits = after(model, text_in("prompt", prompt, 100_000))[0]
+    p, drawn = logits.softmax(-1), gm.transformer.filtered(logits, **cuts)
+    first = logits.argsort(descending=True, stable=True)[: gm.base.number("n", n, 1, 1000, whole=True)].tolist()
+    return {"entropy": -(p * p.clamp_min(1e-38).log2()).sum().item(), "tokens": [
+        {"token": model.tokens.symbols[i], "logit": logits[i].item(), "probability": p[i].item(), "drawn": drawn[i].item()}
+        for i in first]}
+
+
+def text_poem(form="七绝", title="", author="", heads="", temperature=0.8, top_p=1, seed=0):
+    """Write a Tang poem that holds its form. 作一首唐诗。
+
+    Args:
+        form: 五绝 (4 lines of 5 characters), 七绝 (4 of 7), 五律 (8 of 5) or 七律 (8 of 7).
+        title: at most 40 characters; may be empty.
+        author: in whose manner, at most 10 characters; may be empty.
+        heads: the first characters of the lines, for an acrostic (藏头诗); may be empty or fewer than lines.
+        temperature: 0 to 5.
+        top_p: 0 to 1.
+        seed: whole number; the same seed gives the same poem.
+    Returns:
+        The poem, its lines, and of each character its probability.
+    """
+    wanted, tokens = wanted_in(form, title, author, heads), []
+    steps = gm.load(POEMS).poem_steps(**wanted, **poem_options(temperature, top_p, seed), alternatives=0)
+    for some_ in batches(steps):
+        tokens += some_
+        yield tokens
+    poem = "".join(token.text for token in tokens)
+    yield {"poem": poem, "lines": [line for line in poem.replace("。", "，").split("，") if line],
+           "tokens": [[token.text, token.probability] for token in tokens]}
+
+
+def pixels_complete(picture=None, test_picture_number=2, rows=14, n=4, label="any", temperature=1, seed=0):
+    """Let the transformer write the rest of a picture, pixel by pixel.
+
+    Args:
+        picture: a file; it is prepared as MNIST was. Without one, a test picture is taken.
+        test_picture_number: 0 to 199, used when there is no file.
+        rows: how many rows are given, 0 (a new picture) to 27.
+        n: how many continuations, 1 to 8.
+        label: any, a digit, or each (one class after the other).
+        temperature: 0 to 2.
+        seed: whole number; the same seed gives the same pictures.
+    Returns:
+        Of each picture how many bits the model spent on what it wrote; and a PNG with the pictures.
+    """
+    rows, n = gm.base.number("rows", rows, 0, SIDE - 1, whole=True), gm.base.number("n", n, 1, CONTINUATIONS, whole=True)
+    source = test_source("mnist", test_picture_number) if picture is None else sent_source("mnist", picture)
+    for step in gm.load(PIXELS).complete_steps(source["x"] if rows else None, rows=rows, n=n, label=label_in(label, n),
+                                               temperature=temperature, seed=seed_in(seed)):
+        yield step
+    bits = -step.probability[:, rows:].clamp_min(1e-38).log2().sum((1, 2))
+    yield {"bits": bits.tolist()}, gm.pictures.grid(step.x, across(n), scale=4)
+
+
+def endpoints():
+    """The functions above under their own names. They check what they are called with; the components do not."""
+    def boxes(**defaults):
+        return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
+
+    def text(**defaults):
+        return [gr.Textbox(value, label=label, visible=False) for label, value in defaults.items()]
+
+    facts, said = gr.JSON(visible=False, label="facts"), gr.Textbox(visible=False, label="text")
+    png = gr.Image(format="png", label="picture", visible=False)
+    model = gr.Dropdown([TEXT, POEMS], value=TEXT, label="model", visible=False)
+    file, hamlet = picture_upload(visible=False, label="picture"), "To be, or not to be, that is the question."
+    cuts = functools.partial(boxes, top_k=0, top_p=1, min_p=0)
+    wiring.endpoint(text_generate, [*text(prompt=""), *boxes(max_new_tokens=200, temperature=0.8), *cuts(), *boxes(seed=0),
+                                    model], said, stream=True)
+    wiring.endpoint(text_score, [*text(text=hamlet, prompt=""), model], facts)
+    wiring.endpoint(text_next, [*text(prompt=""), *boxes(temperature=1), *cuts(), *boxes(n=10), model], facts)
+    wiring.endpoint(text_poem, [*text(form="七绝", title="", author="", heads=""),
+                                *boxes(temperature=0.8, top_p=1, seed=0)], facts)
+    wiring.endpoint(pixels_complete, [file, *boxes(test_picture_number=2, rows=14, n=4), *text(label="any"),
+                                      *boxes(temperature=1, seed=0)], [facts, png])
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+def about():
+    """The models of the tab in a table, and their cards."""
+    shipped = [name for name in MODELS if (wiring.checkpoints() / name).is_dir()]
+    return "\n\n".join([wiring.models_table(shipped), *map(wiring.card, shipped)])
+
+
+def poster():
+    """The beginning of the first sample of the training's end."""
+    try:
+        text = (wiring.checkpoints() / TEXT / "samples.txt").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("---"))[:400].strip()
+
+
+def prepare():
+    """What visitors will need: functions to call in the background, each of them quick."""
+    return [functools.partial(gm.load, name) for name in MODELS if (wiring.checkpoints() / name).is_dir()]
+
+
+def slider(*reach, label, name, **more):
+    return gr.Slider(*reach, label=label, buttons=[], elem_id=f"transformer-{name}", elem_classes="plain", **more)
+
+
+def run_row(part, begin, stop, seed="Seed"):
+    """(button that begins with a fresh seed, seed, button that stops)."""
+    with gr.Row(elem_classes="small-controls"):
+        new = gr.Button(begin, variant="primary", scale=3, min_width=110, elem_id=f"transformer-{part}-new")
+        seed = gr.Number(0, label=seed, minimum=0, maximum=SEEDS, precision=0, scale=2, min_width=80,
+                         elem_id=f"transformer-{part}-seed")
+        stop = gr.Button(stop, scale=2, min_width=70, elem_id=f"transformer-{part}-stop")
+    return new, seed, stop
+
+
+def in_python(part):
+    """The lines that make what a part shows."""
+    with gr.Accordion("Reproduce in Python", open=False, elem_classes="lines"):
+        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True,
+                       elem_id=f"transformer-{part}-python")
+
+
+def runs(stage, lines, begin, controls, new, seed, stop, opened, first):
+    """The events of a part's stage -> what it streams with."""
+    player = wiring.Player(stage)
+    stream = functools.partial(player.stream, outputs=[stage, lines])
+    stream(opened, first, [])
+    fresh = wiring.act(new.click, wiring.fresh_seed, None, seed)
+    stream(fresh.then, begin, controls)
+    stream(seed.submit, begin, controls)
+    player.stop(stop.click)
+    return stream
+
+
+def build_text(opened):
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
+            prompt = gr.Textbox(OPENING[0], label="How it begins", lines=2, max_lines=5, elem_id="transformer-prompt",
+                                elem_classes="plain", placeholder="Nothing: the model begins by itself.")
+            length = slider(20, MOST, OPENING[1], step=20, label="Length (characters)", name="length")
+            temperature = slider(0, 2, OPENING[2], step=0.05, label="Temperature (0: always the likeliest)", name="temperature")
+            with gr.Row(elem_classes="small-controls"):
+                top_k = slider(0, 30, 0, step=1, label="Top-k (0: all)", name="top-k", min_width=90)
+                top_p = slider(0, 1, 1, step=0.02, label="Top-p", name="top-p", min_width=90)
+                min_p = slider(0, 1, 0, step=0.01, label="Min-p", name="min-p", min_width=90)
+            gr.Markdown("### What comes next")
+            chances = NextToken({"message": "The probabilities come with the text."}, elem_id="transformer-next")
+        with gr.Column(scale=11, min_width=320, elem_classes=["card", "writing"]):
+            view = TokenView(name="The text", more="Continue", poster=poster(), elem_id="transformer-text")
+            new, seed, stop = run_row("text", "Write", "Stop")
+            gr.Markdown("**Click a character**: what else could stand there? Take it, and the text goes on from there.",
+                        elem_classes="hint")
+        with gr.Column(scale=8, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
+            with gr.Tab("Attention", id="attention"):
+                gr.Markdown("Before each choice, every character looks back. **Point at one** to see where.",
+                            elem_classes="hint")
+                seen = AttentionMap({"message": "The map comes with the text."}, elem_id="transformer-attention")
+            with gr.Tab("How surprised?", id="surprise") as own_tab:
+                gr.Markdown("Your own text: what did the model not expect?", elem_classes="hint")
+                own = gr.Textbox(OWN_TEXT, label="Your text", show_label=False, lines=4, max_lines=8, elem_id="transformer-own",
+                                 elem_classes="plain", max_length=OWN, placeholder="Type or paste a text in English.")
+                read = TokenView(name="Your text", branch=False, elem_id="transformer-surprise")
+                own_lines = in_python("surprise")
+    lines = in_python("text")
+
+    cuts = [temperature, top_k, top_p, min_p]
+    controls = [length, *cuts, seed]
+    stream = runs(view, lines, write, [prompt, *controls], new, seed, stop, opened, open_text)
+    asked = gr.State()
+    for event in (view.input, view.release):
+        stream(wiring.act(event, ask, None, asked).then, go_on, [asked, *controls])
+    wiring.live(view.click, look, cuts, [chances, seen])
+    wiring.live(prompt.input, look_ahead, [prompt, *cuts], chances, lambda sentence: {"message": sentence})
+    for cut in cuts:
+        cut.input(None, [*cuts, chances], chances, js=MOVE_CUTS, queue=False, show_progress="hidden",
+                  trigger_mode="always_last", api_visibility="private")
+    for event in (wiring.opening(None, own_tab, gr.State(False)), own.input):
+        wiring.live(event, surprise, own, [read, own_lines], lambda sentence: ({"message": sentence}, ""))
+
+
+def build_poems(opened):
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
+            form = gr.Radio([(shown, name) for name, shown in FORMS.items()], value=POEM[0], label="体裁 Form",
+                            elem_id="transformer-form", elem_classes="plain")
+            title = gr.Textbox(POEM[1], label="题目 Title", max_length=40, elem_id="transformer-title", elem_classes="plain")
+            author = gr.Dropdown(AUTHORS, value=POEM[2], label="作者 In the manner of", allow_custom_value=True,
+                                 elem_id="transformer-author", elem_classes="plain")
+            heads = gr.Textbox("", label="藏头 First characters of the lines (藏头诗, acrostic)", max_length=8,
+                               placeholder="春夏秋冬", elem_id="transformer-heads", elem_classes="plain")
+            temperature = slider(0, 2, POEM[4], step=0.05, label="温度 Temperature", name="poem-temperature")
+            top_p = slider(0, 1, 1, step=0.02, label="Top-p 取前几成", name="poem-top-p")
+        with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
+            view = TokenView(name="诗 The poem", poem=True, middle=5, elem_id="transformer-poem")
+            new, seed, stop = run_row("poem", "作诗 Write", "停 Stop", "种子 Seed")
+            gr.Markdown("**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see what else could "
+                        "stand there; take it, and the poem goes on from there. It holds its form because at each place only "
+                        "what may stand there is allowed: a character, or the mark that ends the line.", elem_classes="hint")
+    lines = in_python("poem")
+
+    controls = [temperature, top_p, seed]
+    stream = runs(view, lines, write_poem, [form, title, author, heads, *controls], new, seed, stop, opened, open_poem)
+    asked = gr.State()
+    stream(wiring.act(view.input, ask, None, asked).then, poem_on, [asked, *controls])
+
+
+def build_pixels(opened):
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
+            gr.Markdown("### A picture is a sequence, too")
+            gr.Markdown("**Give it the top of a digit**: pick one, or draw. Row by row the transformer writes the rest, each "
+                        "pixel after looking at those before it.", elem_classes="hint")
+            choices = Tiles(columns=10, name="Test pictures", elem_id="transformer-own-pictures")
+            with gr.Row():
+                with gr.Column(min_width=120):
+                    pad = DrawPad(elem_id="transformer-pad")
+                with gr.Column(min_width=120):
+                    upload = picture_upload(label="Upload a picture", show_label=False, height=150, elem_classes="upload",
+                                            elem_id="transformer-upload")
+            rows = slider(0, SIDE - 1, PICTURE[0], step=1, label="Rows given (0: a new picture)", name="rows")
+            n = slider(1, CONTINUATIONS, PICTURE[1], step=1, label="Continuations", name="n")
+            label = gr.Dropdown([("open", "any"), ("one of each", "each"), *((str(c), str(c)) for c in range(10))], value="any",
+                                label="Which digit it is told", elem_id="transformer-label", elem_classes="plain")
+            temperature = slider(0, 2, 1, step=0.05, label="Temperature", name="pixels-temperature")
+        with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
+            view = Film(elem_id="transformer-pixels")
+            new, seed, stop = run_row("pixels", "Write the rest", "Stop")
+            gr.Markdown("Blue rows are given. Under each picture its **surprise**: dark pixels were certain, bright ones could "
+                        "have been anything. The curve is the mean of a row; the sum over all is the exact likelihood.",
+                        elem_classes="hint")
+    lines, source = in_python("pixels"), gr.State()
+
+    controls = [source, rows, n, label, temperature, seed]
+    first = wiring.act(opened, open_own, None, [choices, source])
+    stream = runs(view, lines, complete, controls, new, seed, stop, first.then, open_pixels)
+    picked = wiring.act(choices.input, choose_test, None, source)
+    drawn = wiring.live(pad.input, choose_drawing, pad, source)
+    sent = wiring.act(upload.upload, choose_upload, upload, source)
+    for event in (picked.then, drawn.then, sent.then, rows.release, n.release, temperature.release, label.input):
+        stream(event, complete, controls)
+
+
+def build(opened):
+    """Lay out the tab. opened: the event of a visitor's first look at it."""
+    poems_seen, pixels_seen = gr.State(False), gr.State(False)
+    with gr.Tabs(elem_classes="parts"):
+        with gr.Tab("Shakespeare", id="text"):
+            build_text(opened)
+        with gr.Tab("Tang poems 唐诗", id="poems") as poems:
+            build_poems(wiring.opening(None, poems, poems_seen))
+        with gr.Tab("Pictures", id="pixels") as pixels:
+            build_pixels(wiring.opening(None, pixels, pixels_seen))
+    wiring.explanation(__file__, measured="; ".join(wiring.measured(name).rstrip(".") for name in MODELS) + ".")
+    with gr.Accordion("The models, and what was measured", open=False):
+        card = gr.Markdown()
+    wiring.act(opened, about, None, card)
+    endpoints()
