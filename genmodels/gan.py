@@ -332,10 +332,11 @@ class DCGAN(GenerativeModel):
     Labels join as in Mirza and Osindero, Conditional generative adversarial nets (2014): to z, and as maps to the picture.
 
     Arguments:
-        channels, size: of the pictures; size is divisible by 4.
+        channels, size: of the pictures; size is divisible by 2 ** levels.
         classes: number of answers to each question.
         latent: D, numbers in z.
-        width: channels of the largest map; the next has twice as many.
+        width: channels of the largest map; each smaller one has twice as many.
+        levels: how often the map is halved.
         conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
     Shapes:
         x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where open.
@@ -348,44 +349,26 @@ class DCGAN(GenerativeModel):
         classes: list = [10],  # noqa: B006
         latent: int = 64,
         width: int = 48,
+        levels: int = 2,
         conditions: list = ["class"],  # noqa: B006
     ):
         super().__init__()
-        if size % 4:
-            raise ValueError(f"size must be divisible by 4, not {size}.")
+        if size % 2**levels:
+            raise ValueError(f"size must be divisible by {2**levels} (2 ** levels), not {size}.")
         self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
         self.conditions = list(conditions)
-        low = size // 4
-        self.generator = nn.ModuleDict(
-            {
-                "labels": Answers(classes, latent),
-                "net": nn.Sequential(
-                    nn.Linear(2 * latent, 2 * width * low**2),
-                    nn.Unflatten(1, (2 * width, low, low)),
-                    nn.BatchNorm2d(2 * width),
-                    nn.ReLU(),
-                    nn.ConvTranspose2d(2 * width, width, 4, 2, 1, bias=False),  # the next layer takes the mean off
-                    nn.BatchNorm2d(width),
-                    nn.ReLU(),
-                    nn.ConvTranspose2d(width, channels, 4, 2, 1),
-                    nn.Tanh(),
-                ),
-            }
-        )
-        self.discriminator = nn.ModuleDict(
-            {
-                "labels": Answers(classes, size * size),
-                "net": nn.Sequential(
-                    nn.Conv2d(channels + 1, width, 4, 2, 1),
-                    nn.LeakyReLU(0.2),
-                    nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
-                    nn.BatchNorm2d(2 * width),
-                    nn.LeakyReLU(0.2),
-                    nn.Flatten(),
-                    nn.Linear(2 * width * low**2, 1),
-                ),
-            }
-        )
+        low, wide = size // 2**levels, width * 2 ** (levels - 1)
+        paint = [nn.Linear(2 * latent, wide * low**2), nn.Unflatten(1, (wide, low, low)), nn.BatchNorm2d(wide), nn.ReLU()]
+        judge = [nn.Conv2d(channels + 1, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for i in range(levels - 1):  # no bias: the next layer takes the mean off
+            from_, to = wide // 2**i, wide // 2 ** (i + 1)
+            paint += [nn.ConvTranspose2d(from_, to, 4, 2, 1, bias=False), nn.BatchNorm2d(to), nn.ReLU()]
+            from_, to = width * 2**i, width * 2 ** (i + 1)
+            judge += [nn.Conv2d(from_, to, 4, 2, 1, bias=False), nn.BatchNorm2d(to), nn.LeakyReLU(0.2)]
+        paint += [nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
+        judge += [nn.Flatten(), nn.Linear(wide * low**2, 1)]
+        self.generator = nn.ModuleDict({"labels": Answers(classes, latent), "net": nn.Sequential(*paint)})
+        self.discriminator = nn.ModuleDict({"labels": Answers(classes, size * size), "net": nn.Sequential(*judge)})
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(layer.weight, 0, 0.02)

@@ -35,7 +35,7 @@ from tabs.diffusion import (
 
 MODELS = ("gan-mnist", "gan-fashion", "gan-avatars")
 SETS = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
-COLLAPSED = "gan-mnist-collapsed"  # trained without penalties; only its replay is shown
+COLLAPSED = "gan-mnist-collapsed"  # trained to go wrong; only its replay is shown
 ANY, EACH = -1, -2  # answers beside a class: the question stays open; one class after the other
 COUNT, DIRECTIONS, REACH = 30, 8, 3  # pictures at most; sliders, and how many standard deviations they go
 FRAMES, PROJECTION, SHOWN = 25, 100, 10  # of a walk; steps of a search; test pictures
@@ -441,7 +441,7 @@ def walk(dataset, first, first_seed, last, last_seed):
 
 
 def collapsed():
-    """Whether there is a training without penalties to look at."""
+    """Whether there is a training that went wrong to look at."""
     return (wiring.checkpoints() / COLLAPSED / "replay.json").is_file()
 
 
@@ -722,7 +722,7 @@ def no_own(sentence):
 
 def about(dataset):
     """The models of the tab in a table, and the card of the one on stage."""
-    shipped = [name for name in (*MODELS, COLLAPSED, "dcgan-mnist") if (wiring.checkpoints() / name / "README.md").is_file()]
+    shipped = [name for name in (*MODELS, COLLAPSED, *(f"dc{name}" for name in MODELS)) if (wiring.checkpoints() / name / "README.md").is_file()]
     return wiring.models_table(shipped) + "\n\n" + wiring.card(f"gan-{dataset}")
 
 
@@ -804,7 +804,7 @@ def build(opened):
                 gr.Markdown("How it learnt: move through its training, from noise to the end. The hills are the scores of "
                             "real and of generated pictures: the better the generator, the more they overlap.",
                             elem_classes="hint")
-                which = gr.Radio([("this GAN", "this"), ("without penalties: it collapses", "collapsed")], value="this",
+                which = gr.Radio([("this GAN", "this"), ("one that collapsed", "collapsed")], value="this",
                                  visible=False, label="Which run", show_label=False, container=False, elem_id="gan-which",
                                  elem_classes="small-pills")
                 film = Film(elem_id="gan-replay")

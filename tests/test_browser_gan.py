@@ -129,7 +129,7 @@ def test_the_replay_is_scrubbed_without_the_server(opened, asked):
     assert opened.locator("#gan-replay .hill.made").get_attribute("d") != hills
     assert curves == 2 and asked == []
     first = opened.evaluate(PIXELS, canvas)
-    opened.get_by_role("radio", name="without penalties").click()
+    opened.get_by_role("radio", name="one that collapsed").click()
     changed(opened, canvas, first)
 
 

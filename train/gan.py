@@ -4,6 +4,7 @@
     python -m train.gan --dataset fashion
     python -m train.gan --dataset avatars
     python -m train.gan --dataset mnist --classic    DCGAN of the same size, for comparison: dcgan-mnist
+    python -m train.gan --dataset mnist --collapse --steps 600 --validations 1    gan-mnist-collapsed: how it goes wrong
 """
 
 import json
@@ -18,20 +19,24 @@ from train import engine
 from train.diffusion import CONDITIONS
 
 FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS], conditions=CONDITIONS)
-MODEL = {"mnist": dict(), "fashion": dict(), "avatars": dict(patch=4, latent=128, **FACES)}
-CLASSIC = {"mnist": dict(), "fashion": dict(), "avatars": dict(latent=128, **FACES)}
+MODEL = {"mnist": dict(), "fashion": dict(), "avatars": dict(patch=4, latent=128, widths=[64, 96], gamma=1.0, **FACES)}
+CLASSIC = {"mnist": dict(width=104), "fashion": dict(width=104), "avatars": dict(latent=128, width=34, levels=4, **FACES)}
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
 
 
 def recipe(
-    settings: engine.Settings, dataset: str = "mnist", classic: bool = False, penalties: bool = True
+    settings: engine.Settings, dataset: str = "mnist", classic: bool = False, collapse: bool = False
 ) -> engine.Recipe:
-    """Train the GAN of `mnist`, `fashion` or `avatars`; with --classic a DCGAN, with --no-penalties a GAN that collapses."""
+    """Train the GAN of `mnist`, `fashion` or `avatars`; with --classic a DCGAN, with --collapse one that goes wrong.
+
+    Without penalties alone it did not collapse in 1,500 steps (validation FID 1.30). It did where the generator also learns
+    twenty times as fast as the discriminator: it runs to what pleases now, and the other cannot follow.
+    """
     data.choice("--dataset", dataset, data.SETS)
-    if classic and not penalties:
-        raise ValueError("--classic has no penalties to leave out: drop --no-penalties.")
-    name = f"{'dcgan' if classic else 'gan'}-{dataset}{'' if penalties else '-collapsed'}"
-    model = DCGAN(**CLASSIC[dataset]) if classic else GAN(**MODEL[dataset], **({} if penalties else {"gamma": 0.0}))
+    if classic and collapse:
+        raise ValueError("--collapse is shown on the GAN with penalties, by leaving them out: drop --classic.")
+    name = f"{'dcgan' if classic else 'gan'}-{dataset}{'-collapsed' if collapse else ''}"
+    model = DCGAN(**CLASSIC[dataset]) if classic else GAN(**MODEL[dataset] | ({"gamma": 0.0} if collapse else {}))
     val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
         at = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
@@ -82,13 +87,14 @@ def recipe(
         model.gamma = model.config["gamma"] * 0.1**share
 
     lr, betas = (2e-4, (0.5, 0.999)) if classic else (5e-4, (0.0, 0.99))
+    rates = {"discriminator": 1e-4, "generator": 2e-3} if collapse else {"discriminator": lr, "generator": lr}
     return engine.Recipe(
         name,
         model,
         train,
         validate,
         samples,
-        [engine.Player(f"{part}_loss", part, lr, betas) for part in ("discriminator", "generator")],
+        [engine.Player(f"{part}_loss", part, rate, betas) for part, rate in rates.items()],
         batch=64 if classic else 32,
         minutes=45,
         clip=100.0,
