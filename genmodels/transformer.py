@@ -212,7 +212,7 @@ class Transformer(GenerativeModel):
         T = ids.shape[1]
         x = self.embed(ids[:, at:])
         for lag, table in zip(self.lags[1:], self.before):
-            x = x + table(F.pad(ids, (lag, 0), value=self.tokens.size)[:, at:T])
+            x = x + table(ids[:, at - lag : T - lag] if at >= lag else F.pad(ids, (lag, 0), value=self.tokens.size)[:, at:T])
         turn = self.cos[at:T], self.sin[at:T]
         x = self._drop(x)
         keys, values = cache or ([None] * len(self.blocks),) * 2
@@ -328,10 +328,12 @@ class Transformer(GenerativeModel):
                 if penalty != 1:
                     logits = repeated_less(logits, ids[self.first(len(ids)) :], penalty)
                 if allowed is not None:
-                    logits = logits.masked_fill(~allowed(place), -math.inf)
+                    may = allowed(place)
+                    logits = logits.masked_fill(~may, -math.inf)
                 chance = filtered(logits, *cuts)
                 i = drawn(chance, g)
-                told = torch.cat([i, (p if allowed is None else chance).topk(shown).indices]) if shown else i
+                likely = p.topk(shown) if allowed is None else p.masked_fill(~may, -1).topk(min(shown, may.sum().item()))
+                told = torch.cat([i, likely.indices])
                 (i, *others), (probability, *raw), (_, *cut) = told.tolist(), p[told].tolist(), chance[told].tolist()
                 others = [(self.tokens.symbols[j], *both) for j, *both in zip(others, raw, cut)]
                 token = Token(i, self.tokens.symbols[i], probability, -p.dot(log_p).item(), others)

@@ -34,6 +34,15 @@ MODELS = {  # name, which begins with the family's -> how to make a small one
         3, 16, classes=[3, 2], latent=6, patch=4, widths=[16, 24], conditions=["glasses", "smiling"]
     ),
     "dcgan": lambda: gm.DCGAN(3, 8, classes=[3, 2], latent=6, width=8, conditions=["glasses", "smiling"]),
+    "transformer of characters": lambda: gm.Transformer(
+        alphabet="\n abcdef", width=16, layers=2, heads=2, hidden=12, context=8, dropout=0.1
+    ),
+    "transformer of poems": lambda: gm.Transformer(
+        tokens="poems", alphabet="春眠不觉晓处，。", width=16, layers=1, heads=2, hidden=12, context=12
+    ),
+    "transformer of pixels": lambda: gm.Transformer(
+        tokens="pixels", size=4, classes=3, width=16, layers=2, heads=2, hidden=12, lags=[0, 1, 3, 4, 5]
+    ),
 }
 LOSSES = {"gan": ("discriminator_loss", "generator_loss"), "dcgan": ("discriminator_loss", "generator_loss")}  # else `loss`
 
@@ -46,7 +55,17 @@ def grey(model):
     return torch.full((B, model.channels, model.size, model.size), 0.5)
 
 
-CALLS = {  # family -> call -> (what it does, shape of what it returns); all that the page may call
+TEXT = {
+    "generate_steps": (
+        lambda m, x: torch.tensor([t[2:4] for t in m.generate_steps(max_new_tokens=9, seed=1, top_p=0.9)]), lambda m: (9, 2)
+    ),
+    "generate unseeded": (lambda m, x: torch.tensor([len(m.generate(max_new_tokens=9))]), lambda m: (1,)),
+    "score": (lambda m, x: m.score("春ab", "")[1:], lambda m: [(2,)] * 2),
+    "read_steps": (lambda m, x: torch.tensor([t[2:4] for t in m.read_steps("aba")]), lambda m: (3, 2)),
+    "attention": (lambda m, x: m.attention("ab")[1], lambda m: (2, 2, 2, 2)),
+}
+
+CALLS = {  # name or family -> call -> (what it does, shape of what it returns); all that the page may call
     "autoencoder": {
         "encode": (lambda m, x: m.encode(x), lambda m: (B, m.latent)),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), lambda m: (B, m.channels, m.size, m.size)),
@@ -102,6 +121,24 @@ CALLS = {  # family -> call -> (what it does, shape of what it returns); all tha
         "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
         "score": (lambda m, x: m.score(x, [1] * len(m.classes)), lambda m: (B,)),
     },
+    "transformer of characters": TEXT,
+    "transformer of poems": {
+        "poem_steps": (lambda m, x: torch.tensor([t[2:4] for t in m.poem_steps("五绝", seed=1)]), lambda m: (24, 2)),
+        "score": (lambda m, x: m.score("五绝||春|眠，", "")[1:], lambda m: [(5,)] * 2),
+        "read_steps": (lambda m, x: torch.tensor([t[2:4] for t in m.read_steps("春眠", "五绝|||")]), lambda m: (2, 2)),
+        "attention": (lambda m, x: m.attention("五绝||春")[1], lambda m: (1, 2, 3, 3)),
+    },
+    "transformer of pixels": {
+        "sample": (lambda m, x: m.sample(7, label=1, temperature=0.9, seed=1), pictures(7)),
+        "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
+        "complete_steps": (
+            lambda m, x: list(m.complete_steps(x[:1], rows=2, n=3, seed=1))[-1][:2],  # x, probability
+            lambda m: [(3, 1, m.size, m.size), (3, m.size, m.size)],
+        ),
+        "log_prob": (lambda m, x: m.log_prob(x, 1), lambda m: (B,)),
+        "bits_per_dim": (lambda m, x: m.bits_per_dim(x), lambda m: (B,)),
+        "pixel_log_probs": (lambda m, x: m.pixel_log_probs(x), lambda m: (B, m.size, m.size)),
+    },
 }
 PICTURES = {  # calls that return finished pictures
     "decode", "reconstruct", "sample", "sample unseeded", "binarise", "edit", "inpaint",
@@ -151,12 +188,13 @@ NO_COUNT = (0, -1, 4097, 2.5, math.nan, "3", None, True)
 NO_SEED = (-1, 2**63, 0.5, math.inf, "a")
 NO_TEMPERATURE = (-0.1, 2.1, math.nan)
 NO_STEPS = (0, 1001, 1.5, math.inf, "a", None)
+NO_TEXT = (None, 3, b"a", "a" * 100_001)
 NO_CODE = {kind: NO_CODES[kind] for kind in ("a list", "whole numbers")} | {
     "another length": lambda m: torch.zeros(m.latent + 1),
     "two codes": lambda m: torch.zeros(2, m.latent),
     "NaN": lambda m: torch.full((m.latent,), math.nan),
 }
-REFUSED = {  # family -> (call of model and bad value, name of the argument in the message, bad values by name)
+REFUSED = {  # name or family -> (call of model and bad value, name of the argument in the message, bad values by name)
     "autoencoder": [
         (lambda m, bad: m.encode(bad), "x", NO_PICTURES),
         (lambda m, bad: m.decode(bad), "z", NO_CODES),
@@ -228,6 +266,38 @@ REFUSED = {  # family -> (call of model and bad value, name of the argument in t
         (lambda m, bad: m.score(bad), "x", NO_PICTURES),
         (lambda m, bad: m.score(grey(m)[:2], bad), "label", NO_LABELS),
     ],
+    "transformer of characters": [
+        (lambda m, bad: m.generate(bad), "prompt", NO_TEXT),
+        (lambda m, bad: m.generate(seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.generate(temperature=bad), "temperature", (-0.1, 5.1, math.nan, None)),
+        (lambda m, bad: m.score(bad), "text", NO_TEXT),
+        (lambda m, bad: m.score("a", bad), "prompt", NO_TEXT),
+        (lambda m, bad: m.read_steps(bad), "text", NO_TEXT),
+        (lambda m, bad: m.attention(bad), "text", NO_TEXT),
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+    ],
+    "transformer of poems": [
+        (lambda m, bad: m.poem_steps(bad), "form", ("六绝", "", 3, None)),
+        (lambda m, bad: m.poem_steps(title=bad), "title", (3, None, "a|b", "春" * 41)),
+        (lambda m, bad: m.poem_steps(author=bad), "author", (3, None, "a\n", "春" * 11)),
+        (lambda m, bad: m.poem_steps(heads=bad), "heads", (3, None, "春" * 5, "a", "，")),
+        (lambda m, bad: m.poem_steps(begun=bad), "begun", (3, None, "，", "春" * 99)),
+        (lambda m, bad: m.poem_steps(seed=bad), "seed", NO_SEED),
+    ],
+    "transformer of pixels": [
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.sample(1, temperature=bad), "temperature", NO_TEMPERATURE),
+        (lambda m, bad: m.complete_steps(bad, rows=1), "x", NO_PICTURES | {"several": grey}),
+        (lambda m, bad: m.complete_steps(grey(m)[:1], rows=bad), "rows", (-1, 4, 1.5, None)),
+        (lambda m, bad: m.complete_steps(n=bad), "n", (0, 65, 1.5, None)),
+        (lambda m, bad: m.complete_steps(n=2, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.complete_steps(temperature=bad), "temperature", NO_TEMPERATURE),
+        (lambda m, bad: m.complete_steps(seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.log_prob(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.bits_per_dim(grey(m)[:2], bad), "label", NO_LABELS),
+    ],
 }
 
 
@@ -235,9 +305,16 @@ def family(name):
     return name.split()[0]
 
 
+def of(table, name):
+    """What CALLS or REFUSED say of a model: by its name, else by its family's."""
+    return table.get(name) or table[family(name)]
+
+
 def batch(model, seed=0):
-    """Grey pictures and labels, as training would give them."""
+    """Grey pictures and labels, or numbers of tokens, as training would give them."""
     g = torch.Generator().manual_seed(seed)
+    if getattr(model, "kind", "pixels") != "pixels":
+        return (torch.randint(model.tokens.size, (B, model.context + 1), generator=g),)
     classes = getattr(model, "classes", [3])
     y = torch.stack([torch.randint(n, (B,), generator=g) for n in classes], 1)  # (B, questions)
     return torch.rand(B, model.channels, model.size, model.size, generator=g), y
@@ -269,22 +346,22 @@ def model(request):
     with torch.no_grad():
         for p in model.parameters():
             p += 0.1 * torch.randn_like(p)
-    model.family_name = family(request.param)
+    model.name, model.family_name = request.param, family(request.param)
     return model.train()
 
 
-@pytest.fixture(params=[(name, call) for name in MODELS for call in CALLS[family(name)]], ids=" | ".join)
+@pytest.fixture(params=[(name, call) for name in MODELS for call in of(CALLS, name)], ids=" | ".join)
 def call(request):
     """(model that serves, its call, pictures, expected shape, whether finished pictures come back)"""
     torch.manual_seed(1)
     name, method = request.param
     model = MODELS[name]().eval()
-    do, shape = CALLS[family(name)][method]
+    do, shape = of(CALLS, name)[method]
     return model, do, batch(model)[0], shape(model), method in PICTURES
 
 
 def test_every_family_is_here():
-    assert {family(name) for name in MODELS} == set(CALLS) == set(REFUSED) == set(gm.FAMILIES)
+    assert {family(name) for name in MODELS} == set(map(family, CALLS)) == set(map(family, REFUSED)) == set(gm.FAMILIES)
 
 
 # --- Calls ------------------------------------------------------------------------------------------------------------
@@ -326,7 +403,7 @@ def test_pictures_of_other_precision_are_taken(call):
         assert ours.shape == theirs.shape
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if "sample" in CALLS[family(name)]])
+@pytest.mark.parametrize("name", [name for name in MODELS if "sample" in of(CALLS, name)])
 def test_same_seed_same_sample(name):
     torch.manual_seed(1)
     model = MODELS[name]().eval()
@@ -341,7 +418,7 @@ def test_same_seed_same_sample(name):
 @pytest.mark.parametrize(("name", "do", "argument", "bad"), [
     pytest.param(name, do, argument, values[bad] if isinstance(values, dict) else lambda m, bad=bad: bad,
                  id=f"{name}-{i}-{argument}-{bad}")
-    for name in MODELS for i, (do, argument, values) in enumerate(REFUSED[family(name)]) for bad in values])
+    for name in MODELS for i, (do, argument, values) in enumerate(of(REFUSED, name)) for bad in values])
 def test_bad_arguments_get_a_sentence(name, do, argument, bad):
     model = MODELS[name]().eval()
     with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
@@ -414,8 +491,8 @@ def test_save_and_load_give_the_same_model(model, tmp_path):
         assert ours[name].dtype == theirs[name].dtype, name
         assert torch.equal(ours[name], theirs[name]), name
     x = batch(model)[0]
-    for name, (do, _) in CALLS[model.family_name].items():
-        if name != "sample unseeded":
+    for name, (do, _) in of(CALLS, model.name).items():
+        if "unseeded" not in name:
             assert all(torch.equal(a, b) for a, b in zip(tensors(do(model, x)), tensors(do(loaded, x)))), name
 
 

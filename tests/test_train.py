@@ -18,7 +18,7 @@ import genmodels as gm
 from genmodels import data
 from genmodels.base import GenerativeModel
 from tests import tiny
-from train import autoencoder, classifier, diffusion, engine, gan, vae
+from train import autoencoder, classifier, diffusion, engine, gan, texts, transformer, vae
 
 ROOT = Path(__file__).parent.parent
 LINES = ("loss", "reconstruction", "kl", "gradient")
@@ -366,6 +366,182 @@ def test_overfits_one_batch(place):
     assert seen[-1] < 0.5 * seen[0]
 
 
+def writer(place, name="writer", train=None, validate=None, samples=None, **more):
+    """A run of a small transformer of characters by a player with Muon."""
+    torch.manual_seed(0)
+    model = gm.Transformer(alphabet="abcdefgh", width=8, layers=2, heads=2, hidden=6, context=8, dropout=0.1)
+    train = train or texts.Passages(torch.randint(8, (400,), generator=torch.Generator().manual_seed(0)), 8)
+    player = engine.Player(lr=0.01, betas=(0.9, 0.98), weight_decay=0.1, muon=True)
+    recipe = engine.Recipe(name, model, train, validate, samples, [player], batch=4, warmup=4, **more)
+    return recipe, engine.Settings(runs=place / "runs", steps=24, log_every=1, validations=2)
+
+
+def test_muon_moves_the_matrices_and_adamw_the_rest(place):
+    """One step of each by itself, from the same gradients, is the step that the loop takes."""
+    recipe, settings = writer(place)
+    training = engine.Run(recipe, settings)
+    muon, adam = training.optimisers
+    names = {id(p): name for name, p in training.plain.named_parameters()}
+    moved = [{names[id(p)] for group in o.param_groups for p in group["params"]} for o in (muon, adam)]
+    assert moved[0] == {f"blocks.{i}.{layer}.weight" for i in (0, 1) for layer in ("qkv", "out", "gate_up", "down")}
+    assert moved[0] | moved[1] == set(names.values()) and not moved[0] & moved[1]
+    assert {"embed.weight", "norm.weight"} <= moved[1]
+    assert isinstance(muon.optimizer, torch.optim.Muon) and isinstance(adam.optimizer, torch.optim.AdamW)
+    decays = {names[id(p)]: group["weight_decay"] for o in (muon, adam) for group in o.param_groups for p in group["params"]}
+    assert {name for name, decay in decays.items() if decay == 0} == {name for name in decays if "norm" in name}
+    assert set(decays.values()) == {0, 0.1}
+
+    before = {k: v.clone() for k, v in training.plain.named_parameters()}
+    training._turns()  # at a quarter of the learning rate: the first of four steps of warm-up
+    twin = {k: torch.nn.Parameter(v.clone()) for k, v in before.items()}
+    for k, p in training.plain.named_parameters():
+        twin[k].grad = p.grad.clone()
+    torch.optim.Muon([twin[k] for k in moved[0]], lr=0.0025, weight_decay=0.1, adjust_lr_fn="match_rms_adamw").step()
+    for decay in (0, 0.1):
+        some = [twin[k] for k in moved[1] if decays[k] == decay]
+        torch.optim.AdamW(some, lr=0.0025, betas=(0.9, 0.98), weight_decay=decay).step()
+    for k, p in training.plain.named_parameters():
+        assert torch.allclose(p, twin[k], atol=1e-6), k
+        assert not torch.equal(p, before[k]) or k.endswith(("qkv.weight", "gate_up.weight")), k  # these follow zeros at first
+
+
+def test_a_player_without_muon_has_one_optimiser(place):
+    recipe, settings = writer(place)
+    recipe.players[0].muon = False
+    training = engine.Run(recipe, settings)
+    assert [type(o.optimizer) for o in training.optimisers] == [torch.optim.AdamW] and training.owners == [0]
+
+
+def test_a_run_with_two_optimisers_goes_on_as_if_it_had_not_been_stopped(place, monkeypatch):
+    def numbers(model):
+        return {"size": sum(p.square().sum() for p in model.parameters())}
+
+    def fit(name):
+        recipe, settings = writer(place, name, validate=numbers, samples=lambda model: "")
+        engine.Run(recipe, settings).fit()
+        return losses(place / "checkpoints" / name / "log.jsonl"), load_file(
+            place / "checkpoints" / name / "model.safetensors")
+
+    whole, weights = fit("whole")
+
+    def stopping(self, *a, account=engine.Run._account):
+        account(self, *a)
+        self.stop = signal.SIGTERM if self.step == 11 else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Run, "_account", stopping)
+        with pytest.raises(SystemExit):
+            fit("parts")
+    saved = load_file(place / "runs" / "parts" / "state.safetensors")
+    assert {key.split(".")[1] for key in saved if key.startswith("optimiser.")} == {"0", "1"}
+    log, same = fit("parts")
+    assert log == whole and set(log) == set(range(1, 25))
+    assert all(torch.equal(weights[k], same[k]) for k in weights)
+
+
+def test_losses_are_weighted_anew_before_each_step(place):
+    seen = []
+    recipe, settings = writer(place, anneal=lambda model, share: seen.append((model, share)))
+    training = engine.Run(recipe, settings)
+    training.total = 8
+    for training.step in range(8):
+        training._turns()
+    assert [share for _, share in seen] == [i / 8 for i in range(8)]
+    assert all(model is training.plain for model, _ in seen)
+    seen.clear()
+    training.total = None  # not yet known
+    training._turns()
+    assert seen == [(training.plain, 0.0)]
+
+
+def test_samples_may_be_a_text(place):
+    said = "春眠不觉晓\nsecond line\n"
+    recipe, settings = writer(place, validate=lambda model: {"loss": 1.0}, samples=lambda model: said)
+    engine.Run(recipe, settings).fit()
+    published = place / "checkpoints" / "writer"
+    assert {f.name for f in published.iterdir()} == {"model.safetensors", "config.json", "samples.txt", "log.jsonl"}
+    drawn = sorted((place / "runs" / "writer" / "samples").iterdir())
+    assert drawn and all(f.suffix == ".txt" for f in drawn)
+    for file in (published / "samples.txt", *drawn):
+        assert file.read_text(encoding="utf-8") == said
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
+def test_passages_are_whole_and_begin_where_they_may():
+    row = torch.arange(100, 120)
+    anywhere = texts.Passages(row, 5)
+    (all_of_them,) = anywhere.batch(torch.arange(len(anywhere)))
+    assert all_of_them.shape == (15, 6) and all_of_them[-1, -1] == 119  # the last begins so that it just fits
+    assert bool((all_of_them.diff(dim=1) == 1).all()) and all_of_them[:, 0].tolist() == list(range(100, 115))
+    some = texts.Passages(row, 5, torch.tensor([0, 7, 14]))
+    assert len(some) == 3
+    (batch,) = some.batch(torch.tensor([2, 0]))
+    assert batch.tolist() == [list(range(114, 120)), list(range(100, 106))]
+
+
+def test_shakespeare_is_split_as_in_print():
+    parts = [texts.shakespeare(split) for split in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [953_661, 50_193, 111_540] and sum(map(len, parts)) == 1_115_394
+    assert len(set("".join(parts))) == 65 == len(set(parts[0]))
+    assert parts[0].startswith("First Citizen:\nBefore we proceed") and parts[2].endswith("\n")
+    assert len(parts[0]) + len(parts[1]) == int(0.9 * 1_115_394)  # what others train on
+
+
+def test_poems_of_the_tang_are_whole_and_in_one_split():
+    parts = {split: texts.tang(split) for split in ("train", "val", "test")}
+    assert {split: len(part) for split, part in parts.items()} == {"train": 34_743, "val": 693, "test": 724}
+    bodies = {split: {body for *_, body in part} for split, part in parts.items()}
+    assert not bodies["train"] & bodies["test"] and not bodies["train"] & bodies["val"] and not bodies["val"] & bodies["test"]
+    for form, title, author, body in (poem for part in parts.values() for poem in part):
+        lines, length = gm.tokens.FORMS[form]
+        assert len(body) == lines * (length + 1)
+        assert body[length::length + 1] == "，。" * (lines // 2)
+        assert len(title) <= 40 and len(author) <= 10 and "|" not in title + author
+
+
+def test_nats_of_blocks_by_hand():
+    torch.manual_seed(0)
+    model = gm.Transformer(alphabet="ab\n", width=8, layers=1, heads=2, hidden=4, context=8).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p += torch.randn_like(p)
+    text = "abba\nbaabbabaab\n"  # 16 characters: 3 blocks of 5, each but the first predicted from the block's beginning
+    ids, nats = model.tokens.encode(text), []
+    for block in range(3):
+        for t in range(5):
+            at = 5 * block + t
+            logits = model.logits(torch.tensor([ids[5 * block : at + 1]]))[0, -1]
+            nats.append(-logits.log_softmax(-1)[ids[at + 1]].item())
+    for at_once in (1, 2, 32):
+        assert texts.nats_of_blocks(model, text, length=5, at_once=at_once) == pytest.approx(sum(nats) / 15, rel=1e-5)
+
+
+def test_nats_of_bodies_by_hand():
+    torch.manual_seed(0)
+    model = gm.Transformer(
+        tokens="poems", alphabet="春眠不觉晓处，。", width=8, layers=1, heads=2, hidden=4, context=80
+    ).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p += torch.randn_like(p)
+    poems = [
+        ("五绝", "春", "眠", "春眠不觉晓，处春眠不觉。晓处春眠不，觉晓处春眠。"),
+        ("七绝", "", "", "春眠不觉晓处春，眠不觉龘处春眠。春眠不觉晓处春，眠不觉晓处春眠。"),
+    ]
+    for told in (True, False):
+        nats, n = 0.0, 0
+        for form, title, author, body in poems:
+            score = model.score(body, f"{form}|{title}|{author}|" if told else f"{form}|||")
+            assert score.symbols.count("□") == body.count("龘")
+            each = [p for c, p in zip(body, score.log_probs.tolist()) if c not in "，。"]
+            nats, n = nats - sum(each), n + len(each)
+        assert n == 48
+        for at_once in (1, 64):
+            assert texts.nats_of_bodies(model, poems, told, at_once) == (pytest.approx(nats, rel=1e-5), n)
+
+
 # --- the recipes -----------------------------------------------------------------------------------------------------
 
 RECIPES = [
@@ -386,6 +562,9 @@ RECIPES = [
     (gan.app, ["--dataset", "avatars"], "gan-avatars"),
     (gan.app, ["--dataset", "mnist", "--classic"], "dcgan-mnist"),
     (gan.app, ["--dataset", "avatars", "--classic"], "dcgan-avatars"),
+    (transformer.app, ["--data", "shakespeare"], "transformer-shakespeare"),
+    (transformer.app, ["--data", "tang"], "transformer-tang"),
+    (transformer.app, ["--data", "mnist"], "transformer-mnist"),
 ]
 FURTHER = {"gan": {"replay.webp", "replay.json"}, "dcgan": {"replay.webp", "replay.json"}}  # files of a family's checkpoints
 
@@ -400,8 +579,17 @@ def judges(place):
         gm.Classifier(**size, widths=[4, 4], features=8).save_pretrained(place / "checkpoints" / f"classifier-{name}")
 
 
+@pytest.fixture
+def small_transformer(monkeypatch):
+    """The recipe with small networks and a little of the texts."""
+    for name, options in transformer.MODEL.items():
+        monkeypatch.setitem(transformer.MODEL, name, options | dict(width=8, layers=1, heads=2, hidden=8))
+    monkeypatch.setattr(texts, "shakespeare", lambda split, of=texts.shakespeare: of(split)[:3000])
+    monkeypatch.setattr(texts, "tang", lambda split, of=texts.tang: of(split)[:40])
+
+
 @pytest.mark.parametrize("app, more, name", RECIPES, ids=[name for *_, name in RECIPES])
-def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judges, app, more, name):
+def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judges, small_transformer, app, more, name):
     folder = place / "data"
     folder.mkdir()
     for file in data.SAMPLES.glob("*.npz"):
@@ -412,7 +600,8 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judg
     assert code == 0, out
     checkpoint = place / "checkpoints" / name
     family = name.split("-")[0]
-    expected = {"model.safetensors", "config.json", "samples.png", "log.jsonl"} | FURTHER.get(family, set())
+    samples = "samples.txt" if name in ("transformer-shakespeare", "transformer-tang") else "samples.png"
+    expected = {"model.safetensors", "config.json", samples, "log.jsonl"} | FURTHER.get(family, set())
     assert expected <= {f.name for f in checkpoint.iterdir()}
     assert type(gm.load(checkpoint)).__name__ == gm.FAMILIES[family][1]
     assert {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()} == listed
@@ -427,6 +616,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judg
         (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
         (diffusion.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
         (gan.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
+        (transformer.app, ["--data", "cats"], "--data must be one of shakespeare, tang, mnist"),
         (gan.app, [], "There is no checkpoint 'classifier-mnist'"),
         (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
     ],
@@ -543,6 +733,6 @@ def test_two_processes_follow_one_process_with_twice_the_batch(place):
 
 
 def test_recipes_need_no_gradio():
-    recipes = "train.vae, train.autoencoder, train.classifier, train.diffusion, train.gan"
+    recipes = "train.vae, train.autoencoder, train.classifier, train.diffusion, train.gan, train.transformer"
     code = f"import sys, {recipes}; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -19,7 +19,12 @@ from genmodels.tokens import FORMS
 from genmodels.transformer import Transformer
 from train import engine, texts
 
-SETS = ("shakespeare", "tang", "mnist")
+MODEL = {
+    "shakespeare": dict(width=256, layers=6, heads=4, hidden=680, context=256, dropout=0.2),
+    "tang": dict(width=256, layers=4, heads=4, hidden=680, context=256, dropout=0.2),
+    "mnist": dict(width=128, layers=6, heads=4, hidden=340, lags=[0, 1, 26, 27, 28]),
+}
+SETS = tuple(MODEL)
 
 
 def recipe(settings: engine.Settings, data: str = "shakespeare") -> engine.Recipe:
@@ -43,7 +48,7 @@ def recipe(settings: engine.Settings, data: str = "shakespeare") -> engine.Recip
 def shakespeare(settings):
     text, val = texts.shakespeare("train"), texts.shakespeare("val")
     alphabet = "".join(sorted(set(text)))
-    model = Transformer(alphabet=alphabet, width=256, layers=6, heads=4, hidden=680, context=256, dropout=0.2)
+    model = Transformer(alphabet=alphabet, **MODEL["shakespeare"])
     train = texts.Passages(torch.tensor(model.tokens.encode(text)), model.context)
 
     def samples(model):
@@ -58,9 +63,7 @@ def tang(settings):
     poems, val = texts.tang("train"), texts.tang("val")
     counts = Counter(c for _, *parts in poems for part in parts for c in part)
     alphabet = "".join(c for c, n in sorted(counts.items(), key=lambda of: (-of[1], of[0])) if n > 1)
-    model = Transformer(
-        tokens="poems", alphabet=alphabet, width=256, layers=4, heads=4, hidden=680, context=256, dropout=0.2
-    )
+    model = Transformer(tokens="poems", alphabet=alphabet, **MODEL["tang"])
     # Poem after poem in one row, four times over, so that a step has no padding; each passage begins with a poem. Titles and
     # authors are withheld at random, from the model's view too: it must do without them when a visitor gives none.
     g, ids, starts = random.Random(0), [], []
@@ -88,7 +91,7 @@ def tang(settings):
 def mnist(settings):
     val, train = (pictures.load("mnist", split, settings.data_dir) for split in ("val", "train"))
     val = val[torch.arange(min(len(val), 300))]
-    model = Transformer(tokens="pixels", width=128, layers=6, heads=4, hidden=340, lags=[0, 1, 26, 27, 28])
+    model = Transformer(tokens="pixels", **MODEL["mnist"])
 
     def validate(model):
         parts = torch.arange(len(val)).split(20)
