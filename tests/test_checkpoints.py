@@ -24,7 +24,10 @@ SHIPPED = {
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
 LEAST = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the sample pictures, right by the judge
-TEST = {"mnist": 10_000, "fashion": 10_000, "avatars": 3_000}  # pictures of the test split
+TEST = {  # pictures of the test split, characters of whole blocks, characters of poems
+    "mnist": 10_000, "fashion": 10_000, "avatars": 3_000, "shakespeare": 111_360, "tang": 27_368,
+}
+TEXTS = ("transformer-shakespeare", "transformer-tang")
 
 every = pytest.mark.parametrize("name", sorted(SHIPPED | FOUND))
 
@@ -32,14 +35,18 @@ every = pytest.mark.parametrize("name", sorted(SHIPPED | FOUND))
 @every
 def test_is_complete_and_small(name):
     files = {file.name: file.stat().st_size for file in (ROOT / name).iterdir()}
-    expected = {"model.safetensors", "config.json", "README.md", "samples.png", "log.jsonl", "reference.json"}
+    samples = "samples.txt" if name in TEXTS else "samples.png"
+    expected = {"model.safetensors", "config.json", "README.md", samples, "log.jsonl", "reference.json"}
     measured_beside = {"augmentation.json"}  # by train.augmentation, not by every checkpoint
     replay = {"replay.webp", "replay.json"}
     own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}, "gan": replay, "dcgan": replay}
     own = own.get(name.split("-")[0], set())
     assert set(files) - measured_beside == expected | own
     assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}
-    with Image.open(ROOT / name / "samples.png") as picture:
+    if name in TEXTS:
+        assert len((ROOT / name / samples).read_text(encoding="utf-8")) > 100
+        return
+    with Image.open(ROOT / name / samples) as picture:
         picture.load()
         assert min(picture.size) >= 28
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import genmodels as gm
 from genmodels import data, metrics
 from genmodels.vae import measure_latents, save_latents
-from train import cards, evaluate
+from train import cards, evaluate, ngram, texts
 
 N = 66  # the last third of the 200 sample pictures of digits, or clothes
 MODELS = {
@@ -28,6 +28,11 @@ MODELS = {
     "dcgan-mnist": lambda: gm.DCGAN(width=4, latent=4),
     "gan-mnist": lambda: gm.GAN(widths=[8], latent=4),
     "gan-avatars": lambda: gm.GAN(3, 64, [2, 5], latent=4, patch=8, widths=[8], conditions=["smiling", "glasses"]),
+    "transformer-shakespeare": lambda: gm.Transformer(
+        alphabet="".join(sorted(set(texts.shakespeare("train")))), width=8, layers=1, heads=2, hidden=8),
+    "transformer-tang": lambda: gm.Transformer(
+        tokens="poems", alphabet="，。不人山风日月花春", width=8, layers=1, heads=2, hidden=8),
+    "transformer-mnist": lambda: gm.Transformer(tokens="pixels", width=8, layers=1, heads=1, hidden=8),
     "vae-avatars": lambda: gm.VAE(channels=3, size=64, latent=6, width=4, levels=3, hidden=16, likelihood="gaussian"),
 }
 RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
@@ -43,6 +48,9 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "AMOUNTS", (1.0, 2.0))
     monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
     monkeypatch.setattr(evaluate, "CALLS", (1, 2))
+    monkeypatch.setattr(evaluate, "WRITTEN", 2)
+    monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[:16 * 256 + 1])
+    monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
     monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
@@ -51,7 +59,10 @@ def root(tmp_path, monkeypatch):
         model = make().eval()
         model._save_pretrained(folder)
         (folder / "log.jsonl").write_text(json.dumps({"run": RUN}) + "\n" + json.dumps({"step": 5, "loss": 1.0}) + "\n")
-        Image.new("L", (8, 8)).save(folder / "samples.png")
+        if name in ("transformer-shakespeare", "transformer-tang"):
+            (folder / "samples.txt").write_text("--- seed 0\n\n春 said\n", encoding="utf-8")
+        else:
+            Image.new("L", (8, 8)).save(folder / "samples.png")
         if name == "vae-avatars":
             some = data.samples("avatars")
             save_latents(measure_latents(model, some.x, some.y, data.ATTRIBUTES), folder)
@@ -183,6 +194,61 @@ def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
     for r in card.data.eval_results:
         if r.metric_type != "cas_sd":
             assert r.metric_args["beside"].endswith(f"minutes): {numbers[r.metric_name]}"), r
+
+
+def test_numbers_of_a_transformer_of_plays(root):
+    values, card = measured(root, "transformer-shakespeare")
+    model, text = gm.load("transformer-shakespeare"), texts.shakespeare("test")
+    nats = [-model.score(text[256 * i + 1:256 * i + 257], text[256 * i]).log_probs.mean().item() for i in range(16)]
+    assert values["nats"] == pytest.approx(np.mean(nats), rel=1e-4)
+    assert values["bits"] == pytest.approx(values["nats"] / math.log(2), rel=1e-4)
+    assert values["perplexity"] == pytest.approx(math.exp(values["nats"]), rel=1e-4)
+    assert {r.metric_args["N"] for r in card.data.eval_results} == {16 * 256}
+    assert "1.4697" in card.data.eval_results[0].metric_args["beside"]
+    reference = json.loads((root / "transformer-shakespeare" / "reference.json").read_text())
+    assert reference["nats"] == pytest.approx(nats, rel=1e-4)
+    for words in ("20,480 tokens seen", "```text\n--- seed 0\n\n春 said\n```", "`alphabet=65 characters`", "| passages |",
+                  "which was not trained on"):
+        assert words in card.content
+    assert "samples.png" not in card.content and card.data.pipeline_tag == "text-generation"
+
+
+def test_numbers_of_a_transformer_of_poems(root):
+    values, card = measured(root, "transformer-tang")
+    model, poems = gm.load("transformer-tang"), texts.tang("test")[:40]
+    numbers = [(r.metric_type, r.metric_value, r.metric_args) for r in card.data.eval_results]
+    assert [kind for kind, *_ in numbers] == ["perplexity", "below", "perplexity", "share"]
+    for (_, value, args), told in ((numbers[0], True), (numbers[2], False)):
+        nats, n = texts.nats_of_bodies(model, poems, told)
+        assert (value, args["N"]) == (pytest.approx(math.exp(nats / n), rel=1e-4), n)
+    rows, known = {}, set(model.tokens.symbols)
+    for split in ("train", "test"):
+        rows[split] = [[model.tokens.number.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]]
+    asked = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokens.marks])
+    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokens.size).probabilities(asked)
+    rival = math.exp(-np.log(p).mean())
+    assert f"{rival:.4g}" in numbers[0][2]["beside"]
+    assert values["below"] == pytest.approx(1 - numbers[0][1] / rival, abs=1e-3)
+    bodies = [c for *_, body in poems for c in body if c not in "，。"]
+    assert values["share"] == pytest.approx(np.mean([c not in known for c in bodies]), rel=1e-4)
+    assert {args["N"] for *_, args in numbers} == {len(bodies)}
+    assert "10 characters" in card.content and "MIT" in card.content
+
+
+def test_numbers_of_a_transformer_of_pixels(root):
+    values, card = measured(root, "transformer-mnist")
+    test, model, judge = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
+    bits = model.bits_per_dim(test.floats(), test.y)
+    assert values["bits_per_dim"] == pytest.approx(bits.double().mean().item(), rel=1e-4)
+    assert card.data.eval_results[0].metric_args["N"] == N
+    y = torch.arange(20) % 10
+    x = (model.sample(20, label=y, seed=0) * 255).round().to(torch.uint8)
+    assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["cas"] == pytest.approx(metrics.cas(x, y, test.x, test.y, per_class=2).mean, abs=1e-5)
+    cas = next(r for r in card.data.eval_results if r.metric_type == "cas")
+    assert cas.metric_args["N"] == 20 and "20 pictures instead of 20,000" in cas.metric_name
+    assert "samples.png" in card.content and "62,720 tokens seen" in card.content
+    measured(root, "transformer-mnist")  # from what was kept: a moment
 
 
 def test_drawing_goes_on_where_it_was_stopped(root):

@@ -518,7 +518,8 @@ def test_nats_of_blocks_by_hand():
             logits = model.logits(torch.tensor([ids[5 * block : at + 1]]))[0, -1]
             nats.append(-logits.log_softmax(-1)[ids[at + 1]].item())
     for at_once in (1, 2, 32):
-        assert texts.nats_of_blocks(model, text, length=5, at_once=at_once) == pytest.approx(sum(nats) / 15, rel=1e-5)
+        mean, n = texts.nats_of_blocks(model, text, length=5, at_once=at_once)
+        assert (mean, n) == (pytest.approx(sum(nats) / 15, rel=1e-5), 15)
 
 
 def test_nats_of_bodies_by_hand():

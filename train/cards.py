@@ -14,7 +14,7 @@ from genmodels.base import checkpoint_folder
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 MARKS = ("<!-- models:begin -->", "<!-- models:end -->")
-PERCENT = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage")  # kinds shown in percent
+PERCENT = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage", "below")  # kinds shown in percent
 
 SETS = {
     "mnist": {
@@ -27,7 +27,21 @@ SETS = {
         "title": "Avatars", "hub": None, "licence": "free for personal and commercial use",
         "credit": "Cartoon faces of the design Avataaars by Pablo Stanley, drawn by this repository's `tools/avatars` "
                   "with DiceBear 9.4.3 (MIT, (c) Florian Körner)"},
+    "shakespeare": {
+        "title": "tiny Shakespeare", "hub": "karpathy/tiny_shakespeare", "licence": "public domain",
+        "credit": "Plays of William Shakespeare as one text of 1,115,394 characters, tiny Shakespeare, put together by Andrej "
+                  "Karpathy (2015)",
+        "chosen": "the last twentieth of the first 90 % of the text, which was not trained on"},
+    "tang": {
+        "title": "regular verse of the Tang", "hub": None, "licence": "the poems are in the public domain, the collection MIT",
+        "credit": "Poems of the Tang dynasty in simplified characters, from the collection chinese-poetry, (c) 2016 JackeyGao",
+        "chosen": "693 other poems, which were not trained on"},
 }
+CHOSEN = "validation pictures, cut from the training split"  # on what choices were made, where a set says nothing else
+LLAMA = (
+    "Vaswani et al., Attention is all you need (2017); Su et al., RoFormer (2021); Shazeer, GLU variants improve transformer "
+    "(2020); Touvron et al., LLaMA (2023), whose layout this is; Jordan et al., Muon (2024), which trained the matrices."
+)
 ABOUT = {  # what to say about each family; {names} are filled in from the configuration and the set
     "autoencoder": {
         "task": "image-feature-extraction",
@@ -97,6 +111,53 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
                   "with numbers of the same judge, with nothing else. Whatever is asked for comes as something like {title}.",
     },
+    "transformer": {  # of each set
+        "shakespeare": {
+            "task": "text-generation",
+            "paper": "Vaswani et al. 2017; Touvron et al. 2023",
+            "reference": LLAMA,
+            "what": "A decoder-only transformer that writes English plays character by character, at most {context} of them in "
+                    "view: rotary positions, gated layers, one table at both ends.",
+            "code": 'print(model.generate("ROMEO:", max_new_tokens=300, temperature=0.8, seed=0))\n'
+                    'for token in model.generate_steps("ROMEO:", max_new_tokens=20, seed=0):\n'
+                    "    token.text, token.probability, token.alternatives\n"
+                    'model.score("To be, or not to be").log_probs',
+            "use": "Seeing how a language model chooses, one character at a time; teaching; a baseline on this text.",
+            "limits": "It knows the letters, words and names of some plays and nothing of the world: what it writes looks like "
+                      "{title} and means nothing. It is no assistant. Spelling and verse are its horizon, a scene is not. "
+                      "It may repeat lines of the training text.",
+        },
+        "tang": {
+            "task": "text-generation",
+            "paper": "Vaswani et al. 2017; Touvron et al. 2023",
+            "reference": LLAMA + " Chen and Goodman, An empirical study of smoothing techniques for language modeling (1999).",
+            "what": "A decoder-only transformer that writes classical Chinese poems character by character, told form, title "
+                    "and author beforehand; the form is held by allowing only what may stand at each place.",
+            "code": 'poem = "".join(token.text for token in model.poem_steps("七绝", title="春雨", seed=0))\n'
+                    'acrostic = "".join(token.text for token in model.poem_steps("五绝", heads="春夏秋冬", seed=0))\n'
+                    'model.score(poem, "七绝|春雨||").log_probs',
+            "use": "Acrostics and variations on a title; seeing constrained decoding at work; teaching.",
+            "limits": "It has read regular verse of one dynasty, with the images and the opinions of its authors. Rhyme and "
+                      "tones are not enforced, only learnt. A poem in the manner of an author is not by that author. It may "
+                      "repeat lines of the training poems. Characters that it met less than twice are one unknown character "
+                      "to it.",
+        },
+        "mnist": {
+            "task": "unconditional-image-generation",
+            "paper": "Vaswani et al. 2017; Chen et al. 2020",
+            "reference": LLAMA + " Chen et al., Generative pretraining from pixels (2020); van den Oord et al., Pixel "
+                         "recurrent neural networks (2016).",
+            "what": "A decoder-only transformer that writes 8-bit pictures of a requested class pixel by pixel, in raster "
+                    "order, with an exact likelihood. Positions turn with row and column, and each pixel also reads in its "
+                    "neighbours above.",
+            "code": "x = model.sample(4, label=3, seed=0)\nmodel.bits_per_dim(x, 3)\n"
+                    "for step in model.complete_steps(x[:1], rows=14, n=4, label=3, seed=0):\n    step.x, step.probability",
+            "use": "Likelihoods to compare with; finishing pictures; seeing the probability of each pixel; teaching.",
+            "limits": "A picture takes 784 calls of the network. FID is measured in the features of this repository's own "
+                      "classifier: compare it with its floor and with numbers of the same judge, with nothing else. Whatever "
+                      "is asked for comes as something like {title}.",
+        },
+    },
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
@@ -116,6 +177,10 @@ NOTES = {  # kind of number -> how it is measured
     "fid": "FID: Frechet distance (Heusel et al. 2017), float64; beside it the floor, real pictures against real ones.",
     "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
     "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures a class, five epochs, no augmentation.",
+    "nats": "In blocks of 256 characters, each read from its own beginning, as usual for this text; the natural logarithm.",
+    "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; marks and the end of a poem "
+             "are neither scored nor counted. Characters that the training poems show less than twice are one unknown "
+             "character to both models. The 5-gram, `train.ngram`, is told the form and has read the same bodies.",
     "moved": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
              "Attributes that change by definition (`genmodels.metrics.LINKED`) or cannot be seen do not count.",
 }
@@ -123,7 +188,7 @@ PAGE = """# {name}
 
 {what} {parameters:,} parameters, trained on {title} by this repository.
 
-![samples](samples.png)
+{samples}
 
 ```python
 import genmodels as gm
@@ -140,7 +205,7 @@ By `{command}`.
 
 ## Training
 
-{minutes:g} minutes in all. Weights averaged over steps, the best of them by the validation split; the curves are in
+{minutes:g} minutes in all.{seen} Weights averaged over steps, the best of them by the validation split; the curves are in
 `log.jsonl`.
 
 {runs}
@@ -153,8 +218,7 @@ Configuration: {config}.
 
 ## Limits
 
-{limits} The test split gave only the numbers above: all choices were made on validation pictures, cut from the
-training split.
+{limits} The test split gave only the numbers above: all choices were made on {chosen}.
 
 ## Data and licence
 
@@ -175,6 +239,11 @@ def family_and_set(name):
     return family, dataset
 
 
+def about(family, dataset):
+    """What to say about a family, or about its model of this set."""
+    return ABOUT[family].get(dataset, ABOUT[family])
+
+
 def shown(result):
     """A number as people read it."""
     value = result.metric_value
@@ -187,15 +256,23 @@ def write_card(folder, results, command, headline):
     results: list of `huggingface_hub.EvalResult`; command: what measured them; headline: for the table of models.
     """
     family, dataset = family_and_set(folder.name)
-    model, runs = gm.load(folder), training_runs(folder)
-    facts = {"command": command, "headline": headline, "paper": ABOUT[family]["paper"],
+    model, runs, say = gm.load(folder), training_runs(folder), about(family, dataset)
+    facts = {"command": command, "headline": headline, "paper": say["paper"],
              "parameters": sum(p.numel() for p in model.parameters()),
              "minutes": round(sum(run.get("minutes") or 0 for run in runs), 1)}
     front = ModelCardData(
-        license="apache-2.0", library_name="genmodels", pipeline_tag=ABOUT[family]["task"], tags=[family, "pytorch"],
+        license="apache-2.0", library_name="genmodels", pipeline_tag=say["task"], tags=[family, "pytorch"],
         datasets=[SETS[dataset]["hub"]] if SETS[dataset]["hub"] else None, model_name=folder.name, eval_results=results,
         genmodels=facts)
-    words = {"name": folder.name, "dataset": dataset, **facts, **SETS[dataset], **model.config, "labels": ""}
+    config = model.config
+    words = {"name": folder.name, "dataset": dataset, "chosen": CHOSEN, **facts, **SETS[dataset], **config, "labels": "",
+             "seen": "", "samples": "![samples](samples.png)"}
+    if family == "transformer":
+        seen = sum(run["steps"] * run["batch"] for run in runs) * model.context
+        words["seen"] = f" {seen:,} tokens seen: steps times batch times {model.context}."
+        config |= {"alphabet": f"{len(config['alphabet'])} characters"} if model.kind != "pixels" else {}
+    if (text := folder / "samples.txt").is_file():
+        words["samples"] = f"```text\n{text.read_text(encoding='utf-8').strip()}\n```"
     if getattr(model, "values", None):
         words["labels"] = (" Training also drew the code towards a sum of one vector for each value of the labels, "
                            "so that an attribute is changed by a difference of vectors.")
@@ -212,10 +289,10 @@ def write_card(folder, results, command, headline):
     if augmented.is_file():
         notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text())["text"]
     page = PAGE.format(
-        **words, **{k: ABOUT[family][k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
+        **words, **{k: say[k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
         numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers) + f"\n\n{notes}".rstrip(),
-        runs=markdown(columns, cells),
-        config=", ".join(f"`{k}={v}`" for k, v in model.config.items()))
+        runs=markdown(["passages" if k == "pictures" and text.is_file() else k for k in columns], cells),
+        config=", ".join(f"`{k}={v}`" for k, v in config.items()))
     write(folder / "README.md", f"---\n{front.to_yaml()}\n---\n\n{page}")
 
 

@@ -39,6 +39,9 @@ def _read(name):
     return gzip.decompress((CORPORA / f"{name}.txt.gz").read_bytes()).decode("utf-8")
 
 
+SETS = {"shakespeare": shakespeare, "tang": tang}
+
+
 class Passages:
     """Stretches of `length` + 1 tokens from one long row: ids (N,). starts: where they may begin, None for anywhere."""
 
@@ -55,14 +58,15 @@ class Passages:
 
 
 def nats_of_blocks(model, text, length=256, at_once=32):
-    """Mean -log p a character over blocks of `length`, each read from its own beginning, as usual for tiny Shakespeare."""
+    """(mean -log p a character, number of characters) over blocks of `length`, each read from its own beginning, as usual for
+    tiny Shakespeare; what is left over at the end is not read."""
     ids = torch.tensor(model.tokens.encode(text), device=model.device)
     n = (len(ids) - 1) // length
     x, y = ids[: n * length].view(n, length), ids[1 : n * length + 1].view(n, length)
     with torch.inference_mode():
         nats = [F.cross_entropy(model.logits(a).flatten(0, 1), b.flatten(), reduction="sum") for a, b in
                 zip(x.split(at_once), y.split(at_once))]
-    return sum(nats).item() / y.numel()
+    return sum(nats).item() / y.numel(), y.numel()
 
 
 def nats_of_bodies(model, poems, told=True, at_once=64):

@@ -56,7 +56,7 @@ def shakespeare(settings):
             f"--- seed {s}\n\n" + model.generate(max_new_tokens=400, temperature=0.8, seed=s) for s in range(4)
         )
 
-    return model, train, lambda model: {"nats": texts.nats_of_blocks(model, val)}, samples, 64
+    return model, train, lambda model: {"nats": texts.nats_of_blocks(model, val)[0]}, samples, 64
 
 
 def tang(settings):
