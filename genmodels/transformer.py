@@ -70,7 +70,7 @@ def repeated_less(logits, ids, penalty):
 
 
 class Block(nn.Module):
-    """Attention, then a gated layer; each reads a normalised copy of the stream x and adds to it."""
+    """Attention, then a gated layer; each reads a normalised copy of the stream x (B T, width) and adds to it."""
 
     def __init__(self, width, heads, hidden):
         super().__init__()
@@ -81,12 +81,12 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)  # starts as the identity
         nn.init.zeros_(self.down.weight)
 
-    def keys(self, x, turn):  # (B, T, width) -> q, k, v (B, heads, T, width / heads)
-        qkv = self.qkv(self.norm1(x)).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def keys(self, x, turn):  # -> q, k, v (B, heads, T, width / heads)
+        qkv = self.qkv(self.norm1(x)).view(-1, len(turn[0]), 3, self.heads, x.shape[1] // self.heads).permute(2, 0, 3, 1, 4)
         return *rotate(qkv[:2], turn), qkv[2]
 
     def add(self, x, attended, drop):  # attended (B, heads, T, width / heads)
-        x = x + drop(self.out(attended.transpose(1, 2).flatten(2)))
+        x = x + drop(self.out(attended.transpose(1, 2).reshape(x.shape)))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, dim=-1)
         return x + drop(self.down(F.silu(gate) * up))
 
@@ -209,12 +209,12 @@ class Transformer(GenerativeModel):
         return F.linear(self._stream(ids, cache, at), self.embed.weight)
 
     def _stream(self, ids, cache=None, at=0, maps=None):
-        T = ids.shape[1]
+        B, T = ids.shape
         x = self.embed(ids[:, at:])
         for lag, table in zip(self.lags[1:], self.before):
             x = x + table(ids[:, at - lag : T - lag] if at >= lag else F.pad(ids, (lag, 0), value=self.tokens.size)[:, at:T])
         turn = self.cos[at:T], self.sin[at:T]
-        x = self._drop(x)
+        x = self._drop(x).flatten(0, 1)  # (B T, width): as rows it is the quicker through the layers
         keys, values = cache or ([None] * len(self.blocks),) * 2
         for block, known_k, known_v in zip(self.blocks, keys, values):
             q, k, v = block.keys(x, turn)
@@ -225,7 +225,7 @@ class Transformer(GenerativeModel):
             if maps is not None:
                 maps.append((q @ k.mT / math.sqrt(self.head)).masked_fill(self._later(T), -math.inf).softmax(-1))
             x = block.add(x, F.scaled_dot_product_attention(q, k, v, is_causal=T - at > 1), self._drop)
-        return self.norm(x)
+        return self.norm(x).view(B, T - at, -1)
 
     def _drop(self, x):
         return F.dropout(x, self.dropout, self.training) if self.dropout else x

@@ -150,7 +150,7 @@ def test_the_attention_of_all_layers_makes_the_models_logits(text):
     assert torch.allclose(maps.sum(-1), torch.ones(2, 2, 6), atol=1e-6)
     assert bool((maps.triu(1) == 0).all()) and bool((maps >= 0).all())
     ids = torch.tensor([text.tokens.encode("abcdef")])
-    x = text.embed(ids)
+    x = text.embed(ids[0])
     for block, of_layer in zip(text.blocks, maps):
         _, _, v = block.keys(x, (text.cos[:6], text.sin[:6]))
         x = block.add(x, of_layer[None] @ v, lambda x: x)
@@ -534,7 +534,7 @@ def test_alternatives_of_a_forced_place_are_what_may_stand_there(poems):
     first, *_ = poems.poem_steps("五绝", heads="花", seed=0, alternatives=3)
     assert first.text == first.alternatives[0][0] == "花" and first.alternatives[0][2] == 1
     assert first.alternatives[0][1] == pytest.approx(first.probability) and first.probability < 0.5
-    assert [chance for *_, chance in first.alternatives[1:]] == [0, 0]
+    assert len(first.alternatives) == 1  # what may not stand there is none
 
 
 def test_poems_end_by_themselves(poems):
