@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import assume, example, given, settings
+from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 import genmodels as gm
@@ -502,7 +502,7 @@ def test_samples_of_text_are_the_seeds_first(text):
 # --- Poems ------------------------------------------------------------------------------------------------------------
 
 
-@settings(PROPERTY, max_examples=30)
+@settings(PROPERTY, max_examples=30, phases=[Phase.generate])  # to shrink what fails would take minutes
 @given(form=st.sampled_from(list(FORMS)), heads=st.text(HANZI, max_size=8), title=st.text(max_size=40), data=st.data(),
        author=st.text(max_size=10), temperature=st.sampled_from([0, 1e-7, 0.5, 1, 5]), top_k=st.integers(0, 9),
        penalty=st.sampled_from([1.0, 5.0]), seed=st.integers(0, 2**63 - 1))
