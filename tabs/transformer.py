@@ -89,7 +89,7 @@ def batches(steps, seconds=0.04):
 def records(tokens, kind="", also=None):
     """Tokens as the view reads them. also: a function of a token that gives another kind."""
     def line(t):
-        others = [[text, round(p, 4)] for text, p, chance in t.alternatives if chance > 0]
+        others = [[text, round(p, 4)] for text, p, _ in t.alternatives]
         return json.dumps([t.text, round(t.probability, 5), round(t.entropy, 3), also(t) if also else kind, others],
                           ensure_ascii=False, separators=(",", ":")) + "\n"
 
@@ -687,11 +687,11 @@ def build_text(opened):
     for event in (view.input, view.release):
         stream(wiring.act(event, ask, None, asked).then, go_on, [asked, *controls])
     wiring.live(view.click, look, cuts, [chances, seen])
-    wiring.live(prompt.input, look_ahead, [prompt, *cuts], chances, lambda sentence: {"message": sentence})
+    wiring.live(prompt.change, look_ahead, [prompt, *cuts], chances, lambda sentence: {"message": sentence})
     for cut in cuts:
         cut.input(None, [*cuts, chances], chances, js=MOVE_CUTS, queue=False, show_progress="hidden",
                   trigger_mode="always_last", api_visibility="private")
-    for event in (wiring.opening(None, own_tab, gr.State(False)), own.input):
+    for event in (wiring.opening(None, own_tab, gr.State(False)), own.change):  # input does not hear of all that is pasted
         wiring.live(event, surprise, own, [read, own_lines], lambda sentence: ({"message": sentence}, ""))
 
 

@@ -37,6 +37,7 @@ function cut(n) {
   records.length = Math.min(n, records.length);
   line = props.poem && spans.length && !'，。'.includes(records.at(-1)[0]) ? spans.at(-1).parentNode : null;
   if (at >= n) close();
+  if (spans.length && !text.querySelector('[tabindex="0"]')) spans[0].tabIndex = 0;
 }
 function plain(n) { return records.slice(0, n).map(r => r[0]).join(''); }
 function close() {
