@@ -66,7 +66,7 @@ class Generator(nn.Module):
     Arguments: as of `GAN`. Shapes: z, w (B, D); y (B, questions), -1 where open; picture (B, C, H, W) in [-1, 1].
     """
 
-    def __init__(self, channels, size, classes, patch, widths, blocks, latent):
+    def __init__(self, channels, size, classes, patch, widths, blocks, latent, fine):
         super().__init__()
         self.low = (widths[-1], *[size // (patch * 2 ** (len(widths) - 1))] * 2)
         self.labels = Answers(classes, latent)
@@ -77,13 +77,12 @@ class Generator(nn.Module):
             self.levels.append(nn.ModuleList(Block(widths[i], latent) for _ in range(blocks)))
             if i:
                 self.larger.append(nn.Sequential(nn.Conv2d(widths[i], 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
-        self.last = nn.Sequential(
-            nn.GroupNorm(8, widths[0]),
-            nn.SiLU(),
-            nn.Conv2d(widths[0], channels * patch**2, 3, padding=1),
-            nn.PixelShuffle(patch),
-            nn.Tanh(),
-        )
+        last, width = [nn.GroupNorm(8, widths[0]), nn.SiLU()], widths[0]
+        for f in fine:
+            last += [nn.Conv2d(width, 4 * f, 1), nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(f, f, 3, padding=1), nn.SiLU()]
+            width, patch = f, patch // 2
+        last += [nn.Conv2d(width, channels * patch**2, 3, padding=1), nn.PixelShuffle(patch), nn.Tanh()]
+        self.last = nn.Sequential(*last)
 
     def code(self, z, y):  # (B, D), (B, questions) -> w (B, D)
         return self.mapping(torch.cat([z, self.labels(y)], 1))
@@ -142,6 +141,8 @@ class GAN(GenerativeModel):
         patch: side of the squares of pixels that become channels first, in both networks; keeps the widest maps small.
         widths: channels of each level, largest map first; each level halves the map.
         blocks: residual blocks a level, in each network.
+        fine: channels of further doublings of the generator's map, as often as 2 divides patch. Where squares of pixels come
+            straight from the widest map, flat colours and cloth get a grain.
         conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
         gamma: weight of the penalties.
         drop: share of pictures whose labels are withheld from both players.
@@ -161,14 +162,17 @@ class GAN(GenerativeModel):
         conditions: list = ["class"],  # noqa: B006
         gamma: float = 0.1,
         drop: float = 0.1,
+        fine: list = [],  # noqa: B006
     ):
         super().__init__()
         multiple = patch * 2 ** (len(widths) - 1)
         if size % multiple:
             raise ValueError(f"size must be divisible by {multiple} (patch * 2 ** (levels - 1)), not {size}.")
+        if patch % 2 ** len(fine):
+            raise ValueError(f"patch must be divisible by {2 ** len(fine)} (2 ** the length of fine), not {patch}.")
         self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
         self.conditions, self.gamma, self.drop = list(conditions), gamma, drop
-        self.generator = Generator(channels, size, classes, patch, widths, blocks, latent)
+        self.generator = Generator(channels, size, classes, patch, widths, blocks, latent, fine)
         self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
         self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
 

@@ -257,7 +257,8 @@ def test_labels_are_withheld_from_both_as_often_as_said(drop, classes, monkeypat
 
 
 @pytest.mark.parametrize("make, says", [
-    (lambda: GAN(size=28, widths=[8, 8, 8], patch=2), "divisible by 8"), (lambda: DCGAN(size=30), "divisible by 4")])
+    (lambda: GAN(size=28, widths=[8, 8, 8], patch=2), "divisible by 8"), (lambda: DCGAN(size=30), "divisible by 4"),
+    (lambda: DCGAN(size=36, levels=3), "divisible by 8"), (lambda: GAN(patch=2, fine=[8, 8]), "divisible by 4")])
 def test_sizes_that_do_not_fit_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()
@@ -539,3 +540,20 @@ def test_there_is_no_replay_of_an_unknown_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
     with pytest.raises(CheckpointError, match="There is no checkpoint 'gan-x'"):
         gm.gan.load_replay("gan-x")
+
+
+@pytest.mark.parametrize("patch, fine", [(2, []), (2, [8]), (4, [8]), (4, [8, 4])])
+def test_further_doublings_of_the_map_paint_the_same_size(patch, fine):
+    model = GAN(size=16, patch=patch, fine=fine, latent=4, widths=[8, 8])
+    assert model.sample(2, seed=0).shape == (2, 1, 16, 16)
+    convolutions = [layer for layer in model.generator.last if isinstance(layer, torch.nn.Conv2d)]
+    assert len(convolutions) == 1 + 2 * len(fine)
+    assert convolutions[-1].out_channels == (patch // 2 ** len(fine)) ** 2  # pixels that come from one place of the last map
+
+
+def test_dcgan_halves_its_map_as_often_as_asked():
+    for levels in (1, 2, 3):
+        model = DCGAN(size=16, width=4, levels=levels, latent=4)
+        assert model.generator["net"][1].unflattened_size == (4 * 2 ** (levels - 1), 16 // 2**levels, 16 // 2**levels)
+        assert model.sample(2, seed=0).shape == (2, 1, 16, 16)
+        assert model.score(torch.rand(2, 1, 16, 16), 0).shape == (2,)

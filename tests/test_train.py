@@ -566,6 +566,7 @@ RECIPES = [
     (gan.app, ["--dataset", "avatars"], "gan-avatars"),
     (gan.app, ["--dataset", "mnist", "--classic"], "dcgan-mnist"),
     (gan.app, ["--dataset", "avatars", "--classic"], "dcgan-avatars"),
+    (gan.app, ["--dataset", "mnist", "--collapse"], "gan-mnist-collapsed"),
     (transformer.app, ["--data", "shakespeare"], "transformer-shakespeare"),
     (transformer.app, ["--data", "tang"], "transformer-tang"),
     (transformer.app, ["--data", "mnist"], "transformer-mnist"),
@@ -620,6 +621,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judg
         (autoencoder.app, ["--dataset", "avatars"], "must be one of"),
         (diffusion.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
         (gan.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
+        (gan.app, ["--classic", "--collapse"], "drop --classic"),
         (transformer.app, ["--data", "cats"], "--data must be one of shakespeare, tang, mnist"),
         (gan.app, [], "There is no checkpoint 'classifier-mnist'"),
         (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
@@ -740,3 +742,13 @@ def test_recipes_need_no_gradio():
     recipes = "train.vae, train.autoencoder, train.classifier, train.diffusion, train.gan, train.transformer"
     code = f"import sys, {recipes}; sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("collapse, first, last", [(False, 0.1, 0.01), (True, 0.0, 0.0)])
+def test_penalties_of_the_gan_fall_tenfold(collapse, first, last):
+    made = gan.recipe(engine.Settings(data_dir=data.SAMPLES), "mnist", collapse=collapse)
+    for share, gamma in ((0.0, first), (1.0, last)):
+        made.anneal(made.model, share)
+        assert made.model.gamma == pytest.approx(gamma)
+    rates = {player.part: player.lr for player in made.players}
+    assert rates["generator"] == (20 if collapse else 1) * rates["discriminator"]

@@ -19,7 +19,11 @@ from train import engine
 from train.diffusion import CONDITIONS
 
 FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS], conditions=CONDITIONS)
-MODEL = {"mnist": dict(), "fashion": dict(), "avatars": dict(patch=4, latent=128, widths=[64, 96], gamma=1.0, **FACES)}
+MODEL = {
+    "mnist": dict(),
+    "fashion": dict(fine=[24], gamma=0.2),
+    "avatars": dict(patch=4, latent=128, widths=[64, 96], fine=[24], gamma=5.0, **FACES),
+}
 CLASSIC = {"mnist": dict(width=104), "fashion": dict(width=104), "avatars": dict(latent=128, width=34, levels=4, **FACES)}
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
 
