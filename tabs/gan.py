@@ -722,7 +722,8 @@ def no_own(sentence):
 
 def about(dataset):
     """The models of the tab in a table, and the card of the one on stage."""
-    shipped = [name for name in (*MODELS, COLLAPSED, *(f"dc{name}" for name in MODELS)) if (wiring.checkpoints() / name / "README.md").is_file()]
+    known = *MODELS, COLLAPSED, *(f"dc{name}" for name in MODELS)
+    shipped = [name for name in known if (wiring.checkpoints() / name / "README.md").is_file()]
     return wiring.models_table(shipped) + "\n\n" + wiring.card(f"gan-{dataset}")
 
 
