@@ -7,7 +7,7 @@ function softmax(values) {
   return e.map(v => v / sum);
 }
 function filtered([temperature, topK, topP, minP]) {  // the order of the cut-offs is that of genmodels.transformer.filtered
-  if (!(temperature > 0)) return logits.map((_, i) => i ? 0 : 1);
+  if (!(temperature >= 1e-6)) return logits.map((_, i) => i ? 0 : 1);
   let p = softmax(logits.map(v => v / temperature));  // likeliest first
   const shared = () => { const sum = p.reduce((a, b) => a + b, 0); p = p.map(v => v / sum); };
   if (topK > 0 && topK < p.length) { const least = p[topK - 1]; p = p.map(v => v < least ? 0 : v); shared(); }
