@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = {
     "classifier-mnist", "classifier-fashion", "classifier-avatars", "autoencoder-mnist", "autoencoder-fashion",
     "vae-mnist-2d", "vae-fashion-2d", "vae-mnist", "vae-fashion", "vae-avatars", "diffusion-mnist",
-    "diffusion-fashion", "diffusion-avatars", "gan-mnist",
+    "diffusion-fashion", "diffusion-avatars", "gan-mnist", "gan-fashion", "gan-avatars", "gan-mnist-collapsed",
+    "dcgan-mnist", "dcgan-fashion",
 }
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
@@ -163,7 +164,7 @@ def test_the_judge_sees_what_was_asked_for(name):
     else:
         at, y = [0], (torch.arange(60) % 10)[:, None]
     x = model.sample(60, label=y, seed=0, **options)
-    assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= {"fashion": 0.8}.get(dataset, 0.9)
+    assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= {"fashion": 0.8, "avatars": 0.85}.get(dataset, 0.9)
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("gan-", "dcgan-"))))
