@@ -164,7 +164,8 @@ def test_the_judge_sees_what_was_asked_for(name):
     else:
         at, y = [0], (torch.arange(60) % 10)[:, None]
     x = model.sample(60, label=y, seed=0, **options)
-    assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= {"fashion": 0.8, "avatars": 0.85}.get(dataset, 0.9)
+    least = {"gan-avatars": 0.85}.get(name) or {"fashion": 0.8}.get(dataset, 0.9)
+    assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= least
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("gan-", "dcgan-"))))
@@ -180,5 +181,5 @@ def test_the_replay_of_a_gans_training_is_whole(name):
     assert replay.pictures[0].float().std() > 0 and (replay.pictures[0] != replay.pictures[-1]).any()
     for player in ("discriminator", "generator"):
         steps, losses = zip(*replay.losses[player])
-        assert steps[-1] == replay.steps[-1] and len(losses) >= 20
+        assert steps[-1] == replay.steps[-1] and len(losses) >= steps[-1] / 100 >= 5
     assert (ROOT / name / "replay.webp").stat().st_size + (ROOT / name / "replay.json").stat().st_size < 1_000_000
