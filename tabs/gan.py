@@ -272,17 +272,28 @@ def real_pictures(w):
 
 
 def draw(w):
-    """(pictures, their leads, a letter for each: r real or g generated, lines), in the order of the page."""
+    """(pictures, their leads, a letter for each: r real or g generated), in the order of the page."""
     import torch
 
-    code, lines = codes(w)
-    x, label, letters = w.model.decode(code), w.asked, "g" * w.n
+    x, label, letters = w.model.decode(codes(w)[0]), w.asked, "g" * w.n
     if w.mixed:
         chosen = real_pictures(w)
         x, letters = torch.cat([x, test_pictures(w.dataset)[0][chosen]]), letters + "r" * len(chosen)
-        lines += f'x = torch.cat([x, gm.data.samples("{w.dataset}").floats()[{chosen}]])\n'
         label = label + label if w.label == [EACH] else label
     score = leads(w.dataset, x, label)
+    if w.order == "score":
+        order = score.argsort(descending=True, stable=True)
+        x, score, letters = x[order], score[order], "".join(letters[i] for i in order.tolist())
+    return x, score, letters
+
+
+def drawing_lines(w):
+    """The lines that make the pictures of `draw`, of which none needs to be painted."""
+    lines, label, n = codes(w)[1], w.asked, w.n
+    if w.mixed:
+        chosen = real_pictures(w)
+        lines += f'x = torch.cat([x, gm.data.samples("{w.dataset}").floats()[{chosen}]])\n'
+        label, n = label + label if w.label == [EACH] else label, n + len(chosen)
     if w.order == "score":
         if w.label == [EACH]:  # a lead: from class to class, scores cannot be compared
             lines += (f"made = [model.score(model.sample({draws([0])}, label=c, seed=0), c).mean() for c in label]\n"
@@ -290,10 +301,8 @@ def draw(w):
                       "score = model.score(x, label) - made\n")
         else:
             lines += f"score = model.score(x{'' if label is None else f', {label}'})\n"
-        order = score.argsort(descending=True, stable=True)
-        x, score, letters = x[order], score[order], "".join(letters[i] for i in order.tolist())
         lines += "x = x[score.argsort(descending=True, stable=True)]\n"
-    return x, score, letters, lines_of(w.dataset, lines, across(len(x)))
+    return lines_of(w.dataset, lines, across(n))
 
 
 def on_stage(w, x, score, letters):
@@ -305,19 +314,18 @@ def on_stage(w, x, score, letters):
 
 def show(*controls):
     """-> (stage, lines)."""
-    w = wish(*controls)
-    x, score, letters, lines = draw(w)
-    return on_stage(w, x, score, letters), lines
+    return move(*controls), moved_lines(*controls)
 
 
 def move(*controls):
     """A slider moved -> stage."""
-    return show(*controls)[0]
+    w = wish(*controls)
+    return on_stage(w, *draw(w))
 
 
 def moved_lines(*controls):
     """The sliders rest -> lines: at each move the editor would cost as much as the pictures."""
-    return show(*controls)[1]
+    return drawing_lines(wish(*controls))
 
 
 def slider_bank(dataset):
