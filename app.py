@@ -15,6 +15,13 @@ HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
 FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
+
+def trained(family):
+    """Whether there is a checkpoint for a tab to show; where there is none at all, each tab says what is missing."""
+    folder = wiring.checkpoints()
+    return any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
+
+
 modules = [importlib.import_module(module) for _, module in TABS]
 
 with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
@@ -22,7 +29,8 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
     visited = [None, *(gr.State(False) for _ in modules[1:])]
     with gr.Tabs():
         for (title, name), module, seen in zip(TABS, modules, visited):
-            with gr.Tab(title, id=name.split(".")[-1]) as tab:
+            family = name.split(".")[-1]
+            with gr.Tab(title, id=family, visible=trained(family)) as tab:
                 module.build(wiring.opening(demo, tab, seen))
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring.py lets one compute at a time
 

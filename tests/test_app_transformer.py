@@ -580,3 +580,15 @@ def test_visitors_do_not_disturb_each_other():
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert list(pool.map(written, list(range(8)) * 2)) == alone * 2
     assert len(set(alone)) == 8
+
+
+def test_a_tab_without_any_checkpoint_stays_hidden_unless_all_are_missing(tmp_path, monkeypatch):
+    import app
+
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    assert app.trained("transformer")
+    (tmp_path / "vae-mnist").mkdir()
+    (tmp_path / "vae-mnist" / "config.json").write_text("{}")
+    assert app.trained("vae") and not app.trained("transformer")
+    (tmp_path / "transformer-tang").mkdir()
+    assert app.trained("transformer")
