@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,6 +116,20 @@ def test_cooldown_finishes_a_stopped_run(place):
     rates = [line["rate"] for line in log if "rate" in line]
     falling = sum(a > b for a, b in zip(rates, rates[1:]))
     assert rates[-1] < 0.2 and falling == pytest.approx(0.2 * len(rates), abs=3)
+
+
+def test_a_stopped_run_goes_on_longer(place):
+    process = start(place, "--steps", "100", "--save-every", "0")
+    wait_for_step(place, 30, process)
+    process.terminate()
+    process.communicate(timeout=60)
+    code, out = run(tiny.app, place, "--steps", "140")
+    assert code == 0 and "Going on from step" in out
+    log = [json.loads(line) for line in (place / "checkpoints" / "tiny" / "log.jsonl").read_text().splitlines()]
+    assert log[0]["run"]["steps"] == 140
+    assert re.search(r"--steps 100 .*, stopped at step \d+, then python -m ", log[0]["run"]["command"])
+    rates = {line["step"]: line["rate"] for line in log if "rate" in line}
+    assert rates[110] == 1.0 and rates[140] < 0.1  # its cooldown belongs to the new length
 
 
 def test_cooldown_without_a_run_is_refused(place):

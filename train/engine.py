@@ -89,7 +89,10 @@ class Settings:
     minutes: Annotated[
         float | None, typer.Option(help="Time budget; the speed is measured once. [default: the recipe's]")
     ] = None
-    steps: Annotated[int | None, typer.Option(help="Number of steps, instead of --minutes.")] = None
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Number of steps, instead of --minutes. More than a stopped run began with: it goes on longer."),
+    ] = None
     batch: Annotated[int | None, typer.Option(help="Pictures a step and process. [default: the recipe's]")] = None
     lr: Annotated[float | None, typer.Option(help="Learning rate of all players. [default: the recipe's]")] = None
     seed: Annotated[int, typer.Option(help="Of batches, noise and first weights.")] = 0
@@ -279,7 +282,9 @@ class Run:
             (self.folder / "log.jsonl").write_text("")
         if settings.cooldown:
             self.total = max(self.step + 1, math.ceil(self.step / 0.8))
-        elif settings.steps and self.total is None:
+        elif settings.steps and settings.steps > (self.total or 0):
+            if self.step and self.total:
+                self._extend()
             self.total = settings.steps
         if settings.tracker:
             self.accelerator.init_trackers(".", config={})
@@ -493,6 +498,15 @@ class Run:
             "init_from": self.settings.init_from,
             "precision": self.accelerator.mixed_precision,
         }
+
+    def _extend(self):
+        """A stopped run is to take more steps than it was begun with: the card names both commands."""
+        if self.main:
+            log = self.folder / "log.jsonl"
+            first, *rest = log.read_text().splitlines()
+            first = json.loads(first)
+            first["run"]["command"] += f", stopped at step {self.step}, then {self._facts()['command']}"
+            log.write_text("".join(line + "\n" for line in [json.dumps(first), *rest]))
 
     def _asked_to_stop(self, sign, frame):
         self.stop = sign
