@@ -66,7 +66,7 @@ class Generator(nn.Module):
     Arguments: as of `GAN`. Shapes: z, w (B, D); y (B, questions), -1 where open; picture (B, C, H, W) in [-1, 1].
     """
 
-    def __init__(self, channels, size, classes, patch, widths, blocks, latent, fine):
+    def __init__(self, channels, size, classes, patch, widths, depth, latent, fine):
         super().__init__()
         self.low = (widths[-1], *[size // (patch * 2 ** (len(widths) - 1))] * 2)
         self.labels = Answers(classes, latent)
@@ -74,7 +74,7 @@ class Generator(nn.Module):
         self.first = nn.Linear(latent, math.prod(self.low))
         self.levels, self.larger = nn.ModuleList(), nn.ModuleList()
         for i in reversed(range(len(widths))):  # from the smallest map up
-            self.levels.append(nn.ModuleList(Block(widths[i], latent) for _ in range(blocks)))
+            self.levels.append(nn.ModuleList(Block(widths[i], latent) for _ in range(depth)))
             if i:
                 self.larger.append(nn.Sequential(nn.Conv2d(widths[i], 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
         last, width = [nn.GroupNorm(8, widths[0]), nn.SiLU()], widths[0]
@@ -140,7 +140,9 @@ class GAN(GenerativeModel):
         latent: D, numbers in z and in w.
         patch: side of the squares of pixels that become channels first, in both networks; keeps the widest maps small.
         widths: channels of each level, largest map first; each level halves the map.
-        blocks: residual blocks a level, in each network.
+        blocks: residual blocks a level of the discriminator.
+        depth: the same of the generator. Its task is the harder one: where it is too shallow, what it paints is too typical
+            and the discriminator wins by ever more.
         fine: channels of further doublings of the generator's map, as often as 2 divides patch. Where squares of pixels come
             straight from the widest map, flat colours and cloth get a grain.
         conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
@@ -163,6 +165,7 @@ class GAN(GenerativeModel):
         gamma: float = 0.1,
         drop: float = 0.1,
         fine: list = [],  # noqa: B006
+        depth: int = 1,
     ):
         super().__init__()
         multiple = patch * 2 ** (len(widths) - 1)
@@ -172,7 +175,7 @@ class GAN(GenerativeModel):
             raise ValueError(f"patch must be divisible by {2 ** len(fine)} (2 ** the length of fine), not {patch}.")
         self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
         self.conditions, self.gamma, self.drop = list(conditions), gamma, drop
-        self.generator = Generator(channels, size, classes, patch, widths, blocks, latent, fine)
+        self.generator = Generator(channels, size, classes, patch, widths, depth, latent, fine)
         self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
         self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
 

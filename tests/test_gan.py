@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import genmodels as gm
-from genmodels import data
+from genmodels import data, layers
 from genmodels.base import CheckpointError
 from genmodels.gan import DCGAN, GAN, Replay, load_replay, nonsaturating, penalty, relativistic, save_replay
 
@@ -557,3 +557,10 @@ def test_dcgan_halves_its_map_as_often_as_asked():
         assert model.generator["net"][1].unflattened_size == (4 * 2 ** (levels - 1), 16 // 2**levels, 16 // 2**levels)
         assert model.sample(2, seed=0).shape == (2, 1, 16, 16)
         assert model.score(torch.rand(2, 1, 16, 16), 0).shape == (2,)
+
+
+def test_the_generator_can_be_deeper_than_the_discriminator():
+    model = GAN(size=8, latent=4, widths=[8, 8], depth=3)
+    assert [len(level) for level in model.generator.levels] == [3, 3]
+    assert sum(isinstance(m, layers.Residual) for m in model.discriminator.modules()) == 2
+    assert model.sample(2, seed=0).shape == (2, 1, 8, 8)

@@ -20,7 +20,7 @@ from train.diffusion import CONDITIONS
 
 FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS], conditions=CONDITIONS)
 MODEL = {
-    "mnist": dict(),
+    "mnist": dict(fine=[24]),
     "fashion": dict(fine=[24], gamma=0.2),
     "avatars": dict(patch=4, latent=128, widths=[64, 96], fine=[24], gamma=5.0, **FACES),
 }
@@ -40,7 +40,7 @@ def recipe(
     if classic and collapse:
         raise ValueError("--collapse is shown on the GAN with penalties, by leaving them out: drop --classic.")
     name = f"{'dcgan' if classic else 'gan'}-{dataset}{'-collapsed' if collapse else ''}"
-    model = DCGAN(**CLASSIC[dataset]) if classic else GAN(**MODEL[dataset] | ({"gamma": 0.0} if collapse else {}))
+    model = DCGAN(**CLASSIC[dataset]) if classic else GAN(**MODEL[dataset] | ({"gamma": 0.0, "fine": []} if collapse else {}))
     val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
         at = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
