@@ -78,8 +78,9 @@ ATTRIBUTES = {  # of the avatars; a value's number is its place here
 HIDDEN = -1  # an attribute that cannot be seen in this picture: hair under a hat, eyes behind dark glasses
 
 SETS = ("mnist", "fashion", "avatars")
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "camera", "coins", "brick")  # of scikit-image
 SPLITS = ("train", "val", "test")
-SHAPES = {"mnist": (1, 28, 28), "fashion": (1, 28, 28), "avatars": (3, 64, 64)}
+SHAPES = {"mnist": (1, 28, 28), "fashion": (1, 28, 28), "avatars": (3, 64, 64), "photo": (3, 96, 96)}
 _VALIDATION = {"mnist": 5000, "fashion": 5000, "avatars": 1500}  # cut from train, by a permutation with seed 0
 _FOLDER = {"mnist": "MNIST", "fashion": "FashionMNIST", "avatars": "avatars"}
 SAMPLES = Path(__file__).parent / "samples"
@@ -149,8 +150,19 @@ def load(name, split, data_dir=None):
 
 
 def samples(name):
-    """The pictures that ship with the package: 20 test pictures a class (mnist, fashion), 100 test faces (avatars)."""
-    return _read_npz(SAMPLES / f"{choice('data set', name, SETS)}.npz", name)
+    """The pictures that ship with the package: 20 test pictures a class (mnist, fashion), 100 test faces (avatars).
+
+    Also "photo": a detail of each of the PHOTOGRAPHS, y its number; three are grey.
+    """
+    return _read_npz(SAMPLES / f"{choice('data set', name, (*SETS, 'photo'))}.npz", name)
+
+
+def photograph(name):
+    """A free photograph out of scikit-image's package: (1, C, H, W) in [0, 1], C = 3 or 1. name: one of PHOTOGRAPHS."""
+    import skimage.data
+
+    pixels = torch.from_numpy(np.array(getattr(skimage.data, choice("photograph", name, PHOTOGRAPHS))()))
+    return (pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)[None].float() / 255
 
 
 def hide(y):
