@@ -395,6 +395,23 @@ def prepare(picture, name):
     return torch.from_numpy(out)[None, None]
 
 
+def from_picture(picture):
+    """A photograph as it is: (1, C, H, W) uint8, C = 1 where it has no colour, upright, on one ground where it is transparent.
+
+    Arguments:
+        picture: a PIL image of any mode: 16-bit greys, CMYK and palettes too.
+    """
+    flat = _on_one_ground(ImageOps.exif_transpose(picture))
+    if flat.mode not in ("1", "L", "RGB"):
+        flat = flat.convert("RGB")
+    pixels = np.array(flat.convert("L") if flat.mode == "1" else flat)
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    if 0 in pixels.shape:
+        raise ValueError("The picture has no pixels: choose another one.")
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None].contiguous()
+
+
 def _on_one_ground(picture):
     """Transparent parts become white paper under dark ink, black ground under light ink; 16-bit greys become 8-bit."""
     if picture.mode.startswith("I") or picture.mode == "F":

@@ -289,6 +289,34 @@ def test_photographs_are_there_and_the_samples_are_details_of_them(name):
     assert (windows[..., 0, 0] == detail[0, 0, 0]).logical_and(windows[..., 95, 95] == detail[0, 95, 95]).any()
 
 
+# --- What visitors send -----------------------------------------------------------------------------------------------
+
+RED = (200, 30, 40)
+
+
+@pytest.mark.parametrize("picture, expected", [
+    (Image.new("RGB", (5, 3), RED), RED), (Image.new("L", (5, 3), 77), (77,)), (Image.new("1", (5, 3), 1), (255,)),
+    (Image.new("RGB", (5, 3), (9, 9, 9)), (9,)), (Image.new("RGBA", (5, 3), (*RED, 255)), RED),
+    (Image.new("RGBA", (5, 3), (*RED, 0)), (255,)), (Image.new("LA", (5, 3), (77, 255)), (77,)),
+    (Image.new("CMYK", (5, 3), (0, 255, 255, 0)), (255, 0, 0)), (Image.new("RGB", (5, 3), RED).quantize(4), RED),
+    (Image.fromarray(np.full((3, 5), 257 * 77, np.uint16)), (77,)), (Image.new("F", (5, 3), 0.5), (127,)),
+], ids=lambda v: v.mode if isinstance(v, Image.Image) else "")
+def test_pictures_of_any_mode(picture, expected):
+    x = data.from_picture(picture)
+    assert x.shape == (1, len(expected), 3, 5) and x.dtype == torch.uint8
+    assert x[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1)
+
+
+def test_a_photograph_that_lies_is_put_upright():
+    picture = Image.new("RGB", (5, 3), RED)
+    picture.putpixel((0, 0), (0, 0, 255))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # a quarter turn clockwise
+    picture.info["exif"] = exif.tobytes()
+    x = data.from_picture(picture)
+    assert x.shape == (1, 3, 5, 3) and x[0, :, 0, 2].tolist() == [0, 0, 255]
+
+
 # --- Photographs to train on ------------------------------------------------------------------------------------------
 
 
