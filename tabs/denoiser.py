@@ -265,7 +265,7 @@ def whole(source, dataset, *controls):
     try:
         for step in model_of("denoiser", dataset).restore_steps(noisy, n.told):
             if step.done < 1:
-                yield {"message": f"{source['size']} pixels: {step.done:.0%}"}, gr.skip()
+                yield {"message": f"{source['size']} pixels: {100 * step.done:.0f} %"}, gr.skip()
     except wiring.Stopped:
         yield {"message": "Stopped. Nothing was kept."}, gr.update(value=None, visible=False)
         return
@@ -451,7 +451,7 @@ def build(opened):
                                  elem_id="denoiser-seed")
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "before-after"]):
             stage = Compare({"message": "The model is loading: in a moment, a noisy picture is restored here."},
-                            elem_id="denoiser-stage")
+                            elem_id="denoiser-stage", elem_classes="live-picture")
             with gr.Row(elem_classes="small-controls"):
                 again = gr.Button("Compare with scikit-image", variant="primary", elem_id="denoiser-compare")
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]):

@@ -75,7 +75,10 @@ function build(v) {
     });
     box.replaceChildren(...tiles);
   }
-  tiles.forEach((tile, i) => { tile.lastChild.textContent = v.notes[i]; tile.setAttribute('aria-label', `${v.names[i]}. ${v.notes[i]}`); });
+  tiles.forEach((tile, i) => {
+    tile.lastChild.textContent = v.notes[i];
+    for (const e of [tile, tile.firstChild]) e.setAttribute('aria-label', `${v.names[i]}. ${v.notes[i]}`);
+  });
 }
 function load() {
   const v = props.value;
