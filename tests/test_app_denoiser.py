@@ -24,7 +24,6 @@ import genmodels as gm
 from genmodels.denoiser import CLASSICAL, NOISES, add_noise, quality
 from tabs import denoiser, wiring
 
-pytest.importorskip("pywt")
 ENDPOINTS = ("add_noise", "denoise")
 
 

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 from test_browser import PIXELS, browser, tab  # noqa: F401
 
-pytest.importorskip("pywt")
 pytestmark = pytest.mark.browser
 
 LEFT, RIGHT = "#denoiser-stage canvas.left", "#denoiser-stage canvas.right"

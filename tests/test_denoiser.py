@@ -257,7 +257,6 @@ def test_quality_is_scikit_images_and_that_of_the_metrics(channels):
 @pytest.mark.parametrize("method", CLASSICAL)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_classical_methods_denoise(method, channels):
-    pytest.importorskip("pywt")
     clean = data.samples("photo").floats()[:1, :channels]
     noisy = add_noise(clean, "gaussian", 0.1, seed=0)
     before = quality(noisy, clean)[0]
@@ -271,7 +270,6 @@ def test_classical_methods_denoise(method, channels):
 
 
 def test_sigma_is_estimated():
-    pytest.importorskip("pywt")
     clean = data.samples("photo").floats()[4:5]
     for sigma in (0.05, 0.2):
         assert estimate_sigma(add_noise(clean, "gaussian", sigma, seed=0)) == pytest.approx(sigma, rel=0.1)
