@@ -306,10 +306,6 @@ def no_set(sentence):
     return {"message": sentence}, gr.skip(), None, gr.skip(), gr.skip(), gr.skip()
 
 
-def no_stage(sentence):
-    return {"message": sentence}, ""
-
-
 def no_whole(source):
     """Another picture: nothing of it is restored yet."""
     return {"message": f"{source['size']} pixels wait." if source else ""}, gr.update(value=None, visible=False)
@@ -483,9 +479,8 @@ def build(opened):
     def restart(trigger):
         player.stream(trigger, compare, controls, view, rate=1)
 
-    for control in (strength, told, seed):
-        wiring.live(control.input, look, controls, view, lambda sentence: [gr.skip()] * 2)
     for control in (strength, told):
+        player.live(control.input, look, controls, view)
         restart(control.release)
     restart(seed.submit)
     restart(again.click)

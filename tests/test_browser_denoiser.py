@@ -91,9 +91,13 @@ def test_the_noise_is_live_and_the_methods_follow(opened):
             changed(opened, canvas, was)
         compared(opened, ALL)
     before = opened.evaluate(PIXELS, LEFT)
+    opened.get_by_role("button", name="Compare with scikit-image").click()
     opened.locator("#denoiser-strength input[type=range]").focus()
     opened.keyboard.press("ArrowRight")
     changed(opened, LEFT, before)
+    compared(opened, 4)
+    opened.wait_for_timeout(4000)
+    compared(opened, 4)  # what was still to come of the old noise does not
 
 
 def test_ones_own_photograph_noisy_already_is_restored_whole_and_downloaded(opened, tmp_path):

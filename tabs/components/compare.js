@@ -83,11 +83,11 @@ function build(v) {
 function load() {
   const v = props.value;
   if (v && newest && v.turn < newest.turn) return;  // what was still on its way when the visitor did something else
-  if (v && (v.turn || !newest)) newest = v;
+  if (v) newest = v;
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
   if (!v || !v.source) { view.hidden = bar.hidden = true; box.replaceChildren(); told.textContent = ''; names = []; value = null; return; }
-  openSheet(v, () => props.value === v, opened => {
+  openSheet(v, () => newest === v, opened => {
     if (value && (value.w !== v.w || value.h !== v.h)) { zoom.value = 0; at = [.5, .5]; }
     image = opened; value = v;
     view.hidden = bar.hidden = false;
