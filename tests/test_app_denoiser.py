@@ -298,7 +298,7 @@ def test_endpoints_restore_and_spoil(client, tmp_path):
     facts, file = client.predict(photograph_number=5, kind="speckle", strength=0.3, seed=2, api_name="/add_noise")
     assert facts == {"kind": "speckle", "strength": 0.3, "width": 512, "height": 512}
     assert (np.asarray(Image.open(file)) == pixels(add_noise(clean, "speckle", 0.3, seed=2))[..., 0]).all()
-    x = torch.from_numpy(np.asarray(Image.open(photo(tmp_path)))).permute(2, 0, 1)[None] / 255
+    x = torch.from_numpy(np.array(Image.open(photo(tmp_path)))).permute(2, 0, 1)[None] / 255
     facts, file = client.predict(picture=handle_file(photo(tmp_path)), kind="none", sigma=0.1, api_name="/denoise")
     assert np.abs(np.asarray(Image.open(file)).astype(int) - pixels(gm.load("denoiser-photo").restore(x, 0.1))).max() <= 1
     assert set(facts) == {"width", "height", "seconds"} and (facts["width"], facts["height"]) == (60, 50)

@@ -295,7 +295,7 @@ RED = (200, 30, 40)
 @pytest.mark.parametrize("picture, expected", [
     (Image.new("RGB", (5, 3), RED), RED), (Image.new("L", (5, 3), 77), (77,)), (Image.new("1", (5, 3), 1), (255,)),
     (Image.new("RGB", (5, 3), (9, 9, 9)), (9,)), (Image.new("RGBA", (5, 3), (*RED, 255)), RED),
-    (Image.new("RGBA", (5, 3), (*RED, 0)), (255,)), (Image.new("LA", (5, 3), (77, 255)), (77,)),
+    (Image.new("RGBA", (5, 3), (*RED, 0)), (0,)), (Image.new("LA", (5, 3), (77, 255)), (77,)),
     (Image.new("CMYK", (5, 3), (0, 255, 255, 0)), (255, 0, 0)), (Image.new("RGB", (5, 3), RED).quantize(4), RED),
     (Image.fromarray(np.full((3, 5), 257 * 77, np.uint16)), (77,)), (Image.new("F", (5, 3), 0.5), (127,)),
 ], ids=lambda v: v.mode if isinstance(v, Image.Image) else "")
