@@ -23,10 +23,12 @@ FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
     "gan": ("genmodels.gan", "GAN"),
     "dcgan": ("genmodels.gan", "DCGAN"),
     "transformer": ("genmodels.transformer", "Transformer"),
+    "denoiser": ("genmodels.denoiser", "Denoiser"),
+    "dvae": ("genmodels.denoiser", "DenoisingVAE"),
     "classifier": ("genmodels.classifier", "Classifier"),
 }
-_MODULES = ("autoencoder", "base", "classifier", "data", "diffusion", "gan", "layers", "metrics", "pictures", "tokens",
-            "transformer", "vae")
+_MODULES = ("autoencoder", "base", "classifier", "data", "denoiser", "diffusion", "gan", "layers", "metrics", "pictures",
+            "tokens", "transformer", "vae")
 _CLASSES = {name: module for module, name in FAMILIES.values()}
 
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]

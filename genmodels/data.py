@@ -78,8 +78,9 @@ ATTRIBUTES = {  # of the avatars; a value's number is its place here
 HIDDEN = -1  # an attribute that cannot be seen in this picture: hair under a hat, eyes behind dark glasses
 
 SETS = ("mnist", "fashion", "avatars")
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "camera", "coins", "brick")  # of scikit-image
 SPLITS = ("train", "val", "test")
-SHAPES = {"mnist": (1, 28, 28), "fashion": (1, 28, 28), "avatars": (3, 64, 64)}
+SHAPES = {"mnist": (1, 28, 28), "fashion": (1, 28, 28), "avatars": (3, 64, 64), "photo": (3, 96, 96)}
 _VALIDATION = {"mnist": 5000, "fashion": 5000, "avatars": 1500}  # cut from train, by a permutation with seed 0
 _FOLDER = {"mnist": "MNIST", "fashion": "FashionMNIST", "avatars": "avatars"}
 SAMPLES = Path(__file__).parent / "samples"
@@ -149,8 +150,19 @@ def load(name, split, data_dir=None):
 
 
 def samples(name):
-    """The pictures that ship with the package: 20 test pictures a class (mnist, fashion), 100 test faces (avatars)."""
-    return _read_npz(SAMPLES / f"{choice('data set', name, SETS)}.npz", name)
+    """The pictures that ship with the package: 20 test pictures a class (mnist, fashion), 100 test faces (avatars).
+
+    Also "photo": a detail of each of the PHOTOGRAPHS, y its number; three are grey.
+    """
+    return _read_npz(SAMPLES / f"{choice('data set', name, (*SETS, 'photo'))}.npz", name)
+
+
+def photograph(name):
+    """A free photograph out of scikit-image's package: (1, C, H, W) in [0, 1], C = 3 or 1. name: one of PHOTOGRAPHS."""
+    import skimage.data
+
+    pixels = torch.from_numpy(np.array(getattr(skimage.data, choice("photograph", name, PHOTOGRAPHS))()))
+    return (pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)[None].float() / 255
 
 
 def hide(y):
@@ -381,6 +393,23 @@ def prepare(picture, name):
     out = np.zeros((28, 28), np.float32)
     out[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels / pixels.max()
     return torch.from_numpy(out)[None, None]
+
+
+def from_picture(picture):
+    """A photograph as it is: (1, C, H, W) uint8, C = 1 where it has no colour, upright, on one ground where it is transparent.
+
+    Arguments:
+        picture: a PIL image of any mode: 16-bit greys, CMYK and palettes too.
+    """
+    flat = _on_one_ground(ImageOps.exif_transpose(picture))
+    if flat.mode not in ("1", "L", "RGB"):
+        flat = flat.convert("RGB")
+    pixels = np.array(flat.convert("L") if flat.mode == "1" else flat)
+    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    if 0 in pixels.shape:
+        raise ValueError("The picture has no pixels: choose another one.")
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None].contiguous()
 
 
 def _on_one_ground(picture):

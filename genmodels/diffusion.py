@@ -333,6 +333,21 @@ class Diffusion(GenerativeModel):
         return _last(self.edit_steps(x, **options))
 
     @torch.inference_mode()
+    def restore(self, noisy, sigma, *, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
+        """Noisy pictures (B, C, H, W) with Gaussian noise of standard deviation `sigma` (0.01 to 4), denoised: a draw from what
+        they may have been, (B, C, H, W) in [0, 1].
+
+        On the model's scale, twice that of pictures, noise of 2 sigma beside the picture is x_t / alpha at the time t where
+        sigma(t) / alpha(t) = 2 sigma: the run begins there. Other arguments as in `sample_steps`.
+        """
+        shape = (self.channels, self.size, self.size)
+        if not isinstance(noisy, torch.Tensor) or noisy.shape[1:] != shape or not bool(noisy.isfinite().all()):
+            raise ValueError(f"noisy must be a float tensor (B, {', '.join(map(str, shape))}) of finite numbers.")
+        t = math.atan(2 * number("sigma", sigma, 0.01, 4)) * 2 / math.pi
+        x = (_level(t)[0] * (2 * noisy.float() - 1)).to(self.device).contiguous(memory_format=torch.channels_last)
+        return _last(self._run(x, t, label, sampler, steps, guidance, eta, generator(seed)))
+
+    @torch.inference_mode()
     def inpaint_steps(self, x, mask, *, label=None, steps=32, resample=3, guidance=1.0, seed=None):
         """Invent the part of x (B, C, H, W) where mask is True and keep the rest. Lugmayr et al., RePaint (2022).
 

@@ -111,9 +111,10 @@ class VAE(GenerativeModel):
 
     def likelihood(self, z):
         """p(x | z), a distribution over (C, H, W) for each row of z (B, D)."""
-        return self._pixels(self.decoder(codes_like(z, self.latent)))
+        return self.pixels(self.decoder(codes_like(z, self.latent)))
 
-    def _pixels(self, logits):
+    def pixels(self, logits):
+        """p(x | z) from what the decoder says of z, for training."""
         logits = logits.float()
         if self.family == "bernoulli":
             return Independent(Bernoulli(logits=logits, validate_args=False), 3)
@@ -139,7 +140,7 @@ class VAE(GenerativeModel):
             # Half of the pictures get the rest of their neighbour: what labels say must be in their vectors, and only there.
             swapped = (torch.rand(len(x), 1, device=x.device) < 0.5).to(rest)
             z = z + swapped * (rest.roll(1, 0) - rest)
-        log_px = self._pixels(self.decoder(z)).log_prob(x).mean()
+        log_px = self.pixels(self.decoder(z)).log_prob(x).mean()
         kl = kl_divergence(q, self.prior()).sum(1).mean()
         terms = {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
         if self.values:

@@ -128,7 +128,11 @@ class Player:
     def __init__(self, stage):
         self.stage, self.inputs = stage, [gr.State(Turn()), gr.Number(visible=False)]
 
-    def act(self, trigger, fn, inputs, outputs, instead=None):
+    def live(self, trigger, fn, inputs, outputs):
+        """A slider's event like `wiring.live`, which ends the run: what that had yet to show is of before."""
+        return self.act(trigger, fn, inputs, outputs, queue=False, trigger_mode="always_last")
+
+    def act(self, trigger, fn, inputs, outputs, instead=None, **how):
         """An event like `wiring.act`; one of its outputs is the stage. Stop does not end it."""
         fn, place = guarded(fn, instead), outputs.index(self.stage)
 
@@ -137,7 +141,7 @@ class Player:
             out = None if turn.newest > number else fn(*values)
             return numbered(out, place, number) if turn.begin(number) else gr.skip()
 
-        return self._on(trigger, run, inputs, outputs)
+        return self._on(trigger, run, inputs, outputs, **how)
 
     def stream(self, trigger, fn, inputs, outputs, rate=20):
         """A slow model's event. `fn` is a generator of outputs, one of them the stage; at most `rate` a second are sent."""
@@ -175,8 +179,9 @@ class Player:
         self._on(trigger, Turn.stop, [], None, queue=False)
 
     def _on(self, trigger, run, inputs, outputs, **how):
+        how = {"trigger_mode": "multiple", **how}
         return trigger(run, [*self.inputs, *inputs], outputs, js=self.ACTION, show_progress="hidden",
-                       trigger_mode="multiple", api_visibility="private", concurrency_limit=4, **how)
+                       api_visibility="private", concurrency_limit=4, **how)
 
 
 def numbered(out, place, number):

@@ -39,6 +39,15 @@ def all_checkpoints(tmp_path_factory):
             gan_stand_in(folder / f"gan-{name}", **size)
     if not (folder / "gan-mnist-collapsed").exists():
         gan_stand_in(folder / "gan-mnist-collapsed", seed=1)
+    for name, size in {"mnist": dict(channels=1, size=28, widths=[8, 12], bias=True), "fashion": dict(
+            channels=1, size=28, widths=[8, 12], bias=True), "photo": dict(widths=[8, 12, 16], blocks=1)}.items():
+        torch.manual_seed(0)
+        if not (folder / f"denoiser-{name}").exists():
+            model = gm.Denoiser(**size)
+            torch.nn.init.normal_(model.last.weight, std=0.02)
+            model.save_pretrained(folder / f"denoiser-{name}")
+        if name != "photo" and not (folder / f"dvae-{name}").exists():
+            gm.DenoisingVAE(latent=4, width=4, hidden=16).save_pretrained(folder / f"dvae-{name}")
     for name, size in transformer_sizes().items():
         if not (folder / f"transformer-{name}").exists():
             torch.manual_seed(0)

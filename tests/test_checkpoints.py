@@ -27,6 +27,7 @@ VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
 LEAST = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the sample pictures, right by the judge
 TEST = {  # pictures of the test split, characters of whole blocks, characters of poems
     "mnist": 10_000, "fashion": 10_000, "avatars": 3_000, "shakespeare": 111_360, "tang": 27_368,
+    "photo": 68,
 }
 TEXTS = ("transformer-shakespeare", "transformer-tang")
 
@@ -40,7 +41,8 @@ def test_is_complete_and_small(name):
     expected = {"model.safetensors", "config.json", "README.md", samples, "log.jsonl", "reference.json"}
     measured_beside = {"augmentation.json"}  # by train.augmentation, not by every checkpoint
     replay = {"replay.webp", "replay.json"}
-    own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}, "gan": replay, "dcgan": replay}
+    own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}, "gan": replay, "dcgan": replay,
+           "denoiser": {"table.json"}, "dvae": {"table.json"}}
     own = own.get(name.split("-")[0], set())
     assert set(files) - measured_beside == expected | own
     assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}

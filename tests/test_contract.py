@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 import genmodels as gm
 from genmodels.autoencoder import codes_like
 from genmodels.base import choice, generator, number, pictures_like
+from genmodels.denoiser import NOISES
 
 B = 5  # pictures in a batch
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
@@ -43,6 +44,10 @@ MODELS = {  # name, which begins with the family's -> how to make a small one
     "transformer of pixels": lambda: gm.Transformer(
         tokens="pixels", size=4, classes=3, width=16, layers=2, heads=2, hidden=12, lags=[0, 1, 3, 4, 5]
     ),
+    "denoiser": lambda: gm.Denoiser(1, 8, [8, 12], blocks=1, bias=True, noises=list(NOISES), strongest=[0.5] * 5),
+    "denoiser of photographs": lambda: gm.Denoiser(size=8, widths=[8, 12], blocks=1),
+    "dvae": lambda: gm.DenoisingVAE(size=8, latent=3, width=4, hidden=16),
+    "dvae gaussian": lambda: gm.DenoisingVAE(3, 8, latent=3, width=4, hidden=16, likelihood="gaussian"),
 }
 LOSSES = {"gan": ("discriminator_loss", "generator_loss"), "dcgan": ("discriminator_loss", "generator_loss")}  # else `loss`
 
@@ -98,6 +103,7 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
         "start": (lambda m, x: m.start(7, seed=1), pictures(7)),
         "noise": (lambda m, x: m.noise(x, 0.5, seed=1), pictures(B)),
         "edit": (lambda m, x: m.edit(x, sampler="ddim", eta=1, steps=2, seed=1), pictures(B)),
+        "restore": (lambda m, x: m.restore(2 * x - 0.5, 0.3, steps=2), pictures(B)),
         "inpaint": (lambda m, x: m.inpaint(x, x[:, :1] > 0.5, steps=2, resample=2, seed=1), pictures(B)),
         "labels": (lambda m, x: m.labels(None, 7), lambda m: (7, len(m.classes))),
     },
@@ -121,6 +127,16 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
         "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
         "score": (lambda m, x: m.score(x, [1] * len(m.classes)), lambda m: (B,)),
     },
+    "denoiser": {
+        "restore": (lambda m, x: m.restore(x, 0.1), pictures(B)),
+        "restore blind": (lambda m, x: m.restore(x), pictures(B)),
+        "restore grey": (lambda m, x: m.restore(x[:, :1], 0.1 * x[:, :1]), lambda m: (B, 1, m.size, m.size)),
+        "restore_steps": (lambda m, x: list(m.restore_steps(2 * x - 0.5, tile=16))[-1].x, pictures(B)),
+    },
+    "dvae": {
+        "restore": (lambda m, x: m.restore(2 * x - 0.5), pictures(B)),
+        "restore drawn": (lambda m, x: m.restore(x, seed=1), pictures(B)),
+    },
     "transformer of characters": TEXT,
     "transformer of poems": {
         "poem_steps": (lambda m, x: torch.tensor([t[2:4] for t in m.poem_steps("五绝", seed=1)]), lambda m: (24, 2)),
@@ -141,7 +157,8 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
     },
 }
 PICTURES = {  # calls that return finished pictures
-    "decode", "reconstruct", "sample", "sample unseeded", "binarise", "edit", "inpaint",
+    "decode", "reconstruct", "sample", "sample unseeded", "binarise", "edit", "inpaint", "restore", "restore blind",
+    "restore grey", "restore_steps", "restore drawn",
 }
 NO_PICTURES = {  # none of these is a batch of pictures
     "a list": lambda m: [[0.5]],
@@ -155,6 +172,10 @@ NO_PICTURES = {  # none of these is a batch of pictures
     "too dark": lambda m: torch.full((B, m.channels, m.size, m.size), -0.01),
     "NaN": lambda m: torch.full((B, m.channels, m.size, m.size), math.nan),
 }
+NO_NOISY = {k: v for k, v in NO_PICTURES.items() if k not in ("another size", "too bright", "too dark")} | {
+    "not divided by 255": lambda m: torch.full((B, m.channels, m.size, m.size), 30.0)}
+NO_SIGMA = {"too much": lambda m: 1.1, "negative": lambda m: -0.1, "NaN": lambda m: math.nan, "a text": lambda m: "25",
+            "a map of another size": lambda m: torch.zeros(B, 1, 2, 2), "a map of NaN": lambda m: math.nan * grey(m)[:, :1]}
 NO_CODES = {
     "a list": lambda m: [[0.0]],
     "one code": lambda m: torch.zeros(m.latent),
@@ -236,6 +257,8 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
         (lambda m, bad: m.edit(bad), "x", NO_PICTURES),
         (lambda m, bad: m.inpaint(bad, torch.ones(B, 1, m.size, m.size, dtype=torch.bool)), "x", NO_PICTURES),
         (lambda m, bad: m.noise(grey(m), bad), "t", (-0.1, 1.1, math.nan, None)),
+        (lambda m, bad: m.restore(grey(m), bad), "sigma", (0, 4.1, math.nan, None)),
+        (lambda m, bad: m.restore(bad, 0.3), "noisy", {k: NO_PICTURES[k] for k in ("a list", "another size", "NaN")}),
         (lambda m, bad: m.edit(grey(m), strength=bad), "strength", (0, 1.1, math.nan, None)),
         (lambda m, bad: m.inpaint(grey(m), bad), "mask", NO_MASKS),
         (lambda m, bad: m.inpaint(grey(m), grey(m)[:, :1] > 0, resample=bad), "resample", (0, 21, 1.5, None)),
@@ -265,6 +288,15 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
         (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
         (lambda m, bad: m.score(bad), "x", NO_PICTURES),
         (lambda m, bad: m.score(grey(m)[:2], bad), "label", NO_LABELS),
+    ],
+    "denoiser": [
+        (lambda m, bad: m.restore(bad), "noisy", NO_NOISY),
+        (lambda m, bad: m.restore(grey(m), bad), "sigma", NO_SIGMA),
+        (lambda m, bad: m.restore(grey(m), tile=bad), "tile", (15, 8193, 16.5, None)),
+    ],
+    "dvae": [
+        (lambda m, bad: m.restore(bad), "noisy", NO_NOISY | {"another size": NO_PICTURES["another size"]}),
+        (lambda m, bad: m.restore(grey(m), seed=bad), "seed", (-1, 2**63, 1.5, "1")),
     ],
     "transformer of characters": [
         (lambda m, bad: m.generate(bad), "prompt", NO_TEXT),
@@ -468,7 +500,8 @@ def test_the_gradient_is_the_slope_of_the_loss(model):
 def test_a_broken_weight_gives_a_loss_of_nan_not_an_error(model):
     """So that the training loop can name the step and the term."""
     with torch.no_grad():
-        next(model.parameters()).view(-1)[0] = math.nan
+        weight = next(model.parameters())
+        weight[(0,) * weight.ndim] = math.nan
     for method in turns(model):
         assert bool(torch.isnan(losses(model, method)["loss"])), method
 

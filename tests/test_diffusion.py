@@ -460,3 +460,23 @@ def test_inpainting_everything_is_a_sample(resample, model, monkeypatch):
     new = 2 * model.inpaint(torch.zeros(100, 1, 8, 8), everything, steps=400, resample=resample, seed=0) - 1
     assert new.mean().item() == pytest.approx(0.2, abs=0.01)
     assert new.std().item() == pytest.approx(0.15, abs=0.012)  # ddpm's own error is as large as its steps
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5])
+def test_as_a_denoiser_it_begins_where_the_noise_is_as_strong(sigma, monkeypatch):
+    """A network that knows the picture gets it back, and is asked first at the time whose noise that is."""
+    torch.manual_seed(0)
+    model = Diffusion(size=8, widths=[8], blocks=1).eval()
+    x, asked = torch.rand(1, 1, 8, 8), []
+
+    def knows(now, t, y):
+        alpha, level = alpha_sigma(t[0])
+        asked.append((t[0].item(), ((now - alpha * (2 * x - 1)).std() / level).item()))
+        return to_v(2 * x - 1, (now - alpha * (2 * x - 1)) / level, alpha, level)
+
+    monkeypatch.setattr(model.net, "forward", knows)
+    noisy = x + sigma * torch.randn(1, 1, 8, 8)
+    assert torch.allclose(model.restore(noisy, sigma, steps=4), x, atol=1e-4)
+    alpha, level = alpha_sigma(torch.tensor(asked[0][0]))
+    assert (level / alpha).item() == pytest.approx(2 * sigma, rel=1e-4)
+    assert asked[0][1] == pytest.approx(((noisy - x) / sigma).std().item(), rel=1e-3)

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 import genmodels as gm
 from genmodels import data, metrics
+from genmodels.denoiser import add_noise, classical, quality
 from genmodels.vae import measure_latents, save_latents
-from train import cards, evaluate, ngram, texts
+from train import cards, evaluate, ngram, photographs, texts
 
 N = 66  # the last third of the 200 sample pictures of digits, or clothes
 MODELS = {
@@ -33,6 +34,9 @@ MODELS = {
     "transformer-tang": lambda: gm.Transformer(
         tokens="poems", alphabet="，。不人山风日月花春", width=8, layers=1, heads=2, hidden=8),
     "transformer-mnist": lambda: gm.Transformer(tokens="pixels", width=8, layers=1, heads=1, hidden=8),
+    "denoiser-mnist": lambda: gm.Denoiser(1, 28, [4], blocks=1, bias=True),
+    "dvae-mnist": lambda: gm.DenoisingVAE(latent=2, width=4, hidden=8),
+    "denoiser-photo": lambda: gm.Denoiser(widths=[4, 8], blocks=1),
     "vae-avatars": lambda: gm.VAE(channels=3, size=64, latent=6, width=4, levels=3, hidden=16, likelihood="gaussian"),
 }
 RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
@@ -49,6 +53,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
     monkeypatch.setattr(evaluate, "CALLS", (1, 2))
     monkeypatch.setattr(evaluate, "WRITTEN", 2)
+    monkeypatch.setattr(evaluate, "CLASSICS", 5)
     monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[:16 * 256 + 1])
     monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
     monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
@@ -249,6 +254,41 @@ def test_numbers_of_a_transformer_of_pixels(root):
     assert cas.metric_args["N"] == 20 and "20 pictures instead of 20,000" in cas.metric_name
     assert "samples.png" in card.content and "62,720 tokens seen" in card.content
     measured(root, "transformer-mnist")  # from what was kept: a moment
+
+
+def test_numbers_of_a_denoiser_of_photographs(root):
+    _, card = measured(root, "denoiser-photo", "--seed", 3)
+    model, rows = gm.load("denoiser-photo"), card.data.eval_results
+    grey = [p[None] / 255 for p in photographs.load("test")]
+    colour = [p[None] / 255 for p in photographs.load("colour")]
+    assert [p.shape[1] for p in grey + colour] == [1, 1, 3, 3]
+    for what, clean in (("in grey", grey), ("in colour", colour)):
+        for how, told in (("told sigma", {"sigma": 25 / 255}), ("blind", {})):
+            noisy = [add_noise(x, "gaussian", 25 / 255, seed=3 + k) for k, x in enumerate(clean)]
+            psnr = [quality(model.restore(y, **told), x)[0] for x, y in zip(clean, noisy)]
+            row = next(r for r in rows if r.metric_name == f"PSNR {what}, sigma 25, {how}, dB")
+            assert row.metric_value == pytest.approx(np.mean(psnr), rel=1e-4) and row.metric_args["N"] == 2
+            assert ("BM3D 28.57" in row.metric_args["beside"]) == (what == "in grey")
+    means = np.mean([quality(classical(y, "median"), x) for x, y in zip(clean, noisy)], 0)
+    assert f"| in colour, sigma 25 | {np.mean([quality(y, x)[0] for x, y in zip(clean, noisy)]):.2f} / " in card.text
+    assert f"{means[0]:.2f} / {means[1]:.3f}" in card.text
+    assert "non-commercial" in card.text
+
+
+def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
+    values, card = measured(root, "dvae-mnist")
+    test, judge = data.load("mnist", "test"), gm.load("classifier-mnist")
+    noisy = add_noise(test.floats(), "gaussian", 25 / 255, seed=0)
+    restored = {"denoiser": gm.load("denoiser-mnist").restore(noisy, 25 / 255), "dvae": gm.load("dvae-mnist").restore(noisy)}
+    cells = {name: f"{metrics.psnr(x, test.x).mean():.2f} / {metrics.ssim(x, test.x).mean():.3f} / "
+                   f"{(judge.predict(x)[:, 0] == test.y).double().mean():.1%}" for name, x in restored.items()}
+    row = next(line for line in card.text.split("\n") if line.startswith("| gaussian, sigma 25 |"))
+    assert row.endswith(f" | {cells['denoiser']} | {cells['dvae']} |")
+    assert values["restored_psnr"] == pytest.approx(metrics.psnr(restored["dvae"], test.x).mean().item(), rel=1e-4)
+    few = torch.cat([classical(y, "total variation", 25 / 255) for y in noisy[:5].split(1)])
+    assert f" | {metrics.psnr((few * 255).round() / 255, test.x[:5]).mean():.2f} / " in row
+    assert {r.metric_args["N"] for r in card.data.eval_results} == {N}
+    assert len([r for r in card.data.eval_results if r.metric_type == "accuracy"]) == 8
 
 
 def test_drawing_goes_on_where_it_was_stopped(root):

@@ -19,7 +19,7 @@ import genmodels as gm
 from genmodels import data
 from genmodels.base import GenerativeModel
 from tests import tiny
-from train import autoencoder, classifier, diffusion, engine, gan, texts, transformer, vae
+from train import autoencoder, classifier, denoiser, diffusion, engine, gan, texts, transformer, vae
 
 ROOT = Path(__file__).parent.parent
 LINES = ("loss", "reconstruction", "kl", "gradient")
@@ -585,6 +585,9 @@ RECIPES = [
     (transformer.app, ["--data", "shakespeare"], "transformer-shakespeare"),
     (transformer.app, ["--data", "tang"], "transformer-tang"),
     (transformer.app, ["--data", "mnist"], "transformer-mnist"),
+    (denoiser.app, ["--dataset", "mnist"], "denoiser-mnist"),
+    (denoiser.app, ["--dataset", "photo"], "denoiser-photo"),
+    (denoiser.app, ["--dataset", "fashion", "--vae"], "dvae-fashion"),
 ]
 FURTHER = {"gan": {"replay.webp", "replay.json"}, "dcgan": {"replay.webp", "replay.json"}}  # files of a family's checkpoints
 
@@ -638,6 +641,9 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judg
         (gan.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
         (gan.app, ["--classic", "--collapse"], "drop --classic"),
         (transformer.app, ["--data", "cats"], "--data must be one of shakespeare, tang, mnist"),
+        (denoiser.app, ["--dataset", "cats"], "--dataset must be one of photo, mnist, fashion"),
+        (denoiser.app, ["--dataset", "photo", "--vae"], "--vae is for mnist and fashion"),
+        (denoiser.app, ["--dataset", "photo", "--data-dir", "/no/such/folder"], "no folder of photographs"),
         (gan.app, [], "There is no checkpoint 'classifier-mnist'"),
         (vae.app, ["--data-dir", "/no/such/folder"], "does not exist"),
     ],

@@ -36,11 +36,21 @@ SETS = {
         "title": "regular verse of the Tang", "hub": None, "licence": "the poems are in the public domain, the collection MIT",
         "credit": "Poems of the Tang dynasty in simplified characters, from the collection chinese-poetry, (c) 2016 JackeyGao",
         "chosen": "693 other poems, which were not trained on"},
+    "photo": {
+        "title": "BSDS500", "hub": None, "licence": "for non-commercial research and education",
+        "credit": "400 photographs of the Berkeley segmentation dataset, BSDS500, by Arbelaez, Maire, Fowlkes and Malik "
+                  "(2011), and 68 others for the test, in the split of the denoising papers",
+        "chosen": "20 of the 400 training photographs, which were not trained on"},
 }
 CHOSEN = "validation pictures, cut from the training split"  # on what choices were made, where a set says nothing else
 LLAMA = (
     "Vaswani et al., Attention is all you need (2017); Su et al., RoFormer (2021); Shazeer, GLU variants improve transformer "
     "(2020); Touvron et al., LLaMA (2023), whose layout this is; Jordan et al., Muon (2024), which trained the matrices."
+)
+DENOISERS = (
+    "Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018); Zhang et al., "
+    "Plug-and-play image restoration with deep denoiser prior (2021); Mohan et al., Robust and interpretable blind image "
+    "denoising via bias-free convolutional neural networks (2020)."
 )
 ABOUT = {  # what to say about each family; {names} are filled in from the configuration and the set
     "autoencoder": {
@@ -158,6 +168,48 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
                       "is asked for comes as something like {title}.",
         },
     },
+    "denoiser": {
+        "task": "image-to-image",
+        "paper": "Zhang, Zuo and Zhang 2018",
+        "reference": DENOISERS,
+        "what": "A convolutional network that takes noise of five kinds off pictures, with or without being told how strong it "
+                "is: a residual U-Net on unshuffled pixels.",
+        "code": "x = gm.data.samples(\"{dataset}\")[:16].floats()\n"
+                "noisy = gm.denoiser.add_noise(x, \"gaussian\", 100 / 255, seed=0)\n"
+                "model.restore(noisy), model.restore(noisy, sigma=100 / 255)",
+        "use": "Seeing what a denoiser can know and what it must guess, beside `dvae-{dataset}` of the same size; teaching.",
+        "limits": "It was trained on {title} alone, spoilt by this repository's own noises. It aims at the least squared "
+                  "error: where the noise leaves something open, it shows the mean of what is possible, which is blurred.",
+        "photo": {
+            "task": "image-to-image",
+            "paper": "Zhang, Zuo and Zhang 2018; Mohan et al. 2020",
+            "reference": DENOISERS,
+            "what": "A convolutional network that takes noise off photographs of any size, in colour or grey, with or without "
+                    "being told how strong it is: a residual U-Net without biases on unshuffled pixels.",
+            "code": "x = gm.data.photograph(\"chelsea\")\n"
+                    "noisy = gm.denoiser.add_noise(x, \"gaussian\", 25 / 255, seed=0)\n"
+                    "model.restore(noisy), model.restore(noisy, sigma=25 / 255)",
+            "use": "Taking noise off photographs; a short, measured baseline; teaching. The photographs that it was trained on "
+                   "are licensed for non-commercial research and education: keep to that.",
+            "limits": "It was trained on Gaussian noise up to sigma 56 of 255, independent in every pixel and not clipped. The "
+                      "noise of a telephone's JPEG is neither; how it does there was not measured. It smooths what it takes "
+                      "for noise, fine texture too, and knows nothing of salt-and-pepper or missing parts.",
+        },
+    },
+    "dvae": {
+        "task": "image-to-image",
+        "paper": "Im et al. 2017",
+        "reference": "Vincent et al., Stacked denoising autoencoders (2010); Kingma and Welling, Auto-encoding variational "
+                     "Bayes (2013); Im et al., Denoising criterion for variational auto-encoding framework (2017).",
+        "what": "A denoising VAE: the noisy picture becomes a code of {latent} numbers, the clean one is drawn from it.",
+        "code": "x = gm.data.samples(\"{dataset}\")[:16].floats()\n"
+                "noisy = gm.denoiser.add_noise(x, \"gaussian\", 150 / 255, seed=0)\n"
+                "model.restore(noisy), model.restore(noisy, seed=1)  # and another reading of the same noise",
+        "use": "Seeing a bottleneck fill in what noise has taken, beside `denoiser-{dataset}` of the same size; teaching.",
+        "limits": "It hallucinates: out of heavy noise comes a plausible picture, which may be of another class than the one "
+                  "that went in. Even a clean picture does not come back as it was. Whatever it is given comes back as "
+                  "something like {title}.",
+    },
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
@@ -181,6 +233,8 @@ NOTES = {  # kind of number -> how it is measured
     "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; marks and the end of a poem "
              "are neither scored nor counted. Characters that the training poems show less than twice are one unknown "
              "character to both models. The 5-gram, `train.ngram`, is told the form and has read the same bodies.",
+    "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored one clipped to [0, 1]; SSIM: Wang et al. 2004. The "
+                     "noise is that of `genmodels.denoiser.add_noise`, Gaussian noise not clipped.",
     "moved": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
              "Attributes that change by definition (`genmodels.metrics.LINKED`) or cannot be seen do not count.",
 }
@@ -284,7 +338,7 @@ def write_card(folder, results, command, headline):
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
     cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
     notes = "\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results})
-    notes += calls_table(folder / "calls.json")
+    notes += calls_table(folder / "calls.json") + methods_table(folder / "table.json")
     augmented = folder / "augmentation.json"  # of train.augmentation
     if augmented.is_file():
         notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text())["text"]
@@ -305,6 +359,14 @@ def calls_table(file):
     return (f"\n\nFID against network calls: {table['n']:,} pictures each, to the {table['split']} split, seed "
             f"{table['seed']}; as many training pictures: {table['floor']['fid']:.4g}.\n\n"
             + markdown(("sampler", "network calls", "steps", "FID"), rows))
+
+
+def methods_table(file):
+    """All methods beside each other, from a denoiser's `table.json`; "" if there is none."""
+    if not file.is_file():
+        return ""
+    table = json.loads(file.read_text())
+    return f"\n\n{table['text']}\n\n{markdown(table['columns'], table['rows'])}"
 
 
 def markdown(columns, rows):

@@ -6,6 +6,7 @@
     python -m train.evaluate diffusion-mnist             20,000 pictures and all samplers: half an hour
     python -m train.evaluate transformer-tang            texts ship with the recipes: a minute
     python -m train.evaluate transformer-mnist           10,000 exact likelihoods and 5,000 pictures: three quarters of an hour
+    python -m train.evaluate denoiser-photo              BSD68 in grey and colour, beside scikit-image's methods: an hour
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
     python -m train.evaluate --table                     puts the table of models into README.md, from the cards
 
@@ -30,10 +31,12 @@ from tqdm import tqdm
 import genmodels as gm
 from genmodels import data, metrics
 from genmodels.base import checkpoint_folder, checkpoint_root, choice, generator, number
+from genmodels.denoiser import CLASSICAL, add_noise, classical, luma
 from genmodels.diffusion import SAMPLERS
 from genmodels.vae import load_latents
-from train import cards, ngram, texts
+from train import cards, ngram, photographs, texts
 from train.cards import shown
+from train.denoiser import SIGMAS, SMALL_NOISES
 from train.engine import keep_freed_memory
 
 MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
@@ -67,7 +70,9 @@ class Measuring:
         self.results = []
 
     def load(self, split):
-        """Pictures, or the characters or the poems of a text."""
+        """Pictures, a list of photographs, or the characters or the poems of a text."""
+        if self.dataset == "photo":
+            return photographs.load(split, self.data_dir)
         if self.dataset in texts.SETS:
             return texts.SETS[self.dataset](split)
         return data.load(self.dataset, split, self.data_dir)
@@ -207,8 +212,13 @@ def transformer(at):
     return {"characters": plays, "poems": poems, "pixels": pixels}[at.model.kind](at)
 
 
+def denoiser(at):
+    """What is left of the noise, beside scikit-image's methods; on digits and clothes also what the judge reads."""
+    return restored_photographs(at) if at.dataset == "photo" else restored_pictures(at)
+
+
 MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "gan": gan, "dcgan": gan, "classifier": classifier,
-            "transformer": transformer}
+            "transformer": transformer, "denoiser": denoiser, "dvae": denoiser}
 
 
 # --- A transformer's ------------------------------------------------------------------------------------------------
@@ -269,6 +279,92 @@ def pixels(at):
     x = at.draw(y, batch=64)
     shares = asked_for(at, x, y)
     return ", ".join([f"{shown(mean)} bits/dim", shares, score(at, x, y, WRITTEN), against_real(at, x)])
+
+
+# --- A denoiser's ----------------------------------------------------------------------------------------------------
+
+IN_PRINT = {15: "BM3D 31.07, DnCNN-B 31.61, FFDNet 31.63", 25: "BM3D 28.57, DnCNN-B 29.16, FFDNet 29.19",
+            50: "BM3D 25.62, DnCNN-B 26.23, FFDNet 26.29"}  # on BSD68 in grey
+CLASSICS = 1000  # of the digits or clothes, which the classical methods get: they take one picture at a time
+
+
+def restored_photographs(at):
+    """PSNR and SSIM of each photograph in grey and in colour, blind and told: `table.json`. Returns a headline."""
+    grey = [luma(p[None] / 255) if len(p) == 3 else p[None] / 255 for p in at.set]
+    sets = [("in grey", grey)]
+    if at.split == "test":
+        sets.append(("in colour", [p[None] / 255 for p in photographs.load("colour", at.data_dir)]))
+    columns, rows, headline = ["noisy", *CLASSICAL, "ours, blind", "ours, told sigma"], [], []
+    for what, clean in sets:
+        for sigma in SIGMAS:
+            def worth(k, clean=clean, sigma=sigma):
+                s, x = sigma / 255, clean[k]
+                y = add_noise(x, "gaussian", s, seed=at.seed + k)
+                tries = [y, *(classical(y, m, s) for m in CLASSICAL), at.model.restore(y), at.model.restore(y, s)]
+                return [[of(x_hat, x).item() for of in (metrics.psnr, metrics.ssim)] for x_hat in tries]
+
+            key = f"{at.name}-{at.key}-{at.split}-{what.split()[1]}-{sigma}-{at.seed}"
+            each = [at.kept(f"{key}-{k}", lambda k=k: worth(k)) for k in range(len(clean))]
+            means = torch.tensor(each, dtype=torch.float64).mean(0).tolist()  # (methods, 2)
+            rows.append([f"{what}, sigma {sigma}", *(f"{p:.2f} / {q:.3f}" for p, q in means)])
+            told = dict(zip(columns, means))
+            printed = f"; in print: {IN_PRINT[sigma]}" if what == "in grey" and at.split == "test" else ""
+            for how in ("told sigma", "blind"):
+                at.add("restored_psnr", f"PSNR {what}, sigma {sigma}, {how}, dB", told[f"ours, {how}"][0], n=len(clean),
+                       beside=f"noisy {told['noisy'][0]:.2f}, non-local means {told['non-local means'][0]:.2f}{printed}",
+                       seeded=True)
+            at.add("restored_ssim", f"SSIM {what}, sigma {sigma}, told sigma", told["ours, told sigma"][1], n=len(clean),
+                   beside=f"non-local means {told['non-local means'][1]:.3f}", seeded=True)
+            headline += [f"{told['ours, told sigma'][0]:.2f}"] if what == "in grey" else []
+    write_table(at, "PSNR in dB and SSIM, means over the pictures. All but the median and ours, blind, are told sigma.",
+                columns, rows)
+    return f"{' / '.join(headline)} dB on BSD68 at sigma {' / '.join(map(str, SIGMAS))} (BM3D 31.07 / 28.57 / 25.62)"
+
+
+def restored_pictures(at):
+    """PSNR, SSIM and the judge's accuracy on restored digits or clothes: `table.json`. Returns a headline."""
+    judge, x, y = at.judge(), at.set.floats(), at.set.y.view(-1)
+    models = {family: gm.load(f"{family}-{at.dataset}") for family in ("denoiser", "dvae")
+              if f"{family}-{at.dataset}" in gm.checkpoints()}
+    rows, mean = [], []
+    clean = (at.each(judge.predict, x)[:, 0] == y).double().mean().item()
+    for kind, strength in SMALL_NOISES:
+        noisy = add_noise(x, kind, strength, seed=at.seed)
+        sigma = {"sigma": strength} if kind == "gaussian" else {}
+
+        def kept(method, part=noisy[:CLASSICS], sigma=sigma, name=f"{kind}-{strength:.3f}"):
+            key = "-".join(["classical", at.dataset, at.split, method, name, f"{len(part)}", f"{at.seed}"])
+            return torch.tensor(at.kept(key.replace(" ", "-"), lambda: torch.cat(
+                [(classical(one, method, **sigma) * 255).round() for one in part.split(1)]).int().tolist())) / 255
+
+        tries = {"noisy": noisy, **{m: kept(m) for m in CLASSICAL},
+                 **{family: at.each(lambda part, of=of, sigma=sigma: of.restore(part, **(sigma if of is models.get("denoiser")
+                                                                                         else {})), noisy)
+                    for family, of in models.items()}}
+        worth = {}
+        for name, of in tries.items():
+            right = (at.each(judge.predict, of.clamp(0, 1))[:, 0] == y[:len(of)]).double().mean().item()
+            worth[name] = [metrics.psnr(of, x[:len(of)]).mean().item(), metrics.ssim(of, x[:len(of)]).mean().item(), right]
+        title = f"{kind}, {f'sigma {255 * strength:.0f}' if kind == 'gaussian' else f'{strength:.0%}'}"
+        rows.append([title, *(f"{p:.2f} / {q:.3f} / {r:.1%}" for p, q, r in worth.values())])
+        psnr, ssim, right = worth[at.family]
+        best = max(CLASSICAL, key=lambda m: worth[m][0])
+        at.add("restored_psnr", f"PSNR, {title}, dB", psnr, seeded=True, beside=f"noisy {worth['noisy'][0]:.2f}; best of "
+               f"scikit-image's, {best}, on {len(tries[best]):,} of them: {worth[best][0]:.2f}")
+        at.add("restored_ssim", f"SSIM, {title}", ssim, seeded=True, beside=f"{best}: {worth[best][1]:.3f}")
+        at.add("accuracy", f"restored pictures read right by classifier-{at.dataset}, {title}", right, seeded=True,
+               beside=f"noisy ones {worth['noisy'][2]:.1%}, clean ones {clean:.1%}")
+        mean.append(psnr)
+    few = len(x[:CLASSICS])
+    write_table(at, f"PSNR in dB, SSIM and the judge's accuracy (clean pictures: {clean:.1%}). scikit-image's methods got the "
+                f"first {few:,} pictures. They and the denoiser are told sigma where the noise is Gaussian.", [*tries], rows)
+    return f"mean PSNR {sum(mean) / len(mean):.2f} dB over {len(mean)} kinds and strengths of noise"
+
+
+def write_table(at, text, columns, rows):
+    """All methods beside each other, for the card."""
+    if at.split == "test":
+        cards.write(at.folder / "table.json", json.dumps({"text": text, "columns": ["noise", *columns], "rows": rows}) + "\n")
 
 
 # --- Their parts ----------------------------------------------------------------------------------------------------
@@ -552,7 +648,11 @@ def reference(model, dataset, n=16):
     some = data.samples(dataset)[:n]
     x = some.floats()
     with torch.inference_mode():
-        if isinstance(model, gm.Transformer):
+        if isinstance(model, gm.Denoiser | gm.DenoisingVAE):
+            noises = [("gaussian", s / 255) for s in SIGMAS] if dataset == "photo" else SMALL_NOISES
+            restored = [model.restore(add_noise(x, kind, s, seed=0)) for kind, s in noises]
+            values = {"psnr": torch.cat([metrics.psnr(of, x) for of in restored])}
+        elif isinstance(model, gm.Transformer):
             *_, end = model.complete_steps(x[:1], rows=24, n=n, label=some.y, seed=0)
             values = {"bits": model.bits_per_dim(x, some.y), "mean_of_completion": end.x.mean((1, 2, 3))}
         elif isinstance(model, gm.VAE):

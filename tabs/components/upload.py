@@ -25,7 +25,7 @@ class _Upload(gr.Image):
         return payload.path if payload else None
 
 
-def upload(**props):
+def upload(webcam=False, **props):
     """A gr.Image that hands over the file's path and decodes nothing: `wiring.read_picture` looks at it first."""
     # a function: the browser gets only those arguments of an Image that are in the signature of its class
-    return _Upload(type="filepath", image_mode=None, sources=["upload", "clipboard"], buttons=[], **props)
+    return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], buttons=[], **props)

@@ -1,0 +1,87 @@
+"""The denoiser of photographs: its speed and memory, beside scikit-image's fast non-local means in the same run.
+
+    python -m benchmarks.denoiser            two minutes on two cores; prints a table
+    python -m benchmarks.denoiser --readme   also puts it into README.md
+
+Nothing else may run on the machine meanwhile. Medians of one run, in turns, with all the cores there are.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+import genmodels as gm
+from benchmarks.diffusion import in_turns
+from genmodels.denoiser import add_noise, classical, quality
+
+ROOT = Path(__file__).resolve().parent.parent
+SIGMA = 25 / 255
+LARGE = """
+import resource, sys, time
+import torch
+import genmodels as gm
+model, pixels = gm.load("denoiser-photo"), torch.randint(256, (1, 3, 3000, 4000), dtype=torch.uint8)
+began = time.perf_counter()
+x = gm.pictures.to_bytes(model.restore(pixels.float() / 255)) if int(sys.argv[1]) else None
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+def speeds(model, rounds):
+    """Pictures of several sizes, in colour, blind."""
+    rows = []
+    for side in (128, 256, 512, 1024):
+        y = torch.rand(1, 3, side, side)
+        seconds, = in_turns(rounds if side < 1024 else 3, lambda y=y: model.restore(y))
+        aim = "; aim: 1 s" if side == 512 else ""
+        speed = f"{side**2 / seconds / 1e6:.2f} megapixels/s"
+        rows.append((f"{side}x{side} in colour", f"{1000 * seconds:.0f} ms{aim}", speed))
+    return rows
+
+
+def large():
+    """A picture of 12 megapixels in a process of its own: seconds, and peak memory."""
+    told = [subprocess.run([sys.executable, "-c", LARGE, do], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+            .split() for do in ("0", "1")]
+    (_, before), (seconds, most) = ([float(v) for v in of] for of in told)
+    return [("12 megapixels in colour, peak memory of the process", f"{most:.2f} GB; aim: 1.5 GB",
+             f"{seconds:.0f} s, {12 / seconds:.2f} megapixels/s; without restoring {before:.2f} GB")]
+
+
+def beside_means(model, rounds):
+    """The same photographs for both, sigma told: median seconds, and PSNR."""
+    rows = []
+    for name in ("astronaut", "camera"):
+        clean = gm.data.photograph(name)
+        noisy = add_noise(clean, "gaussian", SIGMA, seed=0)
+        ours, means = in_turns(max(3, rounds // 3), lambda noisy=noisy: model.restore(noisy, SIGMA),
+                               lambda noisy=noisy: classical(noisy, "non-local means", SIGMA))
+        psnr = [quality(x, clean)[0] for x in (model.restore(noisy, SIGMA), classical(noisy, "non-local means", SIGMA))]
+        rows.append((f"`{name}`, {clean.shape[3]}x{clean.shape[2]}, sigma 25", f"{1000 * ours:.0f} ms, {psnr[0]:.2f} dB",
+                     f"non-local means {1000 * means:.0f} ms, {psnr[1]:.2f} dB: **{means / ours:.2f}** times as long"))
+    return rows
+
+
+def main(
+    readme: Annotated[bool, typer.Option("--readme", help="Put the table into README.md.")] = False,
+    rounds: Annotated[int, typer.Option(help="How often each thing is timed.")] = 15,
+):
+    """Measure the denoiser of photographs and print a table."""
+    model = gm.load("denoiser-photo")
+    rows = [*speeds(model, rounds), *beside_means(model, rounds), *large()]
+    table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    note = f"`python -m benchmarks.denoiser` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
+    print(f"{note}\n\n{table}")
+    if readme:
+        file, begin, end = ROOT / "README.md", "<!-- denoiser-benchmarks:begin -->", "<!-- denoiser-benchmarks:end -->"
+        head, rest = file.read_text().split(begin)
+        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{rest.split(end)[1]}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
