@@ -22,10 +22,11 @@ FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
     "diffusion": ("genmodels.diffusion", "Diffusion"),
     "gan": ("genmodels.gan", "GAN"),
     "dcgan": ("genmodels.gan", "DCGAN"),
+    "flow": ("genmodels.flow", "Flow"),
     "transformer": ("genmodels.transformer", "Transformer"),
     "classifier": ("genmodels.classifier", "Classifier"),
 }
-_MODULES = ("autoencoder", "base", "classifier", "data", "diffusion", "gan", "layers", "metrics", "pictures", "tokens",
+_MODULES = ("autoencoder", "base", "classifier", "data", "diffusion", "flow", "gan", "layers", "metrics", "pictures", "tokens",
             "transformer", "vae")
 _CLASSES = {name: module for module, name in FAMILIES.values()}
 
