@@ -284,7 +284,7 @@ class Flow(GenerativeModel):
         self,
         size: int = 28,
         classes: list = [10],  # noqa: B006
-        widths: list = [64, 64, 32, 16],  # noqa: B006
+        widths: list = [64, 64, 32, 24],  # noqa: B006
         blocks: int = 3,
         components: int = 10,
         conditions: list = ["class"],  # noqa: B006

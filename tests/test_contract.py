@@ -34,7 +34,7 @@ MODELS = {  # name, which begins with the family's -> how to make a small one
         3, 16, classes=[3, 2], latent=6, patch=4, widths=[16, 24], conditions=["glasses", "smiling"]
     ),
     "dcgan": lambda: gm.DCGAN(3, 8, classes=[3, 2], latent=6, width=8, conditions=["glasses", "smiling"]),
-    "flow": lambda: gm.Flow(size=8, classes=[3], widths=[16], blocks=1, components=5),
+    "flow": lambda: gm.Flow(size=8, classes=[3], widths=[24], blocks=1, components=5),
     "transformer of characters": lambda: gm.Transformer(
         alphabet="\n abcdef", width=16, layers=2, heads=2, hidden=12, context=8, dropout=0.1
     ),
