@@ -26,8 +26,10 @@ for couplings linear within bins; Theis, van den Oord and Bethge, A note on the 
 dequantization; Reed et al., Parallel multiscale autoregressive density estimation (2017), whose order of pixels this is.
 """
 
+import json
 import math
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -36,7 +38,16 @@ from torch import nn
 from torch.special import ndtri  # Phi^-1
 
 from genmodels.autoencoder import codes_like
-from genmodels.base import GenerativeModel, generator, labels_like, number, pictures_like
+from genmodels.base import (
+    CheckpointError,
+    GenerativeModel,
+    checkpoint_folder,
+    choice,
+    generator,
+    labels_like,
+    number,
+    pictures_like,
+)
 from genmodels.layers import Answers, Block
 
 FLOOR = 1e-3  # share of a mixture that is the axis' own N(0, 1): no slope is ever 0
@@ -449,6 +460,84 @@ def _last(steps):
     return last
 
 
+# --- what is likely, and what is usual ---
+
+
+class Usual(NamedTuple):
+    """What `layer_log_probs` of usual pictures are, to tell the unusual ones.
+
+    A likelihood alone does not: most of what is simple is likely, and a typical picture is not the likeliest (Nalisnick et
+    al., Detecting out-of-distribution inputs using typicality, 2019). But each layer has its own, and these together are
+    somewhere else for strange pictures (as of Morningstar et al., Density of states estimation, 2021).
+
+    mean: (layers,); axes: (layers, layers), which makes the usual ones uncorrelated and of variance 1.
+    """
+
+    mean: torch.Tensor
+    axes: torch.Tensor
+
+    @classmethod
+    def of(cls, nats):
+        """From usual pictures' (N, layers)."""
+        nats = nats.double()
+        values, vectors = torch.linalg.eigh(torch.cov(nats.T) + 1e-6 * torch.eye(nats.shape[1], dtype=torch.float64))
+        return cls(nats.mean(0), vectors * values.rsqrt())
+
+    def distance(self, nats):
+        """Standard deviations from the mean, over all directions (Mahalanobis): (N, layers) -> (N,); usual is about 1."""
+        return ((nats.double() - self.mean) @ self.axes).square().mean(1).sqrt()
+
+
+class Likelihoods(NamedTuple):
+    """Facts about a trained flow, kept beside the weights in `likelihoods.json`.
+
+    usual: `Usual` of validation pictures; bits, distances: kind of picture -> histogram of bits a pixel and of distances,
+    shares that sum to 1; the first kind is the model's own; bit_edges, distance_edges: of their bins, the last of which holds
+    what is beyond.
+    """
+
+    usual: Usual
+    bit_edges: list
+    bits: dict
+    distance_edges: list
+    distances: dict
+
+    @classmethod
+    def of(cls, usual, bits, distances, bins=60):
+        """From the numbers (N,) of each kind of picture."""
+        histograms = []
+        for numbers in (bits, distances):
+            high = 1.1 * max(of.quantile(0.99).item() for of in list(numbers.values())[:2])
+            shares = {kind: torch.histc(of.clamp(0, high), bins, 0, high) / len(of) for kind, of in numbers.items()}
+            histograms += [[round(high * i / bins, 5) for i in range(bins + 1)],
+                           {kind: [round(v, 5) for v in of.tolist()] for kind, of in shares.items()}]
+        return cls(usual, *histograms)
+
+    def share_below(self, what, value):
+        """How many of the model's own test pictures, 0 to 1, have less of `what`, "bits" or "distances"."""
+        edges, shares = (self.bit_edges, self.bits) if what == "bits" else (self.distance_edges, self.distances)
+        own, width = next(iter(shares.values())), edges[1] - edges[0]
+        place = min(max(value / width, 0), len(own))
+        return min(1.0, sum(own[: int(place)]) + (own[int(place)] * (place % 1) if place < len(own) else 0))
+
+
+def save_likelihoods(told, folder):
+    """Write `likelihoods.json` into a checkpoint's folder."""
+    usual = {"mean": told.usual.mean.tolist(), "axes": told.usual.axes.tolist()}
+    (Path(folder) / "likelihoods.json").write_text(json.dumps({**told._asdict(), "usual": usual}) + "\n")
+
+
+def load_likelihoods(name_or_path):
+    """The `Likelihoods` of a checkpoint, by name or folder."""
+    file = checkpoint_folder(name_or_path) / "likelihoods.json"
+    try:
+        facts = json.loads(file.read_text())
+        usual = Usual(*(torch.tensor(facts["usual"][k], dtype=torch.float64) for k in ("mean", "axes")))
+        return Likelihoods(**{**facts, "usual": usual})
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+
+
 # --- the same couplings on points of a plane, trained while one looks on ---
 
 
@@ -528,6 +617,33 @@ class Plane(nn.Module):
         for coupling in reversed(self.couplings):
             z = coupling.inverse(z)
             yield z / self.SCALE
+
+
+SHAPES = ("moons", "rings", "checkerboard")
+
+
+def shape(kind, n=1000, *, seed=0):
+    """Points to fit a `Plane` to: (n, 2) in [-1, 1].
+
+    Arguments: kind: one of SHAPES; n: 16 to 2000; seed: of the points.
+    """
+    choice("shape", kind, SHAPES)
+    n, g = number("n", n, 16, 2000, whole=True), generator(seed)
+    if kind == "checkerboard":
+        x = 2 * torch.rand(n, generator=g) - 1
+        column = (2 * (x + 1)).floor()  # 0 to 3; of the four rows of each column, two
+        row = 2 * torch.randint(2, (n,), generator=g) + column % 2
+        return 0.9 * torch.stack([x, (row + torch.rand(n, generator=g)) / 2 - 1], 1)
+    noise, turn, first = 0.03 * torch.randn(n, 2, generator=g), torch.rand(n, generator=g), torch.arange(n) % 2 == 0
+    if kind == "rings":
+        angle, radius = 2 * math.pi * turn, torch.where(first, 0.8, 0.4)
+        points = radius[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], 1)
+    else:
+        angle = math.pi * turn
+        x = torch.where(first, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
+        y = torch.where(first, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
+        points = 0.6 * torch.stack([x, y], 1)
+    return (points + noise).clamp(-1, 1)
 
 
 class PlaneStep(NamedTuple):

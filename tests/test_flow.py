@@ -307,15 +307,54 @@ def test_it_learns_what_pixels_have_to_do_with_each_other():
     assert (drawn.std(1) < 0.2).float().mean() > 0.8 and drawn.mean(1).std() > 0.3
 
 
+# --- what is likely, and what is usual ---------------------------------------------------------------------------------
+
+
+def test_usual_numbers_are_one_standard_deviation_away_and_others_further():
+    g = torch.Generator().manual_seed(0)
+    turn = torch.randn(5, 5, generator=g, dtype=torch.float64)
+    nats = torch.randn(4000, 5, generator=g, dtype=torch.float64) @ turn - 100
+    usual = flow.Usual.of(nats)
+    assert usual.distance(nats).square().mean().item() == pytest.approx(1, abs=1e-3)
+    one = usual.mean + torch.linalg.cholesky(torch.cov(nats.T))[:, -1] * 3  # three standard deviations in one direction
+    assert usual.distance(one[None]).item() == pytest.approx(3 / math.sqrt(5), rel=1e-3)
+
+
+def test_likelihoods_are_histograms_that_are_kept_beside_the_weights(tmp_path):
+    g = torch.Generator().manual_seed(0)
+    bits = {"mnist": torch.rand(1000, generator=g), "fashion": 2 + torch.rand(1000, generator=g), "noise": torch.full((9,), 11.0)}
+    usual = flow.Usual(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    flow.save_likelihoods(flow.Likelihoods.of(usual, bits, bits), tmp_path)
+    told = flow.load_likelihoods(tmp_path)
+    assert torch.equal(told.usual.axes, usual.axes) and len(told.bit_edges) == 61
+    assert all(sum(shares) == pytest.approx(1, abs=1e-3) for shares in told.bits.values())
+    assert told.bits["noise"][-1] == 1 and told.bit_edges[-1] == pytest.approx(1.1 * 2.99, abs=0.02)
+    assert [told.share_below("bits", v) for v in (-1, 0.5, 0.9, 99)] == pytest.approx([0, 0.5, 0.9, 1], abs=0.03)
+    (tmp_path / "likelihoods.json").write_text("{}")
+    with pytest.raises(flow.CheckpointError, match=r"likelihoods.json is missing or broken \(.*\): copy the whole"):
+        flow.load_likelihoods(tmp_path)
+
+
 # --- points of a plane -------------------------------------------------------------------------------------------------
 
 
 def moons(n=400, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    angle, which = math.pi * torch.rand(n, generator=g), torch.arange(n) % 2
-    x = torch.where(which == 0, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
-    y = torch.where(which == 0, torch.sin(angle) - 0.2, 0.2 - torch.sin(angle))
-    return 0.55 * torch.stack([x, y], 1)
+    return flow.shape("moons", n, seed=seed)
+
+
+@pytest.mark.parametrize("kind", flow.SHAPES)
+def test_shapes_lie_in_the_square_and_are_what_they_are_called(kind):
+    x = flow.shape(kind, 2000, seed=1)
+    assert x.shape == (2000, 2) and x.abs().max() <= 1 and torch.equal(x, flow.shape(kind, 2000, seed=1))
+    if kind == "rings":
+        assert ((x.norm(dim=1) - 0.8).abs().minimum((x.norm(dim=1) - 0.4).abs()) < 0.15).all()
+    if kind == "checkerboard":
+        cells = (2 * (x / 0.9 + 1)).floor().clamp(0, 3)
+        assert (cells.sum(1) % 2 == 0).all() and len(cells.unique(dim=0)) == 8
+    if kind == "moons":
+        assert (x[::2, 1].mean() > 0.1) and (x[1::2, 1].mean() < -0.1)
+    with pytest.raises(ValueError, match="shape must be one of moons, rings, checkerboard"):
+        flow.shape("cat")
 
 
 @pytest.fixture(scope="module")
