@@ -5,4 +5,5 @@ TABS = [  # title, module with build(opened) and prepare(), in the order of the 
     ("GAN", "tabs.gan"),
     ("Transformer", "tabs.transformer"),
     ("Diffusion", "tabs.diffusion"),
+    ("Flow", "tabs.flow"),
 ]

@@ -322,7 +322,8 @@ def test_usual_numbers_are_one_standard_deviation_away_and_others_further():
 
 def test_likelihoods_are_histograms_that_are_kept_beside_the_weights(tmp_path):
     g = torch.Generator().manual_seed(0)
-    bits = {"mnist": torch.rand(1000, generator=g), "fashion": 2 + torch.rand(1000, generator=g), "noise": torch.full((9,), 11.0)}
+    bits = {"mnist": torch.rand(1000, generator=g), "fashion": 2 + torch.rand(1000, generator=g)}
+    bits["noise"] = torch.full((9,), 11.0)
     usual = flow.Usual(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
     flow.save_likelihoods(flow.Likelihoods.of(usual, bits, bits), tmp_path)
     told = flow.load_likelihoods(tmp_path)
