@@ -168,9 +168,9 @@ def log_normal(z):
     return -(z.square() + math.log(2 * math.pi)) / 2
 
 
-def spread(components):
-    """What a network's last bias is at first: components as wide as they are apart, all over the axis. (3 K,)"""
-    even, wide = torch.linspace(-2.5, 2.5, components), torch.full((components,), 1.9)
+def spread(components, reach=2.5):
+    """What a network's last bias is at first: components of scale 0.5 with means from -reach to reach. (3 K,)"""
+    even, wide = torch.linspace(-reach, reach, components), torch.full((components,), 1.9)
     return torch.cat([torch.zeros(components), even, wide])
 
 
@@ -561,7 +561,7 @@ class PlaneCoupling(nn.Module):
             nn.init.normal_(layer.bias, generator=g)
         with torch.no_grad():
             layers[2].weight.mul_(0.1)
-            layers[2].bias.copy_(spread(components))
+            layers[2].bias.copy_(spread(components, 1.3))  # together about N(0, 1), of which the bend is the identity
         self.net = nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
 
     def _parts(self, points):

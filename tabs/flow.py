@@ -218,13 +218,24 @@ def there_and_back(dataset, x, seed=0):
     return there, back, 256 * (there[0].h - back[0].h).abs().max().item()
 
 
+def left(x, done):
+    """The pixels of x that are picture after so many layers, on the finest whole lattice, enlarged to its size."""
+    import torch
+
+    step = 2 ** ((done + 2) // 3)
+    lattice = x[:, :, step - 1 :: step, step - 1 :: step]
+    return torch.nn.functional.interpolate(lattice, x.shape[2:]) if lattice.numel() else torch.full_like(x, 0.5)
+
+
 def unfold(source):
     """-> (frames, words, lines)."""
     import torch
 
     dataset = checked(source)["dataset"]
     there, back, error = there_and_back(dataset, source["x"])
-    frames = {**sheet(torch.cat([s.x for way in (there, back) for s in way]), len(there)), "rows": ["to noise", "and back"]}
+    rest = [left(step.x, done) for done, step in enumerate(there)]
+    frames = {**sheet(torch.cat([*(s.x for s in there + back), *rest]), len(there)),
+              "rows": ["to noise", "and back", "what is left, enlarged"]}
     noise = there[-1].h
     words = (f"There and back through {len(there) - 1} layers, the largest error is **{error:.1e}** of a grey level. "
              f"The noise has mean {noise.mean():+.2f} and standard deviation {noise.std():.2f}.")

@@ -133,9 +133,14 @@ def test_unfolding_goes_to_noise_and_exactly_back(tmp_path, monkeypatch):
     frames, words, lines = flow.unfold(source)
     model = gm.load("flow-mnist")
     steps = model.layers + 1
-    assert (frames["columns"], frames["n"], len(frames["rows"])) == (steps, 2 * steps, 2)
+    assert (frames["columns"], frames["n"], len(frames["rows"])) == (steps, 3 * steps, 3)
     shown = sheet_of(frames)
-    assert (shown[:steps] == shown[steps:]).all()
+    assert (shown[:steps] == shown[steps : 2 * steps]).all()
+    for done, step in ((0, 1), (1, 2), (3, 2), (4, 4), (9, 8), (12, 16)):  # what is left has never been noise
+        lattice = shown[0][step - 1 :: step, step - 1 :: step]
+        enlarged = torch.nn.functional.interpolate(torch.from_numpy(lattice[None, None, ..., 0].copy()).float(), 28)
+        assert (shown[2 * steps + done][..., 0] == enlarged[0, 0].numpy()).all()
+    assert len(np.unique(shown[-1])) == 1
     assert (shown[0][..., 0] == (255 * source["x"][0, 0]).round().byte().numpy()).all()
     assert float(re.search(r"\*\*(.*?)\*\*", words).group(1)) < 1e-6
     z = model.encode(source["x"], seed=0)

@@ -83,7 +83,7 @@ def stroke(page):
 def test_unfolding_and_the_way_are_scrubbed_without_the_server(opened, asked):
     tab(opened, "Unfolding")
     opened.wait_for_selector("#flow-unfold canvas")
-    assert opened.locator("#flow-unfold canvas").count() == 2
+    assert opened.locator("#flow-unfold canvas").count() == 3
     for stage in ("#flow-unfold", "#flow-way"):
         assert len(set(scrubbed(opened, stage))) == 3
     assert asked == []
@@ -131,6 +131,6 @@ def test_a_narrow_screen(browser, page_url):  # noqa: F811
     page.wait_for_selector(STAGE, timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator("#flow-temperature input[type=range]").scroll_into_view_if_needed()
-    box, slider = page.locator("#flow-stage .gallery").bounding_box(), page.locator("#flow-temperature input").last.bounding_box()
+    box, slider = (page.locator(of).last.bounding_box() for of in ("#flow-stage .gallery", "#flow-temperature input"))
     assert 0 <= box["y"] and box["y"] + box["height"] < slider["y"] + slider["height"]
     context.close()
