@@ -73,6 +73,7 @@ def test_another_picture_and_a_drawing_are_scored(opened):
 
 
 def stroke(page):
+    page.locator("#flow-pad canvas").scroll_into_view_if_needed()
     box = page.locator("#flow-pad canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
     page.mouse.down()
@@ -108,6 +109,7 @@ def test_a_plane_is_learnt_live_stopped_and_its_layers_looked_through(opened):
 def test_the_visitor_draws_points(opened):
     opened.get_by_role("radio", name="Your points").click()
     opened.wait_for_function("document.querySelector('#flow-plane .text').textContent.includes('Press and drag')")
+    opened.locator(PLANE).scroll_into_view_if_needed()
     box = opened.locator(PLANE).bounding_box()
     opened.mouse.move(box["x"] + 60, box["y"] + 60)
     opened.mouse.down()
