@@ -22,13 +22,14 @@ FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
     "diffusion": ("genmodels.diffusion", "Diffusion"),
     "gan": ("genmodels.gan", "GAN"),
     "dcgan": ("genmodels.gan", "DCGAN"),
+    "flow": ("genmodels.flow", "Flow"),
     "transformer": ("genmodels.transformer", "Transformer"),
     "denoiser": ("genmodels.denoiser", "Denoiser"),
     "dvae": ("genmodels.denoiser", "DenoisingVAE"),
     "classifier": ("genmodels.classifier", "Classifier"),
 }
-_MODULES = ("autoencoder", "base", "classifier", "data", "denoiser", "diffusion", "gan", "layers", "metrics", "pictures",
-            "tokens", "transformer", "vae")
+_MODULES = ("autoencoder", "base", "classifier", "data", "denoiser", "diffusion", "flow", "gan", "layers", "metrics",
+            "pictures", "tokens", "transformer", "vae")
 _CLASSES = {name: module for module, name in FAMILIES.values()}
 
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]

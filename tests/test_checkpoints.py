@@ -42,7 +42,7 @@ def test_is_complete_and_small(name):
     measured_beside = {"augmentation.json"}  # by train.augmentation, not by every checkpoint
     replay = {"replay.webp", "replay.json"}
     own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}, "gan": replay, "dcgan": replay,
-           "denoiser": {"table.json"}, "dvae": {"table.json"}}
+           "denoiser": {"table.json"}, "dvae": {"table.json"}, "flow": {"likelihoods.json"}}
     own = own.get(name.split("-")[0], set())
     assert set(files) - measured_beside == expected | own
     assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}
@@ -168,6 +168,20 @@ def test_the_judge_sees_what_was_asked_for(name):
     x = model.sample(60, label=y, seed=0, **options)
     least = {"gan-avatars": 0.85}.get(name) or {"fashion": 0.8}.get(dataset, 0.9)
     assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= least
+
+
+@pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith("flow-")))
+def test_a_flow_is_undone_and_knows_what_is_usual(name):
+    model, facts, dataset = gm.load(name), gm.flow.load_likelihoods(name), cards.family_and_set(name)[1]
+    x = data.samples(dataset).floats()
+    for label in (None, data.samples(dataset).y[:20]):
+        first, *_, noise = model.encode_steps(x[:20], label=label, seed=0)
+        *_, last = model.decode_steps(noise.h.flatten(1), label=label)
+        assert (last.h - first.h).abs().max() < 1e-6 and torch.equal(last.x, x[:20])
+        assert noise.h.std().item() == pytest.approx(1, abs=0.05)
+    bits = model.bits_per_dim(x)
+    assert 0.3 < facts.share_below("bits", bits.median().item()) < 0.7
+    assert facts.usual.distance(model.layer_log_probs(x)).median().item() == pytest.approx(1, abs=0.35)
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("gan-", "dcgan-"))))

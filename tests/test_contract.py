@@ -35,6 +35,7 @@ MODELS = {  # name, which begins with the family's -> how to make a small one
         3, 16, classes=[3, 2], latent=6, patch=4, widths=[16, 24], conditions=["glasses", "smiling"]
     ),
     "dcgan": lambda: gm.DCGAN(3, 8, classes=[3, 2], latent=6, width=8, conditions=["glasses", "smiling"]),
+    "flow": lambda: gm.Flow(size=8, classes=[3], widths=[24], blocks=1, components=5),
     "transformer of characters": lambda: gm.Transformer(
         alphabet="\n abcdef", width=16, layers=2, heads=2, hidden=12, context=8, dropout=0.1
     ),
@@ -136,6 +137,27 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
     "dvae": {
         "restore": (lambda m, x: m.restore(2 * x - 0.5), pictures(B)),
         "restore drawn": (lambda m, x: m.restore(x, seed=1), pictures(B)),
+    },
+    "flow": {
+        "sample": (lambda m, x: m.sample(7, label=1, temperature=0.9, seed=1), pictures(7)),
+        "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
+        "sample_steps": (
+            lambda m, x: list(m.sample_steps(2, label=1, seed=1))[-1][:3],  # x, h, log_det
+            lambda m: [(2, 1, m.size, m.size)] * 2 + [(2,)],
+        ),
+        "codes": (lambda m, x: m.codes(7, temperature=1.5, seed=1), lambda m: (7, m.latent)),
+        "encode": (lambda m, x: m.encode(x, label=1, seed=1), lambda m: (B, m.latent)),
+        "encode_steps": (
+            lambda m, x: list(m.encode_steps(x))[-1][:3], lambda m: [(B, 1, m.size, m.size)] * 2 + [(B,)]
+        ),
+        "decode": (lambda m, x: m.decode(torch.ones(B, m.latent), label=1), pictures(B)),
+        "decode_steps": (
+            lambda m, x: list(m.decode_steps(torch.ones(B, m.latent)))[-1][:3],
+            lambda m: [(B, 1, m.size, m.size)] * 2 + [(B,)],
+        ),
+        "log_prob": (lambda m, x: m.log_prob(x, 1), lambda m: (B,)),
+        "bits_per_dim": (lambda m, x: m.bits_per_dim(x), lambda m: (B,)),
+        "layer_log_probs": (lambda m, x: m.layer_log_probs(x), lambda m: (B, m.layers)),
     },
     "transformer of characters": TEXT,
     "transformer of poems": {
@@ -297,6 +319,20 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
     "dvae": [
         (lambda m, bad: m.restore(bad), "noisy", NO_NOISY | {"another size": NO_PICTURES["another size"]}),
         (lambda m, bad: m.restore(grey(m), seed=bad), "seed", (-1, 2**63, 1.5, "1")),
+    ],
+    "flow": [
+        (lambda m, bad: m.sample(bad), "n", NO_COUNT),
+        (lambda m, bad: m.codes(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.encode(grey(m), seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.sample(1, temperature=bad), "temperature", (-0.1, 1.6, math.nan, None)),
+        (lambda m, bad: m.encode(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.encode(grey(m)[:2], label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.decode(bad), "z", NO_CODES),
+        (lambda m, bad: m.decode(torch.zeros(2, m.latent), label=bad), "label", NO_LABELS),
+        (lambda m, bad: m.log_prob(bad), "x", NO_PICTURES),
+        (lambda m, bad: m.bits_per_dim(grey(m)[:2], bad), "label", NO_LABELS),
     ],
     "transformer of characters": [
         (lambda m, bad: m.generate(bad), "prompt", NO_TEXT),

@@ -29,6 +29,7 @@ MODELS = {
     "dcgan-mnist": lambda: gm.DCGAN(width=4, latent=4),
     "gan-mnist": lambda: gm.GAN(widths=[8], latent=4),
     "gan-avatars": lambda: gm.GAN(3, 64, [2, 5], latent=4, patch=8, widths=[8], conditions=["smiling", "glasses"]),
+    "flow-mnist": lambda: gm.Flow(widths=[8], blocks=0, components=2),
     "transformer-shakespeare": lambda: gm.Transformer(
         alphabet="".join(sorted(set(texts.shakespeare("train")))), width=8, layers=1, heads=2, hidden=8),
     "transformer-tang": lambda: gm.Transformer(
@@ -289,6 +290,30 @@ def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
     assert f" | {metrics.psnr((few * 255).round() / 255, test.x[:5]).mean():.2f} / " in row
     assert {r.metric_args["N"] for r in card.data.eval_results} == {N}
     assert len([r for r in card.data.eval_results if r.metric_type == "accuracy"]) == 8
+
+
+def test_numbers_of_a_flow(root):
+    values, card = measured(root, "flow-mnist", "--seed", 3)
+    test, model, judge = data.load("mnist", "test"), gm.load("flow-mnist"), gm.load("classifier-mnist")
+    numbers = [r.metric_value for r in card.data.eval_results if r.metric_type == "bits_per_dim"]
+    bits, told = model.bits_per_dim(test.floats()), model.bits_per_dim(test.floats(), test.y)
+    assert numbers == pytest.approx([bits.mean().item(), told.mean().item(), bits.mean().item()], rel=1e-4)
+    assert f"one draw: {bits.mean():.4f}, exact: {bits.mean():.4f}" in card.data.eval_results[2].metric_args["beside"]
+    y = torch.arange(160) % 10
+    x = torch.cat([model.sample(160, label=y, seed=3)])
+    assert values["share"] == pytest.approx((judge.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
+    clothes = data.load("fashion", "test").floats()
+    theirs = model.bits_per_dim(clothes)
+    wins = (theirs[:, None] > bits[None]).double().mean().item()
+    first = next(r for r in card.data.eval_results if r.metric_type == "auroc")
+    assert first.metric_name.endswith("mnist against fashion")
+    assert f"of bits a pixel: {wins:.3f}; mean {theirs.mean():.3g} bits" in first.metric_args["beside"]
+    facts = gm.flow.load_likelihoods("flow-mnist")
+    nats, val = (model.layer_log_probs(of) for of in (clothes, data.load("mnist", "val").floats()))
+    wins = facts.usual.distance(nats)[:, None] > facts.usual.distance(model.layer_log_probs(test.floats()))[None]
+    assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-5)
+    assert facts.usual.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
+    assert list(facts.bits) == list(facts.distances) == ["mnist", "fashion", "inverted", "rotated", "noise"]
 
 
 def test_drawing_goes_on_where_it_was_stopped(root):

@@ -19,7 +19,7 @@ import genmodels as gm
 from genmodels import data
 from genmodels.base import GenerativeModel
 from tests import tiny
-from train import autoencoder, classifier, denoiser, diffusion, engine, gan, texts, transformer, vae
+from train import autoencoder, classifier, denoiser, diffusion, engine, flow, gan, texts, transformer, vae
 
 ROOT = Path(__file__).parent.parent
 LINES = ("loss", "reconstruction", "kl", "gradient")
@@ -582,6 +582,8 @@ RECIPES = [
     (gan.app, ["--dataset", "mnist", "--classic"], "dcgan-mnist"),
     (gan.app, ["--dataset", "avatars", "--classic"], "dcgan-avatars"),
     (gan.app, ["--dataset", "mnist", "--collapse"], "gan-mnist-collapsed"),
+    (flow.app, ["--dataset", "mnist"], "flow-mnist"),
+    (flow.app, ["--dataset", "fashion"], "flow-fashion"),
     (transformer.app, ["--data", "shakespeare"], "transformer-shakespeare"),
     (transformer.app, ["--data", "tang"], "transformer-tang"),
     (transformer.app, ["--data", "mnist"], "transformer-mnist"),
@@ -640,6 +642,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judg
         (diffusion.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
         (gan.app, ["--dataset", "cats"], "--dataset must be one of mnist, fashion, avatars"),
         (gan.app, ["--classic", "--collapse"], "drop --classic"),
+        (flow.app, ["--dataset", "avatars"], "--dataset must be one of mnist, fashion"),
         (transformer.app, ["--data", "cats"], "--data must be one of shakespeare, tang, mnist"),
         (denoiser.app, ["--dataset", "cats"], "--dataset must be one of photo, mnist, fashion"),
         (denoiser.app, ["--dataset", "photo", "--vae"], "--vae is for mnist and fashion"),

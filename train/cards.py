@@ -121,6 +121,27 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
                   "with numbers of the same judge, with nothing else. Whatever is asked for comes as something like {title}.",
     },
+    "flow": {
+        "task": "unconditional-image-generation",
+        "paper": "Dinh, Sohl-Dickstein and Bengio 2017; Ho et al. 2019",
+        "reference": "Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP (2017); Ho et al., Flow++: improving "
+                     "flow-based generative models (2019); Müller et al., Neural importance sampling (2019); Reed et al., "
+                     "Parallel multiscale autoregressive density estimation (2017); Nalisnick et al., Do deep generative "
+                     "models know what they don't know? (2019).",
+        "what": "A multi-scale normalizing flow that can be told what to draw ({conditions}): couplings on squares of 2 x 2 "
+                "pixels, from the finest lattice to a single pixel, each bending pixels by the distribution function of "
+                "{components} Gaussians that is linear within each of the 256 grey levels.",
+        "code": "x = model.sample(16, label={label}, temperature=0.9, seed=0)\n"
+                "z = model.encode(x, seed=0)                   # (16, 784); model.decode(z) is x again\n"
+                "model.bits_per_dim(x)",
+        "use": "Exact likelihoods of 8-bit pictures; noise and back without a loss; seeing why a likelihood is no judge of "
+               "what is strange; teaching.",
+        "limits": "A high likelihood does not mean a picture like those of the training: simpler pictures get higher ones, a "
+                  "blank the highest. Pixels that become noise in one layer are drawn independently of each other, given the "
+                  "rest: edges of drawn pictures are rougher than a GAN's. FID is measured in the features of this "
+                  "repository's own classifier: compare it with its floor and with numbers of the same judge, with nothing "
+                  "else. Whatever is asked for comes as something like {title}.",
+    },
     "transformer": {  # of each set
         "shakespeare": {
             "task": "text-generation",
@@ -230,6 +251,10 @@ NOTES = {  # kind of number -> how it is measured
     "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
     "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures a class, five epochs, no augmentation.",
     "nats": "In blocks of 256 characters, each read from its own beginning, as usual for this text; the natural logarithm.",
+    "auroc": "AUROC: how often a strange picture gets the more unusual number of the two, one of each kind drawn at random; "
+             "0.5 is guessing, under it the strange ones look more usual. Pictures have many likelihoods, one a layer: how "
+             "far they are from their mean of the validation split, in standard deviations of all directions "
+             "(Mahalanobis), is the typicality that stands beside the likelihood as a whole.",
     "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; marks and the end of a poem "
              "are neither scored nor counted. Characters that the training poems show less than twice are one unknown "
              "character to both models. The 5-gram, `train.ngram`, is told the form and has read the same bodies.",

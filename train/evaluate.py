@@ -7,6 +7,7 @@
     python -m train.evaluate transformer-tang            texts ship with the recipes: a minute
     python -m train.evaluate transformer-mnist           10,000 exact likelihoods and 5,000 pictures: three quarters of an hour
     python -m train.evaluate denoiser-photo              BSD68 in grey and colour, beside scikit-image's methods: an hour
+    python -m train.evaluate flow-mnist                  exact likelihoods, what they say of other pictures, 20,000 drawn ones
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
     python -m train.evaluate --table                     puts the table of models into README.md, from the cards
 
@@ -33,6 +34,7 @@ from genmodels import data, metrics
 from genmodels.base import checkpoint_folder, checkpoint_root, choice, generator, number
 from genmodels.denoiser import CLASSICAL, add_noise, classical, luma
 from genmodels.diffusion import SAMPLERS
+from genmodels.flow import Likelihoods, Usual, log_normal, save_likelihoods
 from genmodels.vae import load_latents
 from train import cards, ngram, photographs, texts
 from train.cards import shown
@@ -217,8 +219,69 @@ def denoiser(at):
     return restored_photographs(at) if at.dataset == "photo" else restored_pictures(at)
 
 
+def flow(at):
+    """Exact bits a pixel, what they say of other pictures, and what drawn pictures are worth."""
+    bits, y = likelihoods(at), requests(at, 2 * at.drawn)
+    x = at.draw(y, temperature=1.0)
+    return ", ".join([bits, asked_for(at, x, y), score(at, x, y), against_real(at, x[:at.drawn])])
+
+
 MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "gan": gan, "dcgan": gan, "classifier": classifier,
-            "transformer": transformer, "denoiser": denoiser, "dvae": denoiser}
+            "transformer": transformer, "flow": flow, "denoiser": denoiser, "dvae": denoiser}
+
+
+# --- A flow's -------------------------------------------------------------------------------------------------------
+
+STRANGE = 2000  # pictures of each other kind, and of the validation split, that say what is usual
+IN_PRINT = {"mnist": "RealNVP 1.06, Glow 1.05, Residual Flow 0.97", "fashion": "Glow 2.95"}
+
+
+def likelihoods(at):
+    """Bits a pixel of the split and of stranger pictures; writes `likelihoods.json` of the checkpoint. Returns a headline."""
+    model, x, other = at.model, at.set.x, {"mnist": "fashion", "fashion": "mnist"}[at.dataset]
+    some = x[:STRANGE]
+    strange = {other: data.load(other, at.split, at.data_dir).x[:STRANGE], "inverted": 255 - some,
+               "rotated": some.rot90(1, (2, 3)), "noise": torch.randint(256, some.shape, generator=generator(at.seed),
+                                                                        dtype=torch.uint8)}
+
+    def layers(kind, x):  # log p of each picture by layer, (N, layers)
+        name = f"{at.name}-{at.key}-{at.split}-{kind}-{len(x)}"
+        return torch.tensor(at.kept(name, lambda: at.each(model.layer_log_probs, x, 250).tolist()), dtype=torch.float64)
+
+    nats = {at.dataset: layers(at.dataset, x), **{kind: layers(kind, of) for kind, of in strange.items()}}
+    bits = {kind: metrics.bits_per_dim(of.sum(1), model.latent) for kind, of in nats.items()}
+    mean = at.add("bits_per_dim", "bits a pixel, 8-bit, exact: the noise of uniform dequantization costs nothing",
+                  bits[at.dataset].mean().item(), beside=f"bounds in print: {IN_PRINT[at.dataset]}; 8 is no model")
+    told = torch.cat([model.bits_per_dim(of.float() / 255, y) for of, y in zip(x.split(250), at.set.y.split(250))])
+    at.add("bits_per_dim", "the same, the class told", told.double().mean().item())
+    few = x[:200].float() / 255
+    draws = metrics.bits_per_dim(torch.stack([by_way_of_noise(model, few, at.seed + i) for i in range(8)]), model.latent, 256)
+    at.add("bits_per_dim", "bits a pixel by way of the noise, eight draws of it, importance-weighted", n=len(few), seeded=True,
+           value=metrics.bits_per_dim(torch.logsumexp(-draws * model.latent * math.log(2), 0) - math.log(8),
+                                      model.latent).mean().item(),
+           beside=f"one draw: {draws[0].mean():.4f}, exact: {bits[at.dataset][:200].mean():.4f}")
+    usual = Usual.of(layers("val", at.load("val").x[:STRANGE]))
+    far = {kind: usual.distance(of) for kind, of in nats.items()}
+    for kind in strange:
+        at.add("auroc", f"AUROC of typicality: {at.dataset} against {kind}", auroc(far[at.dataset], far[kind]),
+               n=len(far[kind]), seeded=True, beside=f"of bits a pixel: {auroc(bits[at.dataset], bits[kind]):.3f}; "
+                                                     f"mean {bits[kind].mean():.3g} bits")
+    if at.split == "test":
+        save_likelihoods(Likelihoods.of(usual, bits, far), at.folder)
+    return f"{shown(mean)} bits/dim"
+
+
+def by_way_of_noise(model, x, seed):
+    """log of the density at x with one draw of the levels' noise, in nats: log N(z) + log |det|, (N,)."""
+    *_, last = model.encode_steps(x, seed=seed)
+    return log_normal(last.h).flatten(1).sum(1) + last.log_det
+
+
+def auroc(usual, strange):
+    """How often the larger number is the strange one's."""
+    ranked, n = usual.sort().values, len(usual)
+    below, above = (torch.searchsorted(ranked, strange, right=right).double().mean().item() / n for right in (False, True))
+    return (below + above) / 2
 
 
 # --- A transformer's ------------------------------------------------------------------------------------------------
@@ -669,6 +732,9 @@ def reference(model, dataset, n=16):
             columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
             y = some.y.view(n, -1)[:, columns]
             values = {"score": model.score(x, y), "mean_of_sample": model.sample(n, label=y, seed=0).mean((1, 2, 3))}
+        elif isinstance(model, gm.Flow):
+            values = {"bits": model.bits_per_dim(x), "bits_told": model.bits_per_dim(x, some.y),
+                      "mean_of_sample": model.sample(n, label=some.y, seed=0).mean((1, 2, 3))}
         elif isinstance(model, gm.Autoencoder):
             again = model.decode(model.encode(x))
             values = {"mse": (again - x).square().mean((1, 2, 3)), "mean_of_reconstruction": again.mean((1, 2, 3))}

@@ -51,8 +51,9 @@ function signed(score, edges) {
   return +text > 0 ? '+' + text : +text ? text.replace('-', '\u2212') : '0';
 }
 
-// Shares of the scores of real and of generated pictures as two hills over one axis, 480 x 100. marks: [[score, class], ...]
-function hills(svg, {edges, real, generated}, marks) {
+// Shares of the scores of real and of generated pictures as two hills over one axis, 480 x 100. marks: [[score, class], ...];
+// say: a score in words.
+function hills(svg, {edges, real, generated}, marks, say = signed) {
   const n = edges.length - 1, low = edges[0], reach = edges[n] - low || 1, ground = 80;
   const x = score => 12 + Math.min(1, Math.max(0, (score - low) / reach)) * 456;
   const top = Math.max(...real, ...generated, 1e-6);
@@ -64,7 +65,7 @@ function hills(svg, {edges, real, generated}, marks) {
   part(svg, 'line', {class: 'axis', x1: 12, x2: 468, y1: ground, y2: ground});
   for (const score of [low, low + reach / 2, edges[n]]) {
     const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
-    part(svg, 'text', {x: x(score), y: ground + 17, 'text-anchor': anchor}, signed(score, edges));
+    part(svg, 'text', {x: x(score), y: ground + 17, 'text-anchor': anchor}, say(score, edges));
   }
   for (const [score, name] of marks || []) part(svg, 'line', {class: 'mark ' + name, x1: x(score), x2: x(score), y1: name === 'yours' ? 8 : ground - 10, y2: ground + 4});
 }
