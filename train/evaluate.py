@@ -233,7 +233,7 @@ MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "gan
 # --- A flow's -------------------------------------------------------------------------------------------------------
 
 STRANGE = 2000  # pictures of each other kind, and of the validation split, that say what is usual
-IN_PRINT = {"mnist": "RealNVP 1.06, Glow 1.05, Residual Flow 0.97", "fashion": "Glow 2.95"}
+BITS_IN_PRINT = {"mnist": "RealNVP 1.06, Glow 1.05, Residual Flow 0.97", "fashion": "Glow 2.95"}
 
 
 def likelihoods(at):
@@ -251,7 +251,7 @@ def likelihoods(at):
     nats = {at.dataset: layers(at.dataset, x), **{kind: layers(kind, of) for kind, of in strange.items()}}
     bits = {kind: metrics.bits_per_dim(of.sum(1), model.latent) for kind, of in nats.items()}
     mean = at.add("bits_per_dim", "bits a pixel, 8-bit, exact: the noise of uniform dequantization costs nothing",
-                  bits[at.dataset].mean().item(), beside=f"bounds in print: {IN_PRINT[at.dataset]}; 8 is no model")
+                  bits[at.dataset].mean().item(), beside=f"bounds in print: {BITS_IN_PRINT[at.dataset]}; 8 is no model")
     told = torch.cat([model.bits_per_dim(of.float() / 255, y) for of, y in zip(x.split(250), at.set.y.split(250))])
     at.add("bits_per_dim", "the same, the class told", told.double().mean().item())
     few = x[:200].float() / 255
