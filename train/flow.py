@@ -3,7 +3,8 @@
     python -m train.flow --dataset mnist --minutes 20      21 minutes on one busy core, 1,984 steps: 1.108 bits a pixel
     python -m train.flow --dataset fashion --minutes 28    33 minutes on one busy core, 3,539 steps: 2.966 bits a pixel
 
-By the validation split; both were still falling. A GPU takes minutes. `--init-from checkpoints/flow-mnist` goes on from what there is.
+By the validation split; both were still falling. A GPU takes minutes. `--init-from checkpoints/flow-mnist` goes on from what
+there is.
 """
 
 import torch
