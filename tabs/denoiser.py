@@ -489,16 +489,16 @@ def build(opened):
     chosen = [wiring.act(choices.input, choose_test, dataset, source),
               wiring.act(pad.input, drawn_source, [dataset, pad], source),
               wiring.act(upload.upload, sent_source, [dataset, upload], source)]
-    for event in chosen:
-        restart(event.then)
+    for event in chosen:  # the page begins the second event of one trigger when the first has ended: the short one first
         whole_player.act(event.then, no_whole, [source], [result, file])
+        restart(event.then)
     whole_player.stream(run.click, whole, controls, [result, file], rate=4)
     whole_player.stop(stop.click)
 
     for event in (opened, dataset.input):
         first = wiring.act(event, open_set, dataset, [choices, drawing, source, kind, strength, told], no_set)
         then = functools.partial(first.then, trigger_mode="always_last")
-        restart(first.then)
         whole_player.act(first.then, no_whole, [source], [result, file])
         wiring.act(then, about, dataset, card)
+        restart(first.then)
     endpoints()

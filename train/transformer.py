@@ -20,7 +20,7 @@ from genmodels.transformer import Transformer
 from train import engine, texts
 
 MODEL = {
-    "shakespeare": dict(width=256, layers=6, heads=4, hidden=680, context=256, dropout=0.2),
+    "shakespeare": dict(width=192, layers=6, heads=4, hidden=512, context=256, dropout=0.1),
     "tang": dict(width=256, layers=4, heads=4, hidden=680, context=256, dropout=0.2),
     "mnist": dict(width=128, layers=6, heads=4, hidden=340, lags=[0, 1, 26, 27, 28]),
 }
@@ -37,7 +37,7 @@ def recipe(settings: engine.Settings, data: str = "shakespeare") -> engine.Recip
         train,
         validate,
         samples,
-        [engine.Player(lr=2e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
+        [engine.Player(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
         batch=batch,
         minutes=90,
         warmup=100,
