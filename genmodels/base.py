@@ -42,12 +42,17 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
     def device(self):
         return next(self.parameters()).device
 
-    def _save_pretrained(self, save_directory, half=False):
-        """Write `config.json` and `model.safetensors` (16-bit floats if `half`)."""
+    def _save_pretrained(self, save_directory, bits=32):
+        """Write `config.json` and `model.safetensors`. bits of each number: 32, 16, or 8 (matrices and convolutions only,
+        see `in_8_bits`; the rest 16)."""
+        choice("bits", bits, (32, 16, 8))
         family = next(f for f, (_, name) in FAMILIES.items() if name == type(self).__name__)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        if half:
-            weights = {k: v.half() if v.dtype == torch.float32 else v for k, v in weights.items()}
+        if bits == 8:
+            for name in [k for k, v in weights.items() if v.ndim >= 2 and v.dtype == torch.float32]:
+                weights[name], weights[f"{name}.scale"] = in_8_bits(weights[name])
+        if bits < 32:
+            weights = {k: v.half() if v.dtype == torch.float32 and not k.endswith(".scale") else v for k, v in weights.items()}
         save_file(weights, str(Path(save_directory) / "model.safetensors"), metadata={"format": "pt"})
         config = json.dumps({"family": family, **self.config}, indent=2)
         (Path(save_directory) / "config.json").write_text(config + "\n")
@@ -91,6 +96,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             raise CheckpointError(f"{file} is truncated or no safetensors file ({e}): copy it again.") from e
         try:
             model = cls(**model_kwargs)
+            for name in [k for k, v in weights.items() if v.dtype == torch.int8]:
+                weights[name] = from_8_bits(weights[name], weights.pop(f"{name}.scale"))
             model.load_state_dict(
                 {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True
             )
@@ -100,6 +107,17 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
                 f"{file} does not fit the {cls.__name__} that its config.json describes: {what}"
             ) from e
         return model.eval().requires_grad_(False)
+
+
+def in_8_bits(w):
+    """(whole numbers from -127 to 127, scale of each row): w, (rows, ...), is about their product. A row is what makes one
+    output, and rows differ in size: one scale for all would cost the small ones most."""
+    scale = w.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
+    return (w / scale.view(-1, *[1] * (w.ndim - 1))).round().to(torch.int8), scale
+
+
+def from_8_bits(w, scale):
+    return w.float() * scale.view(-1, *[1] * (w.ndim - 1))
 
 
 def checkpoint_root():

@@ -31,6 +31,8 @@ TOLD = 100  # sigma that the model may be told, of 255
 DETAIL, WHOLE = 384, 4_000_000  # side of the part on the stage; pixels of a whole picture that noise is added to
 SHOWN = 10  # test pictures
 KEPT = 3600  # seconds for which a file to download stays
+# The button stays in sight: one that is hidden and shown again at once is sometimes never shown (Gradio 6.31).
+NO_FILE = gr.update(value=None, interactive=False)
 
 
 def model_of(family, dataset):
@@ -261,19 +263,19 @@ def whole(source, dataset, *controls):
     """All of the picture, tile by tile: yields (small picture and how far it is, file)."""
     n, source = noise(*controls), checked(source, dataset)
     noisy, began = spoilt_whole(source, n), time.monotonic()
-    yield {"message": f"{source['size']} pixels: 0 %"}, gr.update(value=None, visible=False)
+    yield {"message": f"{source['size']} pixels: 0 %"}, NO_FILE
     try:
         for step in model_of("denoiser", dataset).restore_steps(noisy, n.told):
             if step.done < 1:
                 yield {"message": f"{source['size']} pixels: {100 * step.done:.0f} %"}, gr.skip()
     except wiring.Stopped:
-        yield {"message": "Stopped. Nothing was kept."}, gr.update(value=None, visible=False)
+        yield {"message": "Stopped. Nothing was kept."}, NO_FILE
         return
     seconds = time.monotonic() - began
     small = step.x[..., :: max(1, step.x.shape[2] // 300), :: max(1, step.x.shape[3] // 300)][0]
     caption = f"{source['size']} pixels, {seconds:.1f} s"
     yield ({**raw(small), "caption": caption, "label": f"The whole picture, restored: {caption}"},
-           gr.update(value=saved(step.x), visible=True))
+           gr.update(value=saved(step.x), interactive=True))
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------------
@@ -308,7 +310,7 @@ def no_set(sentence):
 
 def no_whole(source):
     """Another picture: nothing of it is restored yet."""
-    return {"message": f"{source['size']} pixels wait." if source else ""}, gr.update(value=None, visible=False)
+    return {"message": f"{source['size']} pixels wait." if source else ""}, NO_FILE
 
 
 # --- The programming interface ----------------------------------------------------------------------------------------
@@ -466,7 +468,7 @@ def build(opened):
                 run = gr.Button("Restore all of it", scale=3, min_width=110, elem_id="denoiser-whole")
                 stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
             result = Stage(elem_id="denoiser-result")
-            file = gr.DownloadButton("Download (PNG)", visible=False, elem_id="denoiser-file")
+            file = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
     source = gr.State()
     lines = wiring.python_panel("denoiser")
     wiring.explanation(__file__, measured=wiring.measured(f"denoiser-{shipped[0]}"))

@@ -181,14 +181,14 @@ def test_all_of_it_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
     restored = np.asarray(Image.open(file["value"]))
     noisy = add_noise(denoiser.whole_of(source), "gaussian", 25 / 255, seed=1)
     assert np.abs(restored.astype(int) - pixels(gm.load("denoiser-photo").restore(noisy, 20 / 255))).max() <= 1
-    assert file["visible"] and "700 × 600" in stage["caption"] and stage["w"] <= 350
+    assert file["interactive"] and "700 × 600" in stage["caption"] and stage["w"] <= 350
 
 
 def test_it_stops_and_keeps_nothing(tmp_path):
     run = denoiser.whole(denoiser.sent_source("photo", photo(tmp_path, (700, 600))), "photo", "none", 0, 0, 0)
     next(run), next(run)
     stage, file = run.throw(wiring.Stopped())
-    assert "Stopped" in stage["message"] and not file["visible"]
+    assert "Stopped" in stage["message"] and not file["interactive"]
     assert next(run, None) is None
 
 
@@ -196,7 +196,7 @@ def test_noise_on_a_whole_picture_is_bounded_and_restoring_is_not(tmp_path, monk
     monkeypatch.setattr(denoiser, "WHOLE", 2999)
     source = denoiser.sent_source("photo", photo(tmp_path))
     assert "megapixels" in said(denoiser.whole, source, "photo", "gaussian", 25, 0, 0)
-    assert ended(denoiser.whole(source, "photo", "none", 0, 0, 0))[1]["visible"]
+    assert ended(denoiser.whole(source, "photo", "none", 0, 0, 0))[1]["interactive"]
 
 
 def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):

@@ -236,7 +236,7 @@ def test_a_copy_of_ones_own(shelf):
 def test_half_precision_is_saved_small_and_loaded_as_float32(shelf, vae):
     folder = shelf / "vae-half"
     folder.mkdir()
-    vae._save_pretrained(folder, half=True)
+    vae._save_pretrained(folder, bits=16)
     assert {t.dtype for t in load_file(folder / WEIGHTS).values()} == {torch.float16}
     assert (folder / WEIGHTS).stat().st_size < 0.75 * (shelf / "vae-good" / WEIGHTS).stat().st_size
     loaded = gm.load("vae-half")
@@ -245,11 +245,37 @@ def test_half_precision_is_saved_small_and_loaded_as_float32(shelf, vae):
         assert torch.equal(loaded.state_dict()[name], tensor.half().float()), name
 
 
+def test_8_bits_are_saved_smaller_still_and_cost_each_row_at_most_half_a_step(shelf, vae):
+    folder = shelf / "vae-8"
+    folder.mkdir()
+    with torch.no_grad():
+        vae = gm.VAE.from_pretrained(shelf / "vae-good")
+        vae.decoder[0].weight[0] *= 1e-4  # a row of its own size
+    vae._save_pretrained(folder, bits=8)
+    assert (folder / WEIGHTS).stat().st_size < 0.5 * (shelf / "vae-good" / WEIGHTS).stat().st_size
+    loaded = gm.load("vae-8").state_dict()
+    for name, w in vae.state_dict().items():
+        assert loaded[name].dtype == torch.float32, name
+        if w.ndim < 2:
+            assert torch.equal(loaded[name], w.half().float()), name
+        else:
+            error, largest = ((t.flatten(1).abs().amax(1)) for t in (loaded[name] - w, w))
+            assert (error <= largest / 127 / 2 * 1.001).all(), name
+            assert not torch.equal(loaded[name], w), name
+    weights = load_file(folder / WEIGHTS)
+    del weights["decoder.0.weight.scale"]
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match="decoder.0.weight.scale"):
+        gm.VAE.from_pretrained(folder)
+    with pytest.raises(ValueError, match="bits must be one of 32, 16, 8"):
+        vae._save_pretrained(folder, bits=4)
+
+
 def test_half_precision_leaves_whole_numbers_whole(tmp_path):
     judge = gm.Classifier(size=8, classes=[3], widths=[4], features=5)
     for _ in range(3):
         judge.loss((torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])))
-    judge._save_pretrained(tmp_path, half=True)
+    judge._save_pretrained(tmp_path, bits=16)
     counters = [v for v in gm.load(tmp_path).state_dict().values() if v.dtype == torch.int64]
     assert [int(c) for c in counters] == [3, 3, 3]
 

@@ -187,7 +187,7 @@ def test_full_disk_leaves_the_old_checkpoint(place, monkeypatch):
     assert run(tiny.app, place, "--steps", "4")[0] == 0
     before = {f.name: f.read_bytes() for f in (place / "checkpoints" / "tiny").iterdir()}
 
-    def full(self, folder, half=False):
+    def full(self, folder, bits=32):
         (Path(folder) / "model.safetensors").write_bytes(b"half of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -57,7 +57,7 @@ def train(model, pictures, steps, seed, folder, lr):
         warmup=50,
         clip=100.0,
         ema=0.99,
-        half=False,
+        bits=32,
     )
     settings = engine.Settings(steps=steps, seed=seed, validations=1, runs=folder, out=folder / "out", save_every=1e6)
     return type(model).from_pretrained(engine.fit(recipe, settings))

@@ -71,7 +71,7 @@ class Recipe:
     clip: float = 1.0  # of the gradient's norm
     ema: float = 0.999
     augment: Callable | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
-    half: bool = True  # 16-bit weights in the checkpoint
+    bits: int = 16  # of a weight in the checkpoint: 8, 16 or 32
     finish: Callable | None = None  # (model, folder) -> None: writes further files of the checkpoint
     moment: Callable | None = None  # (model, step) -> None: looks at the weights in training, at steps ever further apart
     anneal: Callable | None = None  # (model, share of the run that is over) -> None: before each step, sets weights of losses
@@ -607,8 +607,8 @@ class Run:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
             model = self.ema.cpu().to(memory_format=torch.contiguous_format)
-            model._save_pretrained(aside, half=self.recipe.half)
-            model = type(model).from_pretrained(aside)  # what visitors will get, rounded to 16 bits
+            model._save_pretrained(aside, bits=self.recipe.bits)
+            model = type(model).from_pretrained(aside)  # what visitors will get, rounded
             self._draw(model, aside / "samples")
             lines = (self.folder / "log.jsonl").read_text().splitlines()
             head = json.loads(lines[0])
