@@ -596,10 +596,13 @@ def endpoints():
 # --- Layout -----------------------------------------------------------------------------------------------------------
 
 
+def shipped():
+    return [name for name in MODELS if (wiring.checkpoints() / name).is_dir()]
+
+
 def about():
     """The models of the tab in a table, and their cards."""
-    shipped = [name for name in MODELS if (wiring.checkpoints() / name).is_dir()]
-    return "\n\n".join([wiring.models_table(shipped), *map(wiring.card, shipped)])
+    return "\n\n".join([wiring.models_table(shipped()), *map(wiring.card, shipped())])
 
 
 def poster():
@@ -613,7 +616,7 @@ def poster():
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(gm.load, name) for name in MODELS if (wiring.checkpoints() / name).is_dir()]
+    return [functools.partial(gm.load, name) for name in shipped()]
 
 
 def slider(*reach, label, name, **more):
@@ -759,15 +762,16 @@ def build_pixels(opened):
 
 def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
+    offered = shipped() or MODELS
     poems_seen, pixels_seen = gr.State(False), gr.State(False)
     with gr.Tabs(elem_classes="parts"):
-        with gr.Tab("Shakespeare", id="text"):
+        with gr.Tab("Shakespeare", id="text", visible=TEXT in offered):
             build_text(opened)
-        with gr.Tab("Tang poems 唐诗", id="poems") as poems:
+        with gr.Tab("Tang poems 唐诗", id="poems", visible=POEMS in offered) as poems:
             build_poems(wiring.opening(None, poems, poems_seen))
-        with gr.Tab("Pictures", id="pixels") as pixels:
+        with gr.Tab("Pictures", id="pixels", visible=PIXELS in offered) as pixels:
             build_pixels(wiring.opening(None, pixels, pixels_seen))
-    wiring.explanation(__file__, measured="; ".join(wiring.measured(name).rstrip(".") for name in MODELS) + ".")
+    wiring.explanation(__file__, measured="; ".join(wiring.measured(name).rstrip(".") for name in offered) + ".")
     with gr.Accordion("The models, and what was measured", open=False):
         card = gr.Markdown()
     wiring.act(opened, about, None, card)

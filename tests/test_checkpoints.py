@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 import genmodels as gm
-from genmodels import data
+from genmodels import data, denoiser
 from genmodels.vae import load_latents
 from train import cards
 from train.evaluate import reference
@@ -182,6 +182,21 @@ def test_a_flow_is_undone_and_knows_what_is_usual(name):
     bits = model.bits_per_dim(x)
     assert 0.3 < facts.share_below("bits", bits.median().item()) < 0.7
     assert facts.usual.distance(model.layer_log_probs(x)).median().item() == pytest.approx(1, abs=0.35)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("denoiser-", "dvae-"))))
+def test_a_denoiser_beats_the_classical_methods(name):
+    family, dataset = cards.family_and_set(name)
+    x, s = (data.samples(dataset).floats()[::40] if dataset != "photo" else data.samples(dataset).floats())[:5], 100 / 255
+    if dataset == "photo":
+        s = 25 / 255
+    y, model = denoiser.add_noise(x, "gaussian", s, seed=0), gm.load(name)
+
+    def psnr(of):
+        return gm.metrics.psnr(of, x).mean().item()
+
+    classical = {m: psnr(torch.cat([denoiser.classical(one, m, s) for one in y.split(1)])) for m in denoiser.CLASSICAL}
+    assert psnr(y) < max(classical.values()) + (0.5 if family == "denoiser" else 0) < psnr(model.restore(y))
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("gan-", "dcgan-"))))

@@ -71,7 +71,7 @@ class Recipe:
     clip: float = 1.0  # of the gradient's norm
     ema: float = 0.999
     augment: Callable | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
-    bits: int = 16  # of a weight in the checkpoint: 8, 16 or 32
+    bits: int = 8  # of a weight in the checkpoint, see `GenerativeModel._save_pretrained`
     finish: Callable | None = None  # (model, folder) -> None: writes further files of the checkpoint
     moment: Callable | None = None  # (model, step) -> None: looks at the weights in training, at steps ever further apart
     anneal: Callable | None = None  # (model, share of the run that is over) -> None: before each step, sets weights of losses

@@ -54,7 +54,9 @@ def recipe(
         return torch.cat([model.sample(len(part), label=part, seed=i).cpu() for i, part in parts])
 
     def validate(model):
-        return {"fid": metrics.fid(real, metrics.features(judge, draw(model, val.y)))}
+        fake = metrics.features(judge, draw(model, val.y))
+        precision, recall = metrics.precision_recall(real, fake)
+        return {"fid": metrics.fid(real, fake), "precision": precision, "recall": recall}
 
     def samples(model):  # rows of eight: one a class; of avatars, what the first faces of the validation split are
         return draw(model, val.y[:64] if dataset == "avatars" else torch.arange(80) // 8)
