@@ -7,7 +7,8 @@ References: Goodfellow et al., Generative adversarial networks (2014); Radford, 
 Geiger and Nowozin, Which training methods for GANs do actually converge? (2018), for the penalty R1 and its twin R2;
 Jolicoeur-Martineau, The relativistic discriminator (2018), and Huang et al., The GAN is dead; long live the GAN! (2024), for
 the two together; Miyato and Koyama, cGANs with projection discriminator (2018), for labels; Karras et al., A style-based
-generator architecture (2019), for w; Harkonen et al., GANSpace (2020), for directions.
+generator architecture (2019), for w; Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2016), for
+the second task of a generator that leaves pictures out; Harkonen et al., GANSpace (2020), for directions.
 """
 
 import json
@@ -108,15 +109,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels, size, classes, patch, widths, blocks, features=256):
         super().__init__()
-        layers = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
-        for i, width in enumerate(widths):
-            if i:
-                layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * widths[i - 1], width, 1)]
-            layers += [Residual(width) for _ in range(blocks)]
-        low = size // (patch * 2 ** (len(widths) - 1))
-        self.body = nn.Sequential(
-            *layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * low**2, features), nn.SiLU()
-        )
+        self.body = nn.Sequential(*seen(channels, size, patch, widths, blocks, features), nn.SiLU())
         self.score = nn.Linear(features, 1, bias=False)  # of the objective only differences of scores matter
         self.labels = Answers(classes, features)
 
@@ -125,7 +118,21 @@ class Discriminator(nn.Module):
         return self.score(f)[:, 0] + (f * self.labels(y)).sum(1) / math.sqrt(f.shape[1])
 
 
+def seen(channels, size, patch, widths, blocks, features):
+    """Layers from a picture to its features: (B, C, H, W) -> (B, features)."""
+    layers = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
+    for i, width in enumerate(widths):
+        if i:
+            layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * widths[i - 1], width, 1)]
+        layers += [Residual(width) for _ in range(blocks)]
+    low = size // (patch * 2 ** (len(widths) - 1))
+    return [*layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * low**2, features)]
+
+
 # --- the model ---
+
+
+PAINTED_SD = 0.16  # of a pixel in [-1, 1] about what is painted again: what a VAE of this size leaves open
 
 
 class GAN(GenerativeModel):
@@ -148,6 +155,9 @@ class GAN(GenerativeModel):
         conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
         gamma: weight of the penalties.
         drop: share of pictures whose labels are withheld from both players.
+        recall: weight, a nat, of a second task of the generator: to paint each training picture again from a code that an
+            encoder gives it, as a VAE does (Larsen et al. 2016). The discriminator alone asks for pictures that look real, not
+            for all of them. 0: none, and no encoder.
     Shapes:
         x (B, C, H, W) in [0, 1]; z, w (B, D); labels (B,) or (B, questions), -1 where open.
     """
@@ -166,6 +176,7 @@ class GAN(GenerativeModel):
         drop: float = 0.1,
         fine: list = [],  # noqa: B006
         depth: int = 1,
+        recall: float = 0.0,
     ):
         super().__init__()
         multiple = patch * 2 ** (len(widths) - 1)
@@ -174,8 +185,10 @@ class GAN(GenerativeModel):
         if patch % 2 ** len(fine):
             raise ValueError(f"patch must be divisible by {2 ** len(fine)} (2 ** the length of fine), not {patch}.")
         self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
-        self.conditions, self.gamma, self.drop = list(conditions), gamma, drop
+        self.conditions, self.gamma, self.drop, self.recall = list(conditions), gamma, drop, recall
         self.generator = Generator(channels, size, classes, patch, widths, depth, latent, fine)
+        if recall:
+            self.generator.encoder = nn.Sequential(*seen(channels, size, patch, widths, blocks, 2 * latent))
         self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
         self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
 
@@ -199,12 +212,22 @@ class GAN(GenerativeModel):
         }
 
     def generator_loss(self, batch):
-        """batch: (x, y). `loss` = relativistic; no gradient reaches the discriminator."""
+        """batch: (x, y). `loss` = relativistic + recall (squared error / 2 s^2 + KL); no gradient reaches the discriminator."""
         real, y = self._real(batch)
-        fake = self.generator(torch.randn(len(y), self.latent, device=y.device), y)
+        z, terms = torch.randn(len(y), self.latent, device=y.device), {}
+        if self.recall:
+            mean, log_sd = self.generator.encoder(real).float().chunk(2, 1)
+            own = mean + log_sd.exp() * torch.randn_like(mean)  # (B, D)
+            fake, again = self.generator(torch.cat([z, own]), y.repeat(2, 1)).chunk(2)
+            kl = 0.5 * (mean.square() + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1).mean()
+            error = (again.float() - real).square()
+            terms = {"kl": kl.detach(), "error": error.mean().detach()}
+            task = self.recall * (error.flatten(1).sum(1).mean() / (2 * PAINTED_SD**2) + kl)
+        else:
+            fake, task = self.generator(z, y), 0.0
         frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         scores = functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))).float()
-        return {"loss": relativistic(*scores.chunk(2))[1]}
+        return {"loss": relativistic(*scores.chunk(2))[1] + task, **terms}
 
     def _real(self, batch):
         """The batch on the networks' scale, labels (B, questions) withheld at random."""
@@ -289,7 +312,8 @@ class GAN(GenerativeModel):
     def project_steps(self, x, *, label=None, steps=100, seed=0):
         """Look for the picture nearest to x (1, C, H, W) that the generator can paint, and yield a `Projection` a step.
 
-        From the best of 512 drawn codes, w descends the squared error (Abdal, Qin and Wonka, Image2StyleGAN, 2019).
+        From the best of 512 drawn codes, or of the encoder's if there is one, w descends the squared error (Abdal, Qin and
+        Wonka, Image2StyleGAN, 2019).
 
         Arguments:
             x: one picture in [0, 1].
@@ -305,7 +329,11 @@ class GAN(GenerativeModel):
             label = torch.stack([torch.randint(c, (512,), generator=g) for c in self.classes], 1)
         y = labels_like(label, 512, self.classes).to(self.device)
         with torch.no_grad():
-            drawn = self.generator.code(torch.randn(512, self.latent, generator=g).to(self.device), y)
+            z = torch.randn(512, self.latent, generator=g).to(self.device)
+            if self.recall:  # its code with some of the labels
+                told = self.generator.encoder(2 * x - 1)[:, : self.latent].expand(64, -1)
+                z, y = torch.cat([z, told]), torch.cat([y, y[:64]])
+            drawn = self.generator.code(z, y)
             errors = (self.decode(drawn) - x).square().flatten(1).mean(1)
         w = drawn[errors.argmin()][None].clone().requires_grad_()
         adam = torch.optim.Adam([w], lr=0.05)

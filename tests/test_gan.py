@@ -194,6 +194,29 @@ def test_losses_of_the_gan_by_hand(monkeypatch):
     assert torch.allclose(model.generator_loss((x, y))["loss"], F.softplus(d(real) - d(fake)).mean())
 
 
+def test_the_generators_second_task_by_hand(monkeypatch):
+    """To paint the pictures again from the encoder's codes: that of a VAE, and the players' game beside it is the same."""
+    model, x, y = small(recall=0.5, drop=0.0), pictures(5), LABELS
+    assert not hasattr(small().generator, "encoder")
+    drawn = [some(5, 6, seed=1), some(5, 6, seed=2)]
+    monkeypatch.setattr(torch, "randn", lambda *shape, **how: drawn[0])
+    monkeypatch.setattr(torch, "randn_like", lambda like: drawn[1])
+    real, y2 = 2 * x - 1, y[:, None]
+    mean, log_sd = model.generator.encoder(real).chunk(2, 1)
+    q, prior = torch.distributions.Normal(mean, log_sd.exp()), torch.distributions.Normal(0.0, 1.0)
+    again, fake = model.generator(mean + log_sd.exp() * drawn[1], y2), model.generator(drawn[0], y2)
+    kl = torch.distributions.kl_divergence(q, prior).sum(1).mean()
+    nats = (again - real).square().sum((1, 2, 3)).mean() / (2 * 0.16**2)
+    game = F.softplus(model.discriminator(real, y2) - model.discriminator(fake, y2)).mean()
+    terms = model.generator_loss((x, y))
+    assert torch.allclose(terms["loss"], game + 0.5 * (nats + kl), rtol=1e-4)
+    assert torch.allclose(terms["kl"], kl, rtol=1e-4)
+    assert torch.allclose(terms["error"], (again - real).square().mean(), rtol=1e-4)
+    terms["loss"].backward()
+    assert {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None} == {"generator"}
+    assert all(p.grad is not None for p in model.generator.encoder.parameters())
+
+
 def test_losses_of_the_dcgan_by_hand(monkeypatch):
     """Real and generated pictures in batches of their own, with the statistics of their own."""
     model, x, y, fake = small("dcgan").train(), pictures(5), LABELS, some(5, 1, 8, 8).tanh()
@@ -428,6 +451,17 @@ def test_the_search_begins_with_the_best_of_the_drawn_codes(model, label):
         drawn = torch.cat([drawn, *(model.sample(512, label=k, seed=7) for k in range(3))])
     errors = (drawn - pictures(1)).square().mean((1, 2, 3))
     assert first.error == pytest.approx(errors.min().item(), rel=1e-5 if label else 0.1)
+
+
+def test_the_search_also_asks_the_encoder_if_there_is_one():
+    model = small(recall=0.1).requires_grad_(False)
+    x, encode = model.sample(1, label=1, seed=5), model.generator.encoder.forward
+    z = torch.randn(1, 6, generator=torch.Generator().manual_seed(5))  # that of the picture
+    model.generator.encoder.forward = lambda x: torch.cat([z, z], 1)
+    first = next(model.project_steps(x, label=1, seed=2))
+    assert first.error < 1e-10
+    model.generator.encoder.forward = encode
+    assert next(model.project_steps(x, label=1, seed=2)).error > 1e-6
 
 
 def test_what_was_painted_from_a_drawn_code_is_found_at_once(model):

@@ -21,8 +21,8 @@ from train.diffusion import CONDITIONS
 FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS], conditions=CONDITIONS)
 MODEL = {
     "mnist": dict(fine=[24]),
-    "fashion": dict(fine=[24], gamma=0.2),
-    "avatars": dict(patch=4, latent=128, widths=[64, 96], fine=[24], gamma=5.0, **FACES),
+    "fashion": dict(fine=[24], gamma=0.1, depth=3, recall=0.002),
+    "avatars": dict(patch=4, latent=128, widths=[64, 96], depth=2, fine=[24], gamma=5.0, recall=0.0004, **FACES),
 }
 CLASSIC = {"mnist": dict(width=104), "fashion": dict(width=104), "avatars": dict(latent=128, width=34, levels=4, **FACES)}
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
@@ -93,7 +93,8 @@ def recipe(
         model.gamma = model.config["gamma"] * 0.1**share
 
     lr, betas = (2e-4, (0.5, 0.999)) if classic else (5e-4, (0.0, 0.99))
-    rates = {"discriminator": 1e-4, "generator": 2e-3} if collapse else {"discriminator": lr, "generator": lr}
+    rates = {"discriminator": lr, "generator": lr * (0.4 if dataset == "fashion" and not classic else 1)}
+    rates = {"discriminator": 1e-4, "generator": 2e-3} if collapse else rates
     return engine.Recipe(
         name,
         model,
