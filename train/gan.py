@@ -22,7 +22,7 @@ FACES = dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in COND
 MODEL = {
     "mnist": dict(fine=[24]),
     "fashion": dict(fine=[24], gamma=0.1, depth=3, recall=0.002),
-    "avatars": dict(patch=4, latent=128, widths=[64, 96], depth=2, fine=[24], gamma=5.0, recall=0.0004, **FACES),
+    "avatars": dict(patch=4, latent=128, widths=[64, 96], fine=[24], gamma=5.0, **FACES),
 }
 CLASSIC = {"mnist": dict(width=104), "fashion": dict(width=104), "avatars": dict(latent=128, width=34, levels=4, **FACES)}
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
