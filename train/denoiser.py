@@ -1,6 +1,6 @@
 """Denoisers.
 
-    python -m train.denoiser --dataset photo --data-dir FOLDER     90 minutes on one core: BSD68 28.9 dB at sigma 25; FOLDER
+    python -m train.denoiser --dataset photo --data-dir FOLDER     90 minutes on one core: BSD68 28.6 dB at sigma 25; FOLDER
                                                                    holds photographs, or Berkeley's in bsds/
     python -m train.denoiser --dataset mnist                       25 minutes on one core each: denoiser-mnist,
     python -m train.denoiser --dataset fashion                     denoiser-fashion
