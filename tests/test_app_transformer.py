@@ -420,9 +420,11 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, begin, name, damag
 
 
 def test_the_poster_is_the_trainings_first_sample(own_checkpoints):
-    assert tab.poster() == ""
-    (own_checkpoints / tab.TEXT / "samples.txt").write_text("--- seed 0\n\nROMEO:\nWhat light" + "x" * 999)
+    samples = own_checkpoints / tab.TEXT / "samples.txt"
+    samples.write_text("--- seed 0\n\nROMEO:\nWhat light" + "x" * 999)
     assert tab.poster().startswith("ROMEO:\nWhat light") and len(tab.poster()) <= 400
+    samples.unlink()
+    assert tab.poster() == ""
 
 
 # --- Bounds -----------------------------------------------------------------------------------------------------------
