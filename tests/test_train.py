@@ -613,8 +613,15 @@ def small_transformer(monkeypatch):
     monkeypatch.setattr(texts, "tang", lambda split, of=texts.tang: of(split)[:40])
 
 
+@pytest.fixture
+def small_flow(monkeypatch):
+    """The recipe with small networks: drawing its samples would take most of a minute."""
+    monkeypatch.setattr(flow, "Flow", lambda: gm.Flow(widths=[8, 8, 8, 8], blocks=1))
+
+
 @pytest.mark.parametrize("app, more, name", RECIPES, ids=[name for *_, name in RECIPES])
-def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(place, judges, small_transformer, app, more, name):
+def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(
+        place, judges, small_transformer, small_flow, app, more, name):
     folder = place / "data"
     folder.mkdir()
     for file in data.SAMPLES.glob("*.npz"):
