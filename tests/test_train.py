@@ -423,6 +423,21 @@ def test_muon_moves_the_matrices_and_adamw_the_rest(place):
         assert not torch.equal(p, before[k]), k
 
 
+def test_muon_moves_a_kernel_as_the_matrix_of_its_outputs():
+    torch.manual_seed(0)
+    kernel = torch.nn.Parameter(torch.randn(6, 5, 3, 3).contiguous(memory_format=torch.channels_last))
+    matrix = torch.nn.Parameter(kernel.detach().permute(0, 2, 3, 1).flatten(1).clone())
+    options = dict(lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    ours, theirs = engine.Muon([kernel], **options), torch.optim.Muon([matrix], **options)
+    before = kernel.detach().clone()
+    for _ in range(3):  # the momentum is kept between steps
+        matrix.grad = torch.randn(6, 45)
+        kernel.grad = matrix.grad.view(6, 3, 3, 5).permute(0, 3, 1, 2)
+        ours.step(), theirs.step()
+    assert torch.allclose(kernel.permute(0, 2, 3, 1).flatten(1), matrix, atol=1e-6)
+    assert not torch.allclose(kernel, before, atol=1e-2)
+
+
 def test_a_player_without_muon_has_one_optimiser(place):
     recipe, settings = writer(place)
     recipe.players[0].muon = False
@@ -619,9 +634,18 @@ def small_flow(monkeypatch):
     monkeypatch.setattr(flow, "Flow", lambda: gm.Flow(widths=[8, 8, 8, 8], blocks=1))
 
 
+@pytest.fixture
+def small_painters(monkeypatch):
+    """The recipes of diffusion and GAN with narrow networks."""
+    for models, narrow in ((diffusion.MODEL, dict(widths=[16, 16], blocks=1)), (gan.MODEL, dict(widths=[16, 16])),
+                           (gan.CLASSIC, dict(width=8))):
+        for name, options in models.items():
+            monkeypatch.setitem(models, name, options | narrow)
+
+
 @pytest.mark.parametrize("app, more, name", RECIPES, ids=[name for *_, name in RECIPES])
 def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(
-        place, judges, small_transformer, small_flow, app, more, name):
+        place, judges, small_transformer, small_flow, small_painters, app, more, name):
     folder = place / "data"
     folder.mkdir()
     for file in data.SAMPLES.glob("*.npz"):

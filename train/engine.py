@@ -52,7 +52,24 @@ class Player:
     lr: float = 1e-3
     betas: tuple = (0.9, 0.999)
     weight_decay: float = 0.0  # on matrices and convolutions only
-    muon: bool = False  # matrices other than tables of embeddings by Muon (Jordan et al. 2024), at the same learning rate
+    muon: bool = False  # matrices other than tables of embeddings, and convolutions, by `Muon`, at the same learning rate
+
+
+class Muon(torch.optim.Muon):
+    """Muon (Jordan et al. 2024), for kernels of convolutions too: (out, in, h, w) is a matrix (out, h w in) to it.
+
+    The kernels must lie channels last, so that the matrix is a view of them.
+    """
+
+    def __init__(self, weights, **options):
+        super().__init__([torch.zeros(1, 1)], **options)  # torch refuses kernels here, and nowhere else
+        self.param_groups[0]["params"] = list(weights)
+
+    def _init_group(self, group, *lists):  # weights, gradients, momenta: what the step then works on
+        is_complex = super()._init_group(group, *lists)
+        for tensors in lists:
+            tensors[:] = [t.permute(0, 2, 3, 1).view(len(t), -1) if t.ndim == 4 else t for t in tensors]
+        return is_complex
 
 
 @dataclass
@@ -241,9 +258,9 @@ class Run:
         optimisers, self.owners = [], []  # a player has one optimiser or two
         for i, (player, parameters) in enumerate(groups):
             lr, decay = settings.lr or player.lr, player.weight_decay
-            matrices = [w for w in parameters if w.ndim == 2 and id(w) not in tables] if player.muon else []
+            matrices = [w for w in parameters if w.ndim in (2, 4) and id(w) not in tables] if player.muon else []
             if matrices:
-                optimisers.append(torch.optim.Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+                optimisers.append(Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
                 self.owners.append(i)
             taken = {id(w) for w in matrices}
             decayed = [w for w in parameters if w.ndim >= 2 and id(w) not in taken]
