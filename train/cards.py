@@ -50,7 +50,7 @@ LLAMA = (
 DENOISERS = (
     "Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018); Zhang et al., "
     "Plug-and-play image restoration with deep denoiser prior (2021); Mohan et al., Robust and interpretable blind image "
-    "denoising via bias-free convolutional neural networks (2020)."
+    "denoising via bias-free convolutional neural networks (2020); Jordan et al., Muon (2024), which trained it."
 )
 ABOUT = {  # what to say about each family; {names} are filled in from the configuration and the set
     "autoencoder": {
@@ -355,6 +355,10 @@ def write_card(folder, results, command, headline):
     if getattr(model, "values", None):
         words["labels"] = (" Training also drew the code towards a sum of one vector for each value of the labels, "
                            "so that an attribute is changed by a difference of vectors.")
+    if config.get("recall"):  # of a GAN
+        words["labels"] = (" Its generator has a second task, that of a VAE: an encoder gives each training picture a code, "
+                           "from which it is painted again (Larsen et al., Autoencoding beyond pixels, 2016), with a weight "
+                           f"of {config['recall']:g}.")
     if hasattr(model, "conditions"):
         words |= {"conditions": ", ".join(model.conditions),
                   "label": 3 if len(model.classes) == 1 else [1] * len(model.classes)}
