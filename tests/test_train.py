@@ -232,6 +232,8 @@ def test_learning_rate_is_a_function_of_the_step():
     rates = [engine.learning_rate(step, warmup=10, total=100) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[79] == 1
     assert rates[80:] == sorted(rates[80:], reverse=True) and rates[99] == pytest.approx(1 / 20)
+    longer = [engine.learning_rate(step, warmup=10, total=100, cooldown=0.6) for step in range(101)]
+    assert longer[39] == longer[40] == 1 and longer[70] == pytest.approx(0.5) and longer[100] == 0
     assert engine.learning_rate(50, 10, None) == 1  # not yet known how long: constant
 
 

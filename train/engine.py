@@ -85,6 +85,7 @@ class Recipe:
     batch: int = 128  # of each process
     minutes: float = 10.0
     warmup: int = 200  # steps
+    cooldown: float = 0.2  # last share of the run, in which the learning rate falls to zero
     clip: float = 1.0  # of the gradient's norm
     ema: float = 0.999
     augment: Callable | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
@@ -117,7 +118,7 @@ class Settings:
         None
     )
     cooldown: Annotated[
-        bool, typer.Option("--cooldown", help="Finish the unfinished run now: only its last fifth, the cooldown.")
+        bool, typer.Option("--cooldown", help="Finish the unfinished run now: only its last part, the cooldown.")
     ] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw an unfinished run of this name away.")] = False
     precision: Annotated[str, typer.Option(help="auto, no, bf16 or fp16; auto is bf16 where the device has it.")] = (
@@ -182,13 +183,13 @@ def check(settings):
         raise ValueError(f"--tracker must be tensorboard, not {settings.tracker!r}.")
 
 
-def learning_rate(step, warmup, total):
-    """Factor on a player's rate: linear warm-up, constant, linear cooldown over the last fifth. total: None while unknown."""
+def learning_rate(step, warmup, total, cooldown=0.2):
+    """Factor on a player's rate: linear warm-up, constant, linear cooldown. total: None while unknown."""
     rise = min(1.0, (step + 1) / max(1, warmup))
     if total is None:
         return rise
-    fifth = max(1, total - int(0.8 * total))
-    return min(rise, max(0.0, (total - step) / fifth))
+    last = max(1, total - int((1 - cooldown) * total))
+    return min(rise, max(0.0, (total - step) / last))
 
 
 def is_moment(step, total):
@@ -298,7 +299,7 @@ class Run:
         elif self.main:
             (self.folder / "log.jsonl").write_text("")
         if settings.cooldown:
-            self.total = max(self.step + 1, math.ceil(self.step / 0.8))
+            self.total = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
         elif settings.steps and settings.steps > (self.total or 0):
             if self.step and self.total:
                 self._extend()
@@ -360,7 +361,7 @@ class Run:
     def _turns(self):
         """One batch: each player descends its loss once. Returns all terms, as floats."""
         batch = self._batch()
-        factor = learning_rate(self.step, self.recipe.warmup, self.total)
+        factor = learning_rate(self.step, self.recipe.warmup, self.total, self.recipe.cooldown)
         if self.recipe.anneal:
             self.recipe.anneal(self.plain, self.step / self.total if self.total else 0.0)
         everything = {}
@@ -443,7 +444,7 @@ class Run:
             n = self.sums.pop("n")
             means = {k: v / n for k, v in self.sums.items()}
             self.sums = {}
-            rate = learning_rate(self.step - 1, self.recipe.warmup, self.total)
+            rate = learning_rate(self.step - 1, self.recipe.warmup, self.total, self.recipe.cooldown)
             self._log({"step": self.step, **{k: float(f"{v:.6g}") for k, v in means.items()}, "rate": round(rate, 4)})
             now = time.monotonic()
             speed, self.ticked = n * self.batch * self.accelerator.num_processes / (now - self.ticked), now
