@@ -116,6 +116,7 @@ def test_cooldown_finishes_a_stopped_run(place):
     rates = [line["rate"] for line in log if "rate" in line]
     falling = sum(a > b for a, b in zip(rates, rates[1:]))
     assert rates[-1] < 0.2 and falling == pytest.approx(0.2 * len(rates), abs=3)
+    assert re.search(r"--steps 100000 .*, stopped at step \d+, then python -m ", log[0]["run"]["command"])
 
 
 def test_a_stopped_run_goes_on_longer(place):

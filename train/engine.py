@@ -299,10 +299,11 @@ class Run:
         elif self.main:
             (self.folder / "log.jsonl").write_text("")
         if settings.cooldown:
+            self._go_on()
             self.total = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
         elif settings.steps and settings.steps > (self.total or 0):
             if self.step and self.total:
-                self._extend()
+                self._go_on()
             self.total = settings.steps
         if settings.tracker:
             self.accelerator.init_trackers(".", config={})
@@ -517,8 +518,8 @@ class Run:
             "precision": self.accelerator.mixed_precision,
         }
 
-    def _extend(self):
-        """A stopped run is to take more steps than it was begun with: the card names both commands."""
+    def _go_on(self):
+        """A stopped run is to end at another step than it was begun with: the card names both commands."""
         if self.main:
             log = self.folder / "log.jsonl"
             first, *rest = log.read_text().splitlines()
