@@ -163,7 +163,7 @@ class Denoiser(GenerativeModel):
         self,
         channels: int = 3,
         size: int = 64,
-        widths: list = [48, 64, 96],  # noqa: B006
+        widths: list = [80, 64],  # noqa: B006
         blocks: int = 2,
         bias: bool = False,
         noises: list = ["gaussian"],  # noqa: B006
