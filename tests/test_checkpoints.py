@@ -20,7 +20,8 @@ SHIPPED = {
     "classifier-mnist", "classifier-fashion", "classifier-avatars", "autoencoder-mnist", "autoencoder-fashion",
     "vae-mnist-2d", "vae-fashion-2d", "vae-mnist", "vae-fashion", "vae-avatars", "diffusion-mnist",
     "diffusion-fashion", "diffusion-avatars", "gan-mnist", "gan-fashion", "gan-avatars", "gan-mnist-collapsed",
-    "flow-mnist", "flow-fashion", "denoiser-photo", "denoiser-mnist", "transformer-shakespeare",
+    "flow-mnist", "flow-fashion", "denoiser-photo", "denoiser-mnist", "denoiser-fashion", "dvae-mnist", "dvae-fashion",
+    "transformer-shakespeare",
 }
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
