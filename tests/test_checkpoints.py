@@ -83,8 +83,9 @@ def test_card_says_what_was_measured_and_how(name):
     assert results
     for r in results:
         assert isinstance(r.metric_value, float | int)
-        assert (r.dataset_type, r.dataset_split) == (dataset, "test")
-        assert f"| {r.metric_name} | {cards.shown(r)} | test | {r.metric_args['N']:,} |" in card.content
+        split = "val" if r.metric_type == "fid_then" else "test"  # which compares two trainings, not two models
+        assert (r.dataset_type, r.dataset_split) == (dataset, split)
+        assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first number is of drawn pictures
         assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
     alone = [r.metric_name for r in results if r.metric_type in ("fid", "precision", "recall", "accuracy")

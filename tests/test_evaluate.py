@@ -42,6 +42,9 @@ MODELS = {
 }
 RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
        "pictures": 67, "parameters": 1, "date": "2026-01-31"}
+FIDS = {"gan-mnist": [20.0, 9.0, 12.0, 5.0], "dcgan-mnist": [30.0, 14.0, 16.0]}
+VALIDATIONS = {name: [{"step": 2 * i + 2, "validation": {"fid": fid}} for i, fid in enumerate(fids)]
+               for name, fids in FIDS.items()}
 
 
 @pytest.fixture
@@ -64,7 +67,8 @@ def root(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         model = make().eval()
         model._save_pretrained(folder)
-        (folder / "log.jsonl").write_text(json.dumps({"run": RUN}) + "\n" + json.dumps({"step": 5, "loss": 1.0}) + "\n")
+        lines = [{"run": RUN}, {"step": 5, "loss": 1.0}, *VALIDATIONS.get(name, [])]
+        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         if name in ("transformer-shakespeare", "transformer-tang"):
             (folder / "samples.txt").write_text("--- seed 0\n\n春 said\n", encoding="utf-8")
         else:
@@ -92,8 +96,9 @@ def test_a_card_says_all_that_a_number_needs(root, name):
     _, card = measured(root, name)
     for r in card.data.eval_results:
         assert math.isfinite(r.metric_value), r
-        assert (r.dataset_split, r.metric_args["N"] > 0) == ("test", True)
-        assert f"| {r.metric_name} | {cards.shown(r)} | test | {r.metric_args['N']:,} |" in card.content
+        split = "val" if r.metric_type == "fid_then" else "test"
+        assert (r.dataset_split, r.metric_args["N"] > 0) == (split, True)
+        assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     assert card.data.license == "apache-2.0"
     assert (card.data.genmodels["minutes"], card.data.genmodels["parameters"]) == (
         1.5, sum(p.numel() for p in gm.load(name).parameters()))
@@ -198,8 +203,12 @@ def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
     assert values["ratio"] == pytest.approx(min(shares), abs=1e-5)
     numbers = {r.metric_name: cards.shown(r) for r in theirs.data.eval_results}
     for r in card.data.eval_results:
-        if r.metric_type != "cas_sd":
+        if r.metric_type not in ("cas_sd", "fid_then"):
             assert r.metric_args["beside"].endswith(f"minutes): {numbers[r.metric_name]}"), r
+    # Both took 1.5 minutes for 10 steps; the DCGAN was last validated at step 6, when the GAN had not yet come to 5.
+    then = card.data.eval_results[-1]
+    assert (then.metric_type, then.metric_value, then.dataset_split) == ("fid_then", 9.0, "val")
+    assert "the first 0.9 minutes" in then.metric_name and then.metric_args["beside"].endswith("in as many: 14")
 
 
 def test_numbers_of_a_transformer_of_plays(root):

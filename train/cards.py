@@ -248,6 +248,8 @@ NOTES = {  # kind of number -> how it is measured
            "drawn in proportion to its grey once for the whole measurement.",
     "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is grey or in colour.",
     "fid": "FID: Frechet distance (Heusel et al. 2017), float64; beside it the floor, real pictures against real ones.",
+    "fid_then": "The DCGAN's numbers are those of its best weights by the validation split. The last line compares the two "
+                "trainings after the same time on one busy core.",
     "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
     "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures a class, five epochs, no augmentation.",
     "nats": "In blocks of 256 characters, each read from its own beginning, as usual for this text; the natural logarithm.",

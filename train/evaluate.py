@@ -40,6 +40,7 @@ from train import cards, ngram, photographs, texts
 from train.cards import shown
 from train.denoiser import SIGMAS, SMALL_NOISES
 from train.engine import keep_freed_memory
+from train.gan import VALIDATED
 
 MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
 AMOUNTS = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # how far to move a face; the validation split chooses
@@ -606,14 +607,32 @@ def within_classes(at, x, y, n=1000):
 
 
 def beside_rival(at, rival):
-    """Put a plain DCGAN's numbers beside those of the same name, and say what it is."""
+    """Put a plain DCGAN's numbers beside those of the same name, and say what it is; and both after the same minutes."""
     numbers, facts = cards.read_card(rival)
-    theirs = {r.metric_name: r for r in numbers}
+    theirs, size = {r.metric_name: r for r in numbers}, facts["parameters"] / 1e6
     for r in at.results:
         if (other := theirs.get(r.metric_name)) and r.metric_type != "cas_sd":
-            size, minutes = facts["parameters"] / 1e6, facts["minutes"]
-            words = f"a plain DCGAN ({size:.2f} M parameters, {minutes:g} minutes): {shown(other)}"
+            words = f"a plain DCGAN ({size:.2f} M parameters, {facts['minutes']:g} minutes): {shown(other)}"
             r.metric_args["beside"] = "; ".join(filter(None, [r.metric_args.get("beside"), words]))
+    ours, other = validated(at.folder), validated(rival)
+    then = min(ours[-1][0], other[-1][0])
+    fid, its = (min((fid for minute, fid in curve if minute <= then), default=None) for curve in (ours, other))
+    if fid is not None:
+        at.add("fid_then", f"lowest FID to the validation split in the first {then:.1f} minutes of training", fid,
+               n=min(VALIDATED, len(at.load("val"))), beside=f"the plain DCGAN in as many: {its:.4g}")
+        at.results[-1].dataset_split = "val"
+
+
+def validated(folder):
+    """[(minute, FID)] of the last training run of a GAN, whose steps are taken to be all as long."""
+    curve = []
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        line = json.loads(line)
+        if "run" in line:
+            curve, minutes = [], line["run"]["minutes"] / line["run"]["steps"]
+        elif "validation" in line:
+            curve.append((line["step"] * minutes, line["validation"]["fid"]))
+    return curve
 
 
 CALLS = (1, 2, 4, 8, 16, 32, 64)  # of the network

@@ -26,6 +26,7 @@ MODEL = {
 }
 CLASSIC = {"mnist": dict(width=104), "fashion": dict(width=104), "avatars": dict(latent=128, width=34, levels=4, **FACES)}
 COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
+VALIDATED = 2500  # pictures at most, real and drawn
 
 
 def recipe(
@@ -45,7 +46,7 @@ def recipe(
     if dataset == "avatars":
         at = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
         val, train = data.Pictures(val.x, val.y[:, at]), data.Pictures(train.x, train.y[:, at])
-    val = val[torch.arange(min(len(val), 2500))]
+    val = val[torch.arange(min(len(val), VALIDATED))]
     judge = genmodels.load(f"classifier-{dataset}")
     real = metrics.features(judge, val.x)
 
