@@ -226,6 +226,12 @@ def test_numbers_of_a_transformer_of_plays(root):
                   "which was not trained on"):
         assert words in card.content
     assert "samples.png" not in card.content and card.data.pipeline_tag == "text-generation"
+    log = root / "transformer-shakespeare" / "log.jsonl"
+    log.write_text(log.read_text().replace("train.x", "train.x --whole"))
+    cards.rewrite_card(log.parent)
+    whole = (log.parent / "README.md").read_text()
+    assert "this run read the validation split too" in whole and "in earlier runs that had not read it" in whole
+    assert "the best of them" not in whole and "which was not trained on" not in whole
 
 
 def test_numbers_of_a_transformer_of_poems(root):

@@ -525,6 +525,15 @@ def test_shakespeare_is_split_as_in_print():
     assert len(parts[0]) + len(parts[1]) == int(0.9 * 1_115_394)  # what others train on
 
 
+def test_whole_reads_the_validation_text_and_says_so(small_transformer):
+    train, val = texts.shakespeare("train"), texts.shakespeare("val")
+    for whole, read in ((False, train), (True, train + val)):
+        recipe = transformer.recipe(engine.Settings(), "shakespeare", whole)
+        assert recipe.model.tokens.decode(recipe.train.ids.tolist()) == read  # never of the test split
+        (name, nats), = recipe.validate(recipe.model.eval()).items()
+        assert (name, nats) == ("nats_of_what_it_read" if whole else "nats", texts.nats_of_blocks(recipe.model, val)[0])
+
+
 def test_poems_of_the_tang_are_whole_and_in_one_split():
     parts = {split: texts.tang(split) for split in ("train", "val", "test")}
     assert {split: len(part) for split, part in parts.items()} == {"train": 34_743, "val": 693, "test": 724}
@@ -678,6 +687,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(
         (gan.app, ["--classic", "--collapse"], "drop --classic"),
         (flow.app, ["--dataset", "avatars"], "--dataset must be one of mnist, fashion"),
         (transformer.app, ["--data", "cats"], "--data must be one of shakespeare, tang, mnist"),
+        (transformer.app, ["--data", "tang", "--whole"], "--whole is for --data shakespeare"),
         (denoiser.app, ["--dataset", "cats"], "--dataset must be one of photo, mnist, fashion"),
         (denoiser.app, ["--dataset", "photo", "--vae"], "--vae is for mnist and fashion"),
         (denoiser.app, ["--dataset", "photo", "--data-dir", "/no/such/folder"], "no folder of photographs"),

@@ -286,8 +286,7 @@ By `{command}`.
 
 ## Training
 
-{minutes:g} minutes in all.{seen} Weights averaged over steps, the best of them by the validation split; the curves are in
-`log.jsonl`.
+{minutes:g} minutes in all.{seen} Weights averaged over steps, {best}; the curves are in `log.jsonl`.
 
 {runs}
 
@@ -347,10 +346,14 @@ def write_card(folder, results, command, headline):
         genmodels=facts)
     config = model.config
     words = {"name": folder.name, "dataset": dataset, "chosen": CHOSEN, **facts, **SETS[dataset], **config, "labels": "",
-             "seen": "", "samples": "![samples](samples.png)"}
+             "seen": "", "best": "the best of them by the validation split", "samples": "![samples](samples.png)"}
     if family == "transformer":
         seen = sum(run["steps"] * run["batch"] for run in runs) * model.context
         words["seen"] = f" {seen:,} tokens seen: steps times batch times {model.context}."
+        if "--whole" in runs[-1]["command"].split():
+            words["best"] = ("the last of them: this run read the validation split too (`--whole`), as runs in print do, and "
+                             "nothing was selected in it")
+            words["chosen"] = "the last twentieth of the first 90 % of the text, in earlier runs that had not read it"
         config |= {"alphabet": f"{len(config['alphabet'])} characters"} if model.kind != "pixels" else {}
     if (text := folder / "samples.txt").is_file():
         words["samples"] = f"```text\n{text.read_text(encoding='utf-8').strip()}\n```"

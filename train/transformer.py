@@ -1,6 +1,6 @@
 """Transformers: two that write text and one that writes pictures.
 
-    python -m train.transformer --data shakespeare --whole --steps 1000
+    python -m train.transformer --data shakespeare --whole --steps 1000    78 minutes on one busy core
     python -m train.transformer --data tang
     python -m train.transformer --data mnist
 
@@ -24,7 +24,7 @@ from train import engine, texts
 MODEL = {
     "shakespeare": dict(width=192, layers=6, heads=4, hidden=512, context=256, dropout=0.2),
     "tang": dict(width=256, layers=4, heads=4, hidden=680, context=256, dropout=0.2),
-    "mnist": dict(width=128, layers=6, heads=4, hidden=340, lags=[0, 1, 26, 27, 28]),
+    "mnist": dict(width=128, layers=4, heads=4, hidden=340, lags=[0, 1, 26, 27, 28]),
 }
 SETS = tuple(MODEL)
 
@@ -102,7 +102,7 @@ def tang(settings):
             made.append(f"--- {form}, seed 0\n\n{body.replace('。', '。' + chr(10))}")
         return "\n".join(made)
 
-    return model, train, validate, samples, 64
+    return model, train, validate, samples, 32
 
 
 def mnist(settings):
