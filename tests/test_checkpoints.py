@@ -21,7 +21,7 @@ SHIPPED = {
     "vae-mnist-2d", "vae-fashion-2d", "vae-mnist", "vae-fashion", "vae-avatars", "diffusion-mnist",
     "diffusion-fashion", "diffusion-avatars", "gan-mnist", "gan-fashion", "gan-avatars", "gan-mnist-collapsed",
     "flow-mnist", "flow-fashion", "denoiser-photo", "denoiser-mnist", "denoiser-fashion", "dvae-mnist", "dvae-fashion",
-    "transformer-shakespeare",
+    "transformer-shakespeare", "transformer-tang", "transformer-mnist",
 }
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
