@@ -1,8 +1,8 @@
 """Transformers: two that write text and one that writes pictures.
 
     python -m train.transformer --data shakespeare --whole --steps 1000    78 minutes on one busy core
-    python -m train.transformer --data tang
-    python -m train.transformer --data mnist
+    python -m train.transformer --data tang --steps 940                    56 minutes; validation perplexity 159
+    python -m train.transformer --data mnist --steps 1900                  53 minutes; 0.785 bits a pixel on validation
 
 The texts ship with the recipe; `--data-dir` is needed for mnist alone.
 """
