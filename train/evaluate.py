@@ -5,7 +5,7 @@
                                                          for choosing between models: prints, writes nothing
     python -m train.evaluate diffusion-mnist             20,000 pictures and all samplers: half an hour
     python -m train.evaluate transformer-tang            texts ship with the recipes: a minute
-    python -m train.evaluate transformer-mnist           10,000 exact likelihoods and 5,000 pictures: three quarters of an hour
+    python -m train.evaluate transformer-mnist           10,000 exact likelihoods and 2,000 pictures: a quarter of an hour
     python -m train.evaluate denoiser-photo              BSD68 in grey and colour, beside scikit-image's methods: an hour
     python -m train.evaluate flow-mnist                  exact likelihoods, what they say of other pictures, 20,000 drawn ones
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
@@ -287,7 +287,7 @@ def auroc(usual, strange):
 
 # --- A transformer's ------------------------------------------------------------------------------------------------
 
-WRITTEN = 500  # pictures a class; each takes 784 calls of the network, so that 2,000 would take hours
+WRITTEN = 200  # pictures a class; each takes 784 calls of the network, so that 2,000 would take hours
 
 
 def plays(at):
