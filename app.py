@@ -37,8 +37,12 @@ demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring
 
 def main():
     demo.launch(
-        prevent_thread_lock=True, ssr_mode=False, run_history=False, max_file_size="40mb",
-        footer_links=["api", "settings"], theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
+        prevent_thread_lock=True,
+        ssr_mode=False,
+        run_history=False,
+        max_file_size="40mb",
+        footer_links=["api", "settings"],
+        theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
         css_paths=Path(__file__).parent / "tabs" / "page.css",
     )
     wiring.start(*(module.prepare for module in modules))

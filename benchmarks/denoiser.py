@@ -37,7 +37,7 @@ def speeds(model, rounds):
     rows = []
     for side in (128, 256, 512, 1024):
         y = torch.rand(1, 3, side, side)
-        seconds, = in_turns(rounds if side < 1024 else 3, lambda y=y: model.restore(y))
+        (seconds,) = in_turns(rounds if side < 1024 else 3, lambda y=y: model.restore(y))
         aim = "; aim: 1 s" if side == 512 else ""
         speed = f"{side**2 / seconds / 1e6:.2f} megapixels/s"
         rows.append((f"{side}x{side} in colour", f"{1000 * seconds:.0f} ms{aim}", speed))
@@ -46,11 +46,18 @@ def speeds(model, rounds):
 
 def large():
     """A picture of 12 megapixels in a process of its own: seconds, and peak memory."""
-    told = [subprocess.run([sys.executable, "-c", LARGE, do], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-            .split() for do in ("0", "1")]
+    told = [
+        subprocess.run([sys.executable, "-c", LARGE, do], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+        for do in ("0", "1")
+    ]
     (_, before), (seconds, most) = ([float(v) for v in of] for of in told)
-    return [("12 megapixels in colour, peak memory of the process", f"{most:.2f} GB; aim: 1.5 GB",
-             f"{seconds:.0f} s, {12 / seconds:.2f} megapixels/s; without restoring {before:.2f} GB")]
+    return [
+        (
+            "12 megapixels in colour, peak memory of the process",
+            f"{most:.2f} GB; aim: 1.5 GB",
+            f"{seconds:.0f} s, {12 / seconds:.2f} megapixels/s; without restoring {before:.2f} GB",
+        )
+    ]
 
 
 def beside_means(model, rounds):
@@ -59,11 +66,19 @@ def beside_means(model, rounds):
     for name in ("astronaut", "camera"):
         clean = gm.data.photograph(name)
         noisy = add_noise(clean, "gaussian", SIGMA, seed=0)
-        ours, means = in_turns(max(3, rounds // 3), lambda noisy=noisy: model.restore(noisy, SIGMA),
-                               lambda noisy=noisy: classical(noisy, "non-local means", SIGMA))
+        ours, means = in_turns(
+            max(3, rounds // 3),
+            lambda noisy=noisy: model.restore(noisy, SIGMA),
+            lambda noisy=noisy: classical(noisy, "non-local means", SIGMA),
+        )
         psnr = [quality(x, clean)[0] for x in (model.restore(noisy, SIGMA), classical(noisy, "non-local means", SIGMA))]
-        rows.append((f"`{name}`, {clean.shape[3]}x{clean.shape[2]}, sigma 25", f"{1000 * ours:.0f} ms, {psnr[0]:.2f} dB",
-                     f"non-local means {1000 * means:.0f} ms, {psnr[1]:.2f} dB: **{means / ours:.2f}** times as long"))
+        rows.append(
+            (
+                f"`{name}`, {clean.shape[3]}x{clean.shape[2]}, sigma 25",
+                f"{1000 * ours:.0f} ms, {psnr[0]:.2f} dB",
+                f"non-local means {1000 * means:.0f} ms, {psnr[1]:.2f} dB: **{means / ours:.2f}** times as long",
+            )
+        )
     return rows
 
 

@@ -166,11 +166,17 @@ def comparing(model, rounds):
     loop, their_loop = in_turns(10 * rounds, ours(idle), pipeline(Adapter(idle)))
     return [
         (f"{N} digits in {STEPS} DDIM steps", f"{mine:.2f} s", cost(model.net, *given)),
-        ("`diffusers`: its pipeline and a network of its own", f"{their:.2f} s, **{their / mine:.1f}** times as long",
-         cost(unet, given[0], 500)),
+        (
+            "`diffusers`: its pipeline and a network of its own",
+            f"{their:.2f} s, **{their / mine:.1f}** times as long",
+            cost(unet, given[0], 500),
+        ),
         ("`diffusers`: its pipeline around our network", f"{adapted:.2f} s", f"**{adapted / mine:.2f}** times as long"),
-        ("the loop around a network that costs nothing", f"{loop * 1000:.1f} ms",
-         f"`diffusers`: {their_loop * 1000:.1f} ms, **{their_loop / loop:.1f}** times as long"),
+        (
+            "the loop around a network that costs nothing",
+            f"{loop * 1000:.1f} ms",
+            f"`diffusers`: {their_loop * 1000:.1f} ms, **{their_loop / loop:.1f}** times as long",
+        ),
     ]
 
 

@@ -48,8 +48,11 @@ def measure(model, rounds):
     )
     return [
         ("16 samples", f"{1000 * samples:.0f} ms", f"aim: 150 ms; its own layers alone **{back_alone / samples:.0%}** of that"),
-        ("64 likelihoods", f"{1000 * likelihoods:.0f} ms",
-         f"aim: 300 ms; its own layers alone **{alone / likelihoods:.0%}** of that; aim: 50 %"),
+        (
+            "64 likelihoods",
+            f"{1000 * likelihoods:.0f} ms",
+            f"aim: 300 ms; its own layers alone **{alone / likelihoods:.0%}** of that; aim: 50 %",
+        ),
         ("one picture to noise and back", f"{1000 * round_trip:.0f} ms", f"{model.layers} layers each way"),
     ]
 

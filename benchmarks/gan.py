@@ -36,8 +36,13 @@ def painting(rounds):
             lambda model=model, n=n: model.sample(n, seed=0),
             lambda model=model, n=n: model.generator.paint(torch.zeros(n, model.latent)),
         )
-        rows.append((f"{n} pictures of `{name}`", f"{1000 * sample:.0f} ms", f"aim: {aim} ms; without drawing the codes "
-                     f"{1000 * layers:.0f} ms"))
+        rows.append(
+            (
+                f"{n} pictures of `{name}`",
+                f"{1000 * sample:.0f} ms",
+                f"aim: {aim} ms; without drawing the codes {1000 * layers:.0f} ms",
+            )
+        )
     return rows
 
 

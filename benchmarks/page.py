@@ -140,9 +140,7 @@ def decoding():
                 raw(vae.decode(z)[0])
                 times.append((time.perf_counter() - began) * 1000)
         aim = 15 if vae.size == 64 else 3
-        rows.append(
-            (f"one decode, {name}", f"{median(times[20:]):.1f} ms (p95 {p95(times[20:]):.1f})", f"aim: {aim} ms")
-        )
+        rows.append((f"one decode, {name}", f"{median(times[20:]):.1f} ms (p95 {p95(times[20:]):.1f})", f"aim: {aim} ms"))
     return rows
 
 
@@ -248,9 +246,7 @@ def main(readme: Annotated[bool, typer.Option("--readme", help="Put the table in
     """Measure the page and print a table."""
     rows = [*decoding(), *moving(), *starting(), *visiting()]
     table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = (
-        f"`python -m benchmarks.page` on {os.cpu_count()} cores, {wiring.THREADS} thread(s) for the models of the page."
-    )
+    note = f"`python -m benchmarks.page` on {os.cpu_count()} cores, {wiring.THREADS} thread(s) for the models of the page."
     print(table)
     if readme:
         file = ROOT / "README.md"

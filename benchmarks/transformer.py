@@ -40,17 +40,28 @@ def ours():
 def llama(model):
     """As large a Llama: the same layers over the same alphabet."""
     c = model.config
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=model.tokens.size, hidden_size=c["width"], intermediate_size=c["hidden"], num_hidden_layers=c["layers"],
-        num_attention_heads=c["heads"], max_position_embeddings=4 * c["context"], rms_norm_eps=1e-6, tie_word_embeddings=True,
-        bos_token_id=None, eos_token_id=None, pad_token_id=None)).eval()
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=model.tokens.size,
+            hidden_size=c["width"],
+            intermediate_size=c["hidden"],
+            num_hidden_layers=c["layers"],
+            num_attention_heads=c["heads"],
+            max_position_embeddings=4 * c["context"],
+            rms_norm_eps=1e-6,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=None,
+        )
+    ).eval()
 
 
 def without_cache(model, ids, n):
     """What the cache saves: the whole text through the network for each token."""
     g, ids = torch.Generator().manual_seed(0), torch.tensor([ids])
     for _ in range(n):
-        x = model._stream(ids[:, -model.context:])[0, -1]
+        x = model._stream(ids[:, -model.context :])[0, -1]
         ids = torch.cat([ids, drawn(filtered(F.linear(x, model.embed.weight)), g)[None]], 1)
 
 
@@ -87,8 +98,11 @@ def main(
     rows = [
         (f"`generate`, {size:.2f} M parameters, {TOKENS} tokens", f"{plain:.0f} tokens/s", "aim: 500"),
         ("`generate_steps`, ten alternatives each", f"{told:.0f} tokens/s", ""),
-        ("`transformers`: `generate` of a Llama as large, with its cache", f"{peer:.0f} tokens/s",
-         f"ours is **{plain / peer:.1f}** times as fast; aim: 3"),
+        (
+            "`transformers`: `generate` of a Llama as large, with its cache",
+            f"{peer:.0f} tokens/s",
+            f"ours is **{plain / peer:.1f}** times as fast; aim: 3",
+        ),
         ("this network without a cache", f"{bare:.0f} tokens/s", f"the cache makes it {plain / bare:.1f} times as fast"),
         ("first token after a prompt of 200 characters", f"{waited:.1f} ms", "aim: 50 ms"),
     ]

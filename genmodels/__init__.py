@@ -10,9 +10,7 @@ Importing the package does not import torch; the first name that needs it does.
 import sys
 
 if sys.version_info < (3, 11):
-    raise ImportError(
-        f"genmodels needs Python 3.11 or newer; this is Python {sys.version_info[0]}.{sys.version_info[1]}."
-    )
+    raise ImportError(f"genmodels needs Python 3.11 or newer; this is Python {sys.version_info[0]}.{sys.version_info[1]}.")
 
 import importlib
 
@@ -28,8 +26,22 @@ FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
     "dvae": ("genmodels.denoiser", "DenoisingVAE"),
     "classifier": ("genmodels.classifier", "Classifier"),
 }
-_MODULES = ("autoencoder", "base", "classifier", "data", "denoiser", "diffusion", "flow", "gan", "layers", "metrics",
-            "pictures", "tokens", "transformer", "vae")
+_MODULES = (
+    "autoencoder",
+    "base",
+    "classifier",
+    "data",
+    "denoiser",
+    "diffusion",
+    "flow",
+    "gan",
+    "layers",
+    "metrics",
+    "pictures",
+    "tokens",
+    "transformer",
+    "vae",
+)
 _CLASSES = {name: module for module, name in FAMILIES.values()}
 
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]

@@ -53,8 +53,7 @@ def codes_like(z, latent, name="z"):
     """`z` as float32 if it is a finite float tensor (B, latent); else a ValueError that says so."""
     if not isinstance(z, torch.Tensor) or z.ndim != 2 or z.shape[1] != latent or not z.is_floating_point():
         raise ValueError(
-            f"{name} must be a float tensor (B, {latent}), not "
-            f"{tuple(z.shape) if hasattr(z, 'shape') else type(z).__name__}."
+            f"{name} must be a float tensor (B, {latent}), not {tuple(z.shape) if hasattr(z, 'shape') else type(z).__name__}."
         )
     if not bool(torch.isfinite(z).all()):
         raise ValueError(f"{name} must be finite: it holds NaN or infinity.")

@@ -98,14 +98,10 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             model = cls(**model_kwargs)
             for name in [k for k, v in weights.items() if v.dtype == torch.int8]:
                 weights[name] = from_8_bits(weights[name], weights.pop(f"{name}.scale"))
-            model.load_state_dict(
-                {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True
-            )
+            model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             what = str(e).strip().splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{file} does not fit the {cls.__name__} that its config.json describes: {what}"
-            ) from e
+            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {what}") from e
         return model.eval().requires_grad_(False)
 
 
@@ -128,9 +124,7 @@ def checkpoint_root():
 def checkpoint_folder(name_or_path):
     """The folder of a checkpoint: that path if it is a folder, else that name under `checkpoint_root()`."""
     given = Path(str(name_or_path))
-    folder = (
-        given if os.path.isdir(given) else checkpoint_root() / given
-    )  # isdir: False, not an error, for a name too long
+    folder = given if os.path.isdir(given) else checkpoint_root() / given  # isdir: False, not an error, for a name too long
     if given.name != str(given) and folder is not given:
         raise CheckpointError(f"No folder {given}: give a checkpoint's name or an existing folder.")
     if not os.path.isdir(folder):

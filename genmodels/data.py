@@ -174,17 +174,28 @@ def hide(y):
     return y
 
 
-LENGTHS = {name: length for length, names in {
-    "none": ["bald"],
-    "medium": ["bun", "mullet", "bob", "fringe_bob", "shoulder", "curly", "afro"],
-    "long": ["straight", "straight_fringe", "straight_centre", "wavy", "dreads", "shaved_sides"],
-}.items() for name in names}  # of hair; all other hair is short
+LENGTHS = {
+    name: length
+    for length, names in {
+        "none": ["bald"],
+        "medium": ["bun", "mullet", "bob", "fringe_bob", "shoulder", "curly", "afro"],
+        "long": ["straight", "straight_fringe", "straight_centre", "wavy", "dreads", "shaved_sides"],
+    }.items()
+    for name in names
+}  # of hair; all other hair is short
 SMILES = ("open_smile", "small_smile", "chuckle", "tongue")  # the mouths that smile
 
 
-TOGETHER = [["smiling", "mouth"], ["glasses", "glasses_color", "eyes", "eyebrows"], ["facial_hair"],
-            ["headwear", "hat_color", "hair", "hair_length"], ["hair_color"], ["skin"], ["clothing", "clothes_color"],
-            ["background"]]  # attributes that depend on each other; the groups do not
+TOGETHER = [
+    ["smiling", "mouth"],
+    ["glasses", "glasses_color", "eyes", "eyebrows"],
+    ["facial_hair"],
+    ["headwear", "hat_color", "hair", "hair_length"],
+    ["hair_color"],
+    ["skin"],
+    ["clothing", "clothes_color"],
+    ["background"],
+]  # attributes that depend on each other; the groups do not
 
 
 def faces(n, *, seed=None):
@@ -243,8 +254,7 @@ def _download(name, root):
             getattr(datasets, _FOLDER[name])(root=str(root), train=train, download=True)
     except (OSError, RuntimeError) as e:
         raise DataError(
-            f"{name} could not be downloaded to {root} ({e}): name a folder that has it with --data-dir or "
-            "$GENMODELS_DATA."
+            f"{name} could not be downloaded to {root} ({e}): name a folder that has it with --data-dir or $GENMODELS_DATA."
         ) from e
 
 
@@ -266,8 +276,7 @@ def _read_idx(file, ndim):
     source = file if file.is_file() else packed
     if not source.is_file():
         raise DataError(
-            f"{file} is missing (nor is there {packed.name}): name a folder that has it with --data-dir or "
-            "$GENMODELS_DATA."
+            f"{file} is missing (nor is there {packed.name}): name a folder that has it with --data-dir or $GENMODELS_DATA."
         )
     try:
         raw = source.read_bytes() if source == file else gzip.decompress(source.read_bytes())
@@ -292,15 +301,11 @@ def _read_avatars(folder, part):
     try:
         with open(folder / "attributes.csv", newline="") as f:
             rows = [r for r in csv.DictReader(f) if r["split"] == part]
-        number = {
-            name: {v: i for i, v in enumerate(values)} | {"hidden": HIDDEN} for name, values in ATTRIBUTES.items()
-        }
+        number = {name: {v: i for i, v in enumerate(values)} | {"hidden": HIDDEN} for name, values in ATTRIBUTES.items()}
         number["smiling"] |= {"0": 0, "1": 1}
         y = np.array([[number[name][row[name]] for name in ATTRIBUTES] for row in rows], np.int64)
     except (KeyError, OSError, UnicodeDecodeError, csv.Error) as e:
-        raise DataError(
-            f"{folder / 'attributes.csv'} is not the table of this set (at {e}): draw or copy it again."
-        ) from e
+        raise DataError(f"{folder / 'attributes.csv'} is not the table of this set (at {e}): draw or copy it again.") from e
     if images.dtype != np.uint8 or images.shape[1:] != (64, 64, 3) or len(images) != len(y):
         raise DataError(
             f"{folder / (part + '.npz')} must hold {len(y)} pictures (64, 64, 3) of bytes, not "

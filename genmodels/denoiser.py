@@ -58,8 +58,13 @@ def missing_block(x, s, g=None):
     return torch.where(inside, 0.5, x)
 
 
-NOISES = {"gaussian": gaussian, "poisson": poisson, "salt-and-pepper": salt_and_pepper, "speckle": speckle,
-          "missing block": missing_block}
+NOISES = {
+    "gaussian": gaussian,
+    "poisson": poisson,
+    "salt-and-pepper": salt_and_pepper,
+    "speckle": speckle,
+    "missing block": missing_block,
+}
 
 
 def _normal(x, g):
@@ -384,8 +389,14 @@ def classical(x, method, sigma=None):
 
         with warnings.catch_warnings():  # small pictures have few levels, and it says so each time
             warnings.simplefilter("ignore")
-            y = cycle_spin(y, func=denoise_wavelet, max_shifts=1, num_workers=1, channel_axis=axis,
-                           func_kw=dict(sigma=sigma or None, rescale_sigma=True, channel_axis=axis))
+            y = cycle_spin(
+                y,
+                func=denoise_wavelet,
+                max_shifts=1,
+                num_workers=1,
+                channel_axis=axis,
+                func_kw=dict(sigma=sigma or None, rescale_sigma=True, channel_axis=axis),
+            )
     return torch.from_numpy(np.ascontiguousarray(y, np.float32)).view(*x.shape[2:], -1).permute(2, 0, 1)[None].clamp(0, 1)
 
 
@@ -411,5 +422,8 @@ def quality(x, clean):
         psnr = float(peak_signal_noise_ratio(clean, x, data_range=1))
     if min(clean.shape[:2]) < 11:
         return psnr, None
-    return psnr, float(structural_similarity(clean, x, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5,
-                                             use_sample_covariance=False))
+    return psnr, float(
+        structural_similarity(
+            clean, x, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )

@@ -183,9 +183,7 @@ class UNet(nn.Module):
         self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # slow to fast, over t in [0, 1]
         self.time = nn.Sequential(nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
         self.labels = Answers(classes, condition)
-        self.first = nn.Sequential(
-            nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
-        )
+        self.first = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1))
         self.down, self.up, self.smaller, self.larger = (nn.ModuleList() for _ in range(4))
         for i, width in enumerate(widths):
             self.down.append(nn.ModuleList(Block(width, condition) for _ in range(blocks)))

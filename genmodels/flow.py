@@ -509,8 +509,10 @@ class Likelihoods(NamedTuple):
         for numbers in (bits, distances):
             high = 1.1 * max(of.quantile(0.99).item() for of in list(numbers.values())[:2])
             shares = {kind: torch.histc(of.clamp(0, high), bins, 0, high) / len(of) for kind, of in numbers.items()}
-            histograms += [[round(high * i / bins, 5) for i in range(bins + 1)],
-                           {kind: [round(v, 5) for v in of.tolist()] for kind, of in shares.items()}]
+            histograms += [
+                [round(high * i / bins, 5) for i in range(bins + 1)],
+                {kind: [round(v, 5) for v in of.tolist()] for kind, of in shares.items()},
+            ]
         return cls(usual, *histograms)
 
     def share_below(self, what, value):
@@ -673,8 +675,14 @@ def fit_plane(points, *, seconds=10.0, layers=6, seed=0, every=0.3):
         seed: of first weights and batches.
         every: 0.05 to 20 seconds between two steps.
     """
-    if (not isinstance(points, torch.Tensor) or points.ndim != 2 or points.shape[1] != 2 or not points.is_floating_point()
-            or not 16 <= len(points) <= 2000 or not bool((points.abs() <= 1).all())):
+    if (
+        not isinstance(points, torch.Tensor)
+        or points.ndim != 2
+        or points.shape[1] != 2
+        or not points.is_floating_point()
+        or not 16 <= len(points) <= 2000
+        or not bool((points.abs() <= 1).all())
+    ):
         raise ValueError("points must be a float tensor (N, 2) with values in [-1, 1], 16 to 2000 of them.")
     seconds, every, g = number("seconds", seconds, 0.5, 20), number("every", every, 0.05, 20), generator(seed)
     plane, points, at = Plane(layers, seed=seed), points.detach().clone().double(), 0

@@ -85,8 +85,9 @@ def _inside(centres, k, points):
 
 def _feature_sets(a, b, k=1):
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) <= k:
-        raise ValueError(f"Features must be two tensors (N, F) and (M, F) of more than {k} rows, not {tuple(a.shape)} "
-                         f"and {tuple(b.shape)}.")
+        raise ValueError(
+            f"Features must be two tensors (N, F) and (M, F) of more than {k} rows, not {tuple(a.shape)} and {tuple(b.shape)}."
+        )
 
 
 # --- Classification accuracy score ----------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ def _cas_accuracy(x, y, test_x, test_y, classes, epochs, seed):
         optimiser = torch.optim.Adam(net.parameters())
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.004, total_steps=epochs * (len(x) // batch))
         for _ in range(epochs):
-            for i in torch.randperm(len(x))[:len(x) // batch * batch].split(batch):
+            for i in torch.randperm(len(x))[: len(x) // batch * batch].split(batch):
                 optimiser.zero_grad()
                 F.cross_entropy(net(2 * x[i] - 1), y[i]).backward()
                 optimiser.step()
@@ -150,8 +151,17 @@ def _cas_net(classes):
     def conv(before, width):
         return nn.Conv2d(before, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
 
-    return nn.Sequential(*conv(1, 16), nn.MaxPool2d(2), *conv(16, 32), *conv(32, 32), nn.MaxPool2d(2), *conv(32, 64),
-                         nn.Flatten(), nn.Dropout(0.3), nn.Linear(64 * 7 * 7, classes))
+    return nn.Sequential(
+        *conv(1, 16),
+        nn.MaxPool2d(2),
+        *conv(16, 32),
+        *conv(32, 32),
+        nn.MaxPool2d(2),
+        *conv(32, 64),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(64 * 7 * 7, classes),
+    )
 
 
 # --- Pictures against pictures, and likelihoods ---------------------------------------------------------------------
@@ -182,9 +192,10 @@ def ssim(x, y):
     """
     from torchmetrics.functional.image import structural_similarity_index_measure as similarity
 
-    maps = [similarity(_floats(a).double(), _floats(b).double(), data_range=1.0, reduction="none",
-                       return_full_image=True)[1]
-            for a, b in zip(x.split(100), y.split(100))]
+    maps = [
+        similarity(_floats(a).double(), _floats(b).double(), data_range=1.0, reduction="none", return_full_image=True)[1]
+        for a, b in zip(x.split(100), y.split(100))
+    ]
     return torch.cat([m[..., 5:-5, 5:-5].mean((1, 2, 3)) for m in maps])  # the paper's windows: within the picture
 
 
@@ -218,8 +229,11 @@ def pca(x, components):
         mean, square = mean + flat.sum(0), square + flat.T @ flat
     mean /= len(x)
     values, vectors = torch.linalg.eigh(square / len(x) - torch.outer(mean, mean))  # smallest first
-    return PCA(mean.float().view(x.shape[1:]), vectors[:, -components:].flip(1).T.float(),
-               values[-components:].flip(0).clamp(min=0).float())
+    return PCA(
+        mean.float().view(x.shape[1:]),
+        vectors[:, -components:].flip(1).T.float(),
+        values[-components:].flip(0).clamp(min=0).float(),
+    )
 
 
 # --- What a code says about attributes ------------------------------------------------------------------------------
@@ -288,12 +302,19 @@ def attribute_transfer(vae, judge, x, y, latents, attribute, *, amount=1.0, n=50
         target = aims[torch.randint(len(aims) - 1, source.shape, generator=generator(seed))]
         target = torch.where(target == source, aims[-1], target)  # even over the others, whichever the source is
         faces = [data.face(row) for row in before]
-        moved = torch.cat([latents.change(code[None], face, data.with_value(face, attribute, values[t]), amount)
-                           for code, face, t in zip(z, faces, target.tolist())])
+        moved = torch.cat(
+            [
+                latents.change(code[None], face, data.with_value(face, attribute, values[t]), amount)
+                for code, face, t in zip(z, faces, target.tolist())
+            ]
+        )
         after = _verdicts(vae, judge, moved)
     same, count = before == after, _comparable(y, at, target)
-    kept = {other: same[count[:, i], i].double().mean().item() for i, other in enumerate(names)
-            if i != at and other not in LINKED.get(attribute, ()) and bool(count[:, i].any())}
+    kept = {
+        other: same[count[:, i], i].double().mean().item()
+        for i, other in enumerate(names)
+        if i != at and other not in LINKED.get(attribute, ()) and bool(count[:, i].any())
+    }
     reached, changed = after[:, at] == target, after[:, at] != source
     return Transfer(reached.double().mean().item(), changed.double().mean().item(), kept, len(z))
 
@@ -307,8 +328,9 @@ def _comparable(y, at, target):
     names = list(data.ATTRIBUTES)
     after = y.clone()
     after[:, at] = target
-    bare = [(labels[:, names.index("hair_length")] <= 0) & (labels[:, names.index("facial_hair")] == 0)
-            for labels in (y, after)]  # bald or under a hat, and no beard
+    bare = [
+        (labels[:, names.index("hair_length")] <= 0) & (labels[:, names.index("facial_hair")] == 0) for labels in (y, after)
+    ]  # bald or under a hat, and no beard
     count = (y != data.HIDDEN) & (data.hide(after) != data.HIDDEN)
     count[:, names.index("hair_color")] &= bare[0] == bare[1]
     return count

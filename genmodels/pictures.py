@@ -11,8 +11,10 @@ from genmodels.base import number
 def to_bytes(x):
     """Pictures as 8-bit pixels with the channels last: (N, C, H, W) in [0, 1] -> (N, H, W, C) uint8, on the CPU."""
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
-        raise ValueError(f"Pictures must be a tensor (N, C, H, W) with 1 or 3 channels, not "
-                         f"{tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")
+        raise ValueError(
+            f"Pictures must be a tensor (N, C, H, W) with 1 or 3 channels, not "
+            f"{tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}."
+        )
     return (x.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
@@ -28,7 +30,7 @@ def sheet(x, columns=8, gap=0, ground=0):
     out = torch.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), ground, dtype=torch.uint8)
     for i, picture in enumerate(pixels):
         top, left = i // columns * (h + gap), i % columns * (w + gap)
-        out[top:top + h, left:left + w] = picture
+        out[top : top + h, left : left + w] = picture
     return out
 
 

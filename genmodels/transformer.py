@@ -376,9 +376,7 @@ class Transformer(GenerativeModel):
         if written is False or not all(allowed(at)[i] for at, i in enumerate(written)):
             raise ValueError(f"begun must be the beginning of the body of a {form}, its marks and heads where they belong.")
         told = f"{form}|{title}|{author}|{begun}"
-        return self.generate_steps(
-            told, max_new_tokens=n - len(begun), allowed=lambda at: allowed(at + len(begun)), **options
-        )
+        return self.generate_steps(told, max_new_tokens=n - len(begun), allowed=lambda at: allowed(at + len(begun)), **options)
 
     def score(self, text, prompt=""):
         """How likely each token of the text is after the prompt and the tokens before it: a `Score`.

@@ -24,6 +24,7 @@ from genmodels.layers import Answers, Residual
 
 LABELS = 300.0  # weight of a code's squared distance from what its labels say, against the thousands of nats of the pixels
 
+
 class VAE(GenerativeModel):
     """p(z) = N(0, I), p(x | z) drawn by the decoder, q(z | x) = N(mean(x), exp(log_var(x))) by the encoder.
 
@@ -226,9 +227,7 @@ def interpolate(z0, z1, steps, spherical=True):
     (White, Sampling generative networks, 2016) turns the direction at a steady rate and changes the length linearly.
     """
     steps = number("steps", steps, 2, 256, whole=True)
-    if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(
-        z0
-    ) != len(z1):
+    if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(z0) != len(z1):
         raise ValueError("z0 and z1 must be two float tensors (D,) of the same length.")
     t = torch.linspace(0, 1, steps, dtype=z0.dtype, device=z0.device)[:, None]
     r0, r1 = z0.norm(), z1.norm()
@@ -288,15 +287,21 @@ def measure_latents(vae, x, y, names):
     mean = torch.cat([q.mean for q in posteriors])
     kl = torch.cat([kl_divergence(q, vae.prior()) for q in posteriors]).mean(0)
     labels = [[*of, "hidden"] for of in names.values()]
-    given = torch.cat([F.one_hot(column.where(column >= 0, torch.tensor(len(of) - 1)), len(of))
-                       for column, of in zip(y.view(len(y), -1).T, labels)], 1).double()  # (N, all values)
+    given = torch.cat(
+        [
+            F.one_hot(column.where(column >= 0, torch.tensor(len(of) - 1)), len(of))
+            for column, of in zip(y.view(len(y), -1).T, labels)
+        ],
+        1,
+    ).double()  # (N, all values)
     if vae.values:
         vectors = torch.cat([table.weight for table in vae.answers.tables])
     else:  # all at once by least squares: the difference that a value makes while the others stay, not what comes with it
         vectors = torch.linalg.pinv(given.T @ given, hermitian=True) @ (given.T @ mean.double())
     values, seen = {}, given.any(0)
-    for attribute, of, rows, there in zip(names, labels, vectors.float().split([*map(len, labels)]),
-                                          seen.split([*map(len, labels)])):
+    for attribute, of, rows, there in zip(
+        names, labels, vectors.float().split([*map(len, labels)]), seen.split([*map(len, labels)])
+    ):
         values[attribute] = {v: row for v, row, known in zip(of, rows, there) if known}
     return Latents(kl, mean.mean(0), mean.std(0), values)
 
@@ -304,9 +309,7 @@ def measure_latents(vae, x, y, names):
 def save_latents(latents, folder):
     """Write `latents.safetensors` into a checkpoint's folder."""
     flat = {f"{a}/{v}": code for a, of in latents.values.items() for v, code in of.items()}
-    save_file(
-        {"kl": latents.kl, "mean": latents.mean, "std": latents.std, **flat}, str(Path(folder) / "latents.safetensors")
-    )
+    save_file({"kl": latents.kl, "mean": latents.mean, "std": latents.std, **flat}, str(Path(folder) / "latents.safetensors"))
 
 
 def load_latents(name_or_path):

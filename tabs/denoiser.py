@@ -20,13 +20,30 @@ from tabs.components.upload import upload as picture_upload
 
 SETS = {"photo": "Photographs", "mnist": "Digits", "fashion": "Clothes"}
 MODELS = ("denoiser-photo", "denoiser-mnist", "denoiser-fashion", "dvae-mnist", "dvae-fashion")
-KINDS = {"gaussian": "Gaussian", "poisson": "Poisson", "salt-and-pepper": "Salt and pepper", "speckle": "Speckle",
-         "missing block": "Missing block", "none": "It is noisy already"}
-REACH = {"gaussian": (150, 25), "poisson": (60, 15), "salt-and-pepper": (60, 10), "speckle": (100, 30),
-         "missing block": (60, 25), "none": (1, 0)}  # kind -> most, first: of 255 if Gaussian, else %
+KINDS = {
+    "gaussian": "Gaussian",
+    "poisson": "Poisson",
+    "salt-and-pepper": "Salt and pepper",
+    "speckle": "Speckle",
+    "missing block": "Missing block",
+    "none": "It is noisy already",
+}
+REACH = {
+    "gaussian": (150, 25),
+    "poisson": (60, 15),
+    "salt-and-pepper": (60, 10),
+    "speckle": (100, 30),
+    "missing block": (60, 25),
+    "none": (1, 0),
+}  # kind -> most, first: of 255 if Gaussian, else %
 DIGIT_SIGMA = 100  # what digits and clothes open with, of 255: less is no trouble to them
-LABELS = {"gaussian": "Sigma, of 255", "poisson": "Strength in % (the deviation at white)", "salt-and-pepper": "Pixels hit, %",
-          "speckle": "Strength in % (of each pixel's value)", "missing block": "Side of the block, % of the picture's"}
+LABELS = {
+    "gaussian": "Sigma, of 255",
+    "poisson": "Strength in % (the deviation at white)",
+    "salt-and-pepper": "Pixels hit, %",
+    "speckle": "Strength in % (of each pixel's value)",
+    "missing block": "Side of the block, % of the picture's",
+}
 TOLD = 100  # sigma that the model may be told, of 255
 DETAIL, WHOLE = 384, 4_000_000  # side of the part on the stage; pixels of a whole picture that noise is added to
 SHOWN = 10  # test pictures
@@ -176,8 +193,12 @@ def ours(source, noise, noisy):
     tries["our network"] = lambda: model_of("denoiser", dataset).restore(noisy, noise.told)
     if dataset != "photo" and (wiring.checkpoints() / f"dvae-{dataset}").is_dir():
         tries["our denoising VAE"] = lambda: model_of("dvae", dataset).restore(noisy)
-    if dataset != "photo" and noise.kind == "gaussian" and noise.strength >= 0.01 and (
-            wiring.checkpoints() / f"diffusion-{dataset}").is_dir():
+    if (
+        dataset != "photo"
+        and noise.kind == "gaussian"
+        and noise.strength >= 0.01
+        and (wiring.checkpoints() / f"diffusion-{dataset}").is_dir()
+    ):
         tries["our diffusion model"] = lambda: gm.load(f"diffusion-{dataset}").restore(noisy, noise.strength, seed=noise.seed)
     return tries
 
@@ -191,20 +212,34 @@ def stage_of(source, tries, clean):
     shown = [*tries, *([Try("the clean picture", clean)] if clean is not None else []), removed]
     h, w = noisy.shape[2:]
     told = f"{source['size']} pixels" + (f": the middle {w} × {h}" if source["cut"] else "")
-    return {**sheet(torch.cat([t.x for t in shown]), len(shown)), "names": [t.name for t in shown],
-            "notes": [t.note for t in shown], "left": 0, "right": 1, "told": told}
+    return {
+        **sheet(torch.cat([t.x for t in shown]), len(shown)),
+        "names": [t.name for t in shown],
+        "notes": [t.note for t in shown],
+        "left": 0,
+        "right": 1,
+        "told": told,
+    }
 
 
 def lines_of(source, noise):
     """A whole program that makes what our network shows, as `x`."""
     imports = [line for name, line in diffusion.IMPORTS.items() if name in source["lines"]]
     told = f", sigma={amount(noise.told)}" if noise.told else ""
-    return "\n".join([
-        *imports, *[""] * bool(imports), "import genmodels as gm", "from genmodels.denoiser import add_noise, quality",
-        "", source["lines"] + f"clean = picture{source['cut']}", noise.written()
-        + f'x = gm.load("denoiser-{source["dataset"]}").restore(noisy{told})',
-        *["print(*quality(x, clean))  # PSNR and SSIM"] * (noise.kind != "none"),
-        'gm.pictures.grid(x).save("picture.png")', ""])
+    return "\n".join(
+        [
+            *imports,
+            *[""] * bool(imports),
+            "import genmodels as gm",
+            "from genmodels.denoiser import add_noise, quality",
+            "",
+            source["lines"] + f"clean = picture{source['cut']}",
+            noise.written() + f'x = gm.load("denoiser-{source["dataset"]}").restore(noisy{told})',
+            *["print(*quality(x, clean))  # PSNR and SSIM"] * (noise.kind != "none"),
+            'gm.pictures.grid(x).save("picture.png")',
+            "",
+        ]
+    )
 
 
 def restored(source, n):
@@ -240,8 +275,9 @@ def spoilt_whole(source, n):
     """(all of the picture, with its noise)"""
     x = whole_of(source)
     if n.kind != "none" and x.shape[2] * x.shape[3] > WHOLE:
-        raise ValueError(f"Noise is added to pictures of at most {WHOLE // 10**6} megapixels: choose a smaller one, or "
-                         f"'{KINDS['none']}'.")
+        raise ValueError(
+            f"Noise is added to pictures of at most {WHOLE // 10**6} megapixels: choose a smaller one, or '{KINDS['none']}'."
+        )
     return n.on(x)
 
 
@@ -274,8 +310,10 @@ def whole(source, dataset, *controls):
     seconds = time.monotonic() - began
     small = step.x[..., :: max(1, step.x.shape[2] // 300), :: max(1, step.x.shape[3] // 300)][0]
     caption = f"{source['size']} pixels, {seconds:.1f} s"
-    yield ({**raw(small), "caption": caption, "label": f"The whole picture, restored: {caption}"},
-           gr.update(value=saved(step.x), interactive=True))
+    yield (
+        {**raw(small), "caption": caption, "label": f"The whole picture, restored: {caption}"},
+        gr.update(value=saved(step.x), interactive=True),
+    )
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------------
@@ -338,15 +376,20 @@ def add_noise(picture=None, photograph_number=0, kind="gaussian", strength=0.1, 
     Returns:
         Kind, strength and size; and a PNG of the noisy picture, clipped to what can be shown.
     """
-    n = Noise(gm.base.choice("kind", kind, list(gm.denoiser.NOISES)), strength_in(kind, strength),
-              gm.base.number("seed", seed, 0, 2**31, whole=True), None)
+    n = Noise(
+        gm.base.choice("kind", kind, list(gm.denoiser.NOISES)),
+        strength_in(kind, strength),
+        gm.base.number("seed", seed, 0, 2**31, whole=True),
+        None,
+    )
     noisy = spoilt_whole(test_source("photo", photograph_number) if picture is None else sent_source("photo", picture), n)
     facts = {"kind": n.kind, "strength": n.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
     return facts, image(noisy)
 
 
-def denoise(model="denoiser-photo", picture=None, test_picture_number=0, kind="gaussian", strength=0.1, sigma=0, method="ours",
-            seed=0):
+def denoise(
+    model="denoiser-photo", picture=None, test_picture_number=0, kind="gaussian", strength=0.1, sigma=0, method="ours", seed=0
+):
     """Take the noise off a picture.
 
     Args:
@@ -389,6 +432,7 @@ def denoise(model="denoiser-photo", picture=None, test_picture_number=0, kind="g
 
 def endpoints():
     """The functions above under their own names. They check what they are called with; the components do not."""
+
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
@@ -397,10 +441,22 @@ def endpoints():
 
     facts, png = gr.JSON(visible=False, label="facts"), gr.Image(format="png", label="picture", visible=False)
     file = picture_upload(visible=False, label="picture")
-    wiring.endpoint(add_noise, [file, *boxes(photograph_number=0), text("kind", "gaussian"), *boxes(strength=0.1, seed=0)],
-                    [facts, png])
-    wiring.endpoint(denoise, [text("model", MODELS[0]), file, *boxes(test_picture_number=0), text("kind", "gaussian"),
-                              *boxes(strength=0.1, sigma=0), text("method", "ours"), *boxes(seed=0)], [facts, png])
+    wiring.endpoint(
+        add_noise, [file, *boxes(photograph_number=0), text("kind", "gaussian"), *boxes(strength=0.1, seed=0)], [facts, png]
+    )
+    wiring.endpoint(
+        denoise,
+        [
+            text("model", MODELS[0]),
+            file,
+            *boxes(test_picture_number=0),
+            text("kind", "gaussian"),
+            *boxes(strength=0.1, sigma=0),
+            text("method", "ours"),
+            *boxes(seed=0),
+        ],
+        [facts, png],
+    )
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -430,8 +486,15 @@ def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
     shipped = offered() or list(SETS)
     with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio([(SETS[name], name) for name in shipped], value=shipped[0], label="Pictures", show_label=False,
-                           container=False, elem_id="denoiser-dataset", min_width=330)
+        dataset = gr.Radio(
+            [(SETS[name], name) for name in shipped],
+            value=shipped[0],
+            label="Pictures",
+            show_label=False,
+            container=False,
+            elem_id="denoiser-dataset",
+            min_width=330,
+        )
 
     def slider(*reach, label, name, **more):
         return gr.Slider(*reach, label=label, buttons=[], elem_id=f"denoiser-{name}", elem_classes="plain", **more)
@@ -439,17 +502,26 @@ def build(opened):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
             gr.Markdown("### The noise")
-            kind = gr.Radio([(shown, name) for name, shown in KINDS.items()], value="gaussian", label="Kind",
-                            elem_id="denoiser-kind", elem_classes="plain")
+            kind = gr.Radio(
+                [(shown, name) for name, shown in KINDS.items()],
+                value="gaussian",
+                label="Kind",
+                elem_id="denoiser-kind",
+                elem_classes="plain",
+            )
             strength = slider(0, *REACH["gaussian"], step=1, label=LABELS["gaussian"], name="strength")
             told = slider(0, TOLD, 0, step=1, label="Sigma that our network is told (0: it sees for itself)", name="told")
             with gr.Row(elem_classes="small-controls"):
                 new = gr.Button("Other noise", scale=3, min_width=90)
-                seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80,
-                                 elem_id="denoiser-seed")
+                seed = gr.Number(
+                    0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80, elem_id="denoiser-seed"
+                )
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "before-after"]):
-            stage = Compare({"message": "The model is loading: in a moment, a noisy picture is restored here."},
-                            elem_id="denoiser-stage", elem_classes="live-picture")
+            stage = Compare(
+                {"message": "The model is loading: in a moment, a noisy picture is restored here."},
+                elem_id="denoiser-stage",
+                elem_classes="live-picture",
+            )
             with gr.Row(elem_classes="small-controls"):
                 again = gr.Button("Compare with scikit-image", variant="primary", elem_id="denoiser-compare")
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]):
@@ -459,11 +531,20 @@ def build(opened):
                 with gr.Column(min_width=130, visible=False) as drawing:
                     pad = DrawPad(elem_id="denoiser-pad")
                 with gr.Column(min_width=130):
-                    upload = picture_upload(webcam=True, label="Send a picture", show_label=False, height=150,
-                                            elem_id="denoiser-upload", elem_classes="upload")
+                    upload = picture_upload(
+                        webcam=True,
+                        label="Send a picture",
+                        show_label=False,
+                        height=150,
+                        elem_id="denoiser-upload",
+                        elem_classes="upload",
+                    )
             gr.Markdown("### All of it, at full size")
-            gr.Markdown("On the stage is at most the middle of a photograph. Here the whole of it goes through the network, "
-                        "tile by tile.", elem_classes="hint")
+            gr.Markdown(
+                "On the stage is at most the middle of a photograph. Here the whole of it goes through the network, "
+                "tile by tile.",
+                elem_classes="hint",
+            )
             with gr.Row(elem_classes="small-controls"):
                 run = gr.Button("Restore all of it", scale=3, min_width=110, elem_id="denoiser-whole")
                 stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
@@ -488,9 +569,11 @@ def build(opened):
     restart(again.click)
     restart(wiring.act(new.click, wiring.fresh_seed, None, seed).then)
     restart(wiring.act(functools.partial(kind.input, trigger_mode="always_last"), choose_kind, [kind, dataset], strength).then)
-    chosen = [wiring.act(choices.input, choose_test, dataset, source),
-              wiring.act(pad.input, drawn_source, [dataset, pad], source),
-              wiring.act(upload.upload, sent_source, [dataset, upload], source)]
+    chosen = [
+        wiring.act(choices.input, choose_test, dataset, source),
+        wiring.act(pad.input, drawn_source, [dataset, pad], source),
+        wiring.act(upload.upload, sent_source, [dataset, upload], source),
+    ]
     for event in chosen:  # the page begins the second event of one trigger when the first has ended: the short one first
         whole_player.act(event.then, no_whole, [source], [result, file])
         restart(event.then)

@@ -78,8 +78,10 @@ class Wish(NamedTuple):
         twice = [2 if g not in (0, 1) and self.asked is not None else 1 for g in guidances or [self.guidance]]
         work = self.n * gm.diffusion.calls(self.sampler, self.steps) * repeats * sum(twice)
         if work > WORK:
-            raise ValueError(f"This run would put {work:,} pictures through the network; at most {WORK:,} are allowed. "
-                             "Choose fewer pictures, fewer steps or guidance 1.")
+            raise ValueError(
+                f"This run would put {work:,} pictures through the network; at most {WORK:,} are allowed. "
+                "Choose fewer pictures, fewer steps or guidance 1."
+            )
 
 
 def model_of(dataset):
@@ -94,9 +96,12 @@ def wish(dataset, *values):
     least = EACH if len(asked) == 1 else ANY
     label = [ANY if a is None else gm.base.number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)]
     return Wish(
-        dataset, label, sampler,
+        dataset,
+        label,
+        sampler,
         gm.base.number("steps", steps, 1, MOST_STEPS if sampler == "ddpm" else STEPS, whole=True),
-        gm.base.number("guidance", guidance, 0, 10), gm.base.number("eta", eta, 0, 1),
+        gm.base.number("guidance", guidance, 0, 10),
+        gm.base.number("eta", eta, 0, 1),
         gm.base.number("number of pictures", n, 1, COUNT, whole=True),
         gm.base.number("seed", seed, 0, 2**31, whole=True),
     )
@@ -116,20 +121,34 @@ def questions(dataset):
 
 # --- Lines of Python --------------------------------------------------------------------------------------------------
 
-IMPORTS = {"base64.": "import base64", "io.": "import io", "np.": "import numpy as np", "torch.": "import torch",
-           "Image.": "from PIL import Image"}
+IMPORTS = {
+    "base64.": "import base64",
+    "io.": "import io",
+    "np.": "import numpy as np",
+    "torch.": "import torch",
+    "Image.": "from PIL import Image",
+}
 
 
 def lines_of(wish, make, columns=None):
     """A whole program. make: the lines that make `x`."""
     used = [line for name, line in IMPORTS.items() if name in make]
-    return "\n".join([
-        *used, *[""] * bool(used), "import genmodels as gm", "", f'model = gm.load("diffusion-{wish.dataset}")',
-        f'{make}gm.pictures.grid(x, columns={columns or side(wish.n)}, scale=4).save("picture.png")', ""])
+    return "\n".join(
+        [
+            *used,
+            *[""] * bool(used),
+            "import genmodels as gm",
+            "",
+            f'model = gm.load("diffusion-{wish.dataset}")',
+            f'{make}gm.pictures.grid(x, columns={columns or side(wish.n)}, scale=4).save("picture.png")',
+            "",
+        ]
+    )
 
 
 def arguments(options):
     """A call's arguments as one writes them."""
+
     def written(value):
         return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
@@ -173,8 +192,13 @@ def frames(rows, film, start, of, live=False):
         film = [film[round(i * (len(film) - 1) / (many - 1))] for i in range(many)]
     sigma = gm.diffusion.alpha_sigma(torch.linspace(start, 0, of + 1))[1]
     cells = torch.cat([cells[row] for row in range(len(rows)) for _, cells in film])
-    return {**sheet(cells, len(film)), "rows": rows, "numbers": [step for step, _ in film], "live": live,
-            "levels": " ".join(f"{s:.4f}" for s in sigma.tolist())}
+    return {
+        **sheet(cells, len(film)),
+        "rows": rows,
+        "numbers": [step for step, _ in film],
+        "live": live,
+        "levels": " ".join(f"{s:.4f}" for s in sigma.tolist()),
+    }
 
 
 def play(steps, now, start, of, lines):
@@ -240,8 +264,10 @@ def compare_samplers(*controls):
     options = without("sampler", w.options())
     names = [f"{shown}: {gm.diffusion.calls(sampler, w.steps)} calls" for sampler, shown in SAMPLERS.items()]
     runs = [w.model.sample_steps(w.n, sampler=s, **options) for s in SAMPLERS]
-    lines = (f"samplers = {json.dumps(list(SAMPLERS))}\n"
-             f"x = torch.cat([model.sample({w.n}, sampler=s, {arguments(options)}) for s in samplers])\n")
+    lines = (
+        f"samplers = {json.dumps(list(SAMPLERS))}\n"
+        f"x = torch.cat([model.sample({w.n}, sampler=s, {arguments(options)}) for s in samplers])\n"
+    )
     yield from compare(w, names, runs, lines_of(w, lines, w.n))
 
 
@@ -257,8 +283,10 @@ def compare_guidances(*controls):
     options = without("label", w._replace(guidance=1.0).options())
     names = ["0: any class", "1: as trained", *(f"guidance {g}" for g in GUIDANCES[2:])]
     runs = [w.model.sample_steps(w.n, label=label, **{**options, "guidance": g}) for g in GUIDANCES]
-    lines = (f"label = {label}\nx = torch.cat([\n    model.sample({w.n}, label=label, guidance=g, {arguments(options)})\n"
-             f"    for g in {GUIDANCES}\n])\n")
+    lines = (
+        f"label = {label}\nx = torch.cat([\n    model.sample({w.n}, label=label, guidance=g, {arguments(options)})\n"
+        f"    for g in {GUIDANCES}\n])\n"
+    )
     yield from compare(w, names, runs, lines_of(w, lines, w.n))
 
 
@@ -280,7 +308,7 @@ def test_source(dataset, i):
     x, _ = test_pictures(dataset)
     i = gm.base.number("test picture", i, 0, len(x) - 1, whole=True)
     lines = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
-    return {"dataset": dataset, "x": x[i:i + 1], "lines": lines}
+    return {"dataset": dataset, "x": x[i : i + 1], "lines": lines}
 
 
 def drawn_source(dataset, ink):
@@ -290,7 +318,8 @@ def drawn_source(dataset, ink):
     pixels, file = gm.pictures.to_bytes(gm.data.prepare(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
     gm.pictures.to_image(pixels[0]).save(file, "PNG")
     lines = text_lines("drawing", file.getvalue()) + (
-        "picture = torch.from_numpy(np.array(Image.open(io.BytesIO(drawing))))[None, None] / 255\n")
+        "picture = torch.from_numpy(np.array(Image.open(io.BytesIO(drawing))))[None, None] / 255\n"
+    )
     return {"dataset": dataset, "x": pixels.permute(0, 3, 1, 2) / 255, "lines": lines}
 
 
@@ -365,9 +394,14 @@ def inpaint(source, mask, *controls):
     x = source["x"].expand(w.n, -1, -1, -1)
     options = {"resample": RESAMPLE, **without("sampler", w.options())}
     size = x.shape[-1]
-    make = source["lines"] + text_lines("painted", np.packbits(mask).tobytes()) + (
-        f"mask = np.unpackbits(np.frombuffer(painted, np.uint8), count={size}**2).reshape(1, 1, {size}, {size})\n"
-        f"x = model.inpaint(picture.expand({w.n}, -1, -1, -1), torch.from_numpy(mask) > 0, {arguments(options)})\n")
+    make = (
+        source["lines"]
+        + text_lines("painted", np.packbits(mask).tobytes())
+        + (
+            f"mask = np.unpackbits(np.frombuffer(painted, np.uint8), count={size}**2).reshape(1, 1, {size}, {size})\n"
+            f"x = model.inpaint(picture.expand({w.n}, -1, -1, -1), torch.from_numpy(mask) > 0, {arguments(options)})\n"
+        )
+    )
     steps = w.model.inpaint_steps(x, torch.from_numpy(mask)[None, None], **options)
     yield from play(steps, w.model.start(w.n, seed=w.seed), 1.0, w.steps, lines_of(w, make))
 
@@ -380,10 +414,16 @@ def quality(dataset):
     name = f"diffusion-{dataset}"
     try:
         told = json.loads((wiring.checkpoints() / name / "calls.json").read_text())
-        lines = [[shown, sorted([r["calls"], r["fid"]] for r in told["rows"] if r["sampler"] == sampler)]
-                 for sampler, shown in SAMPLERS.items()]
-        return {"lines": [line for line in lines if line[1]], "floor": told["floor"]["fid"],
-                "x": "network calls a picture", "y": "FID (less is better)"}
+        lines = [
+            [shown, sorted([r["calls"], r["fid"]] for r in told["rows"] if r["sampler"] == sampler)]
+            for sampler, shown in SAMPLERS.items()
+        ]
+        return {
+            "lines": [line for line in lines if line[1]],
+            "floor": told["floor"]["fid"],
+            "x": "network calls a picture",
+            "y": "FID (less is better)",
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return {"message": f"Nothing has been measured yet: calls.json of {name} is missing or cannot be read."}
 
@@ -461,8 +501,18 @@ def diffusion_noise(model="diffusion-mnist", picture=None, test_picture_number=0
     return {"t": t, "alpha": float(alpha), "sigma": float(sigma)}, gm.pictures.grid(x, scale=8)
 
 
-def diffusion_edit(model="diffusion-mnist", picture=None, test_picture_number=0, strength=0.6, n=4, label="any", sampler="dpm",
-                   steps=16, guidance=1, seed=0):
+def diffusion_edit(
+    model="diffusion-mnist",
+    picture=None,
+    test_picture_number=0,
+    strength=0.6,
+    n=4,
+    label="any",
+    sampler="dpm",
+    steps=16,
+    guidance=1,
+    seed=0,
+):
     """Drown a picture in noise part of the way and let the model take it off: variants of the picture.
 
     Args:
@@ -487,8 +537,18 @@ def diffusion_edit(model="diffusion-mnist", picture=None, test_picture_number=0,
     yield from last_picture(w.model.edit_steps(x, strength=strength, **w.options()))
 
 
-def diffusion_inpaint(model="diffusion-mnist", picture=None, test_picture_number=0, mask=None, n=4, label="any", steps=16,
-                      resample=3, guidance=1, seed=0):
+def diffusion_inpaint(
+    model="diffusion-mnist",
+    picture=None,
+    test_picture_number=0,
+    mask=None,
+    n=4,
+    label="any",
+    steps=16,
+    resample=3,
+    guidance=1,
+    seed=0,
+):
     """Invent the part of a picture that a mask covers: variants that keep the rest.
 
     Args:
@@ -518,12 +578,14 @@ def diffusion_inpaint(model="diffusion-mnist", picture=None, test_picture_number
     resample = gm.base.number("resample", resample, 1, 20, whole=True)
     w.affordable(repeats=resample)
     options = without("sampler", w.options())
-    yield from last_picture(w.model.inpaint_steps(x.expand(w.n, -1, -1, -1), torch.from_numpy(painted)[None, None],
-                                                  resample=resample, **options))
+    yield from last_picture(
+        w.model.inpaint_steps(x.expand(w.n, -1, -1, -1), torch.from_numpy(painted)[None, None], resample=resample, **options)
+    )
 
 
 def endpoints():
     """The functions above under their own names. They check what they are called with; the components do not."""
+
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
@@ -536,10 +598,14 @@ def endpoints():
     label, sampler, one = text("label", "any"), text("sampler", "dpm"), boxes(test_picture_number=0)
     wiring.endpoint(diffusion_sample, [model, *boxes(n=9), label, sampler, *boxes(steps=16, guidance=1, eta=0, seed=0)], png)
     wiring.endpoint(diffusion_noise, [model, file, *one, *boxes(t=0.5, seed=0)], [facts, png])
-    wiring.endpoint(diffusion_edit, [model, file, *one, *boxes(strength=0.6, n=4), label, sampler,
-                                     *boxes(steps=16, guidance=1, seed=0)], png)
-    wiring.endpoint(diffusion_inpaint, [model, file, *one, mask, *boxes(n=4), label,
-                                        *boxes(steps=16, resample=3, guidance=1, seed=0)], png)
+    wiring.endpoint(
+        diffusion_edit,
+        [model, file, *one, *boxes(strength=0.6, n=4), label, sampler, *boxes(steps=16, guidance=1, seed=0)],
+        png,
+    )
+    wiring.endpoint(
+        diffusion_inpaint, [model, file, *one, mask, *boxes(n=4), label, *boxes(steps=16, resample=3, guidance=1, seed=0)], png
+    )
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -549,9 +615,15 @@ def open_set(dataset):
     """Another data set -> (four answers, other controls, stage, lines)."""
     *label, sampler, steps, guidance, eta, n, seed = defaults(dataset)
     others = [("any", ANY)] if dataset == "avatars" else [("one of each", EACH), ("any", ANY)]
-    asked = [gr.update(label=FEATURES.get(name, "Class"), value=answer, visible=True,
-                       choices=[*others, *((v.replace("_", " "), i) for i, v in enumerate(values))])
-             for answer, (name, values) in zip(label, questions(dataset).items())]
+    asked = [
+        gr.update(
+            label=FEATURES.get(name, "Class"),
+            value=answer,
+            visible=True,
+            choices=[*others, *((v.replace("_", " "), i) for i, v in enumerate(values))],
+        )
+        for answer, (name, values) in zip(label, questions(dataset).items())
+    ]
     answers = asked + [gr.update(value=ANY, visible=False)] * (4 - len(asked))
     controls = sampler, gr.update(value=steps, maximum=STEPS), guidance, gr.update(value=eta, visible=False), n, seed
     return *answers, *controls, *finished(dataset)
@@ -586,8 +658,11 @@ def about(dataset):
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(finished, dataset) for dataset in gm.data.SETS
-            if (wiring.checkpoints() / f"diffusion-{dataset}").is_dir()]
+    return [
+        functools.partial(finished, dataset)
+        for dataset in gm.data.SETS
+        if (wiring.checkpoints() / f"diffusion-{dataset}").is_dir()
+    ]
 
 
 def build(opened):
@@ -595,8 +670,15 @@ def build(opened):
     sets = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
     shipped = [name for name in sets if (wiring.checkpoints() / f"diffusion-{name}").is_dir()] or list(sets)
     with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio([(sets[name], name) for name in shipped], value=shipped[0],
-                           label="Pictures", show_label=False, container=False, elem_id="diffusion-dataset", min_width=330)
+        dataset = gr.Radio(
+            [(sets[name], name) for name in shipped],
+            value=shipped[0],
+            label="Pictures",
+            show_label=False,
+            container=False,
+            elem_id="diffusion-dataset",
+            min_width=330,
+        )
 
     def slider(*reach, label, name, **more):
         return gr.Slider(*reach, label=label, buttons=[], elem_id=f"diffusion-{name}", elem_classes="plain", **more)
@@ -604,29 +686,57 @@ def build(opened):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             gr.Markdown("### What to draw, and how")
-            answers = [gr.Dropdown([("any", ANY)], value=ANY, label="Class", visible=i == 0, elem_id=f"diffusion-label-{i}",
-                                   elem_classes="plain", min_width=100) for i in range(4)]
-            sampler = gr.Radio([(shown, name) for name, shown in SAMPLERS.items()], value="dpm", label="Sampler",
-                               elem_id="diffusion-sampler", elem_classes="plain")
+            answers = [
+                gr.Dropdown(
+                    [("any", ANY)],
+                    value=ANY,
+                    label="Class",
+                    visible=i == 0,
+                    elem_id=f"diffusion-label-{i}",
+                    elem_classes="plain",
+                    min_width=100,
+                )
+                for i in range(4)
+            ]
+            sampler = gr.Radio(
+                [(shown, name) for name, shown in SAMPLERS.items()],
+                value="dpm",
+                label="Sampler",
+                elem_id="diffusion-sampler",
+                elem_classes="plain",
+            )
             steps = slider(1, STEPS, 16, step=1, label="Steps", name="steps")
             eta = slider(0, 1, 0, step=0.05, label="Eta (noise added on the way)", name="eta", visible=False)
             guidance = slider(0, 10, 1, step=0.25, label="Guidance (1: as trained)", name="guidance")
             n = slider(1, COUNT, 9, step=1, label="Pictures", name="n")
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
-            stage = Scrubber({"message": "The model is loading: in a moment, noise becomes a picture here."},
-                             ends=("noise", "picture"), elem_id="diffusion-stage", elem_classes="live-picture")
+            stage = Scrubber(
+                {"message": "The model is loading: in a moment, noise becomes a picture here."},
+                ends=("noise", "picture"),
+                elem_id="diffusion-stage",
+                elem_classes="live-picture",
+            )
             new, seed, stop = wiring.seed_row("Generate", "Stop")
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Compare", id="compare"):
-                gr.Markdown("The noise decides what is drawn; the sampler only how well. Start four runs from **the same "
-                            "noise** and play them side by side.", elem_classes="hint")
+                gr.Markdown(
+                    "The noise decides what is drawn; the sampler only how well. Start four runs from **the same "
+                    "noise** and play them side by side.",
+                    elem_classes="hint",
+                )
                 by_sampler = gr.Button("Four samplers", size="md")
-                gr.Markdown("**Guidance** takes the step that the class asks for and goes further that way: clearer, and "
-                            "less varied. Where no class is chosen, each picture gets one of its own.", elem_classes="hint")
+                gr.Markdown(
+                    "**Guidance** takes the step that the class asks for and goes further that way: clearer, and "
+                    "less varied. Where no class is chosen, each picture gets one of its own.",
+                    elem_classes="hint",
+                )
                 by_guidance = gr.Button("Four strengths of guidance", size="md")
             with gr.Tab("Your picture", id="own"):
-                gr.Markdown("Drown a picture in noise, as in training. Then let the model take the noise off: the more there "
-                            "is, the more it has to make up.", elem_classes="hint")
+                gr.Markdown(
+                    "Drown a picture in noise, as in training. Then let the model take the noise off: the more there "
+                    "is, the more it has to make up.",
+                    elem_classes="hint",
+                )
                 choices = Tiles(columns=10, name="Test pictures", elem_id="diffusion-own")
                 with gr.Row():
                     with gr.Column(min_width=130) as drawing:
@@ -635,17 +745,22 @@ def build(opened):
                         drowned = Stage(elem_id="diffusion-drowned")
                 t = slider(0, 1, 0.6, step=0.01, label="Noise (0: the picture, 1: nothing is left of it)", name="t")
                 finish = gr.Button("Take the noise off", size="md", elem_id="diffusion-finish")
-                upload = picture_upload(label="Upload a picture", show_label=False, height=120, elem_id="diffusion-upload",
-                                        elem_classes="upload")
+                upload = picture_upload(
+                    label="Upload a picture", show_label=False, height=120, elem_id="diffusion-upload", elem_classes="upload"
+                )
             with gr.Tab("Fill in", id="fill"):
-                gr.Markdown("Paint over a part of the picture. The model invents that part, several times, so that it fits "
-                            "the rest.", elem_classes="hint")
+                gr.Markdown(
+                    "Paint over a part of the picture. The model invents that part, several times, so that it fits the rest.",
+                    elem_classes="hint",
+                )
                 more_choices = Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own")
                 mask = MaskPad(elem_id="diffusion-mask")
                 fill = gr.Button("Fill it in", size="md", elem_id="diffusion-fill")
             with gr.Tab("Quality", id="quality"):
-                gr.Markdown("How far generated pictures are from real ones, by the number of times that the network was "
-                            "asked.", elem_classes="hint")
+                gr.Markdown(
+                    "How far generated pictures are from real ones, by the number of times that the network was asked.",
+                    elem_classes="hint",
+                )
                 chart = Chart(elem_id="diffusion-chart")
     source = gr.State()
     lines = wiring.python_panel("diffusion")

@@ -58,9 +58,13 @@ class Wish(NamedTuple):
 
 
 def wish(dataset, label, temperature, n, seed):
-    return Wish(dataset_in(dataset), gm.base.number("label", label, EACH, 9, whole=True),
-                gm.base.number("temperature", temperature, 0, 1.5),
-                gm.base.number("number of pictures", n, 1, COUNT, whole=True), seed_in(seed))
+    return Wish(
+        dataset_in(dataset),
+        gm.base.number("label", label, EACH, 9, whole=True),
+        gm.base.number("temperature", temperature, 0, 1.5),
+        gm.base.number("number of pictures", n, 1, COUNT, whole=True),
+        seed_in(seed),
+    )
 
 
 def dataset_in(dataset):
@@ -104,8 +108,12 @@ def show(*controls):
     """-> (stage, lines)."""
     w = wish(*controls)
     x = model_of(w.dataset).sample(w.n, label=w.asked, temperature=w.temperature, seed=w.seed)
-    return {**sheet(x, across(w.n)), "across": across(w.n), "kinds": "?" * w.n,
-            "labels": "\n".join(["drawn picture"] * w.n)}, lines_of(w)
+    return {
+        **sheet(x, across(w.n)),
+        "across": across(w.n),
+        "kinds": "?" * w.n,
+        "labels": "\n".join(["drawn picture"] * w.n),
+    }, lines_of(w)
 
 
 def lines_of(w):
@@ -141,9 +149,16 @@ def score(dataset, x, label=None):
     nats, known = model_of(dataset).layer_log_probs(x, label), likelihoods(dataset)
     bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
     far = known.usual.distance(nats).tolist()
-    return [{"bits_per_dim": b, "log_prob_nats": n, "less_likely_than_test_pictures": known.share_below("bits", b),
-             "distance": d, "more_unusual_than_test_pictures": known.share_below("distances", d)}
-            for b, n, d in zip(bits, nats.sum(1).tolist(), far)]
+    return [
+        {
+            "bits_per_dim": b,
+            "log_prob_nats": n,
+            "less_likely_than_test_pictures": known.share_below("bits", b),
+            "distance": d,
+            "more_unusual_than_test_pictures": known.share_below("distances", d),
+        }
+        for b, n, d in zip(bits, nats.sum(1).tolist(), far)
+    ]
 
 
 def verdict(source):
@@ -151,14 +166,26 @@ def verdict(source):
     told, known = score(dataset, source["x"])[0], likelihoods(dataset)
     own, other = list(known.bits)[:2]
     likelier, odder = 1 - told["less_likely_than_test_pictures"], told["more_unusual_than_test_pictures"]
-    opinion = ("It is as usual as the test pictures are." if odder <= 0.99 else "Few test pictures are as unusual." if
-               likelier < 0.5 else "Likely, and yet unusual: the likelihood alone would have taken it for one of the best.")
-    text = (f"{told['bits_per_dim']:.3f} bits a pixel: likelier than {likelier:.0%} of the test pictures. Its layers' "
-            f"likelihoods are {told['distance']:.2f} standard deviations from the usual ones, further than those of "
-            f"{odder:.0%} of the test pictures. {opinion}")
-    axes = [["Bits a pixel: the less, the likelier", hill(known.bit_edges, known.bits, own, other), told["bits_per_dim"]],
-            ["Typicality: standard deviations from the usual; the less, the more usual",
-             hill(known.distance_edges, known.distances, own, other), told["distance"]]]
+    opinion = (
+        "It is as usual as the test pictures are."
+        if odder <= 0.99
+        else "Few test pictures are as unusual."
+        if likelier < 0.5
+        else "Likely, and yet unusual: the likelihood alone would have taken it for one of the best."
+    )
+    text = (
+        f"{told['bits_per_dim']:.3f} bits a pixel: likelier than {likelier:.0%} of the test pictures. Its layers' "
+        f"likelihoods are {told['distance']:.2f} standard deviations from the usual ones, further than those of "
+        f"{odder:.0%} of the test pictures. {opinion}"
+    )
+    axes = [
+        ["Bits a pixel: the less, the likelier", hill(known.bit_edges, known.bits, own, other), told["bits_per_dim"]],
+        [
+            "Typicality: standard deviations from the usual; the less, the more usual",
+            hill(known.distance_edges, known.distances, own, other),
+            told["distance"],
+        ],
+    ]
     names = [f"test pictures of {SETS[own].lower()}", f"of {SETS[other].lower()}"]
     return {**raw(source["x"][0]), "text": text, "names": json.dumps(names), "axes": json.dumps(axes)}
 
@@ -176,14 +203,19 @@ def beside(source):
     other = test_pictures(OTHER[dataset])[0][:1]
     every = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
     names = ["this", "inverted", "rotated", f"one of {SETS[OTHER[dataset]].lower()}", "noise", "blank"]
-    told = [f"{name}: {facts['bits_per_dim']:.2f} bits, {facts['distance']:.1f} sd"
-            for name, facts in zip(names, score(dataset, every))]
+    told = [
+        f"{name}: {facts['bits_per_dim']:.2f} bits, {facts['distance']:.1f} sd"
+        for name, facts in zip(names, score(dataset, every))
+    ]
     return {**sheet(every, len(every)), "labels": told}
 
 
 def scored_lines(source):
-    make = source["lines"] + f'usual = gm.flow.load_likelihoods("flow-{source["dataset"]}").usual\n' + (
-        "print(model.bits_per_dim(picture), usual.distance(model.layer_log_probs(picture)))\n")
+    make = (
+        source["lines"]
+        + f'usual = gm.flow.load_likelihoods("flow-{source["dataset"]}").usual\n'
+        + ("print(model.bits_per_dim(picture), usual.distance(model.layer_log_probs(picture)))\n")
+    )
     return program(make, source["dataset"])
 
 
@@ -234,15 +266,21 @@ def unfold(source):
     dataset = checked(source)["dataset"]
     there, back, error = there_and_back(dataset, source["x"])
     rest = [left(step.x, done) for done, step in enumerate(there)]
-    frames = {**sheet(torch.cat([*(s.x for s in there + back), *rest]), len(there)),
-              "rows": ["to noise", "and back", "what is left, enlarged"]}
+    frames = {
+        **sheet(torch.cat([*(s.x for s in there + back), *rest]), len(there)),
+        "rows": ["to noise", "and back", "what is left, enlarged"],
+    }
     noise = there[-1].h
-    words = (f"There and back through {len(there) - 1} layers, the largest error is **{error:.1e}** of a grey level. "
-             f"The noise has mean {noise.mean():+.2f} and standard deviation {noise.std():.2f}.")
-    make = source["lines"] + ("there = list(model.encode_steps(picture, seed=0))\n"
-                              "back = list(model.decode_steps(there[-1].h.flatten(1)))[::-1]\n"
-                              "print(256 * (there[0].h - back[0].h).abs().max())\n"
-                              f"x = torch.cat([step.x for step in there + back])\n{save(len(there), 2)}")
+    words = (
+        f"There and back through {len(there) - 1} layers, the largest error is **{error:.1e}** of a grey level. "
+        f"The noise has mean {noise.mean():+.2f} and standard deviation {noise.std():.2f}."
+    )
+    make = source["lines"] + (
+        "there = list(model.encode_steps(picture, seed=0))\n"
+        "back = list(model.decode_steps(there[-1].h.flatten(1)))[::-1]\n"
+        "print(256 * (there[0].h - back[0].h).abs().max())\n"
+        f"x = torch.cat([step.x for step in there + back])\n{save(len(there), 2)}"
+    )
     return frames, words, program(make, dataset)
 
 
@@ -259,8 +297,10 @@ def way(dataset, first, last):
     z = model.encode(x[[i, j]], seed=0)
     t = torch.linspace(0, 1, FRAMES, dtype=z.dtype)[:, None]
     frames = model.decode(torch.lerp(z[:1], z[1:], t))
-    make = (f'pictures = gm.data.samples("{dataset}").floats()[[{i}, {j}]]\nz = model.encode(pictures, seed=0)\n'
-            f"t = torch.linspace(0, 1, {FRAMES}, dtype=z.dtype)[:, None]\nx = model.decode(torch.lerp(z[:1], z[1:], t))\n")
+    make = (
+        f'pictures = gm.data.samples("{dataset}").floats()[[{i}, {j}]]\nz = model.encode(pictures, seed=0)\n'
+        f"t = torch.linspace(0, 1, {FRAMES}, dtype=z.dtype)[:, None]\nx = model.decode(torch.lerp(z[:1], z[1:], t))\n"
+    )
     return {**sheet(frames, FRAMES), "rows": ["straight in z"]}, program(make + save(FRAMES, 2), dataset)
 
 
@@ -299,8 +339,10 @@ def train(kind, drawn, layers):
     """Fit a flow to the points while one looks on: yields (square, lines)."""
     points, make = points_of(kind, drawn)
     layers = gm.base.number("layers", layers, 1, 12, whole=True)
-    make += (f"*_, last = gm.flow.fit_plane(points, seconds={SECONDS}, layers={layers}, seed=0)\n"
-             "print(last.step, last.nats)  # as far as your machine comes in this time\n")
+    make += (
+        f"*_, last = gm.flow.fit_plane(points, seconds={SECONDS}, layers={layers}, seed=0)\n"
+        "print(last.step, last.nats)  # as far as your machine comes in this time\n"
+    )
     seen, lines = None, program(make)
     try:
         for seen in gm.flow.fit_plane(points, seconds=SECONDS, layers=layers, seed=0, every=0.12):
@@ -315,9 +357,15 @@ def learnt(kind, points, seen, live):
     import torch
 
     density = (seen.density / torch.quantile(seen.density, 0.995).clamp(min=1e-9)).clamp(0, 1).sqrt()
-    return {"points": packed(points), "draw": kind == OWN, "live": live, "stages": len(seen.lines), "lines": packed(seen.lines),
-            "density": base64.b64encode((255 * density).byte().numpy().tobytes()).decode(),
-            "text": f"{seen.step} steps in {seen.seconds:.1f} s: {seen.nats:.2f} nats a point"}
+    return {
+        "points": packed(points),
+        "draw": kind == OWN,
+        "live": live,
+        "stages": len(seen.lines),
+        "lines": packed(seen.lines),
+        "density": base64.b64encode((255 * density).byte().numpy().tobytes()).decode(),
+        "text": f"{seen.step} steps in {seen.seconds:.1f} s: {seen.nats:.2f} nats a point",
+    }
 
 
 # --- The programming interface ----------------------------------------------------------------------------------------
@@ -391,6 +439,7 @@ def flow_unfold(model="flow-mnist", picture=None, test_picture_number=0, seed=0)
 
 def endpoints():
     """The functions above under their own names. They check what they are called with; the components do not."""
+
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
@@ -479,8 +528,15 @@ def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
     shipped = offered() or list(SETS)
     with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio([(SETS[name], name) for name in shipped], value=shipped[0], label="Pictures", show_label=False,
-                           container=False, elem_id="flow-dataset", min_width=220)
+        dataset = gr.Radio(
+            [(SETS[name], name) for name in shipped],
+            value=shipped[0],
+            label="Pictures",
+            show_label=False,
+            container=False,
+            elem_id="flow-dataset",
+            min_width=220,
+        )
 
     def kind(label, name, choices, value):
         return gr.Dropdown(choices, value=value, label=label, elem_id=f"flow-{name}", elem_classes="plain", min_width=100)
@@ -489,47 +545,76 @@ def build(opened):
         with gr.Column(scale=5, min_width=260, elem_classes=["card", "controls"]):
             gr.Markdown("### What to draw")
             label = kind("Class", "label", [("one of each", EACH), ("any", ANY)], EACH)
-            temperature = gr.Slider(0, 1.5, 1, step=0.05, label="Temperature (0: no noise, 1: as trained)", buttons=[],
-                                    elem_id="flow-temperature", elem_classes="plain")
+            temperature = gr.Slider(
+                0,
+                1.5,
+                1,
+                step=0.05,
+                label="Temperature (0: no noise, 1: as trained)",
+                buttons=[],
+                elem_id="flow-temperature",
+                elem_classes="plain",
+            )
             n = gr.Slider(1, COUNT, 20, step=1, label="Pictures", buttons=[], elem_id="flow-n", elem_classes="plain")
             gr.Markdown("### From one to another")
-            gr.Markdown("Two test pictures as noise, and the straight line between: every point on it is a picture.",
-                        elem_classes="hint")
+            gr.Markdown(
+                "Two test pictures as noise, and the straight line between: every point on it is a picture.",
+                elem_classes="hint",
+            )
             with gr.Row(elem_classes=["small-controls", "change"]):
                 first, last = kind("From", "first", [("3", 3)], 3), kind("To", "last", [("8", 8)], 8)
             frames = Scrubber(ends=("from", "to"), elem_id="flow-way")
             way_lines = in_python("way")
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
-            stage = Gallery(poster=wiring.poster(f"flow-{shipped[0]}"), name="Drawn pictures", elem_id="flow-stage",
-                            elem_classes="live-picture")
+            stage = Gallery(
+                poster=wiring.poster(f"flow-{shipped[0]}"),
+                name="Drawn pictures",
+                elem_id="flow-stage",
+                elem_classes="live-picture",
+            )
             new, seed, zero = wiring.seed_row("New pictures", "Reset")
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("How likely?", id="likely"):
-                gr.Markdown("Choose one, draw or upload. The likelihood is exact; what it means is another question.",
-                            elem_classes="hint")
+                gr.Markdown(
+                    "Choose one, draw or upload. The likelihood is exact; what it means is another question.",
+                    elem_classes="hint",
+                )
                 choices = Tiles(columns=2 * SHOWN, name="Test pictures of both sets", elem_id="flow-own")
                 with gr.Row():
                     with gr.Column(min_width=130):
                         pad = DrawPad(elem_id="flow-pad")
                     with gr.Column(min_width=130):
-                        upload = picture_upload(label="Upload a picture", show_label=False, height=150, elem_id="flow-upload",
-                                                elem_classes="upload")
+                        upload = picture_upload(
+                            label="Upload a picture", show_label=False, height=150, elem_id="flow-upload", elem_classes="upload"
+                        )
                 told = Likelihood(elem_id="flow-verdict")
                 gr.Markdown("The same flow on stranger pictures:", elem_classes="hint")
                 strange = Tiles(pick=False, columns=6, name="Side by side", elem_id="flow-beside")
                 score_lines = in_python("score")
             with gr.Tab("Unfolding", id="unfold"):
-                gr.Markdown("The picture chosen under *How likely?*, layer by layer: of each square of pixels three become "
-                            "noise, one after the other, then the same with what is left, down to a single pixel.",
-                            elem_classes="hint")
+                gr.Markdown(
+                    "The picture chosen under *How likely?*, layer by layer: of each square of pixels three become "
+                    "noise, one after the other, then the same with what is left, down to a single pixel.",
+                    elem_classes="hint",
+                )
                 layers = Scrubber(ends=("picture", "noise"), elem_id="flow-unfold")
                 words = gr.Markdown(elem_id="flow-error")
                 unfold_lines = in_python("unfold")
             with gr.Tab("In two dimensions", id="plane"):
-                gr.Markdown("The same kind of layer on points of a plane, trained here and now. The grid is that of the noise, "
-                            "bent by the layers.", elem_classes="hint")
-                shape = gr.Radio([(shown, name) for name, shown in SHAPES.items()], value="moons", label="Points",
-                                 show_label=False, container=False, elem_id="flow-shape", elem_classes="small-pills")
+                gr.Markdown(
+                    "The same kind of layer on points of a plane, trained here and now. The grid is that of the noise, "
+                    "bent by the layers.",
+                    elem_classes="hint",
+                )
+                shape = gr.Radio(
+                    [(shown, name) for name, shown in SHAPES.items()],
+                    value="moons",
+                    label="Points",
+                    show_label=False,
+                    container=False,
+                    elem_id="flow-shape",
+                    elem_classes="small-pills",
+                )
                 plane = PlaneView(elem_id="flow-plane")
                 with gr.Row(elem_classes="small-controls"):
                     depth = gr.Slider(1, 12, 6, step=1, label="Layers", buttons=[], elem_id="flow-depth", elem_classes="plain")
@@ -568,8 +653,9 @@ def build(opened):
     player.stop(stop.click)
 
     for event in (opened, dataset.input):
-        then = functools.partial(wiring.act(event, open_set, dataset, [*controls[1:], *here], no_set).then,
-                                 trigger_mode="always_last")
+        then = functools.partial(
+            wiring.act(event, open_set, dataset, [*controls[1:], *here], no_set).then, trigger_mode="always_last"
+        )
         wiring.act(then, open_own, dataset, [choices, *chosen], no_own)
         wiring.act(then, open_way, dataset, [first, last, frames, way_lines], no_way)
         wiring.act(then, about, dataset, card)

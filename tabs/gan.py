@@ -43,7 +43,10 @@ CHOICES = 4  # of a round of the quiz; one of them is real
 SEEDS = 2**31
 ORDERS = {"drawn": "as drawn", "score": "most real first"}
 WALKS = {  # to begin with
-    "mnist": ("3", "8"), "fashion": ("T-shirt", "dress"), "avatars": ("glasses=none", "glasses=sunglasses")}
+    "mnist": ("3", "8"),
+    "fashion": ("T-shirt", "dress"),
+    "avatars": ("glasses=none", "glasses=sunglasses"),
+}
 
 
 # --- What the visitor asks for ----------------------------------------------------------------------------------------
@@ -90,9 +93,14 @@ def wish(dataset, *values):
     asked = model_of(dataset).classes
     least = EACH if len(asked) == 1 else ANY
     return Wish(
-        dataset, [ANY if a is None else gm.base.number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)],
-        gm.base.number("truncation", truncation, 0, 1.5), gm.base.number("number of pictures", n, 1, COUNT, whole=True),
-        seed_in(seed), bool(mixed), gm.base.choice("order", order, list(ORDERS)), on_sliders(dataset, sliders),
+        dataset,
+        [ANY if a is None else gm.base.number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)],
+        gm.base.number("truncation", truncation, 0, 1.5),
+        gm.base.number("number of pictures", n, 1, COUNT, whole=True),
+        seed_in(seed),
+        bool(mixed),
+        gm.base.choice("order", order, list(ORDERS)),
+        on_sliders(dataset, sliders),
     )
 
 
@@ -143,8 +151,11 @@ def label_from(dataset, text):
 
 def name_of(dataset, label):
     """A label in words: the other way round."""
-    told = [in_words(values[a] if len(label) == 1 else f"{name}={values[a]}")
-            for a, (name, values) in zip(label, questions(dataset).items()) if a >= 0]
+    told = [
+        in_words(values[a] if len(label) == 1 else f"{name}={values[a]}")
+        for a, (name, values) in zip(label, questions(dataset).items())
+        if a >= 0
+    ]
     return ", ".join(told) or "any"
 
 
@@ -225,8 +236,17 @@ def lines_of(dataset, make, columns, scale=4, model=True):
     """A whole program. make: the lines that make `x`."""
     used = [line for name, line in IMPORTS.items() if name in make]
     load = [f'model = gm.load("gan-{dataset}")'] if model else []
-    return "\n".join([*used, *[""] * bool(used), "import genmodels as gm", "", *load,
-                      f'{make}gm.pictures.grid(x, columns={columns}, scale={scale}).save("picture.png")', ""])
+    return "\n".join(
+        [
+            *used,
+            *[""] * bool(used),
+            "import genmodels as gm",
+            "",
+            *load,
+            f'{make}gm.pictures.grid(x, columns={columns}, scale={scale}).save("picture.png")',
+            "",
+        ]
+    )
 
 
 def options_of(label, truncation=1.0):
@@ -265,7 +285,7 @@ def real_pictures(w):
     if w.label == [EACH]:
         of_class = {c: iter([i for i in order if y[i, 0] == c]) for c in range(w.model.classes[0])}
         return [next(of_class[c]) for c in w.asked]
-    fits = [i for i in order if all(a in (ANY, b) for a, b in zip(w.label, y[i].tolist()))][:w.n]
+    fits = [i for i in order if all(a in (ANY, b) for a, b in zip(w.label, y[i].tolist()))][: w.n]
     if not fits:
         raise ValueError(f"None of the {len(y)} test pictures that the app ships with has all these features: leave some open.")
     return fits
@@ -296,9 +316,11 @@ def drawing_lines(w):
         label, n = label + label if w.label == [EACH] else label, n + len(chosen)
     if w.order == "score":
         if w.label == [EACH]:  # a lead: from class to class, scores cannot be compared
-            lines += (f"made = [model.score(model.sample({draws([0])}, label=c, seed=0), c).mean() for c in label]\n"
-                      f"label, made = {'label + label, torch.stack(made + made)' if w.mixed else 'label, torch.stack(made)'}\n"
-                      "score = model.score(x, label) - made\n")
+            lines += (
+                f"made = [model.score(model.sample({draws([0])}, label=c, seed=0), c).mean() for c in label]\n"
+                f"label, made = {'label + label, torch.stack(made + made)' if w.mixed else 'label, torch.stack(made)'}\n"
+                "score = model.score(x, label) - made\n"
+            )
         else:
             lines += f"score = model.score(x{'' if label is None else f', {label}'})\n"
         lines += "x = x[score.argsort(descending=True, stable=True)]\n"
@@ -307,9 +329,14 @@ def drawing_lines(w):
 
 def on_stage(w, x, score, letters):
     names = {"r": "real test picture", "g": "generated picture"}
-    return {**sheet(x, across(len(x))), "across": across(len(x)), "kinds": letters,
-            "hills": hills(w.dataset, w.asked is not None),
-            "scores": " ".join(f"{s:.4g}" for s in score.tolist()), "labels": "\n".join(names[k] for k in letters)}
+    return {
+        **sheet(x, across(len(x))),
+        "across": across(len(x)),
+        "kinds": letters,
+        "hills": hills(w.dataset, w.asked is not None),
+        "scores": " ".join(f"{s:.4g}" for s in score.tolist()),
+        "labels": "\n".join(names[k] for k in letters),
+    }
 
 
 def show(*controls):
@@ -366,14 +393,16 @@ def quiz_round(dataset, seed, k):
     place = torch.randint(CHOICES, (k + 1,), generator=g)[k].item()
     label, made_of = y[i].tolist(), 1000 * seed + k
     made = model.sample(CHOICES - 1, label=plain(label), seed=made_of)
-    x = torch.cat([made[:place], x[i:i + 1], made[place:]])
+    x = torch.cat([made[:place], x[i : i + 1], made[place:]])
     x = (255 * x).round() / 255  # a real one has whole grey levels: the others must not be known by theirs
     scores = leads(dataset, x, plain(label)).tolist()
     asked = arguments(options_of(plain(label)))
-    lines = (f'real = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
-             f"made = model.sample({CHOICES - 1}, {asked + ', ' if asked else ''}seed={made_of})\n"
-             f"x = torch.cat([made[:{place}], real, made[{place}:]])\nx = (255 * x).round() / 255\n"
-             f"score = model.score(x{asked and ', ' + asked})\n")
+    lines = (
+        f'real = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
+        f"made = model.sample({CHOICES - 1}, {asked + ', ' if asked else ''}seed={made_of})\n"
+        f"x = torch.cat([made[:{place}], real, made[{place}:]])\nx = (255 * x).round() / 255\n"
+        f"score = model.score(x{asked and ', ' + asked})\n"
+    )
     return Round(x, scores, place, label, lines_of(dataset, lines, 2))
 
 
@@ -405,11 +434,20 @@ def answer(state, event: gr.EventData):
     right, it = chosen == now.real, its == now.real
     state = {**state, "you": state["you"] + right, "it": state["it"] + it, "answered": state["answered"] + 1, "told": True}
     letters = "".join("r" if i == now.real else "g" for i in range(CHOICES))
-    pictures = {**sheet(now.x, 2), "across": 2, "kinds": letters, "hills": hills(dataset, plain(now.label) is not None),
-                "scores": " ".join(f"{s:.4g}" for s in now.scores), "chosen": chosen, "its": its,
-                "labels": "\n".join("real" if k == "r" else "generated" for k in letters)}
-    words = [["Both of you were fooled.", "The discriminator saw it, you did not."], ["You saw it, the discriminator did not!",
-             "You both saw it."]][right][it]
+    pictures = {
+        **sheet(now.x, 2),
+        "across": 2,
+        "kinds": letters,
+        "hills": hills(dataset, plain(now.label) is not None),
+        "scores": " ".join(f"{s:.4g}" for s in now.scores),
+        "chosen": chosen,
+        "its": its,
+        "labels": "\n".join("real" if k == "r" else "generated" for k in letters),
+    }
+    words = [
+        ["Both of you were fooled.", "The discriminator saw it, you did not."],
+        ["You saw it, the discriminator did not!", "You both saw it."],
+    ][right][it]
     return state, pictures, f"**{words}** The one in the green frame is real.\n\n{tally(state)}", now.lines
 
 
@@ -439,10 +477,14 @@ def walk(dataset, first, first_seed, last, last_seed):
         lines += f"{end} = model.codes({n}, {arguments(asked)})\n"
     w = torch.stack([model.interpolate(a, b, FRAMES) for a, b in zip(*ends)], 1)  # (FRAMES, n, D)
     x = model.decode(w.flatten(0, 1)).unflatten(0, (FRAMES, n))
-    lines += (f"w = torch.stack([model.interpolate(a, b, {FRAMES}) for a, b in zip(start, end)], 1)\n"
-              "x = model.decode(w.flatten(0, 1))  # a row of the picture is a step of the walk\n")
-    return ({**sheet(torch.cat([cell(frame) for frame in x]), FRAMES), "rows": [f"{n} pictures on their way"]},
-            lines_of(dataset, lines, n, scale=2))
+    lines += (
+        f"w = torch.stack([model.interpolate(a, b, {FRAMES}) for a, b in zip(start, end)], 1)\n"
+        "x = model.decode(w.flatten(0, 1))  # a row of the picture is a step of the walk\n"
+    )
+    return (
+        {**sheet(torch.cat([cell(frame) for frame in x]), FRAMES), "rows": [f"{n} pictures on their way"]},
+        lines_of(dataset, lines, n, scale=2),
+    )
 
 
 # --- The replay -------------------------------------------------------------------------------------------------------
@@ -459,13 +501,28 @@ def _replay(folder, dataset):
 
     told = gm.gan.load_replay(folder)  # raises what is wrong with it; the browser gets the file as it is
     T, n, _, size, _ = told.pictures.shape
-    facts = {"unit": "step", "numbers": told.steps, "edges": told.edges, "real": told.real, "generated": told.generated,
-             "lines": [[f"{player}'s loss", line] for player, line in told.losses.items()]}
+    facts = {
+        "unit": "step",
+        "numbers": told.steps,
+        "edges": told.edges,
+        "real": told.real,
+        "generated": told.generated,
+        "lines": [[f"{player}'s loss", line] for player, line in told.losses.items()],
+    }
     picture = base64.b64encode((Path(folder) / "replay.webp").read_bytes()).decode()
     across = n // (n // 10) if n % 10 == 0 else 8
-    return {"w": size, "h": size, "n": T * n, "columns": n, "source": "data:image/webp;base64," + picture, "per": n,
-            "across": across, "down": n % 10 == 0, "facts": json.dumps(facts),
-            "label": f"The same {n} codes at each moment" + ("; a column a class" if n % 10 == 0 else "")}
+    return {
+        "w": size,
+        "h": size,
+        "n": T * n,
+        "columns": n,
+        "source": "data:image/webp;base64," + picture,
+        "per": n,
+        "across": across,
+        "down": n % 10 == 0,
+        "facts": json.dumps(facts),
+        "label": f"The same {n} codes at each moment" + ("; a column a class" if n % 10 == 0 else ""),
+    }
 
 
 def replay(dataset, which):
@@ -474,8 +531,10 @@ def replay(dataset, which):
     gm.base.choice("data set", dataset, gm.data.SETS)
     name = COLLAPSED if which == "collapsed" and dataset == "mnist" else f"gan-{dataset}"
     film = _replay(gm.base.checkpoint_folder(name), dataset)
-    lines = (f'replay = gm.gan.load_replay("{name}")\n'
-             "x = replay.pictures.flatten(0, 1) / 255  # a row of the picture is a moment of replay.steps\n")
+    lines = (
+        f'replay = gm.gan.load_replay("{name}")\n'
+        "x = replay.pictures.flatten(0, 1) / 255  # a row of the picture is a moment of replay.steps\n"
+    )
     return film, lines_of(dataset, lines, film["per"], scale=1, model=False)
 
 
@@ -494,22 +553,39 @@ def judge(dataset, x, kind):
     real, made = ((known < lead).float().mean().item() for known in reference(dataset, plain(label) is not None))
     each = torch.tensor([label_from(dataset, name) for name in kinds(dataset)])
     as_each = leads(dataset, x.expand(len(each), -1, -1, -1), each).tolist()
-    return {"score": model.score(x, plain(label)).item(), "lead": lead, "higher_than_real": real, "higher_than_generated": made,
-            "lead_as": dict(zip(kinds(dataset), as_each))}
+    return {
+        "score": model.score(x, plain(label)).item(),
+        "lead": lead,
+        "higher_than_real": real,
+        "higher_than_generated": made,
+        "lead_as": dict(zip(kinds(dataset), as_each)),
+    }
 
 
 def verdict(source, kind):
     dataset = checked(source)["dataset"]
     told, label = judge(dataset, source["x"], kind), label_from(dataset, kind)
     real, made = told["higher_than_real"], told["higher_than_generated"]
-    opinion = ("Few real pictures score as low: it does not take this one for real." if real < 0.05 else
-               "It takes this one for more real than most real pictures." if real > 0.5 else "It could be real, it says.")
+    opinion = (
+        "Few real pictures score as low: it does not take this one for real."
+        if real < 0.05
+        else "It takes this one for more real than most real pictures."
+        if real > 0.5
+        else "It could be real, it says."
+    )
     judged = "without a class" if plain(label) is None else f"as {name_of(dataset, label)}"
-    text = (f"Score {told['lead']:+.2g}, judged {judged}: higher than {real:.0%} of real test "
-            f"pictures and {made:.0%} of generated ones. {opinion}")
+    text = (
+        f"Score {told['lead']:+.2g}, judged {judged}: higher than {real:.0%} of real test "
+        f"pictures and {made:.0%} of generated ones. {opinion}"
+    )
     each = [[in_words(name), round(s, 4)] for name, s in told["lead_as"].items()]
-    return {**raw(source["x"][0]), "text": text, "score": round(told["lead"], 4), "kinds": json.dumps(each),
-            "hills": hills(dataset, plain(label) is not None)}
+    return {
+        **raw(source["x"][0]),
+        "text": text,
+        "score": round(told["lead"], 4),
+        "kinds": json.dumps(each),
+        "hills": hills(dataset, plain(label) is not None),
+    }
 
 
 def choose(source):
@@ -533,10 +609,21 @@ def search(source, pictures, errors, live=False):
     """Value of the film of a search. pictures: (1, C, H, W) each, of a live one the last alone."""
     import torch
 
-    facts = {"unit": "step", "numbers": [len(errors) - 1] if live else list(range(len(errors))),
-             "lines": [["squared error", [[k, round(e, 5)] for k, e in enumerate(errors)]]]}
-    return {**sheet(torch.cat(pictures), 10), "per": 1, "across": 1, "facts": json.dumps(facts), "live": live,
-            "total": PROJECTION, "label": "what the generator can paint", "beside": raw(source["x"][0])}
+    facts = {
+        "unit": "step",
+        "numbers": [len(errors) - 1] if live else list(range(len(errors))),
+        "lines": [["squared error", [[k, round(e, 5)] for k, e in enumerate(errors)]]],
+    }
+    return {
+        **sheet(torch.cat(pictures), 10),
+        "per": 1,
+        "across": 1,
+        "facts": json.dumps(facts),
+        "live": live,
+        "total": PROJECTION,
+        "label": "what the generator can paint",
+        "beside": raw(source["x"][0]),
+    }
 
 
 def no_search(source):
@@ -548,8 +635,11 @@ def project(dataset, source, kind):
     """Look for the nearest picture that the generator can make: yields (film, lines)."""
     source, film, errors = checked(source, dataset), [], []
     options = {**options_of(plain(label_from(dataset, kind))), "steps": PROJECTION, "seed": 0}
-    lines = lines_of(dataset, source["lines"] + f"*_, last = model.project_steps(picture, {arguments(options)})\n"
-                     "x = torch.cat([picture, last.x])\n", 2)
+    lines = lines_of(
+        dataset,
+        source["lines"] + f"*_, last = model.project_steps(picture, {arguments(options)})\nx = torch.cat([picture, last.x])\n",
+        2,
+    )
     try:
         for step in model_of(dataset).project_steps(source["x"], **options):
             film.append(step.x)
@@ -623,8 +713,10 @@ def gan_walk(model="gan-mnist", first="3", first_seed=0, last="8", last_seed=0, 
     """
     dataset = dataset_of(model)
     steps = gm.base.number("steps", steps, 2, 64, whole=True)
-    ends = [model_of(dataset).codes(1, label=plain(label_from(dataset, kind)), seed=seed_in(seed))[0]
-            for kind, seed in ((first, first_seed), (last, last_seed))]
+    ends = [
+        model_of(dataset).codes(1, label=plain(label_from(dataset, kind)), seed=seed_in(seed))[0]
+        for kind, seed in ((first, first_seed), (last, last_seed))
+    ]
     return gm.pictures.filmstrip(model_of(dataset).decode(model_of(dataset).interpolate(*ends, steps)), scale=2)
 
 
@@ -652,6 +744,7 @@ def gan_project(model="gan-mnist", picture=None, test_picture_number=0, label="a
 
 def endpoints():
     """The functions above under their own names. They check what they are called with; the components do not."""
+
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
@@ -664,8 +757,9 @@ def endpoints():
     far = gr.JSON([0.0], label="directions", visible=False)
     wiring.endpoint(gan_sample, [model, *boxes(n=20), label, *boxes(truncation=1, seed=0), far], png)
     wiring.endpoint(gan_score, [model, file, *one, label], facts)
-    wiring.endpoint(gan_walk, [model, text("first", "3"), *boxes(first_seed=0), text("last", "8"),
-                               *boxes(last_seed=0, steps=9)], png)
+    wiring.endpoint(
+        gan_walk, [model, text("first", "3"), *boxes(first_seed=0), text("last", "8"), *boxes(last_seed=0, steps=9)], png
+    )
     wiring.endpoint(gan_project, [model, file, *one, label, *boxes(steps=100, seed=0)], [facts, png])
 
 
@@ -688,9 +782,15 @@ def open_set(dataset):
     """Another data set -> (four answers, other controls, sliders, stage, lines)."""
     *label, truncation, n, seed, mixed, order = defaults(dataset)
     others = [("any", ANY)] if dataset == "avatars" else [("one of each", EACH), ("any", ANY)]
-    asked = [gr.update(label=FEATURES.get(name, "Class"), value=answer, visible=True,
-                       choices=[*others, *((v.replace("_", " "), i) for i, v in enumerate(values))])
-             for answer, (name, values) in zip(label, questions(dataset).items())]
+    asked = [
+        gr.update(
+            label=FEATURES.get(name, "Class"),
+            value=answer,
+            visible=True,
+            choices=[*others, *((v.replace("_", " "), i) for i, v in enumerate(values))],
+        )
+        for answer, (name, values) in zip(label, questions(dataset).items())
+    ]
     answers = asked + [gr.update(value=ANY, visible=False)] * (4 - len(asked))
     first = _first(gm.base.checkpoint_folder(f"gan-{dataset}"), dataset)
     return *answers, truncation, n, seed, mixed, order, *first
@@ -758,36 +858,78 @@ def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
     shipped = offered() or list(SETS)
     with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio([(SETS[name], name) for name in shipped], value=shipped[0], label="Pictures", show_label=False,
-                           container=False, elem_id="gan-dataset", min_width=330)
+        dataset = gr.Radio(
+            [(SETS[name], name) for name in shipped],
+            value=shipped[0],
+            label="Pictures",
+            show_label=False,
+            container=False,
+            elem_id="gan-dataset",
+            min_width=330,
+        )
 
     def kind(label, name):
-        return gr.Dropdown([("any", "any")], value="any", label=label, elem_id=f"gan-{name}", elem_classes="plain",
-                           min_width=110)
+        return gr.Dropdown(
+            [("any", "any")], value="any", label=label, elem_id=f"gan-{name}", elem_classes="plain", min_width=110
+        )
 
     def seed_box(label, name):
-        return gr.Number(0, label=label, minimum=0, maximum=SEEDS, precision=0, elem_id=f"gan-{name}", elem_classes="plain",
-                         min_width=80)
+        return gr.Number(
+            0, label=label, minimum=0, maximum=SEEDS, precision=0, elem_id=f"gan-{name}", elem_classes="plain", min_width=80
+        )
 
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
             gr.Markdown("### What to paint")
-            answers = [gr.Dropdown([("any", ANY)], value=ANY, label="Class", visible=i == 0, elem_id=f"gan-label-{i}",
-                                   elem_classes="plain", min_width=100) for i in range(4)]
-            truncation = gr.Slider(0, 1.5, 1, step=0.05, label="Truncation (0: all alike, 1: as trained)", buttons=[],
-                                   elem_id="gan-truncation", elem_classes="plain")
+            answers = [
+                gr.Dropdown(
+                    [("any", ANY)],
+                    value=ANY,
+                    label="Class",
+                    visible=i == 0,
+                    elem_id=f"gan-label-{i}",
+                    elem_classes="plain",
+                    min_width=100,
+                )
+                for i in range(4)
+            ]
+            truncation = gr.Slider(
+                0,
+                1.5,
+                1,
+                step=0.05,
+                label="Truncation (0: all alike, 1: as trained)",
+                buttons=[],
+                elem_id="gan-truncation",
+                elem_classes="plain",
+            )
             n = gr.Slider(1, COUNT, 20, step=1, label="Pictures", buttons=[], elem_id="gan-n", elem_classes="plain")
             gr.Markdown("### Directions")
-            gr.Markdown("The ways in which its pictures differ most, found without labels. **Move one:** all change the "
-                        "same way, and the scores follow.", elem_classes="hint")
+            gr.Markdown(
+                "The ways in which its pictures differ most, found without labels. **Move one:** all change the "
+                "same way, and the scores follow.",
+                elem_classes="hint",
+            )
             sliders = Sliders(elem_id="gan-sliders")
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
-            stage = Gallery(poster=wiring.poster(f"gan-{shipped[0]}"), name="Pictures and their scores", elem_id="gan-stage",
-                            elem_classes="live-picture")
+            stage = Gallery(
+                poster=wiring.poster(f"gan-{shipped[0]}"),
+                name="Pictures and their scores",
+                elem_id="gan-stage",
+                elem_classes="live-picture",
+            )
             with gr.Row(elem_classes=["small-controls", "orders"]):
-                order = gr.Radio([(shown, name) for name, shown in ORDERS.items()], value="drawn", label="Order", scale=3,
-                                 show_label=False, container=False, min_width=240, elem_id="gan-order",
-                                 elem_classes="small-pills")
+                order = gr.Radio(
+                    [(shown, name) for name, shown in ORDERS.items()],
+                    value="drawn",
+                    label="Order",
+                    scale=3,
+                    show_label=False,
+                    container=False,
+                    min_width=240,
+                    elem_id="gan-order",
+                    elem_classes="small-pills",
+                )
                 mixed = gr.Checkbox(False, label="mix in real ones", container=False, elem_id="gan-mixed")
             new, seed, zero = wiring.seed_row("New pictures", "Reset")
         with gr.Column(scale=9, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
@@ -801,8 +943,11 @@ def build(opened):
                 asked = gr.State()
                 quiz_lines = in_python("quiz")
             with gr.Tab("Walk", id="walk"):
-                gr.Markdown("Every picture has a code. On the straight line from one code to another, one picture turns "
-                            "into the other.", elem_classes="hint")
+                gr.Markdown(
+                    "Every picture has a code. On the straight line from one code to another, one picture turns "
+                    "into the other.",
+                    elem_classes="hint",
+                )
                 frames = Scrubber(ends=("from", "to"), elem_id="gan-walk")
                 with gr.Row(elem_classes=["small-controls", "change"]):
                     first, first_seed = kind("From", "first"), seed_box("Seed", "first-seed")
@@ -810,12 +955,21 @@ def build(opened):
                     last, last_seed = kind("To", "last"), seed_box("Seed", "last-seed")
                 walk_lines = in_python("walk")
             with gr.Tab("Training", id="training"):
-                gr.Markdown("How it learnt: move through its training, from noise to the end. The hills are the scores of "
-                            "real and of generated pictures: the better the generator, the more they overlap.",
-                            elem_classes="hint")
-                which = gr.Radio([("this GAN", "this"), ("one that collapsed", "collapsed")], value="this",
-                                 visible=False, label="Which run", show_label=False, container=False, elem_id="gan-which",
-                                 elem_classes="small-pills")
+                gr.Markdown(
+                    "How it learnt: move through its training, from noise to the end. The hills are the scores of "
+                    "real and of generated pictures: the better the generator, the more they overlap.",
+                    elem_classes="hint",
+                )
+                which = gr.Radio(
+                    [("this GAN", "this"), ("one that collapsed", "collapsed")],
+                    value="this",
+                    visible=False,
+                    label="Which run",
+                    show_label=False,
+                    container=False,
+                    elem_id="gan-which",
+                    elem_classes="small-pills",
+                )
                 film = Film(elem_id="gan-replay")
                 film_lines = in_python("replay")
             with gr.Tab("Your picture", id="own"):
@@ -825,12 +979,14 @@ def build(opened):
                     with gr.Column(min_width=130) as drawing:
                         pad = DrawPad(elem_id="gan-pad")
                     with gr.Column(min_width=130):
-                        upload = picture_upload(label="Upload a picture", show_label=False, height=150, elem_id="gan-upload",
-                                                elem_classes="upload")
+                        upload = picture_upload(
+                            label="Upload a picture", show_label=False, height=150, elem_id="gan-upload", elem_classes="upload"
+                        )
                         judged_as = kind("Judged as", "judged-as")
                 told = Verdict(elem_id="gan-verdict")
-                gr.Markdown("Can the generator paint it? It tries many codes and goes downhill from the best.",
-                            elem_classes="hint")
+                gr.Markdown(
+                    "Can the generator paint it? It tries many codes and goes downhill from the best.", elem_classes="hint"
+                )
                 with gr.Row(elem_classes="small-controls"):
                     find = gr.Button("Find the nearest", variant="primary", scale=3, elem_id="gan-find")
                     stop = gr.Button("Stop", scale=1, min_width=70, elem_id="gan-stop")
@@ -873,8 +1029,9 @@ def build(opened):
     player.stop(stop.click)
 
     for event in (opened, dataset.input):
-        then = functools.partial(wiring.act(event, open_set, dataset, [*controls[1:], *here], no_set).then,
-                                 trigger_mode="always_last")
+        then = functools.partial(
+            wiring.act(event, open_set, dataset, [*controls[1:], *here], no_set).then, trigger_mode="always_last"
+        )
         wiring.act(then, ask, [dataset, quiz_seed], round_of, lambda sentence: (None, {"message": sentence}, "", ""))
         wiring.act(then, open_walk, dataset, [*ends, frames, walk_lines], no_walk)
         wiring.act(then, open_replay, dataset, [which, film, film_lines], lambda s: (gr.skip(), {"message": s}, ""))

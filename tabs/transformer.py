@@ -56,22 +56,39 @@ def seed_in(value):
 
 def without_usual(**options):
     """Arguments without those that say what is the case anyway."""
-    usual = {"temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0, "title": "", "author": "", "heads": "", "begun": "",
-             "label": None, "rows": 0}
+    usual = {
+        "temperature": 1,
+        "top_k": 0,
+        "top_p": 1,
+        "min_p": 0,
+        "title": "",
+        "author": "",
+        "heads": "",
+        "begun": "",
+        "label": None,
+        "rows": 0,
+    }
     return {name: v for name, v in options.items() if name not in usual or v != usual[name]}
 
 
 def cuts_in(temperature, top_k, top_p, min_p):
     """What stands between the model and its choice, checked. Top-k has as many steps as the slider, not as the alphabet."""
     number = gm.base.number
-    return {"temperature": number("temperature", temperature, 0, 5), "top_k": number("top_k", top_k, 0, 1000, whole=True),
-            "top_p": number("top_p", top_p, 0, 1), "min_p": number("min_p", min_p, 0, 1)}
+    return {
+        "temperature": number("temperature", temperature, 0, 5),
+        "top_k": number("top_k", top_k, 0, 1000, whole=True),
+        "top_p": number("top_p", top_p, 0, 1),
+        "min_p": number("min_p", min_p, 0, 1),
+    }
 
 
 def options_in(length, temperature, top_k, top_p, min_p, seed):
     """Arguments of `generate_steps`."""
-    return {"max_new_tokens": gm.base.number("length", length, 1, MOST, whole=True),
-            **without_usual(**cuts_in(temperature, top_k, top_p, min_p)), "seed": seed_in(seed)}
+    return {
+        "max_new_tokens": gm.base.number("length", length, 1, MOST, whole=True),
+        **without_usual(**cuts_in(temperature, top_k, top_p, min_p)),
+        "seed": seed_in(seed),
+    }
 
 
 def batches(steps, seconds=0.04):
@@ -88,10 +105,17 @@ def batches(steps, seconds=0.04):
 
 def records(tokens, kind="", also=None):
     """Tokens as the view reads them. also: a function of a token that gives another kind."""
+
     def line(t):
         others = [[text, round(p, 4)] for text, p, _ in t.alternatives]
-        return json.dumps([t.text, round(t.probability, 5), round(t.entropy, 3), also(t) if also else kind, others],
-                          ensure_ascii=False, separators=(",", ":")) + "\n"
+        return (
+            json.dumps(
+                [t.text, round(t.probability, 5), round(t.entropy, 3), also(t) if also else kind, others],
+                ensure_ascii=False,
+                separators=(",", ":"),
+            )
+            + "\n"
+        )
 
     return "".join(map(line, tokens))
 
@@ -191,8 +215,11 @@ def ask(event: gr.EventData):
     sent = event._data if isinstance(event._data, dict) else {}
     if isinstance(sent.get("text"), str) and len(sent["text"]) > LONGEST:
         raise ValueError(f"The text has {LONGEST:,} characters: begin a new one.")
-    return {"text": text_in("text", sent.get("text"), LONGEST), "asked": sent.get("asked"),
-            "keep": gm.base.number("keep", sent.get("keep"), 1, LONGEST, whole=True)}
+    return {
+        "text": text_in("text", sent.get("text"), LONGEST),
+        "asked": sent.get("asked"),
+        "keep": gm.base.number("keep", sent.get("keep"), 1, LONGEST, whole=True),
+    }
 
 
 def go_on(asked, *controls):
@@ -221,17 +248,25 @@ def bars(text, cuts):
     model = gm.load(TEXT)
     logits, ids = after(model, text)
     logits, order = logits.sort(descending=True, stable=True)
-    return {"before": model.tokens.decode(ids[-36:]), "cuts": list(cuts.values()),
-            "symbols": json.dumps([model.tokens.symbols[i] for i in order.tolist()]),
-            "logits": " ".join(f"{v:.5g}" for v in logits.tolist())}
+    return {
+        "before": model.tokens.decode(ids[-36:]),
+        "cuts": list(cuts.values()),
+        "symbols": json.dumps([model.tokens.symbols[i] for i in order.tolist()]),
+        "logits": " ".join(f"{v:.5g}" for v in logits.tolist()),
+    }
 
 
 def attention(text):
     symbols, maps = gm.load(TEXT).attention(text)
     n = min(LAST, len(symbols))
     maps = (maps[:, :, -n:, -n:] * 255).round().byte().contiguous()
-    return {"symbols": json.dumps(symbols[-n:]), "n": n, "layers": maps.shape[0], "heads": maps.shape[1],
-            "maps": base64.b64encode(maps.numpy().tobytes()).decode()}
+    return {
+        "symbols": json.dumps(symbols[-n:]),
+        "n": n,
+        "layers": maps.shape[0],
+        "heads": maps.shape[1],
+        "maps": base64.b64encode(maps.numpy().tobytes()).decode(),
+    }
 
 
 def look(temperature, top_k, top_p, min_p, event: gr.EventData):
@@ -260,17 +295,26 @@ def surprise(text):
     model = gm.load(TEXT)
     plain, notes = folded(model, text_in("text", text, OWN))
     if not plain:
-        raise ValueError("Type or paste a text: each of its characters will be coloured." if not text else
-                         f"There is nothing that the model knows. {notes}")
+        raise ValueError(
+            "Type or paste a text: each of its characters will be coloured."
+            if not text
+            else f"There is nothing that the model knows. {notes}"
+        )
     tokens = list(model.read_steps(plain))
     told = score_of(tokens)
-    lines = program(TEXT, f"text = {text!r}\nscore = model.score(text)\n"
-                    "for symbol, log_p in zip(score.symbols, score.log_probs.tolist()):\n"
-                    "    print(repr(symbol), round(math.exp(log_p), 4))\n"
-                    "bits = -score.log_probs.mean().item() / math.log(2)\n"
-                    'print(bits, "bits a character; perplexity", 2**bits)\n')
-    return {"tokens": records(tokens), "notes": notes,
-            "told": f"{told['bits']:.2f} bits a character · perplexity {told['perplexity']:.1f}"}, lines
+    lines = program(
+        TEXT,
+        f"text = {text!r}\nscore = model.score(text)\n"
+        "for symbol, log_p in zip(score.symbols, score.log_probs.tolist()):\n"
+        "    print(repr(symbol), round(math.exp(log_p), 4))\n"
+        "bits = -score.log_probs.mean().item() / math.log(2)\n"
+        'print(bits, "bits a character; perplexity", 2**bits)\n',
+    )
+    return {
+        "tokens": records(tokens),
+        "notes": notes,
+        "told": f"{told['bits']:.2f} bits a character · perplexity {told['perplexity']:.1f}",
+    }, lines
 
 
 # --- Tang poems -------------------------------------------------------------------------------------------------------
@@ -290,8 +334,15 @@ def compose(wanted, begun, keep, options):
         return "given" if at == 0 and line < len(wanted["heads"]) else ""
 
     def stage(**more):
-        return {"tokens": tokens, "keep": keep, "title": wanted["title"], "author": wanted["author"], "asked": wanted,
-                "told": f"{wanted['form']} · " + pace(n, started, "字 characters"), **more}
+        return {
+            "tokens": tokens,
+            "keep": keep,
+            "title": wanted["title"],
+            "author": wanted["author"],
+            "asked": wanted,
+            "told": f"{wanted['form']} · " + pace(n, started, "字 characters"),
+            **more,
+        }
 
     try:
         for some_ in batches(steps):
@@ -300,8 +351,13 @@ def compose(wanted, begun, keep, options):
             lines = gr.skip()
         made = 'poem = {}"".join(token.text for token in model.poem_steps({}))\nprint(poem.replace("。", "。\\n"))\n'
         given = ", ".join(f"{name}={v!r}" for name, v in told.items())
-        lines = program(POEMS, made.format(f"{begun!r} + " if begun else "", ", ".join(
-            part for part in (repr(wanted["form"]), given, arguments(options)) if part)))
+        lines = program(
+            POEMS,
+            made.format(
+                f"{begun!r} + " if begun else "",
+                ", ".join(part for part in (repr(wanted["form"]), given, arguments(options)) if part),
+            ),
+        )
     except wiring.Stopped:
         lines = STOPPED
     yield stage(live=False), lines
@@ -384,12 +440,23 @@ def film(source, states, given, bits, live=False):
 
     n = len(states[0].x)
     pictures = torch.cat([cells(state, given) for state in (states[-1:] if live else states)])
-    facts = {"unit": "row", "numbers": [s.rows for s in (states[-1:] if live else states)],
-             "lines": [["bits a pixel", [[row, round(b, 3)] for row, b in bits]]]}
+    facts = {
+        "unit": "row",
+        "numbers": [s.rows for s in (states[-1:] if live else states)],
+        "lines": [["bits a pixel", [[row, round(b, 3)] for row, b in bits]]],
+    }
     per = 2 * across(n) * math.ceil(n / across(n))
     beside = {"beside": raw(source["x"][0])} if given else {}
-    return {**sheet(pictures, per), "per": per, "across": across(n), "facts": json.dumps(facts), "live": live, "total": SIDE,
-            "label": "Pictures, and under each how surprising every pixel was", **beside}
+    return {
+        **sheet(pictures, per),
+        "per": per,
+        "across": across(n),
+        "facts": json.dumps(facts),
+        "live": live,
+        "total": SIDE,
+        "label": "Pictures, and under each how surprising every pixel was",
+        **beside,
+    }
 
 
 def complete(source, rows, n, label, temperature, seed):
@@ -413,8 +480,11 @@ def complete(source, rows, n, label, temperature, seed):
             bits.append((state.rows, -state.probability[:, state.rows - 1].clamp_min(1e-9).log2().mean().item()))
             yield film(source, states, rows, bits, live=True), gr.skip()
         made = f"complete_steps({'picture, ' if rows else ''}{arguments(options)})"
-        lines = program(PIXELS, (source["lines"] if rows else "") + f"*_, last = model.{made}\nx = last.x\n"
-                        f'gm.pictures.grid(x, columns={across(n)}, scale=4).save("picture.png")\n')
+        lines = program(
+            PIXELS,
+            (source["lines"] if rows else "") + f"*_, last = model.{made}\nx = last.x\n"
+            f'gm.pictures.grid(x, columns={across(n)}, scale=4).save("picture.png")\n',
+        )
     except wiring.Stopped:
         lines = STOPPED
     yield film(source, states, rows, bits), lines
@@ -453,8 +523,9 @@ def writer(model):
     return gm.load(gm.base.choice("model", model, (TEXT, POEMS)))
 
 
-def text_generate(prompt="", max_new_tokens=200, temperature=0.8, top_k=0, top_p=1, min_p=0, seed=0,
-                  model="transformer-shakespeare"):
+def text_generate(
+    prompt="", max_new_tokens=200, temperature=0.8, top_k=0, top_p=1, min_p=0, seed=0, model="transformer-shakespeare"
+):
     """Write on from a prompt, one token at a time; the text grows while it streams.
 
     Args:
@@ -495,8 +566,11 @@ def text_score(text="To be, or not to be, that is the question.", prompt="", mod
         tokens += some_
         yield tokens
     unknown = dict.fromkeys(c for c in text if c not in model.tokens.number)
-    yield {**score_of(tokens), "tokens": [[t.text, math.log(max(t.probability, 1e-38))] for t in tokens],
-           "unknown": [named(c) for c in unknown]}
+    yield {
+        **score_of(tokens),
+        "tokens": [[t.text, math.log(max(t.probability, 1e-38))] for t in tokens],
+        "unknown": [named(c) for c in unknown],
+    }
 
 
 def text_next(prompt="", temperature=1, top_k=0, top_p=1, min_p=0, n=10, model="transformer-shakespeare"):
@@ -518,9 +592,13 @@ def text_next(prompt="", temperature=1, top_k=0, top_p=1, min_p=0, n=10, model="
     logits = after(model, text_in("prompt", prompt, 100_000))[0]
     p, drawn = logits.softmax(-1), gm.transformer.filtered(logits, **cuts)
     first = logits.argsort(descending=True, stable=True)[: gm.base.number("n", n, 1, 1000, whole=True)].tolist()
-    return {"entropy": -(p * p.clamp_min(1e-38).log2()).sum().item(), "tokens": [
-        {"token": model.tokens.symbols[i], "logit": logits[i].item(), "probability": p[i].item(), "drawn": drawn[i].item()}
-        for i in first]}
+    return {
+        "entropy": -(p * p.clamp_min(1e-38).log2()).sum().item(),
+        "tokens": [
+            {"token": model.tokens.symbols[i], "logit": logits[i].item(), "probability": p[i].item(), "drawn": drawn[i].item()}
+            for i in first
+        ],
+    }
 
 
 def text_poem(form="七绝", title="", author="", heads="", temperature=0.8, top_p=1, seed=0):
@@ -543,8 +621,11 @@ def text_poem(form="七绝", title="", author="", heads="", temperature=0.8, top
         tokens += some_
         yield tokens
     poem = "".join(token.text for token in tokens)
-    yield {"poem": poem, "lines": [line for line in poem.replace("。", "，").split("，") if line],
-           "tokens": [[token.text, token.probability] for token in tokens]}
+    yield {
+        "poem": poem,
+        "lines": [line for line in poem.replace("。", "，").split("，") if line],
+        "tokens": [[token.text, token.probability] for token in tokens],
+    }
 
 
 def pixels_complete(picture=None, test_picture_number=2, rows=14, n=4, label="any", temperature=1, seed=0):
@@ -563,8 +644,9 @@ def pixels_complete(picture=None, test_picture_number=2, rows=14, n=4, label="an
     """
     rows, n = gm.base.number("rows", rows, 0, SIDE - 1, whole=True), gm.base.number("n", n, 1, CONTINUATIONS, whole=True)
     source = test_source("mnist", test_picture_number) if picture is None else sent_source("mnist", picture)
-    for step in gm.load(PIXELS).complete_steps(source["x"] if rows else None, rows=rows, n=n, label=label_in(label, n),
-                                               temperature=temperature, seed=seed_in(seed)):
+    for step in gm.load(PIXELS).complete_steps(
+        source["x"] if rows else None, rows=rows, n=n, label=label_in(label, n), temperature=temperature, seed=seed_in(seed)
+    ):
         yield step
     bits = -step.probability[:, rows:].clamp_min(1e-38).log2().sum((1, 2))
     yield {"bits": bits.tolist()}, gm.pictures.grid(step.x, across(n), scale=4)
@@ -572,6 +654,7 @@ def pixels_complete(picture=None, test_picture_number=2, rows=14, n=4, label="an
 
 def endpoints():
     """The functions above under their own names. They check what they are called with; the components do not."""
+
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
 
@@ -583,14 +666,22 @@ def endpoints():
     model = gr.Dropdown([TEXT, POEMS], value=TEXT, label="model", visible=False)
     file, hamlet = picture_upload(visible=False, label="picture"), "To be, or not to be, that is the question."
     cuts = functools.partial(boxes, top_k=0, top_p=1, min_p=0)
-    wiring.endpoint(text_generate, [*text(prompt=""), *boxes(max_new_tokens=200, temperature=0.8), *cuts(), *boxes(seed=0),
-                                    model], said, stream=True)
+    wiring.endpoint(
+        text_generate,
+        [*text(prompt=""), *boxes(max_new_tokens=200, temperature=0.8), *cuts(), *boxes(seed=0), model],
+        said,
+        stream=True,
+    )
     wiring.endpoint(text_score, [*text(text=hamlet, prompt=""), model], facts)
     wiring.endpoint(text_next, [*text(prompt=""), *boxes(temperature=1), *cuts(), *boxes(n=10), model], facts)
-    wiring.endpoint(text_poem, [*text(form="七绝", title="", author="", heads=""),
-                                *boxes(temperature=0.8, top_p=1, seed=0)], facts)
-    wiring.endpoint(pixels_complete, [file, *boxes(test_picture_number=2, rows=14, n=4), *text(label="any"),
-                                      *boxes(temperature=1, seed=0)], [facts, png])
+    wiring.endpoint(
+        text_poem, [*text(form="七绝", title="", author="", heads=""), *boxes(temperature=0.8, top_p=1, seed=0)], facts
+    )
+    wiring.endpoint(
+        pixels_complete,
+        [file, *boxes(test_picture_number=2, rows=14, n=4), *text(label="any"), *boxes(temperature=1, seed=0)],
+        [facts, png],
+    )
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
@@ -627,8 +718,9 @@ def run_row(part, begin, stop, seed="Seed"):
     """(button that begins with a fresh seed, seed, button that stops)."""
     with gr.Row(elem_classes="small-controls"):
         new = gr.Button(begin, variant="primary", scale=3, min_width=110, elem_id=f"transformer-{part}-new")
-        seed = gr.Number(0, label=seed, minimum=0, maximum=SEEDS, precision=0, scale=2, min_width=80,
-                         elem_id=f"transformer-{part}-seed")
+        seed = gr.Number(
+            0, label=seed, minimum=0, maximum=SEEDS, precision=0, scale=2, min_width=80, elem_id=f"transformer-{part}-seed"
+        )
         stop = gr.Button(stop, scale=2, min_width=70, elem_id=f"transformer-{part}-stop")
     return new, seed, stop
 
@@ -636,8 +728,9 @@ def run_row(part, begin, stop, seed="Seed"):
 def in_python(part):
     """The lines that make what a part shows."""
     with gr.Accordion("Reproduce in Python", open=False, elem_classes="lines"):
-        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True,
-                       elem_id=f"transformer-{part}-python")
+        return gr.Code(
+            language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=f"transformer-{part}-python"
+        )
 
 
 def runs(stage, lines, begin, controls, new, seed, stop, opened, first):
@@ -655,8 +748,15 @@ def runs(stage, lines, begin, controls, new, seed, stop, opened, first):
 def build_text(opened):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
-            prompt = gr.Textbox(OPENING[0], label="How it begins", lines=2, max_lines=5, elem_id="transformer-prompt",
-                                elem_classes="plain", placeholder="Nothing: the model begins by itself.")
+            prompt = gr.Textbox(
+                OPENING[0],
+                label="How it begins",
+                lines=2,
+                max_lines=5,
+                elem_id="transformer-prompt",
+                elem_classes="plain",
+                placeholder="Nothing: the model begins by itself.",
+            )
             length = slider(20, MOST, OPENING[1], step=20, label="Length (characters)", name="length")
             temperature = slider(0, 2, OPENING[2], step=0.05, label="Temperature (0: always the likeliest)", name="temperature")
             with gr.Row(elem_classes="small-controls"):
@@ -668,17 +768,29 @@ def build_text(opened):
         with gr.Column(scale=11, min_width=320, elem_classes=["card", "writing"]):
             view = TokenView(name="The text", more="Continue", poster=poster(), elem_id="transformer-text")
             new, seed, stop = run_row("text", "Write", "Stop")
-            gr.Markdown("**Click a character**: what else could stand there? Take it, and the text goes on from there.",
-                        elem_classes="hint")
+            gr.Markdown(
+                "**Click a character**: what else could stand there? Take it, and the text goes on from there.",
+                elem_classes="hint",
+            )
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Attention", id="attention"):
-                gr.Markdown("Before each choice, every character looks back. **Point at one** to see where.",
-                            elem_classes="hint")
+                gr.Markdown(
+                    "Before each choice, every character looks back. **Point at one** to see where.", elem_classes="hint"
+                )
                 seen = AttentionMap({"message": "The map comes with the text."}, elem_id="transformer-attention")
             with gr.Tab("How surprised?", id="surprise") as own_tab:
                 gr.Markdown("Your own text: what did the model not expect?", elem_classes="hint")
-                own = gr.Textbox(OWN_TEXT, label="Your text", show_label=False, lines=4, max_lines=8, elem_id="transformer-own",
-                                 elem_classes="plain", max_length=OWN, placeholder="Type or paste a text in English.")
+                own = gr.Textbox(
+                    OWN_TEXT,
+                    label="Your text",
+                    show_label=False,
+                    lines=4,
+                    max_lines=8,
+                    elem_id="transformer-own",
+                    elem_classes="plain",
+                    max_length=OWN,
+                    placeholder="Type or paste a text in English.",
+                )
                 read = TokenView(name="Your text", branch=False, elem_id="transformer-surprise")
                 own_lines = in_python("surprise")
     lines = in_python("text")
@@ -692,8 +804,16 @@ def build_text(opened):
     wiring.live(view.click, look, cuts, [chances, seen])
     wiring.live(prompt.change, look_ahead, [prompt, *cuts], chances, lambda sentence: {"message": sentence})
     for cut in cuts:
-        cut.input(None, [*cuts, chances], chances, js=MOVE_CUTS, queue=False, show_progress="hidden",
-                  trigger_mode="always_last", api_visibility="private")
+        cut.input(
+            None,
+            [*cuts, chances],
+            chances,
+            js=MOVE_CUTS,
+            queue=False,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
     for event in (wiring.opening(None, own_tab, gr.State(False)), own.change):  # input does not hear of all that is pasted
         wiring.live(event, surprise, own, [read, own_lines], lambda sentence: ({"message": sentence}, ""))
 
@@ -701,21 +821,41 @@ def build_text(opened):
 def build_poems(opened):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
-            form = gr.Radio([(shown, name) for name, shown in FORMS.items()], value=POEM[0], label="体裁 Form",
-                            elem_id="transformer-form", elem_classes="plain")
+            form = gr.Radio(
+                [(shown, name) for name, shown in FORMS.items()],
+                value=POEM[0],
+                label="体裁 Form",
+                elem_id="transformer-form",
+                elem_classes="plain",
+            )
             title = gr.Textbox(POEM[1], label="题目 Title", max_length=40, elem_id="transformer-title", elem_classes="plain")
-            author = gr.Dropdown(AUTHORS, value=POEM[2], label="作者 In the manner of", allow_custom_value=True,
-                                 elem_id="transformer-author", elem_classes="plain")
-            heads = gr.Textbox("", label="藏头 First characters of the lines (藏头诗, acrostic)", max_length=8,
-                               placeholder="春夏秋冬", elem_id="transformer-heads", elem_classes="plain")
+            author = gr.Dropdown(
+                AUTHORS,
+                value=POEM[2],
+                label="作者 In the manner of",
+                allow_custom_value=True,
+                elem_id="transformer-author",
+                elem_classes="plain",
+            )
+            heads = gr.Textbox(
+                "",
+                label="藏头 First characters of the lines (藏头诗, acrostic)",
+                max_length=8,
+                placeholder="春夏秋冬",
+                elem_id="transformer-heads",
+                elem_classes="plain",
+            )
             temperature = slider(0, 2, POEM[4], step=0.05, label="温度 Temperature", name="poem-temperature")
             top_p = slider(0, 1, 1, step=0.02, label="Top-p 取前几成", name="poem-top-p")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
             view = TokenView(name="诗 The poem", poem=True, middle=5, elem_id="transformer-poem")
             new, seed, stop = run_row("poem", "作诗 Write", "停 Stop", "种子 Seed")
-            gr.Markdown("**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see what else could "
-                        "stand there; take it, and the poem goes on from there. It holds its form because at each place only "
-                        "what may stand there is allowed: a character, or the mark that ends the line.", elem_classes="hint")
+            gr.Markdown(
+                "**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see what else could "
+                "stand there; take it, and the poem goes on from there. It holds its form because at each place only "
+                "what may stand there is allowed: a character, or the mark that ends the line.",
+                elem_classes="hint",
+            )
     lines = in_python("poem")
 
     controls = [temperature, top_p, seed]
@@ -728,26 +868,41 @@ def build_pixels(opened):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
             gr.Markdown("### A picture is a sequence, too")
-            gr.Markdown("**Give it the top of a digit**: pick one, or draw. Row by row the transformer writes the rest, each "
-                        "pixel after looking at those before it.", elem_classes="hint")
+            gr.Markdown(
+                "**Give it the top of a digit**: pick one, or draw. Row by row the transformer writes the rest, each "
+                "pixel after looking at those before it.",
+                elem_classes="hint",
+            )
             choices = Tiles(columns=10, name="Test pictures", elem_id="transformer-own-pictures")
             with gr.Row():
                 with gr.Column(min_width=120):
                     pad = DrawPad(elem_id="transformer-pad")
                 with gr.Column(min_width=120):
-                    upload = picture_upload(label="Upload a picture", show_label=False, height=150, elem_classes="upload",
-                                            elem_id="transformer-upload")
+                    upload = picture_upload(
+                        label="Upload a picture",
+                        show_label=False,
+                        height=150,
+                        elem_classes="upload",
+                        elem_id="transformer-upload",
+                    )
             rows = slider(0, SIDE - 1, PICTURE[0], step=1, label="Rows given (0: a new picture)", name="rows")
             n = slider(1, CONTINUATIONS, PICTURE[1], step=1, label="Continuations", name="n")
-            label = gr.Dropdown([("open", "any"), ("one of each", "each"), *((str(c), str(c)) for c in range(10))], value="any",
-                                label="Which digit it is told", elem_id="transformer-label", elem_classes="plain")
+            label = gr.Dropdown(
+                [("open", "any"), ("one of each", "each"), *((str(c), str(c)) for c in range(10))],
+                value="any",
+                label="Which digit it is told",
+                elem_id="transformer-label",
+                elem_classes="plain",
+            )
             temperature = slider(0, 2, 1, step=0.05, label="Temperature", name="pixels-temperature")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
             view = Film(elem_id="transformer-pixels")
             new, seed, stop = run_row("pixels", "Write the rest", "Stop")
-            gr.Markdown("Blue rows are given. Under each picture its **surprise**: dark pixels were certain, bright ones could "
-                        "have been anything. The curve is the mean of a row; the sum over all is the exact likelihood.",
-                        elem_classes="hint")
+            gr.Markdown(
+                "Blue rows are given. Under each picture its **surprise**: dark pixels were certain, bright ones could "
+                "have been anything. The curve is the mean of a row; the sum over all is the exact likelihood.",
+                elem_classes="hint",
+            )
     lines, source = in_python("pixels"), gr.State()
 
     controls = [source, rows, n, label, temperature, seed]

@@ -22,8 +22,13 @@ LIMIT = 30  # of each number of a code
 UNUSED = 0.01  # nats: a number of the code with less is not used by the model
 SAMPLES, SHOWN, FRAMES, CELLS = 12, 20, 17, 28  # new pictures, test pictures, steps between two, cells a side of a map
 FEATURES = {  # attributes of faces that can be changed on the page
-    "smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour", "hair_length": "Hair length",
-    "facial_hair": "Beard", "skin": "Skin", "background": "Background",
+    "smiling": "Smile",
+    "glasses": "Glasses",
+    "hair_color": "Hair colour",
+    "hair_length": "Hair length",
+    "facial_hair": "Beard",
+    "skin": "Skin",
+    "background": "Background",
 }
 CHANGES = (*FEATURES, "class")  # one row of controls each
 
@@ -158,7 +163,7 @@ def sample(dataset, size, seed, spread, i=0):
     lines = HEAD.format(model=model) + y + f"x = vae.sample({SAMPLES}, {labelled}seed={seed}{warmth})[{i}:{i + 1}]\n" + TAIL
     tiles = {**sheet(x, SAMPLES), "labels": [f"new picture {k + 1}" for k in range(SAMPLES)], "chosen": i}
     of = "from attributes chosen at random" if label else "from random numbers"
-    return tiles, *view(model, z[i:i + 1], x[i:i + 1], lines, f"Picture {i + 1} of seed {seed}, made up {of}.")
+    return tiles, *view(model, z[i : i + 1], x[i : i + 1], lines, f"Picture {i + 1} of seed {seed}, made up {of}.")
 
 
 def sample_again(dataset, size, spread):
@@ -193,10 +198,14 @@ def encode(model, x, lines=None):
     vae = vae_of(model)
     z, facts = vae.encode(x).mean, measure(vae, x)
     x_hat = vae.reconstruct(x) if lines else vae.decode(tensor(model, numbers(z)))
-    pair = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3),
-            "labels": ["what the model sees", "what it draws", "difference"]}
-    report = (f"**Squared error** {facts['squared_error']:.4f} a pixel. **KL** {facts['kl']:.1f} nats: how much the code "
-              f"says. **ELBO** {facts['elbo']:.1f} nats: a floor under the log-probability of this picture.")
+    pair = {
+        **sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3),
+        "labels": ["what the model sees", "what it draws", "difference"],
+    }
+    report = (
+        f"**Squared error** {facts['squared_error']:.4f} a pixel. **KL** {facts['kl']:.1f} nats: how much the code "
+        f"says. **ELBO** {facts['elbo']:.1f} nats: a floor under the log-probability of this picture."
+    )
     return pair, report, *view(model, z, x_hat, lines, f"Drawn from the {vae.latent} numbers of your picture.")
 
 
@@ -204,7 +213,7 @@ def encode_choice(dataset, size, event: gr.EventData):
     model, i = model_of(dataset, size), wiring.number_from(event, "index", SHOWN - 1)
     taken = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\nx = vae.reconstruct(picture)\n'
     lines = HEAD.format(model=model) + taken + TAIL
-    return encode(model, test_pictures(dataset)[0][i:i + 1], lines)
+    return encode(model, test_pictures(dataset)[0][i : i + 1], lines)
 
 
 def encode_drawing(dataset, size, ink):
@@ -306,7 +315,7 @@ def replace_end(dataset, size, memory, which, z):
 
 def choose_end(dataset, size, memory, which, event: gr.EventData):
     i = wiring.number_from(event, "index", SHOWN - 1)
-    z = vae_of(model_of(dataset, size)).encode(test_pictures(dataset)[0][i:i + 1]).mean
+    z = vae_of(model_of(dataset, size)).encode(test_pictures(dataset)[0][i : i + 1]).mean
     return replace_end(dataset, size, memory, which, numbers(z))
 
 
@@ -357,8 +366,11 @@ def towards(model, z, seen, attribute, target, amount):
 def verdict(dataset, x):
     """The judge's view in words."""
     seen = read(dataset, x)
-    parts = [f"{FEATURES.get(a, 'class').lower()} **{v.replace('_', ' ')}** ({p:.0%})" for a, (v, p) in seen.items()
-             if a in FEATURES or a == "class"]
+    parts = [
+        f"{FEATURES.get(a, 'class').lower()} **{v.replace('_', ' ')}** ({p:.0%})"
+        for a, (v, p) in seen.items()
+        if a in FEATURES or a == "class"
+    ]
     return "The judge, a separate model, sees: " + ", ".join(parts) + "."
 
 
@@ -376,7 +388,7 @@ def change(row, fully, payload, memory, *controls):
     the code stay; it counts as long as the code is still much the same, else the other rows begin anew.
     """
     model, z = on_sliders(payload)
-    targets, amounts = list(controls[:len(CHANGES)]), list(controls[len(CHANGES):])
+    targets, amounts = list(controls[: len(CHANGES)]), list(controls[len(CHANGES) :])
     if not targets[row] and not fully:
         raise ValueError("Choose what to change it to first.")
     same = memory and memory["model"] == model
@@ -405,7 +417,7 @@ def change(row, fully, payload, memory, *controls):
 def test_picture(dataset, i):
     x, _ = test_pictures(dataset)
     i = gm.base.number("test picture", i, 0, len(x) - 1, whole=True)
-    return x[i:i + 1]
+    return x[i : i + 1]
 
 
 def vae_sample(model="vae-mnist", n=16, seed=0, spread=1.0):
@@ -451,8 +463,11 @@ def vae_encode(model="vae-mnist", picture=None, test_picture_number=0):
     import torch
 
     vae = vae_of(model)
-    x = (test_picture(set_of(model), test_picture_number) if picture is None else
-         gm.data.prepare(wiring.read_picture(picture), set_of(model)))
+    x = (
+        test_picture(set_of(model), test_picture_number)
+        if picture is None
+        else gm.data.prepare(wiring.read_picture(picture), set_of(model))
+    )
     q = vae.encode(x)
     facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist(), **measure(vae, x)}
     return facts, gm.pictures.grid(torch.cat([x, vae.reconstruct(x)]), columns=2, scale=4)
@@ -496,13 +511,16 @@ def vae_attributes(model="vae-avatars", test_picture_number=0, attribute="glasse
     z = vae.encode(test_picture(dataset, test_picture_number)).mean
     moved = towards(model, z, seen_in(dataset, vae.decode(z)), attribute, target, amount)
     x = vae.decode(torch.cat([z, moved]))
-    facts = {when: {a: {"value": v, "probability": round(p, 4)} for a, (v, p) in read(dataset, one).items()}
-             for when, one in (("before", x[:1]), ("after", x[1:]))}
+    facts = {
+        when: {a: {"value": v, "probability": round(p, 4)} for a, (v, p) in read(dataset, one).items()}
+        for when, one in (("before", x[:1]), ("after", x[1:]))
+    }
     return facts, gm.pictures.grid(x, columns=2, scale=4)
 
 
 def endpoints():
     """The functions above under their own names. They check what they are called with; the components do not."""
+
     def model(default):
         return gr.Dropdown(list(MODELS), value=default, label="model", visible=False)
 
@@ -560,69 +578,135 @@ def augmentation():
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
     judges = [f"classifier-{name}" for name in gm.data.SETS]
-    return [*(functools.partial(gm.load, name) for name in (*MODELS, *judges)),
-            *(functools.partial(latent_map, dataset) for dataset in gm.data.CLASSES)]
+    return [
+        *(functools.partial(gm.load, name) for name in (*MODELS, *judges)),
+        *(functools.partial(latent_map, dataset) for dataset in gm.data.CLASSES),
+    ]
 
 
 def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
     with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio([("Digits", "mnist"), ("Clothes", "fashion"), ("Faces", "avatars")], value="mnist",
-                           label="Pictures", show_label=False, container=False, elem_id="vae-dataset", min_width=330)
+        dataset = gr.Radio(
+            [("Digits", "mnist"), ("Clothes", "fashion"), ("Faces", "avatars")],
+            value="mnist",
+            label="Pictures",
+            show_label=False,
+            container=False,
+            elem_id="vae-dataset",
+            min_width=330,
+        )
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes="card"):
             gr.Markdown("### The code")
-            gr.Markdown("To the model, a picture is a list of numbers. **Move one.** The most important come first: "
-                        "nats say how much each tells.", elem_classes="hint")
-            size = gr.Radio([("many numbers", "full"), ("only two", "2d")], value="full", label="Size of the code",
-                            show_label=False, container=False, elem_id="vae-size", elem_classes="small-pills")
+            gr.Markdown(
+                "To the model, a picture is a list of numbers. **Move one.** The most important come first: "
+                "nats say how much each tells.",
+                elem_classes="hint",
+            )
+            size = gr.Radio(
+                [("many numbers", "full"), ("only two", "2d")],
+                value="full",
+                label="Size of the code",
+                show_label=False,
+                container=False,
+                elem_id="vae-size",
+                elem_classes="small-pills",
+            )
             sliders = Sliders(elem_id="vae-sliders")
         with gr.Column(scale=8, min_width=300, elem_classes=["card", "on-stage"]):
             stage = Stage(poster=wiring.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
             tiles = Tiles(columns=6, name="New pictures", elem_id="vae-samples")
             new, seed, zero = wiring.seed_row("New pictures", "Reset")
-            spread = gr.Slider(0, 2, 1, step=0.05, label="Daring (0: the average, 1: as it learnt)",
-                               buttons=[], elem_id="vae-spread", elem_classes="plain")
+            spread = gr.Slider(
+                0,
+                2,
+                1,
+                step=0.05,
+                label="Daring (0: the average, 1: as it learnt)",
+                buttons=[],
+                elem_id="vae-spread",
+                elem_classes="plain",
+            )
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Map", id="map"):
-                gr.Markdown("If a code has only **two** numbers, all pictures fit on a map. Point at it to see what "
-                            "lies there; click to put that place on the sliders.", elem_classes="hint")
+                gr.Markdown(
+                    "If a code has only **two** numbers, all pictures fit on a map. Point at it to see what "
+                    "lies there; click to put that place on the sliders.",
+                    elem_classes="hint",
+                )
                 the_map = LatentMap(elem_id="vae-map")
-                gr.Markdown("An **autoencoder** may put its codes anywhere: some crowd, and between them are places "
-                            "that it never learnt to draw. A **VAE** must fill a round cloud in the middle: every place "
-                            "there gives a picture, and neighbours look alike.", elem_classes="hint")
+                gr.Markdown(
+                    "An **autoencoder** may put its codes anywhere: some crowd, and between them are places "
+                    "that it never learnt to draw. A **VAE** must fill a round cloud in the middle: every place "
+                    "there gives a picture, and neighbours look alike.",
+                    elem_classes="hint",
+                )
             with gr.Tab("Your picture", id="own"):
-                gr.Markdown("Choose a picture that the model has never seen, or bring your own. The model turns "
-                            "it into numbers, and draws it again from those alone.", elem_classes="hint")
+                gr.Markdown(
+                    "Choose a picture that the model has never seen, or bring your own. The model turns "
+                    "it into numbers, and draws it again from those alone.",
+                    elem_classes="hint",
+                )
                 own_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-own")
                 with gr.Row():
                     with gr.Column(min_width=150) as drawing:
                         pad = DrawPad(elem_id="vae-pad")
                     with gr.Column(min_width=150):
-                        upload = picture_upload(label="Upload a picture", show_label=False, height=224,
-                                                elem_id="vae-upload", elem_classes="upload")
+                        upload = picture_upload(
+                            label="Upload a picture", show_label=False, height=224, elem_id="vae-upload", elem_classes="upload"
+                        )
                 pair = Tiles(pick=False, columns=3, name="Before and after", elem_id="vae-pair")
                 report = gr.Markdown(elem_id="vae-report")
             with gr.Tab("In between", id="between"):
                 gr.Markdown("The numbers of one picture turn into those of another, step by step.", elem_classes="hint")
                 frames = Scrubber(action="Put on stage", ends=("first", "last"), elem_id="vae-frames")
                 with gr.Row(elem_classes="small-controls"):
-                    which = gr.Radio([("first picture", "first"), ("last picture", "last")], value="first",
-                                     label="Choose another", scale=2, elem_id="vae-which")
+                    which = gr.Radio(
+                        [("first picture", "first"), ("last picture", "last")],
+                        value="first",
+                        label="Choose another",
+                        scale=2,
+                        elem_id="vae-which",
+                    )
                     take = gr.Button("Take it from stage", scale=1, min_width=150, size="md")
                 end_choices = Tiles(columns=10, name="Test pictures", elem_id="vae-ends")
                 memory = gr.State()
             with gr.Tab("Change it", id="change"):
-                gr.Markdown("What glasses add to the code, on average, is a direction. Move the picture on stage "
-                            "along such directions, several at once.", elem_classes="hint")
+                gr.Markdown(
+                    "What glasses add to the code, on average, is a direction. Move the picture on stage "
+                    "along such directions, several at once.",
+                    elem_classes="hint",
+                )
                 rows, targets, amounts = [], [], []
                 for attribute in CHANGES:
                     with gr.Row(elem_classes=["small-controls", "change"], visible=False) as row:
                         shown = FEATURES.get(attribute, "More like")
-                        targets.append(gr.Dropdown([("as it is", "")], value="", label=shown, scale=2, min_width=120,
-                                                   elem_id=f"vae-{attribute}", elem_classes="plain"))
-                        amounts.append(gr.Slider(-1, 2, 0, step=0.05, label="How much", buttons=[], scale=3, min_width=140,
-                                                 elem_id=f"vae-{attribute}-amount", elem_classes="plain"))
+                        targets.append(
+                            gr.Dropdown(
+                                [("as it is", "")],
+                                value="",
+                                label=shown,
+                                scale=2,
+                                min_width=120,
+                                elem_id=f"vae-{attribute}",
+                                elem_classes="plain",
+                            )
+                        )
+                        amounts.append(
+                            gr.Slider(
+                                -1,
+                                2,
+                                0,
+                                step=0.05,
+                                label="How much",
+                                buttons=[],
+                                scale=3,
+                                min_width=140,
+                                elem_id=f"vae-{attribute}-amount",
+                                elem_classes="plain",
+                            )
+                        )
                     rows.append(row)
                 moved = gr.State()
                 seen = gr.Markdown(elem_id="vae-verdict")

@@ -63,8 +63,15 @@ def sentence(error):
 
 def live(trigger, fn, inputs, outputs, instead=None):
     """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
-    return trigger(guarded(fn, instead), inputs, outputs, queue=False, show_progress="hidden",
-                   trigger_mode="always_last", api_visibility="private")
+    return trigger(
+        guarded(fn, instead),
+        inputs,
+        outputs,
+        queue=False,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
 
 
 def act(trigger, fn, inputs, outputs, instead=None):
@@ -180,8 +187,16 @@ class Player:
 
     def _on(self, trigger, run, inputs, outputs, **how):
         how = {"trigger_mode": "multiple", **how}
-        return trigger(run, [*self.inputs, *inputs], outputs, js=self.ACTION, show_progress="hidden",
-                       api_visibility="private", concurrency_limit=4, **how)
+        return trigger(
+            run,
+            [*self.inputs, *inputs],
+            outputs,
+            js=self.ACTION,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=4,
+            **how,
+        )
 
 
 def numbered(out, place, number):
@@ -206,6 +221,7 @@ def endpoint(fn, inputs, outputs, stream=False):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
     run = stepwise(fn) if stream else guarded(fn)
     if inspect.isgeneratorfunction(fn) and not stream:
+
         @functools.wraps(fn)
         def run(*args, **kwargs):
             return collections.deque(stepwise(fn)(*args, **kwargs), maxlen=1).pop()
@@ -279,17 +295,21 @@ def explanation(file, **slots):
     for name, value in slots.items():
         text = text.replace("{" + name + "}", value)
     with gr.Accordion("How it works, and when to choose it", open=False):
-        gr.Markdown(text, elem_classes="reading", latex_delimiters=[{"left": "$$", "right": "$$", "display": True},
-                                            {"left": "$", "right": "$", "display": False}])
+        gr.Markdown(
+            text,
+            elem_classes="reading",
+            latex_delimiters=[{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}],
+        )
 
 
 def python_panel(tab_name):
     """The lines that make what is on the stage."""
     with gr.Accordion("Reproduce in Python", open=False):
-        gr.Markdown("These lines make exactly the picture on the stage, with the present values and seed. Run them in "
-                    "the folder of this project.")
-        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True,
-                       elem_id=f"{tab_name}-python")
+        gr.Markdown(
+            "These lines make exactly the picture on the stage, with the present values and seed. Run them in "
+            "the folder of this project."
+        )
+        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=f"{tab_name}-python")
 
 
 # --- Models -----------------------------------------------------------------------------------------------------------
@@ -317,8 +337,11 @@ def facts(name):
 def measured(name):
     """One measured line, from the card."""
     told = facts(name)
-    return f"`{name}`, {told['minutes']:g} minutes of training: {told['headline']}, on the test split." if told else \
-        f"the card of `{name}` is missing."
+    return (
+        f"`{name}`, {told['minutes']:g} minutes of training: {told['headline']}, on the test split."
+        if told
+        else f"the card of `{name}` is missing."
+    )
 
 
 def models_table(names):

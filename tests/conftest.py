@@ -29,8 +29,13 @@ def all_checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
     for shipped in gm.base.checkpoint_root().iterdir():
         (folder / shipped.name).symlink_to(shipped)
-    sizes = {"mnist": {}, "fashion": {}, "avatars": dict(
-        channels=3, size=64, patch=4, classes=[2, 5, 9, 4], conditions=["smiling", "glasses", "hair_color", "hair_length"])}
+    sizes = {
+        "mnist": {},
+        "fashion": {},
+        "avatars": dict(
+            channels=3, size=64, patch=4, classes=[2, 5, 9, 4], conditions=["smiling", "glasses", "hair_color", "hair_length"]
+        ),
+    }
     for name, size in sizes.items():
         if not (folder / f"diffusion-{name}").exists():
             torch.manual_seed(0)
@@ -39,8 +44,11 @@ def all_checkpoints(tmp_path_factory):
             gan_stand_in(folder / f"gan-{name}", **size)
     if not (folder / "gan-mnist-collapsed").exists():
         gan_stand_in(folder / "gan-mnist-collapsed", seed=1)
-    for name, size in {"mnist": dict(channels=1, size=28, widths=[8, 12], bias=True), "fashion": dict(
-            channels=1, size=28, widths=[8, 12], bias=True), "photo": dict(widths=[8, 12, 16], blocks=1)}.items():
+    for name, size in {
+        "mnist": dict(channels=1, size=28, widths=[8, 12], bias=True),
+        "fashion": dict(channels=1, size=28, widths=[8, 12], bias=True),
+        "photo": dict(widths=[8, 12, 16], blocks=1),
+    }.items():
         torch.manual_seed(0)
         if not (folder / f"denoiser-{name}").exists():
             model = gm.Denoiser(**size)
@@ -67,9 +75,11 @@ def transformer_sizes():
     from train import texts
 
     signs = Counter(c for _, *parts in texts.tang("val") for part in parts for c in part)
-    return {"shakespeare": dict(alphabet="".join(sorted(set(texts.shakespeare("train")))), context=64),
-            "tang": dict(tokens="poems", alphabet="".join(c for c, _ in signs.most_common(1000)), context=96),
-            "mnist": dict(tokens="pixels", lags=[0, 1, 28])}
+    return {
+        "shakespeare": dict(alphabet="".join(sorted(set(texts.shakespeare("train")))), context=64),
+        "tang": dict(tokens="poems", alphabet="".join(c for c, _ in signs.most_common(1000)), context=96),
+        "mnist": dict(tokens="pixels", lags=[0, 1, 28]),
+    }
 
 
 def flow_stand_in(folder, dataset):
@@ -123,8 +133,13 @@ def page_url(tmp_path_factory, all_checkpoints):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     log = tmp_path_factory.mktemp("page") / "log.txt"
-    env = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port),
-           "GRADIO_TEMP_DIR": str(log.parent), "GENMODELS_CHECKPOINTS": str(all_checkpoints)}
+    env = {
+        **os.environ,
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(log.parent),
+        "GENMODELS_CHECKPOINTS": str(all_checkpoints),
+    }
     env.pop("OMP_NUM_THREADS", None)  # the page chooses by itself
     root = Path(__file__).resolve().parent.parent
     with log.open("w") as out:

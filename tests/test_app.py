@@ -94,7 +94,7 @@ def test_encode_then_decode_gives_the_reconstruction(client):
     facts, picture = client.predict(test_picture_number=11, api_name="/vae_encode")
     decoded = np.asarray(Image.open(client.predict(code=facts["mean"], api_name="/vae_decode")))
     both = np.asarray(Image.open(picture))  # two pictures, each pixel 4x4, a line of 2 between them
-    assert np.abs(both[::4, 30 * 4:][:, ::4].astype(int) - decoded[::8, ::8]).max() <= 1
+    assert np.abs(both[::4, 30 * 4 :][:, ::4].astype(int) - decoded[::8, ::8]).max() <= 1
     assert set(facts) == {"model", "mean", "standard_deviation", "squared_error", "kl", "elbo"}
 
 
@@ -105,16 +105,32 @@ def test_attributes_tell_before_and_after(client):
 
 
 BAD = [
-    ("/vae_sample", {"n": 0}), ("/vae_sample", {"n": 10**9}), ("/vae_sample", {"n": 2.5}), ("/vae_sample", {"n": None}),
-    ("/vae_sample", {"n": "many"}), ("/vae_sample", {"n": True}), ("/vae_sample", {"seed": -1}),
-    ("/vae_sample", {"seed": [1]}), ("/vae_sample", {"spread": {"a": 1}}), ("/vae_sample", {"model": "vae-dogs"}),
-    ("/vae_sample", {"model": "../checkpoints"}), ("/vae_sample", {"model": None}), ("/vae_sample", {"model": ["a"]}),
-    ("/vae_decode", {"code": [0.0] * 1000}), ("/vae_decode", {"code": [1e30]}), ("/vae_decode", {"code": "zero"}),
-    ("/vae_decode", {"code": [[1.0]]}), ("/vae_decode", {"code": None}), ("/vae_decode", {"code": {"0": 1}}),
-    ("/vae_encode", {"picture": 5}), ("/vae_encode", {"test_picture_number": 10**6}),
-    ("/vae_interpolate", {"steps": 1}), ("/vae_interpolate", {"steps": 1e6}),
+    ("/vae_sample", {"n": 0}),
+    ("/vae_sample", {"n": 10**9}),
+    ("/vae_sample", {"n": 2.5}),
+    ("/vae_sample", {"n": None}),
+    ("/vae_sample", {"n": "many"}),
+    ("/vae_sample", {"n": True}),
+    ("/vae_sample", {"seed": -1}),
+    ("/vae_sample", {"seed": [1]}),
+    ("/vae_sample", {"spread": {"a": 1}}),
+    ("/vae_sample", {"model": "vae-dogs"}),
+    ("/vae_sample", {"model": "../checkpoints"}),
+    ("/vae_sample", {"model": None}),
+    ("/vae_sample", {"model": ["a"]}),
+    ("/vae_decode", {"code": [0.0] * 1000}),
+    ("/vae_decode", {"code": [1e30]}),
+    ("/vae_decode", {"code": "zero"}),
+    ("/vae_decode", {"code": [[1.0]]}),
+    ("/vae_decode", {"code": None}),
+    ("/vae_decode", {"code": {"0": 1}}),
+    ("/vae_encode", {"picture": 5}),
+    ("/vae_encode", {"test_picture_number": 10**6}),
+    ("/vae_interpolate", {"steps": 1}),
+    ("/vae_interpolate", {"steps": 1e6}),
     ("/vae_interpolate", {"spherical": "yes"}),
-    ("/vae_attributes", {"attribute": "<b>soul</b>"}), ("/vae_attributes", {"target": None}),
+    ("/vae_attributes", {"attribute": "<b>soul</b>"}),
+    ("/vae_attributes", {"target": None}),
     ("/vae_attributes", {"amount": 1000}),
 ]
 
@@ -143,10 +159,18 @@ def uploads(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("file", "says"), [
-    ("huge.png", "16 megapixels"), ("bomb.png", "16 megapixels"), ("empty.png", "empty"), ("text.png", "not a picture"),
-    ("drawing.svg", "not a picture"), ("cut.png", "damaged"), ("nothing.png", "not a picture"),
-])
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("huge.png", "16 megapixels"),
+        ("bomb.png", "16 megapixels"),
+        ("empty.png", "empty"),
+        ("text.png", "not a picture"),
+        ("drawing.svg", "not a picture"),
+        ("cut.png", "damaged"),
+        ("nothing.png", "not a picture"),
+    ],
+)
 def test_bad_uploads_get_a_sentence(client, uploads, file, says):
     with pytest.raises(AppError, match=says) as error:
         client.predict(picture=handle_file(uploads / file), api_name="/vae_encode")
@@ -163,8 +187,9 @@ def test_files_of_the_server_cannot_be_named(page_url):
 
 def post(url, name, data):
     """What a raw HTTP call of an endpoint answers."""
-    request = urllib.request.Request(f"{url}/gradio_api/call/{name}", json.dumps({"data": data}).encode(),
-                                     {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}/gradio_api/call/{name}", json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request) as answer:
         number = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{url}/gradio_api/call/{name}/{number}") as answer:
@@ -192,8 +217,15 @@ def test_an_upright_colour_photograph_becomes_a_face(tmp_path):
 
 
 anything = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.floats(), max_size=3),
-    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2), st.binary(max_size=8))
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.lists(st.floats(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+    st.binary(max_size=8),
+)
 names = st.one_of(st.sampled_from(vae.MODELS), anything)
 
 
@@ -207,8 +239,13 @@ PROPERTIES = {
     "vae_decode": (names, st.one_of(st.lists(mixed(-30, 30), max_size=41), anything)),
     "vae_encode": (names, st.one_of(st.none(), anything), mixed(0, 199)),
     "vae_interpolate": (names, mixed(0, 199), mixed(0, 199), mixed(2, 5), anything),
-    "vae_attributes": (names, mixed(0, 199), st.one_of(st.sampled_from(["class", "glasses", "skin"]), anything),
-                       st.one_of(st.sampled_from(["3", "bag", "round", "pale"]), anything), mixed(-3, 3)),
+    "vae_attributes": (
+        names,
+        mixed(0, 199),
+        st.one_of(st.sampled_from(["class", "glasses", "skin"]), anything),
+        st.one_of(st.sampled_from(["3", "bag", "round", "pale"]), anything),
+        mixed(-3, 3),
+    ),
 }
 
 
@@ -268,8 +305,7 @@ def on_stage(name):
         "new pictures": lambda: vae.sample_again("fashion", "full", 1)[-2:],
         "less daring": lambda: vae.sample("mnist", "full", 3, 0.5)[-2:],
         "another one": lambda: vae.choose_sample("avatars", "full", 5, 1, event(index=4))[-2:],
-        "a slider": lambda: (vae.move({"model": "vae-mnist", "z": code}),
-                             vae.moved_lines({"model": "vae-mnist", "z": code})),
+        "a slider": lambda: (vae.move({"model": "vae-mnist", "z": code}), vae.moved_lines({"model": "vae-mnist", "z": code})),
         "reset": lambda: vae.reset("mnist", "2d")[-2:],
         "a test picture": lambda: vae.encode_choice("fashion", "full", event(index=7))[-2:],
         "a drawing": lambda: vae.encode_drawing("mnist", "full", stroke())[-2:],
@@ -280,9 +316,23 @@ def on_stage(name):
     }[name]()
 
 
-@pytest.mark.parametrize("name", [
-    "opened", "new pictures", "less daring", "another one", "a slider", "reset", "a test picture", "a drawing",
-    "the map", "in between", "another class", "glasses"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "opened",
+        "new pictures",
+        "less daring",
+        "another one",
+        "a slider",
+        "reset",
+        "a test picture",
+        "a drawing",
+        "the map",
+        "in between",
+        "another class",
+        "glasses",
+    ],
+)
 def test_the_lines_make_what_is_on_the_stage(name, tmp_path, monkeypatch):
     with torch.no_grad():
         stage, lines = on_stage(name)
@@ -316,7 +366,7 @@ def test_the_map_shows_what_the_model_decodes(dataset):
         x0, x1, y0, y1 = m["reach"]
         z = torch.tensor([[x0 + (column + 0.5) / side * (x1 - x0), y1 - (row + 0.5) / side * (y1 - y0)]])
         want = gm.pictures.to_bytes(gm.load(name).decode(z))[0, ..., 0].numpy()
-        assert np.abs(cells[row * 28:, column * 28:][:28, :28].astype(int) - want).max() <= 1
+        assert np.abs(cells[row * 28 :, column * 28 :][:28, :28].astype(int) - want).max() <= 1
         assert len(m["points"].split()) == 3 * 200
 
 
@@ -336,7 +386,7 @@ def test_in_between_starts_and_ends_at_the_two_pictures():
 
 
 def put(sliders, attribute, target, amount=None, memory=None, others=()):
-    """"Change it": one row's value chosen, or its strength moved to `amount`; others: (attribute, value, strength)."""
+    """ "Change it": one row's value chosen, or its strength moved to `amount`; others: (attribute, value, strength)."""
     row, n = vae.CHANGES.index(attribute), len(vae.CHANGES)
     targets, amounts = [None] * n, [0.0] * n
     for a, t, strength in (*others, (attribute, target, amount)):
@@ -405,8 +455,11 @@ def opened(dataset):
 def test_one_broken_model_leaves_the_others(some_checkpoints, damage):
     folder = some_checkpoints / "vae-mnist"
     weights = (folder / "model.safetensors").read_bytes()
-    for file in {"no folder": list(folder.iterdir()), "no latents": [folder / "latents.safetensors"],
-                 "foreign": [folder / "config.json"]}.get(damage, [folder / "model.safetensors"]):
+    for file in {
+        "no folder": list(folder.iterdir()),
+        "no latents": [folder / "latents.safetensors"],
+        "foreign": [folder / "config.json"],
+    }.get(damage, [folder / "model.safetensors"]):
         file.unlink()
     if damage == "no folder":
         folder.rmdir()
@@ -485,6 +538,7 @@ def streamed(steps, rate=1000):
 
 def counted(until=10, closed=None):
     """A generator function that counts, and says how far it came when it is stopped."""
+
     def steps():
         i = 0
         try:
@@ -573,13 +627,15 @@ def test_visitors_end_only_their_own_runs():
 
     def post(where, visitor, fn_index, number):
         ask = json.dumps({"data": [None, number], "fn_index": fn_index, "session_hash": visitor}).encode()
-        with urllib.request.urlopen(urllib.request.Request(f"{url}gradio_api/{where}", ask,
-                                                           {"Content-Type": "application/json"})) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{url}gradio_api/{where}", ask, {"Content-Type": "application/json"})
+        ) as answer:
             answer.read()
 
     def until(events, word):
         while word not in (line := events.readline()):
             assert line
+
     try:
         streams = {}
         for visitor in ("one", "other"):

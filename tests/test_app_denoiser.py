@@ -59,7 +59,7 @@ def pictures_of(stage):
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(stage["source"].split(",")[1]))))
     sheet = sheet.reshape(*sheet.shape[:2], -1)
     w = stage["w"]
-    return {name: sheet[:, i * w:(i + 1) * w] for i, name in enumerate(stage["names"])}
+    return {name: sheet[:, i * w : (i + 1) * w] for i, name in enumerate(stage["names"])}
 
 
 def pixels(x):
@@ -85,8 +85,12 @@ def test_all_methods_stand_beside_each_other_with_their_numbers(dataset, small):
     clean = source["x"]
     noisy = add_noise(clean, "gaussian", 50 / 255, seed=3)
     model = gm.load(f"denoiser-{dataset}")
-    expected = {"noisy": noisy, "our network": model.restore(noisy, 40 / 255), "the clean picture": clean,
-                "median": gm.denoiser.classical(noisy, "median", 50 / 255)}
+    expected = {
+        "noisy": noisy,
+        "our network": model.restore(noisy, 40 / 255),
+        "the clean picture": clean,
+        "median": gm.denoiser.classical(noisy, "median", 50 / 255),
+    }
     expected["what it removed"] = 0.5 + noisy - expected["our network"]
     if dataset == "mnist":
         expected["our denoising VAE"] = gm.load("dvae-mnist").restore(noisy)
@@ -151,17 +155,25 @@ def test_the_stage_shows_the_middle_of_a_large_photograph(tmp_path):
 # --- What is shown can be made in Python ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, dataset, controls", [
-    ("a photograph", "photo", ("gaussian", 25, 4, 0)), ("a photograph", "photo", ("poisson", 30, 0, 25)),
-    ("a test picture", "mnist", ("salt-and-pepper", 30, 1, 0)), ("a drawing", "fashion", ("missing block", 40, 2, 0)),
-    ("a file", "photo", ("speckle", 20, 5, 0)), ("a file", "photo", ("none", 0, 0, 20)),
-    ("a file", "mnist", ("gaussian", 100, 0, 50)),
-])
+@pytest.mark.parametrize(
+    "name, dataset, controls",
+    [
+        ("a photograph", "photo", ("gaussian", 25, 4, 0)),
+        ("a photograph", "photo", ("poisson", 30, 0, 25)),
+        ("a test picture", "mnist", ("salt-and-pepper", 30, 1, 0)),
+        ("a drawing", "fashion", ("missing block", 40, 2, 0)),
+        ("a file", "photo", ("speckle", 20, 5, 0)),
+        ("a file", "photo", ("none", 0, 0, 20)),
+        ("a file", "mnist", ("gaussian", 100, 0, 50)),
+    ],
+)
 def test_the_lines_make_what_is_shown(name, dataset, controls, tmp_path, monkeypatch, small):
-    source = {"a photograph": lambda: denoiser.test_source("photo", 3),
-              "a test picture": lambda: denoiser.test_source(dataset, 7),
-              "a drawing": lambda: denoiser.drawn_source(dataset, stroke()),
-              "a file": lambda: denoiser.sent_source(dataset, photo(tmp_path))}[name]()
+    source = {
+        "a photograph": lambda: denoiser.test_source("photo", 3),
+        "a test picture": lambda: denoiser.test_source(dataset, 7),
+        "a drawing": lambda: denoiser.drawn_source(dataset, stroke()),
+        "a file": lambda: denoiser.sent_source(dataset, photo(tmp_path)),
+    }[name]()
     stage, lines = denoiser.look(source, dataset, *controls)
     monkeypatch.chdir(tmp_path)
     made = {}
@@ -213,13 +225,20 @@ def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):
 # --- What is not allowed, and what is missing -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values, says", [
-    (("photo", "rain", 1, 0, 0), "kind of noise"), (("photo", "gaussian", 151, 0, 0), "0 to 150"),
-    (("photo", "speckle", -1, 0, 0), "strength"), (("photo", "gaussian", math.nan, 0, 0), "strength"),
-    (("photo", "gaussian", 1, -1, 0), "seed"), (("photo", "gaussian", 1, None, 0), "seed"),
-    (("photo", "gaussian", 1, 0, 101), "told sigma"), (("dogs", "gaussian", 1, 0, 0), "data set"),
-    (("mnist", "gaussian", 1, 0, 0), "Choose a picture"),
-])
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        (("photo", "rain", 1, 0, 0), "kind of noise"),
+        (("photo", "gaussian", 151, 0, 0), "0 to 150"),
+        (("photo", "speckle", -1, 0, 0), "strength"),
+        (("photo", "gaussian", math.nan, 0, 0), "strength"),
+        (("photo", "gaussian", 1, -1, 0), "seed"),
+        (("photo", "gaussian", 1, None, 0), "seed"),
+        (("photo", "gaussian", 1, 0, 101), "told sigma"),
+        (("dogs", "gaussian", 1, 0, 0), "data set"),
+        (("mnist", "gaussian", 1, 0, 0), "Choose a picture"),
+    ],
+)
 def test_what_is_not_allowed_gets_a_sentence(values, says):
     assert says in refused(denoiser.look, denoiser.test_source("photo", 0), *values)
     assert says in said(denoiser.compare, denoiser.test_source("photo", 0), *values)
@@ -311,10 +330,19 @@ def test_endpoints_restore_and_spoil(client, tmp_path):
 
 
 BAD = [
-    ("/denoise", {"model": "../denoiser-photo"}), ("/denoise", {"model": "vae-mnist"}), ("/denoise", {"kind": "<b>"}),
-    ("/denoise", {"strength": 2}), ("/denoise", {"sigma": -1}), ("/denoise", {"method": "bm3d"}), ("/denoise", {"seed": 1.5}),
-    ("/denoise", {"test_picture_number": 8}), ("/denoise", {"picture": 5}), ("/add_noise", {"kind": "none"}),
-    ("/add_noise", {"strength": None}), ("/add_noise", {"photograph_number": -1}), ("/add_noise", {"seed": -1}),
+    ("/denoise", {"model": "../denoiser-photo"}),
+    ("/denoise", {"model": "vae-mnist"}),
+    ("/denoise", {"kind": "<b>"}),
+    ("/denoise", {"strength": 2}),
+    ("/denoise", {"sigma": -1}),
+    ("/denoise", {"method": "bm3d"}),
+    ("/denoise", {"seed": 1.5}),
+    ("/denoise", {"test_picture_number": 8}),
+    ("/denoise", {"picture": 5}),
+    ("/add_noise", {"kind": "none"}),
+    ("/add_noise", {"strength": None}),
+    ("/add_noise", {"photograph_number": -1}),
+    ("/add_noise", {"seed": -1}),
 ]
 
 
@@ -327,8 +355,15 @@ def test_bad_input_gets_a_sentence_and_the_server_goes_on(client, tmp_path):
     assert client.predict(strength=0, api_name="/add_noise")
 
 
-anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9),
-                     st.lists(st.floats(), max_size=9), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=9),
+    st.lists(st.floats(), max_size=9),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
 
 
 def mixed(*some):
@@ -337,8 +372,16 @@ def mixed(*some):
 
 PROPERTIES = {
     "add_noise": (anything, mixed(0, 7), mixed(*NOISES), mixed(0, 0.5, 1), mixed(0, 5)),
-    "denoise": (mixed(*denoiser.MODELS[1:]), anything, mixed(0, 7), mixed(*NOISES, "none"), mixed(0, 0.5, 1), mixed(0, 0.5),
-                mixed("ours", "median"), mixed(0, 5)),
+    "denoise": (
+        mixed(*denoiser.MODELS[1:]),
+        anything,
+        mixed(0, 7),
+        mixed(*NOISES, "none"),
+        mixed(0, 0.5, 1),
+        mixed(0, 0.5),
+        mixed("ours", "median"),
+        mixed(0, 5),
+    ),
 }
 
 

@@ -58,7 +58,7 @@ def shown(stage, frame=-1):
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(stage["source"].split(",")[1]))))
     sheet = sheet.reshape(*sheet.shape[:2], -1)
     h, w, frame = stage["h"], stage["w"], frame % stage["columns"]
-    return np.stack([sheet[r * h:(r + 1) * h, frame * w:(frame + 1) * w] for r in range(len(stage["rows"]))])
+    return np.stack([sheet[r * h : (r + 1) * h, frame * w : (frame + 1) * w] for r in range(len(stage["rows"]))])
 
 
 def squared(x):
@@ -141,8 +141,10 @@ def test_the_same_noise_for_every_sampler_and_guidance():
         stage, _ = ended(run(*controls(n=4, steps=2, seed=3)))
         assert len(stage["rows"]) == rows
         assert (shown(stage, 0) == noise).all()
-    first, second = (ended(diffusion.compare_guidances(*controls(n=n, label=[*label, -1, -1, -1], steps=2)))[1]
-                     for n, label in ((3, [-1]), (2, [7])))
+    first, second = (
+        ended(diffusion.compare_guidances(*controls(n=n, label=[*label, -1, -1, -1], steps=2)))[1]
+        for n, label in ((3, [-1]), (2, [7]))
+    )
     assert "label = [0, 1, 2]" in first  # no class was chosen: each picture has one of its own
     assert "label = 7" in second
 
@@ -191,11 +193,16 @@ RUNS = {  # what a visitor does -> (stage, lines)
     "a test picture": lambda _: ended(diffusion.edit(diffusion.test_source("mnist", 4), 0.4, *controls())),
     "a drawing": lambda _: ended(diffusion.edit(diffusion.drawn_source("mnist", stroke()), 0.6, *controls(sampler="ddpm"))),
     "an upload": lambda folder: ended(
-        diffusion.edit(diffusion.sent_source("avatars", photograph(folder)), 0.6, *controls("avatars"))),
-    "filled in": lambda _: ended(diffusion.inpaint(
-        diffusion.test_source("avatars", 4), diffusion.lower_half(64), *controls("avatars", steps=2))),
-    "a drawing filled in": lambda _: ended(diffusion.inpaint(
-        diffusion.drawn_source("fashion", stroke()), diffusion.lower_half(28), *controls("fashion", [5, -1, -1, -1]))),
+        diffusion.edit(diffusion.sent_source("avatars", photograph(folder)), 0.6, *controls("avatars"))
+    ),
+    "filled in": lambda _: ended(
+        diffusion.inpaint(diffusion.test_source("avatars", 4), diffusion.lower_half(64), *controls("avatars", steps=2))
+    ),
+    "a drawing filled in": lambda _: ended(
+        diffusion.inpaint(
+            diffusion.drawn_source("fashion", stroke()), diffusion.lower_half(28), *controls("fashion", [5, -1, -1, -1])
+        )
+    ),
 }
 
 
@@ -240,14 +247,29 @@ def test_more_steps_for_ddpm_and_eta_for_ddim_alone():
         assert (steps["maximum"], steps["value"], asked["visible"]) == (most, min(100, most), eta)
 
 
-@pytest.mark.parametrize(("changed", "says"), [
-    ({"dataset": "dogs"}, "data set"), ({"dataset": None}, "data set"), ({"label": [10, -1, -1, -1]}, "label must be"),
-    ({"label": ["seven", -1, -1, -1]}, "label must be"), ({"sampler": "euler"}, "sampler must be"), ({"steps": 65}, "1 to 64"),
-    ({"steps": 251, "sampler": "ddpm"}, "1 to 250"), ({"steps": math.nan}, "steps"), ({"steps": 0}, "steps"),
-    ({"guidance": -1}, "guidance"), ({"guidance": math.nan}, "guidance"), ({"guidance": 11}, "guidance"), ({"eta": 2}, "eta"),
-    ({"n": 17}, "1 to 16"), ({"n": True}, "1 to 16"), ({"seed": -1}, "seed"), ({"seed": None}, "seed"),
-    ({"label": [1, -1, -1, -1], "sampler": "ddpm", "steps": 250, "n": 16, "guidance": 2}, "at most 4,096"),
-])
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"dataset": "dogs"}, "data set"),
+        ({"dataset": None}, "data set"),
+        ({"label": [10, -1, -1, -1]}, "label must be"),
+        ({"label": ["seven", -1, -1, -1]}, "label must be"),
+        ({"sampler": "euler"}, "sampler must be"),
+        ({"steps": 65}, "1 to 64"),
+        ({"steps": 251, "sampler": "ddpm"}, "1 to 250"),
+        ({"steps": math.nan}, "steps"),
+        ({"steps": 0}, "steps"),
+        ({"guidance": -1}, "guidance"),
+        ({"guidance": math.nan}, "guidance"),
+        ({"guidance": 11}, "guidance"),
+        ({"eta": 2}, "eta"),
+        ({"n": 17}, "1 to 16"),
+        ({"n": True}, "1 to 16"),
+        ({"seed": -1}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"label": [1, -1, -1, -1], "sampler": "ddpm", "steps": 250, "n": 16, "guidance": 2}, "at most 4,096"),
+    ],
+)
 def test_what_is_not_allowed_gets_a_sentence(changed, says):
     for run in (diffusion.generate, diffusion.compare_samplers, diffusion.compare_guidances):
         if "at most" not in says or run is diffusion.generate:
@@ -257,8 +279,12 @@ def test_what_is_not_allowed_gets_a_sentence(changed, says):
 def test_the_work_of_every_run_is_bounded():
     much = controls(sampler="ddpm", n=16, steps=250, label=[1, -1, -1, -1], guidance=3)
     source, mask = diffusion.test_source("mnist", 0), diffusion.lower_half(28)
-    for run, *values in ((diffusion.compare_samplers,), (diffusion.compare_guidances,), (diffusion.edit, source, 0.5),
-                         (diffusion.inpaint, source, mask)):
+    for run, *values in (
+        (diffusion.compare_samplers,),
+        (diffusion.compare_guidances,),
+        (diffusion.edit, source, 0.5),
+        (diffusion.inpaint, source, mask),
+    ):
         assert "at most 4,096" in said(run, *values, *much)
 
 
@@ -284,13 +310,25 @@ def test_what_is_painted_stays_when_another_picture_is_chosen():
 
 
 anything = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.floats(), max_size=3),
-    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2), st.binary(max_size=8))
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.lists(st.floats(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+    st.binary(max_size=8),
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.one_of(anything, anything.map(lambda mask: {"mask": mask}),
-                 st.binary(max_size=100).map(lambda b: {"mask": base64.b64encode(b).decode()})))
+@given(
+    st.one_of(
+        anything,
+        anything.map(lambda mask: {"mask": mask}),
+        st.binary(max_size=100).map(lambda b: {"mask": base64.b64encode(b).decode()}),
+    )
+)
 def test_the_mask_may_be_anything(payload):
     mask = MaskPad.preprocess(None, payload)
     assert mask is None or mask.dtype == bool and mask.shape[0] == mask.shape[1]
@@ -368,13 +406,17 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
     monkeypatch.setattr(diffusion, "model_of", lambda dataset: Slow())
     with gr.Blocks() as page:
         button, stage, lines = gr.Button(), gr.JSON(), gr.Textbox()
-        wiring.Player(stage).stream(button.click, lambda: diffusion.generate(*controls(sampler="ddpm", steps=250)), [],
-                                    [stage, lines])
+        wiring.Player(stage).stream(
+            button.click, lambda: diffusion.generate(*controls(sampler="ddpm", steps=250)), [], [stage, lines]
+        )
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
     try:
         ask = {"data": [None, 1], "fn_index": 0, "session_hash": "leaves"}
-        urllib.request.urlopen(urllib.request.Request(f"{url}gradio_api/queue/join", json.dumps(ask).encode(),
-                                                      {"Content-Type": "application/json"})).close()
+        urllib.request.urlopen(
+            urllib.request.Request(
+                f"{url}gradio_api/queue/join", json.dumps(ask).encode(), {"Content-Type": "application/json"}
+            )
+        ).close()
         with urllib.request.urlopen(f"{url}gradio_api/queue/data?session_hash=leaves") as events:
             while b"process_generating" not in events.readline():
                 pass
@@ -409,8 +451,9 @@ def test_every_endpoint_is_described(client):
 
 
 def test_the_same_seed_gives_the_same_picture(client):
-    first, again, other = (Path(client.predict(n=2, steps=2, seed=s, api_name="/diffusion_sample")).read_bytes()
-                           for s in (7, 7, 8))
+    first, again, other = (
+        Path(client.predict(n=2, steps=2, seed=s, api_name="/diffusion_sample")).read_bytes() for s in (7, 7, 8)
+    )
     assert first == again
     assert first != other
 
@@ -427,8 +470,9 @@ def test_a_mask_from_a_file(client, tmp_path):
     mask = Image.new("L", (300, 200))
     mask.paste(255, (0, 0, 150, 200))  # the left half
     mask.save(tmp_path / "mask.png")
-    file = client.predict(mask=handle_file(tmp_path / "mask.png"), n=1, steps=2, test_picture_number=5,
-                          api_name="/diffusion_inpaint")
+    file = client.predict(
+        mask=handle_file(tmp_path / "mask.png"), n=1, steps=2, test_picture_number=5, api_name="/diffusion_inpaint"
+    )
     made = np.asarray(Image.open(file))[::4, ::4]
     kept = gm.pictures.to_bytes(gm.data.samples("mnist").floats()[5:6])[0, ..., 0].numpy()
     assert (made[:28, 14:28] == kept[:, 14:]).all()
@@ -436,18 +480,35 @@ def test_a_mask_from_a_file(client, tmp_path):
 
 
 BAD = [
-    ("/diffusion_sample", {"model": "vae-mnist"}), ("/diffusion_sample", {"model": "../diffusion-mnist"}),
-    ("/diffusion_sample", {"n": 17}), ("/diffusion_sample", {"n": 1.5}), ("/diffusion_sample", {"n": None}),
-    ("/diffusion_sample", {"label": "<b>cat</b>"}), ("/diffusion_sample", {"label": "glasses=round"}),
-    ("/diffusion_sample", {"model": "diffusion-avatars", "label": "round"}), ("/diffusion_sample", {"label": None}),
-    ("/diffusion_sample", {"sampler": "euler"}), ("/diffusion_sample", {"sampler": ["ddpm"]}),
-    ("/diffusion_sample", {"steps": 65}), ("/diffusion_sample", {"steps": 1e9}), ("/diffusion_sample", {"steps": "many"}),
-    ("/diffusion_sample", {"guidance": 10.5}), ("/diffusion_sample", {"eta": -0.1}), ("/diffusion_sample", {"seed": -1}),
+    ("/diffusion_sample", {"model": "vae-mnist"}),
+    ("/diffusion_sample", {"model": "../diffusion-mnist"}),
+    ("/diffusion_sample", {"n": 17}),
+    ("/diffusion_sample", {"n": 1.5}),
+    ("/diffusion_sample", {"n": None}),
+    ("/diffusion_sample", {"label": "<b>cat</b>"}),
+    ("/diffusion_sample", {"label": "glasses=round"}),
+    ("/diffusion_sample", {"model": "diffusion-avatars", "label": "round"}),
+    ("/diffusion_sample", {"label": None}),
+    ("/diffusion_sample", {"sampler": "euler"}),
+    ("/diffusion_sample", {"sampler": ["ddpm"]}),
+    ("/diffusion_sample", {"steps": 65}),
+    ("/diffusion_sample", {"steps": 1e9}),
+    ("/diffusion_sample", {"steps": "many"}),
+    ("/diffusion_sample", {"guidance": 10.5}),
+    ("/diffusion_sample", {"eta": -0.1}),
+    ("/diffusion_sample", {"seed": -1}),
     ("/diffusion_sample", {"n": 16, "sampler": "ddpm", "steps": 250, "guidance": 2, "label": "7"}),
-    ("/diffusion_noise", {"t": 1.5}), ("/diffusion_noise", {"t": None}), ("/diffusion_noise", {"test_picture_number": 10**6}),
-    ("/diffusion_noise", {"picture": 5}), ("/diffusion_edit", {"strength": 0}), ("/diffusion_edit", {"strength": 2}),
-    ("/diffusion_edit", {"n": 0}), ("/diffusion_inpaint", {"resample": 0}), ("/diffusion_inpaint", {"mask": "lower"}),
-    ("/diffusion_inpaint", {"n": 16, "steps": 64, "resample": 20}), ("/diffusion_inpaint", {"steps": 65}),
+    ("/diffusion_noise", {"t": 1.5}),
+    ("/diffusion_noise", {"t": None}),
+    ("/diffusion_noise", {"test_picture_number": 10**6}),
+    ("/diffusion_noise", {"picture": 5}),
+    ("/diffusion_edit", {"strength": 0}),
+    ("/diffusion_edit", {"strength": 2}),
+    ("/diffusion_edit", {"n": 0}),
+    ("/diffusion_inpaint", {"resample": 0}),
+    ("/diffusion_inpaint", {"mask": "lower"}),
+    ("/diffusion_inpaint", {"n": 16, "steps": 64, "resample": 20}),
+    ("/diffusion_inpaint", {"steps": 65}),
 ]
 
 
@@ -479,10 +540,30 @@ samplers = st.one_of(st.sampled_from(list(gm.diffusion.SAMPLERS)), anything)
 PROPERTIES = {
     "diffusion_sample": (names, mixed(1, 2), labels, samplers, mixed(1, 2), mixed(0, 9), mixed(0, 1), mixed(0, 9)),
     "diffusion_noise": (names, which, mixed(0, 199), mixed(0, 1), mixed(0, 9)),
-    "diffusion_edit": (names, which, mixed(0, 199), mixed(0, 1), mixed(1, 2), labels, samplers, mixed(1, 2), mixed(0, 9),
-                       mixed(0, 9)),
-    "diffusion_inpaint": (names, which, mixed(0, 199), which, mixed(1, 2), labels, mixed(1, 2), mixed(1, 2), mixed(0, 9),
-                          mixed(0, 9)),
+    "diffusion_edit": (
+        names,
+        which,
+        mixed(0, 199),
+        mixed(0, 1),
+        mixed(1, 2),
+        labels,
+        samplers,
+        mixed(1, 2),
+        mixed(0, 9),
+        mixed(0, 9),
+    ),
+    "diffusion_inpaint": (
+        names,
+        which,
+        mixed(0, 199),
+        which,
+        mixed(1, 2),
+        labels,
+        mixed(1, 2),
+        mixed(1, 2),
+        mixed(0, 9),
+        mixed(0, 9),
+    ),
 }
 
 

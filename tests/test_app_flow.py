@@ -64,9 +64,18 @@ def test_class_temperature_and_seed_reach_the_model_and_the_lines_make_the_same(
     assert (tmp_path / "picture.png").is_file()
 
 
-@pytest.mark.parametrize("values", [
-    ("mnist", 10, 1, 5, 0), ("mnist", 0, 1.6, 5, 0), ("mnist", 0, 1, 31, 0), ("avatars", 0, 1, 5, 0),
-    ("mnist", 0, 1, 5, -1), ("mnist", "3", 1, 5, 0), ("mnist", 0, None, 5, 0)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("mnist", 10, 1, 5, 0),
+        ("mnist", 0, 1.6, 5, 0),
+        ("mnist", 0, 1, 31, 0),
+        ("avatars", 0, 1, 5, 0),
+        ("mnist", 0, 1, 5, -1),
+        ("mnist", "3", 1, 5, 0),
+        ("mnist", 0, None, 5, 0),
+    ],
+)
 def test_what_the_controls_may_not_send(values):
     with pytest.raises(ValueError) as error:
         flow.show(*values)
@@ -258,11 +267,22 @@ def test_the_same_seed_gives_the_same_picture(client):
 
 
 BAD = [
-    ("/flow_sample", {"n": 0}), ("/flow_sample", {"n": 31}), ("/flow_sample", {"n": "many"}), ("/flow_sample", {"n": None}),
-    ("/flow_sample", {"seed": -1}), ("/flow_sample", {"temperature": 1.6}), ("/flow_sample", {"temperature": [1]}),
-    ("/flow_sample", {"label": "cat"}), ("/flow_sample", {"model": "flow-dogs"}), ("/flow_sample", {"model": "../checkpoints"}),
-    ("/flow_score", {"picture": 5}), ("/flow_score", {"test_picture_number": 200}), ("/flow_score", {"label": "<b>3</b>"}),
-    ("/flow_score", {"label": None}), ("/flow_unfold", {"test_picture_number": 1.5}), ("/flow_unfold", {"seed": 2**40}),
+    ("/flow_sample", {"n": 0}),
+    ("/flow_sample", {"n": 31}),
+    ("/flow_sample", {"n": "many"}),
+    ("/flow_sample", {"n": None}),
+    ("/flow_sample", {"seed": -1}),
+    ("/flow_sample", {"temperature": 1.6}),
+    ("/flow_sample", {"temperature": [1]}),
+    ("/flow_sample", {"label": "cat"}),
+    ("/flow_sample", {"model": "flow-dogs"}),
+    ("/flow_sample", {"model": "../checkpoints"}),
+    ("/flow_score", {"picture": 5}),
+    ("/flow_score", {"test_picture_number": 200}),
+    ("/flow_score", {"label": "<b>3</b>"}),
+    ("/flow_score", {"label": None}),
+    ("/flow_unfold", {"test_picture_number": 1.5}),
+    ("/flow_unfold", {"seed": 2**40}),
     ("/flow_unfold", {"model": None}),
 ]
 
@@ -273,5 +293,3 @@ def test_bad_input_gets_a_sentence(client, name, values):
         client.predict(**values, api_name=name)
     assert is_sentence(str(error.value))
     assert "<b>" not in str(error.value) and "show_error" not in str(error.value)
-
-

@@ -48,7 +48,7 @@ def event(i):
 def sheet_of(value):
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(value["source"].split(",")[1]))).convert("RGB"))
     rows = sheet.reshape(-1, value["h"], value["columns"], value["w"], 3).swapaxes(1, 2)
-    return rows.reshape(-1, value["h"], value["w"], 3)[:value["n"]]
+    return rows.reshape(-1, value["h"], value["w"], 3)[: value["n"]]
 
 
 def pixels(x):
@@ -99,7 +99,7 @@ def test_reset_puts_the_directions_and_the_truncation_back():
 def test_shares_of_the_directions():
     shares = [int(re.search(r"(\d+) %", label).group(1)) for _, label in gan.slider_bank("mnist")["dims"]]
     w = gm.load("gan-mnist").directions(gm.load("gan-mnist").latent).square().sum(1)
-    assert shares == [round(100 * s) for s in (w / w.sum()).tolist()][:gan.DIRECTIONS]
+    assert shares == [round(100 * s) for s in (w / w.sum()).tolist()][: gan.DIRECTIONS]
     assert shares == sorted(shares, reverse=True)
 
 
@@ -109,14 +109,15 @@ def test_scores_are_leads_over_the_generated_pictures_of_the_same_class(label):
     model, x = gm.load("gan-mnist"), torch.from_numpy(sheet_of(stage)[..., 0].copy())[:, None] / 255
     classes = [i % 10 for i in range(12)] * 2 if label[0] == -2 else [label[0]] * len(x)
     level = {c: model.score(model.sample(gan.draws([c]), label=c, seed=0), c).mean().item() for c in set(classes)}
-    expected = [model.score(x[i:i + 1], c).item() - level[c] for i, c in enumerate(classes)]
+    expected = [model.score(x[i : i + 1], c).item() - level[c] for i, c in enumerate(classes)]
     assert scores_of(stage) == pytest.approx(expected, abs=0.01 * max(map(abs, expected)))
 
 
 def test_the_order_by_score_is_the_same_pictures_sorted():
     for label in (-2, 4, -1):
-        drawn, sorted_ = (gan.show(*controls(label=(label, -1, -1, -1), n=9, mixed=True, order=order))[0]
-                          for order in ("drawn", "score"))
+        drawn, sorted_ = (
+            gan.show(*controls(label=(label, -1, -1, -1), n=9, mixed=True, order=order))[0] for order in ("drawn", "score")
+        )
         scores = scores_of(sorted_)
         assert scores == sorted(scores_of(drawn), reverse=True) != scores_of(drawn)
         by_score = sorted(range(len(scores)), key=lambda i: -scores_of(drawn)[i])
@@ -198,8 +199,11 @@ def test_the_lines_make_the_walk_and_its_ends_are_those_asked_for(dataset, tmp_p
 @pytest.mark.parametrize("name", ["test picture", "drawing", "upload"])
 def test_the_lines_make_the_nearest_picture(name, tmp_path, monkeypatch):
     monkeypatch.setattr(gan, "PROJECTION", 4)
-    source = {"test picture": lambda: gan.test_source("mnist", 4), "drawing": lambda: gan.drawn_source("mnist", stroke()),
-              "upload": lambda: gan.sent_source("avatars", photograph(tmp_path))}[name]()
+    source = {
+        "test picture": lambda: gan.test_source("mnist", 4),
+        "drawing": lambda: gan.drawn_source("mnist", stroke()),
+        "upload": lambda: gan.sent_source("avatars", photograph(tmp_path)),
+    }[name]()
     with torch.no_grad():
         film, lines = ended(gan.project(source["dataset"], source, "any" if name == "upload" else "4"))
     x = run_lines(lines, tmp_path, monkeypatch)
@@ -333,8 +337,11 @@ def test_a_visitor_who_leaves_stops_the_search(monkeypatch):
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(gan, "model_of", lambda dataset: type("M", (), {
-        "project_steps": staticmethod(project_steps), "conditions": model.conditions})())
+    monkeypatch.setattr(
+        gan,
+        "model_of",
+        lambda dataset: type("M", (), {"project_steps": staticmethod(project_steps), "conditions": model.conditions})(),
+    )
     run = gan.project("mnist", gan.test_source("mnist", 2), "any")
     next(run)
     run.close()
@@ -344,24 +351,41 @@ def test_a_visitor_who_leaves_stops_the_search(monkeypatch):
 # --- What is not allowed, and what is missing -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("changed", "says"), [
-    ({"dataset": "dogs"}, "data set"), ({"dataset": None}, "data set"), ({"label": (10, -1, -1, -1)}, "label must be"),
-    ({"label": ("seven", -1, -1, -1)}, "label must be"), ({"truncation": 2}, "0 to 1.5"),
-    ({"truncation": math.nan}, "truncation"),
-    ({"n": 31}, "1 to 30"), ({"n": 0}, "1 to 30"), ({"n": True}, "1 to 30"), ({"seed": -1}, "seed"), ({"seed": None}, "seed"),
-    ({"order": "best"}, "order"), ({"z": [4]}, "direction"), ({"z": [math.nan]}, "direction"), ({"z": [0] * 9}, "directions"),
-    ({"dataset": "avatars", "label": (-2, -1, -1, -1)}, "label must be"),
-])
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"dataset": "dogs"}, "data set"),
+        ({"dataset": None}, "data set"),
+        ({"label": (10, -1, -1, -1)}, "label must be"),
+        ({"label": ("seven", -1, -1, -1)}, "label must be"),
+        ({"truncation": 2}, "0 to 1.5"),
+        ({"truncation": math.nan}, "truncation"),
+        ({"n": 31}, "1 to 30"),
+        ({"n": 0}, "1 to 30"),
+        ({"n": True}, "1 to 30"),
+        ({"seed": -1}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"order": "best"}, "order"),
+        ({"z": [4]}, "direction"),
+        ({"z": [math.nan]}, "direction"),
+        ({"z": [0] * 9}, "directions"),
+        ({"dataset": "avatars", "label": (-2, -1, -1, -1)}, "label must be"),
+    ],
+)
 def test_what_is_not_allowed_gets_a_sentence(changed, says):
     assert says in said_plainly(gan.show, *controls(**changed))
 
 
 def test_tools_say_what_is_wrong():
     for handler, values, says in (
-        (gan.ask, ("mnist", -1), "seed"), (gan.walk, ("mnist", "3", 0, "thirteen", 0), "label"),
-        (gan.walk, ("mnist", "3", math.nan, "8", 0), "seed"), (gan.replay, ("mnist", "other"), "run"),
-        (gan.answer, (gan.ask("mnist", 0)[0], event(4)), "index"), (gan.verdict, (None, "any"), "Choose a picture"),
-        (gan.verdict, (gan.test_source("mnist", 0), "round"), "label"), (gan.choose_test, ("mnist", event("x")), "index"),
+        (gan.ask, ("mnist", -1), "seed"),
+        (gan.walk, ("mnist", "3", 0, "thirteen", 0), "label"),
+        (gan.walk, ("mnist", "3", math.nan, "8", 0), "seed"),
+        (gan.replay, ("mnist", "other"), "run"),
+        (gan.answer, (gan.ask("mnist", 0)[0], event(4)), "index"),
+        (gan.verdict, (None, "any"), "Choose a picture"),
+        (gan.verdict, (gan.test_source("mnist", 0), "round"), "label"),
+        (gan.choose_test, ("mnist", event("x")), "index"),
     ):
         assert says in said_plainly(handler, *values)
     assert "Choose a picture" in said(gan.project, "mnist", None, "any")
@@ -385,10 +409,13 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
         shutil.rmtree(folder)
     else:
         (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
-    for handler, instead, values in ((gan.open_set, gan.no_set, ()), (gan.open_walk, gan.no_walk, ()),
-                                     (gan.open_own, gan.no_own, ())):
+    for handler, instead, values in (
+        (gan.open_set, gan.no_set, ()),
+        (gan.open_walk, gan.no_walk, ()),
+        (gan.open_own, gan.no_own, ()),
+    ):
         outputs = wiring.guarded(handler, instead)("avatars", *values)
-        sentence, = [out["message"] for out in outputs if isinstance(out, dict) and "message" in out]
+        (sentence,) = [out["message"] for out in outputs if isinstance(out, dict) and "message" in out]
         assert is_sentence(sentence) and str(own_checkpoints) not in sentence
     said_plainly(gan.ask, "avatars", 0)
     assert "source" in wiring.guarded(gan.open_set, gan.no_set)("fashion")[-2]
@@ -429,11 +456,21 @@ def test_endpoints_give_the_models_pictures(client, tmp_path):
 
 
 BAD = [
-    ("/gan_sample", {"model": "../gan-mnist"}), ("/gan_sample", {"n": 31}), ("/gan_sample", {"n": 1e9}),
-    ("/gan_sample", {"label": "<b>cat</b>"}), ("/gan_sample", {"truncation": -0.1}), ("/gan_sample", {"seed": 1.5}),
-    ("/gan_sample", {"directions": [9]}), ("/gan_sample", {"directions": {"a": 1}}), ("/gan_score", {"picture": 5}),
-    ("/gan_score", {"test_picture_number": 10**6}), ("/gan_walk", {"steps": 65}), ("/gan_walk", {"last": None}),
-    ("/gan_walk", {"first_seed": -1}), ("/gan_project", {"steps": 301}), ("/gan_project", {"steps": None}),
+    ("/gan_sample", {"model": "../gan-mnist"}),
+    ("/gan_sample", {"n": 31}),
+    ("/gan_sample", {"n": 1e9}),
+    ("/gan_sample", {"label": "<b>cat</b>"}),
+    ("/gan_sample", {"truncation": -0.1}),
+    ("/gan_sample", {"seed": 1.5}),
+    ("/gan_sample", {"directions": [9]}),
+    ("/gan_sample", {"directions": {"a": 1}}),
+    ("/gan_score", {"picture": 5}),
+    ("/gan_score", {"test_picture_number": 10**6}),
+    ("/gan_walk", {"steps": 65}),
+    ("/gan_walk", {"last": None}),
+    ("/gan_walk", {"first_seed": -1}),
+    ("/gan_project", {"steps": 301}),
+    ("/gan_project", {"steps": None}),
     ("/gan_project", {"label": "round"}),
 ]
 
@@ -447,8 +484,15 @@ def test_bad_input_gets_a_sentence_and_the_server_goes_on(client, tmp_path):
     assert client.predict(n=1, api_name="/gan_sample")
 
 
-anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9),
-                     st.lists(st.floats(), max_size=9), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=9),
+    st.lists(st.floats(), max_size=9),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
 names, labels = (st.one_of(st.sampled_from(some), anything) for some in (gan.MODELS, ["any", "7", "bag", "smiling=yes"]))
 
 
@@ -457,8 +501,14 @@ def mixed(low, high):
 
 
 PROPERTIES = {
-    "gan_sample": (names, mixed(1, 2), labels, mixed(0, 1), mixed(0, 9),
-                   st.one_of(st.lists(st.integers(-3, 3), max_size=8), anything)),
+    "gan_sample": (
+        names,
+        mixed(1, 2),
+        labels,
+        mixed(0, 1),
+        mixed(0, 9),
+        st.one_of(st.lists(st.integers(-3, 3), max_size=8), anything),
+    ),
     "gan_score": (names, anything, mixed(0, 99), labels),
     "gan_walk": (names, labels, mixed(0, 9), labels, mixed(0, 9), mixed(2, 3)),
     "gan_project": (names, anything, mixed(0, 99), labels, mixed(1, 2), mixed(0, 9)),

@@ -171,8 +171,13 @@ def test_a_run_of_a_visitor_who_left_is_closed(monkeypatch):
         finally:
             closed.append(True)
 
-    monkeypatch.setattr(tab.gm, "load", lambda name: type("M", (), {
-        "generate_steps": staticmethod(generate_steps), "read_steps": model.read_steps, "tokens": model.tokens})())
+    monkeypatch.setattr(
+        tab.gm,
+        "load",
+        lambda name: type(
+            "M", (), {"generate_steps": staticmethod(generate_steps), "read_steps": model.read_steps, "tokens": model.tokens}
+        )(),
+    )
     run = tab.write("A", *controls(500))
     for _ in range(4):
         next(run)
@@ -221,9 +226,12 @@ def body_of(stage):
 def holds(body, form, heads=""):
     lines, length = gm.tokens.FORMS[form]
     parts = re.findall(r"([\u4e00-\u9fff]+)([，。])", body)
-    return ("".join(map("".join, parts)) == body and [len(line) for line, _ in parts] == [length] * lines
-            and [mark for _, mark in parts] == ["，", "。"] * (lines // 2)
-            and all(line[0] == head for (line, _), head in zip(parts, heads)))
+    return (
+        "".join(map("".join, parts)) == body
+        and [len(line) for line, _ in parts] == [length] * lines
+        and [mark for _, mark in parts] == ["，", "。"] * (lines // 2)
+        and all(line[0] == head for (line, _), head in zip(parts, heads))
+    )
 
 
 @pytest.mark.parametrize(("form", "heads"), [("五绝", "春夏秋冬"), ("七绝", "花"), ("五律", ""), ("七律", "春风花月山水天人")])
@@ -232,7 +240,8 @@ def test_a_poem_holds_its_form_and_its_heads(form, heads):
         stage, lines = ended(tab.write_poem(form, "春夜", "李白", heads, temperature, 1, 3))
         assert holds(body_of(stage), form, heads)
         assert [i for i, t in enumerate(tokens_of(stage)) if t[3] == "given"] == [
-            i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))]
+            i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))
+        ]
         for symbol, *_, others in tokens_of(stage):
             alternatives = {o[0] for o in others}
             assert symbol in alternatives or len(alternatives) == 10
@@ -250,10 +259,15 @@ def test_another_character_rewrites_the_rest_of_the_poem():
 
 
 def test_poem_says_what_is_not_allowed():
-    for values, says in ((("六绝", "", "", ""), "form"), (("五绝", "", "", "ab"), "heads"),
-                         (("五绝", "", "", "春" * 5), "heads"),
-                         (("五绝", "a|b", "", ""), "title"), (("五绝", "", "李" * 11, ""), "author"),
-                         (("五绝", ["x"], "", ""), "title"), (("五绝", HOSTILE, "", "春<b>"), "heads")):
+    for values, says in (
+        (("六绝", "", "", ""), "form"),
+        (("五绝", "", "", "ab"), "heads"),
+        (("五绝", "", "", "春" * 5), "heads"),
+        (("五绝", "a|b", "", ""), "title"),
+        (("五绝", "", "李" * 11, ""), "author"),
+        (("五绝", ["x"], "", ""), "title"),
+        (("五绝", HOSTILE, "", "春<b>"), "heads"),
+    ):
         message = said(tab.write_poem, *values, 1, 1, 0)
         assert says in message and "<" not in message
     good = {"form": "五绝", "title": "", "author": "", "heads": ""}
@@ -326,8 +340,9 @@ def test_a_stopped_picture_can_be_scrubbed():
 # --- What is shown can be made in Python ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("values", [("ROMEO:\n", *controls()), ("", *controls(20, 0)),
-                                    ("'\"\\😀\n", *controls(8, 1.2, 5, 0.9, 0.1, 9))])
+@pytest.mark.parametrize(
+    "values", [("ROMEO:\n", *controls()), ("", *controls(20, 0)), ("'\"\\😀\n", *controls(8, 1.2, 5, 0.9, 0.1, 9))]
+)
 def test_the_lines_make_the_text(values, tmp_path, monkeypatch, capsys):
     stage, lines = ended(tab.write(*values))
     assert run_lines(lines, tmp_path, monkeypatch)["text"] == text_of(stage)
@@ -347,21 +362,24 @@ def test_the_lines_make_the_surprise(tmp_path, monkeypatch):
     assert view["told"].startswith(f"{run_lines(lines, tmp_path, monkeypatch)['bits']:.2f} bits")
 
 
-@pytest.mark.parametrize(("source", "values"), [
-    (lambda: tab.test_source("mnist", 3), (26, 2, "7", 0.9, 5)),
-    (lambda: tab.drawn_source("mnist", stroke()), (26, 2, "each", 1, 0)),
-])
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        (lambda: tab.test_source("mnist", 3), (26, 2, "7", 0.9, 5)),
+        (lambda: tab.drawn_source("mnist", stroke()), (26, 2, "each", 1, 0)),
+    ],
+)
 def test_the_lines_make_the_pictures(source, values, tmp_path, monkeypatch):
     film, lines = ended(tab.complete(source(), *values))
     x = run_lines(lines, tmp_path, monkeypatch)["x"]
     pictures, _ = pictures_of(film)
-    assert (pictures[:len(x), ..., 2] == (255 * x[:, 0]).round().numpy()).all()
+    assert (pictures[: len(x), ..., 2] == (255 * x[:, 0]).round().numpy()).all()
     assert (tmp_path / "picture.png").is_file()
 
 
 def test_the_snippet_of_the_explanation_is_the_formula():
     text = Path(tab.__file__).with_suffix(".md").read_text()
-    snippet, = re.findall(r"```python\n(.*?)```", text, re.S)
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.S)
     made = {}
     exec(snippet, made)
     P = made["sinusoidal"](50, 12)
@@ -373,8 +391,9 @@ def test_the_snippet_of_the_explanation_is_the_formula():
 # --- What it opens with, and what is missing --------------------------------------------------------------------------
 
 
-parts = pytest.mark.parametrize(("begin", "name"), [(tab.open_text, tab.TEXT), (tab.open_poem, tab.POEMS),
-                                                    (tab.open_pixels, tab.PIXELS)])
+parts = pytest.mark.parametrize(
+    ("begin", "name"), [(tab.open_text, tab.TEXT), (tab.open_poem, tab.POEMS), (tab.open_pixels, tab.PIXELS)]
+)
 
 
 @parts
@@ -430,30 +449,53 @@ def test_the_poster_is_the_trainings_first_sample(own_checkpoints):
 # --- Bounds -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("values", "says"), [
-    (("A" * 100_001, *controls()), "prompt"), ((None, *controls()), "prompt"), ((["A"], *controls()), "prompt"),
-    (("A", *controls(tab.MOST + 1)), "length"), (("A", *controls(0)), "length"), (("A", *controls(None)), "length"),
-    (("A", *controls(temperature=math.nan)), "temperature"), (("A", *controls(temperature=-1)), "temperature"),
-    (("A", *controls(top_k=2.5)), "top_k"), (("A", *controls(top_p=1.1)), "top_p"), (("A", *controls(min_p="x")), "min_p"),
-    (("A", *controls(seed=-1)), "seed"), (("A", *controls(seed=None)), "seed"), (("A", *controls(seed=math.inf)), "seed"),
-])
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (("A" * 100_001, *controls()), "prompt"),
+        ((None, *controls()), "prompt"),
+        ((["A"], *controls()), "prompt"),
+        (("A", *controls(tab.MOST + 1)), "length"),
+        (("A", *controls(0)), "length"),
+        (("A", *controls(None)), "length"),
+        (("A", *controls(temperature=math.nan)), "temperature"),
+        (("A", *controls(temperature=-1)), "temperature"),
+        (("A", *controls(top_k=2.5)), "top_k"),
+        (("A", *controls(top_p=1.1)), "top_p"),
+        (("A", *controls(min_p="x")), "min_p"),
+        (("A", *controls(seed=-1)), "seed"),
+        (("A", *controls(seed=None)), "seed"),
+        (("A", *controls(seed=math.inf)), "seed"),
+    ],
+)
 def test_what_is_not_allowed_gets_a_sentence(values, says):
     assert says in said(tab.write, *values)
 
 
 def test_tools_say_what_is_wrong():
     for handler, values, says in (
-        (tab.ask, (event(text="A" * (tab.LONGEST + 1), keep=1),), "begin a new one"), (tab.ask, (event(text=None),), "text"),
-        (tab.ask, (event(text="a", keep=0.5),), "keep"), (tab.ask, (gr.EventData(None, None),), "text"),
-        (tab.look, (1, 0, 1, 0, event(text=5)), "text"), (tab.look, (math.nan, 0, 1, 0, event(text="a")), "temperature"),
-        (tab.surprise, ("",), "Type"), (tab.surprise, ("😀",), "nothing"), (tab.surprise, ("a" * (tab.OWN + 1),), "text"),
-        (tab.surprise, (None,), "text"), (tab.choose_test, (event(index=99),), "index"), (tab.choose_drawing, (None,), "empty"),
+        (tab.ask, (event(text="A" * (tab.LONGEST + 1), keep=1),), "begin a new one"),
+        (tab.ask, (event(text=None),), "text"),
+        (tab.ask, (event(text="a", keep=0.5),), "keep"),
+        (tab.ask, (gr.EventData(None, None),), "text"),
+        (tab.look, (1, 0, 1, 0, event(text=5)), "text"),
+        (tab.look, (math.nan, 0, 1, 0, event(text="a")), "temperature"),
+        (tab.surprise, ("",), "Type"),
+        (tab.surprise, ("😀",), "nothing"),
+        (tab.surprise, ("a" * (tab.OWN + 1),), "text"),
+        (tab.surprise, (None,), "text"),
+        (tab.choose_test, (event(index=99),), "index"),
+        (tab.choose_drawing, (None,), "empty"),
     ):
         assert says in said_plainly(handler, *values)
     assert "There is no text" in said(tab.go_on, None, *controls())
-    for values, says in (((28, 1, "any", 1, 0), "rows"), ((14, 9, "any", 1, 0), "number of pictures"),
-                         ((14, 1, "ten", 1, 0), "class"), ((14, 1, "any", 3, 0), "temperature"),
-                         ((14, 1, "any", 1, 2**40), "seed")):
+    for values, says in (
+        ((28, 1, "any", 1, 0), "rows"),
+        ((14, 9, "any", 1, 0), "number of pictures"),
+        ((14, 1, "ten", 1, 0), "class"),
+        ((14, 1, "any", 3, 0), "temperature"),
+        ((14, 1, "any", 1, 2**40), "seed"),
+    ):
         assert says in said(tab.complete, tab.test_source("mnist", 0), *values)
     assert "Choose a picture" in said(tab.complete, None, 14, 1, "any", 1, 0)
 
@@ -498,14 +540,26 @@ def test_endpoints_give_what_the_models_give(client):
 
 
 BAD = [
-    ("/text_generate", {"prompt": "A" * 100_001}), ("/text_generate", {"prompt": None}),
-    ("/text_generate", {"max_new_tokens": 1001}), ("/text_generate", {"temperature": "hot"}),
-    ("/text_generate", {"model": "../x"}), ("/text_generate", {"top_k": 10**9}),
-    ("/text_generate", {"model": tab.POEMS, "prompt": HOSTILE}), ("/text_score", {"text": ""}),
-    ("/text_score", {"text": "\x00"}), ("/text_score", {"text": "A" * 10_001}), ("/text_next", {"n": 0}),
-    ("/text_next", {"top_p": 2}), ("/text_poem", {"form": HOSTILE}), ("/text_poem", {"heads": HOSTILE[:4]}),
-    ("/text_poem", {"heads": "春" * 9}), ("/text_poem", {"title": "春" * 41}), ("/pixels_complete", {"rows": 28}),
-    ("/pixels_complete", {"n": 9}), ("/pixels_complete", {"picture": 5}), ("/pixels_complete", {"label": "11"}),
+    ("/text_generate", {"prompt": "A" * 100_001}),
+    ("/text_generate", {"prompt": None}),
+    ("/text_generate", {"max_new_tokens": 1001}),
+    ("/text_generate", {"temperature": "hot"}),
+    ("/text_generate", {"model": "../x"}),
+    ("/text_generate", {"top_k": 10**9}),
+    ("/text_generate", {"model": tab.POEMS, "prompt": HOSTILE}),
+    ("/text_score", {"text": ""}),
+    ("/text_score", {"text": "\x00"}),
+    ("/text_score", {"text": "A" * 10_001}),
+    ("/text_next", {"n": 0}),
+    ("/text_next", {"top_p": 2}),
+    ("/text_poem", {"form": HOSTILE}),
+    ("/text_poem", {"heads": HOSTILE[:4]}),
+    ("/text_poem", {"heads": "春" * 9}),
+    ("/text_poem", {"title": "春" * 41}),
+    ("/pixels_complete", {"rows": 28}),
+    ("/pixels_complete", {"n": 9}),
+    ("/pixels_complete", {"picture": 5}),
+    ("/pixels_complete", {"label": "11"}),
     ("/pixels_complete", {"test_picture_number": 999}),
 ]
 
@@ -519,8 +573,15 @@ def test_bad_input_gets_a_sentence_and_the_server_goes_on(client):
     assert len(client.predict(prompt="A" * 100_000, max_new_tokens=2, api_name="/text_generate")) == 2
 
 
-anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9),
-                     st.lists(st.floats(), max_size=3), st.dictionaries(st.text(max_size=3), st.integers(), max_size=2))
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=9),
+    st.lists(st.floats(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
 texts = st.one_of(st.text(max_size=30), st.sampled_from(["", "ROMEO:", "七绝|||", "七绝|春|李白|花", HOSTILE]), anything)
 names = st.one_of(st.sampled_from([tab.TEXT, tab.POEMS]), anything)
 
@@ -534,10 +595,24 @@ PROPERTIES = {
     "text_generate": (texts, mixed(1, 5), mixed(0, 5), *CUTS, mixed(0, 9), names),
     "text_score": (texts, texts, names),
     "text_next": (texts, mixed(0, 5), *CUTS, mixed(1, 9), names),
-    "text_poem": (st.one_of(st.sampled_from(list(tab.FORMS)), anything), texts, texts,
-                  st.one_of(st.sampled_from(["", "春", "春夏秋冬"]), texts), mixed(0, 5), mixed(0, 1), mixed(0, 9)),
-    "pixels_complete": (st.one_of(st.none(), anything), mixed(0, 199), mixed(26, 27), mixed(1, 2),
-                        st.one_of(st.sampled_from(["any", "each", "7"]), anything), mixed(0, 2), mixed(0, 9)),
+    "text_poem": (
+        st.one_of(st.sampled_from(list(tab.FORMS)), anything),
+        texts,
+        texts,
+        st.one_of(st.sampled_from(["", "春", "春夏秋冬"]), texts),
+        mixed(0, 5),
+        mixed(0, 1),
+        mixed(0, 9),
+    ),
+    "pixels_complete": (
+        st.one_of(st.none(), anything),
+        mixed(0, 199),
+        mixed(26, 27),
+        mixed(1, 2),
+        st.one_of(st.sampled_from(["any", "each", "7"]), anything),
+        mixed(0, 2),
+        mixed(0, 9),
+    ),
 }
 
 
@@ -575,6 +650,7 @@ def test_views_may_send_anything(sent):
 
 def test_visitors_do_not_disturb_each_other():
     """Eight at once, twice, each with a seed of their own: everyone gets their own text."""
+
     def written(seed):
         return ended(wiring.stepwise(tab.write)("ROMEO:", *controls(25, seed=seed)))[0]["tokens"]
 

@@ -38,8 +38,10 @@ def page(browser, page_url):
     page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: trouble.append(str(e)))
     page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.on("request", lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http")
-            and not r.url.startswith(page_url) else None)
+    page.on(
+        "request",
+        lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
+    )
     page.goto(page_url)
     page.wait_for_selector(f"{STAGE}:not([hidden])", timeout=60_000)
     page.wait_for_selector("#vae-map .map", timeout=60_000)

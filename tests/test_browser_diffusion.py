@@ -18,8 +18,10 @@ def page(browser, page_url):  # noqa: F811
     page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: trouble.append(str(e)))
     page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.on("request", lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http")
-            and not r.url.startswith(page_url) else None)
+    page.on(
+        "request",
+        lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
+    )
     page.goto(page_url)
     tab(page, "Diffusion")
     page.wait_for_selector(STAGE, timeout=60_000)

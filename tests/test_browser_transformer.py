@@ -20,8 +20,10 @@ def opened(browser, page_url):  # noqa: F811
     page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: trouble.append(str(e)))
     page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.on("request", lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http")
-            and not r.url.startswith(page_url) else None)
+    page.on(
+        "request",
+        lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
+    )
     page.set_default_timeout(90_000)
     page.goto(page_url)
     tab(page, "Transformer")
@@ -43,11 +45,14 @@ def text(page, view="#transformer-text"):
 
 def write(page, part="text"):
     """Presses the seed's Enter, and waits for what is new."""
-    page.evaluate("""part => {
+    page.evaluate(
+        """part => {
       window.begun = false;
       new MutationObserver((_, me) => { window.begun = true; me.disconnect(); })
         .observe(document.querySelector('#transformer-' + part + ' .text'), {childList: true, subtree: true});
-    }""", part)
+    }""",
+        part,
+    )
     page.locator(f"#transformer-{part}-seed input").press("Enter")
     page.wait_for_function("window.begun")
     rest(page, f"#transformer-{part}")
@@ -136,7 +141,8 @@ def test_cut_offs_act_on_the_bars_without_the_server(opened, page_url):
     opened.wait_for_timeout(1000)
     assert asked == [] and opened.evaluate(chances) != was
     told = Client(page_url, verbose=False).predict(
-        prompt=prompt, **{name.replace("-", "_"): value for name, value in values.items()}, api_name="/text_next")["tokens"]
+        prompt=prompt, **{name.replace("-", "_"): value for name, value in values.items()}, api_name="/text_next"
+    )["tokens"]
     shown = opened.locator("#transformer-next .row b").all_inner_texts()
     assert shown == [t["token"].replace(" ", "␣").replace("\n", "↵") for t in told]
     assert opened.evaluate(chances) == pytest.approx([t["drawn"] for t in told], abs=2e-3)

@@ -17,17 +17,43 @@ from train.evaluate import reference
 
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = {
-    "classifier-mnist", "classifier-fashion", "classifier-avatars", "autoencoder-mnist", "autoencoder-fashion",
-    "vae-mnist-2d", "vae-fashion-2d", "vae-mnist", "vae-fashion", "vae-avatars", "diffusion-mnist",
-    "diffusion-fashion", "diffusion-avatars", "gan-mnist", "gan-fashion", "gan-avatars", "gan-mnist-collapsed",
-    "flow-mnist", "flow-fashion", "denoiser-photo", "denoiser-mnist", "denoiser-fashion", "dvae-mnist", "dvae-fashion",
-    "transformer-shakespeare", "transformer-tang", "transformer-mnist",
+    "classifier-mnist",
+    "classifier-fashion",
+    "classifier-avatars",
+    "autoencoder-mnist",
+    "autoencoder-fashion",
+    "vae-mnist-2d",
+    "vae-fashion-2d",
+    "vae-mnist",
+    "vae-fashion",
+    "vae-avatars",
+    "diffusion-mnist",
+    "diffusion-fashion",
+    "diffusion-avatars",
+    "gan-mnist",
+    "gan-fashion",
+    "gan-avatars",
+    "gan-mnist-collapsed",
+    "flow-mnist",
+    "flow-fashion",
+    "denoiser-photo",
+    "denoiser-mnist",
+    "denoiser-fashion",
+    "dvae-mnist",
+    "dvae-fashion",
+    "transformer-shakespeare",
+    "transformer-tang",
+    "transformer-mnist",
 }
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
 LEAST = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the sample pictures, right by the judge
 TEST = {  # pictures of the test split, characters of whole blocks, characters of poems
-    "mnist": 10_000, "fashion": 10_000, "avatars": 3_000, "shakespeare": 111_360, "tang": 27_368,
+    "mnist": 10_000,
+    "fashion": 10_000,
+    "avatars": 3_000,
+    "shakespeare": 111_360,
+    "tang": 27_368,
     "photo": 68,
 }
 TEXTS = ("transformer-shakespeare", "transformer-tang")
@@ -42,8 +68,15 @@ def test_is_complete_and_small(name):
     expected = {"model.safetensors", "config.json", "README.md", samples, "log.jsonl", "reference.json"}
     measured_beside = {"augmentation.json"}  # by train.augmentation, not by every checkpoint
     replay = {"replay.webp", "replay.json"}
-    own = {"vae": {"latents.safetensors"}, "diffusion": {"calls.json"}, "gan": replay, "dcgan": replay,
-           "denoiser": {"table.json"}, "dvae": {"table.json"}, "flow": {"likelihoods.json"}}
+    own = {
+        "vae": {"latents.safetensors"},
+        "diffusion": {"calls.json"},
+        "gan": replay,
+        "dcgan": replay,
+        "denoiser": {"table.json"},
+        "dvae": {"table.json"},
+        "flow": {"likelihoods.json"},
+    }
     own = own.get(name.split("-")[0], set())
     assert set(files) - measured_beside == expected | own
     assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}
@@ -88,8 +121,11 @@ def test_card_says_what_was_measured_and_how(name):
         assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first number is of drawn pictures
         assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
-    alone = [r.metric_name for r in results if r.metric_type in ("fid", "precision", "recall", "accuracy")
-             and not r.metric_args.get("beside")]
+    alone = [
+        r.metric_name
+        for r in results
+        if r.metric_type in ("fid", "precision", "recall", "accuracy") and not r.metric_args.get("beside")
+    ]
     assert alone == []
     assert facts["command"].startswith(f"python -m train.evaluate {name}")
     assert (facts["minutes"] > 0, bool(facts["headline"])) == (True, True)

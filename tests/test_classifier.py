@@ -77,8 +77,9 @@ def test_hidden_answers_do_not_count(judge):
     y[:5, 1] = -1
     losses = judge.loss((x, y))
     scores = judge.logits(x)
-    by_hand = (F.cross_entropy(scores[0], y[:, 0]) + F.cross_entropy(scores[1][5:], y[5:, 1])
-               + F.cross_entropy(scores[2], y[:, 2])) / 3
+    by_hand = (
+        F.cross_entropy(scores[0], y[:, 0]) + F.cross_entropy(scores[1][5:], y[5:, 1]) + F.cross_entropy(scores[2], y[:, 2])
+    ) / 3
     assert losses["loss"].item() == pytest.approx(by_hand.item(), rel=1e-5)
     shown = y >= 0
     assert losses["accuracy"].item() == pytest.approx((judge.predict(x) == y)[shown].float().mean().item())

@@ -63,7 +63,8 @@ def grey(model):
 
 TEXT = {
     "generate_steps": (
-        lambda m, x: torch.tensor([t[2:4] for t in m.generate_steps(max_new_tokens=9, seed=1, top_p=0.9)]), lambda m: (9, 2)
+        lambda m, x: torch.tensor([t[2:4] for t in m.generate_steps(max_new_tokens=9, seed=1, top_p=0.9)]),
+        lambda m: (9, 2),
     ),
     "generate unseeded": (lambda m, x: torch.tensor([len(m.generate(max_new_tokens=9))]), lambda m: (1,)),
     "score": (lambda m, x: m.score("春ab", "")[1:], lambda m: [(2,)] * 2),
@@ -113,9 +114,7 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
         "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
         "codes": (lambda m, x: m.codes(7, truncation=1.5, seed=1), lambda m: (7, m.latent)),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), pictures(B)),
-        "interpolate": (
-            lambda m, x: m.interpolate(torch.zeros(m.latent), torch.ones(m.latent), 5), lambda m: (5, m.latent)
-        ),
+        "interpolate": (lambda m, x: m.interpolate(torch.zeros(m.latent), torch.ones(m.latent), 5), lambda m: (5, m.latent)),
         "directions": (lambda m, x: m.directions(3, draws=1024), lambda m: (3, m.latent)),
         "score": (lambda m, x: m.score(x, [1] * len(m.classes)), lambda m: (B,)),
         "project_steps": (
@@ -147,9 +146,7 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
         ),
         "codes": (lambda m, x: m.codes(7, temperature=1.5, seed=1), lambda m: (7, m.latent)),
         "encode": (lambda m, x: m.encode(x, label=1, seed=1), lambda m: (B, m.latent)),
-        "encode_steps": (
-            lambda m, x: list(m.encode_steps(x))[-1][:3], lambda m: [(B, 1, m.size, m.size)] * 2 + [(B,)]
-        ),
+        "encode_steps": (lambda m, x: list(m.encode_steps(x))[-1][:3], lambda m: [(B, 1, m.size, m.size)] * 2 + [(B,)]),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent), label=1), pictures(B)),
         "decode_steps": (
             lambda m, x: list(m.decode_steps(torch.ones(B, m.latent)))[-1][:3],
@@ -179,8 +176,18 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
     },
 }
 PICTURES = {  # calls that return finished pictures
-    "decode", "reconstruct", "sample", "sample unseeded", "binarise", "edit", "inpaint", "restore", "restore blind",
-    "restore grey", "restore_steps", "restore drawn",
+    "decode",
+    "reconstruct",
+    "sample",
+    "sample unseeded",
+    "binarise",
+    "edit",
+    "inpaint",
+    "restore",
+    "restore blind",
+    "restore grey",
+    "restore_steps",
+    "restore drawn",
 }
 NO_PICTURES = {  # none of these is a batch of pictures
     "a list": lambda m: [[0.5]],
@@ -195,9 +202,16 @@ NO_PICTURES = {  # none of these is a batch of pictures
     "NaN": lambda m: torch.full((B, m.channels, m.size, m.size), math.nan),
 }
 NO_NOISY = {k: v for k, v in NO_PICTURES.items() if k not in ("another size", "too bright", "too dark")} | {
-    "not divided by 255": lambda m: torch.full((B, m.channels, m.size, m.size), 30.0)}
-NO_SIGMA = {"too much": lambda m: 1.1, "negative": lambda m: -0.1, "NaN": lambda m: math.nan, "a text": lambda m: "25",
-            "a map of another size": lambda m: torch.zeros(B, 1, 2, 2), "a map of NaN": lambda m: math.nan * grey(m)[:, :1]}
+    "not divided by 255": lambda m: torch.full((B, m.channels, m.size, m.size), 30.0)
+}
+NO_SIGMA = {
+    "too much": lambda m: 1.1,
+    "negative": lambda m: -0.1,
+    "NaN": lambda m: math.nan,
+    "a text": lambda m: "25",
+    "a map of another size": lambda m: torch.zeros(B, 1, 2, 2),
+    "a map of NaN": lambda m: math.nan * grey(m)[:, :1],
+}
 NO_CODES = {
     "a list": lambda m: [[0.0]],
     "one code": lambda m: torch.zeros(m.latent),
@@ -457,8 +471,11 @@ def test_a_call_leaves_nothing_on_the_model(call):
     model, do, x, _, _ = call
 
     def everything():
-        return {f"{name}.{key}": pickle.dumps(value) for name, module in model.named_modules()
-                for key, value in vars(module).items()}
+        return {
+            f"{name}.{key}": pickle.dumps(value)
+            for name, module in model.named_modules()
+            for key, value in vars(module).items()
+        }
 
     before = everything()
     do(model, x)
@@ -483,10 +500,21 @@ def test_same_seed_same_sample(name):
     assert len(torch.unique(first, dim=0)) == 4
 
 
-@pytest.mark.parametrize(("name", "do", "argument", "bad"), [
-    pytest.param(name, do, argument, values[bad] if isinstance(values, dict) else lambda m, bad=bad: bad,
-                 id=f"{name}-{i}-{argument}-{bad}")
-    for name in MODELS for i, (do, argument, values) in enumerate(of(REFUSED, name)) for bad in values])
+@pytest.mark.parametrize(
+    ("name", "do", "argument", "bad"),
+    [
+        pytest.param(
+            name,
+            do,
+            argument,
+            values[bad] if isinstance(values, dict) else lambda m, bad=bad: bad,
+            id=f"{name}-{i}-{argument}-{bad}",
+        )
+        for name in MODELS
+        for i, (do, argument, values) in enumerate(of(REFUSED, name))
+        for bad in values
+    ],
+)
 def test_bad_arguments_get_a_sentence(name, do, argument, bad):
     model = MODELS[name]().eval()
     with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
@@ -584,9 +612,18 @@ def test_models_of_one_kind_share_no_weights_and_no_config(model):
 
 # --- Checks of arguments ----------------------------------------------------------------------------------------------
 
-ANYTHING = st.one_of(st.floats(), st.integers(), st.integers(-20, 20), st.booleans(), st.none(), st.text(max_size=60),
-                     st.lists(st.integers(), max_size=3), st.complex_numbers(), st.binary(max_size=4),
-                     st.builds(torch.tensor, st.lists(st.floats(-20, 20), max_size=2)))
+ANYTHING = st.one_of(
+    st.floats(),
+    st.integers(),
+    st.integers(-20, 20),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=60),
+    st.lists(st.integers(), max_size=3),
+    st.complex_numbers(),
+    st.binary(max_size=4),
+    st.builds(torch.tensor, st.lists(st.floats(-20, 20), max_size=2)),
+)
 
 
 @PROPERTY
@@ -621,14 +658,22 @@ def test_choice(value):
 
 
 @PROPERTY
-@given(shape=st.lists(st.integers(0, 3), max_size=5), value=st.floats(-0.5, 1.5) | st.just(math.nan),
-       dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.uint8, torch.bool]))
+@given(
+    shape=st.lists(st.integers(0, 3), max_size=5),
+    value=st.floats(-0.5, 1.5) | st.just(math.nan),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.uint8, torch.bool]),
+)
 def test_pictures_like(shape, value, dtype):
     x = torch.full(shape, 0.5).to(dtype)
     if x.numel():
         x.view(-1)[-1] = int(value > 0) if dtype in (torch.uint8, torch.bool) else value
-    good = (len(shape) == 4 and shape[0] > 0 and shape[1:] == [1, 2, 2] and dtype.is_floating_point
-            and bool(((x >= 0) & (x <= 1)).all()))
+    good = (
+        len(shape) == 4
+        and shape[0] > 0
+        and shape[1:] == [1, 2, 2]
+        and dtype.is_floating_point
+        and bool(((x >= 0) & (x <= 1)).all())
+    )
     if good:
         assert torch.equal(pictures_like("x", x, 1, 2), x.float())
         assert pictures_like("x", x, 1, 2).dtype == torch.float32
@@ -644,8 +689,11 @@ def test_pictures_like_takes_the_whole_range(shape):
 
 
 @PROPERTY
-@given(shape=st.lists(st.integers(0, 3), max_size=3), value=st.floats(width=32),
-       dtype=st.sampled_from([torch.float32, torch.float64, torch.int64]))
+@given(
+    shape=st.lists(st.integers(0, 3), max_size=3),
+    value=st.floats(width=32),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.int64]),
+)
 def test_codes_like(shape, value, dtype):
     z = torch.zeros(shape, dtype=dtype)
     if z.numel() and dtype.is_floating_point:

@@ -151,8 +151,18 @@ def damage(kind):
     }[kind]
 
 
-DAMAGE = ["missing", "empty", "cut in the head", "cut", "too long", "another type", "other dimensions", "negative size",
-          "no picture", "text"]
+DAMAGE = [
+    "missing",
+    "empty",
+    "cut in the head",
+    "cut",
+    "too long",
+    "another type",
+    "other dimensions",
+    "negative size",
+    "no picture",
+    "text",
+]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -189,12 +199,16 @@ def test_pictures_and_labels_must_fit(images, labels, tmp_path):
         data.load("mnist", "train", tmp_path)
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (("letters", "train"), r"data set must be one of mnist, fashion, avatars, not 'letters'\."),
-    (("mnist", "all"), r"split must be one of train, val, test, not 'all'\."),
-    (("mnist", "train", "none"), r"The data folder none does not exist: name one that holds MNIST/\."),
-    (("fashion", "train", "."), r"FashionMNIST/train-images.* is missing .* --data-dir or \$GENMODELS_DATA\."),
-    (("avatars", "train", "."), r"avatars lacks train.npz or attributes.csv: draw the set with tools/avatars/ .*\.")])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("letters", "train"), r"data set must be one of mnist, fashion, avatars, not 'letters'\."),
+        (("mnist", "all"), r"split must be one of train, val, test, not 'all'\."),
+        (("mnist", "train", "none"), r"The data folder none does not exist: name one that holds MNIST/\."),
+        (("fashion", "train", "."), r"FashionMNIST/train-images.* is missing .* --data-dir or \$GENMODELS_DATA\."),
+        (("avatars", "train", "."), r"avatars lacks train.npz or attributes.csv: draw the set with tools/avatars/ .*\."),
+    ],
+)
 def test_what_is_not_there_gets_a_sentence(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=sentence + "$"):
@@ -287,13 +301,16 @@ BROKEN_FACES = {
     "half a line": (edited(lambda text: text[:1500]), "attributes.csv is not the table"),
     "no text": (edited(lambda text: b"\xff\xfe" + text), "attributes.csv is not the table"),
     "empty": (edited(lambda text: b""), "train.npz must hold 0 pictures"),
-    "other pictures": (lambda folder: (folder / "train.npz").write_bytes((folder / "test.npz").read_bytes()),
-                       r"train.npz must hold 30 pictures \(64, 64, 3\) of bytes, not \(6, 64, 64, 3\)"),
-    "greys": (lambda folder: np.savez(folder / "train.npz", images=np.zeros((30, 64, 64), np.uint8)),
-              "must hold 30 pictures"),
+    "other pictures": (
+        lambda folder: (folder / "train.npz").write_bytes((folder / "test.npz").read_bytes()),
+        r"train.npz must hold 30 pictures \(64, 64, 3\) of bytes, not \(6, 64, 64, 3\)",
+    ),
+    "greys": (lambda folder: np.savez(folder / "train.npz", images=np.zeros((30, 64, 64), np.uint8)), "must hold 30 pictures"),
     "floats": (lambda folder: np.savez(folder / "train.npz", images=np.zeros((30, 64, 64, 3))), "float64"),
-    "pictures cut": (lambda folder: (folder / "train.npz").write_bytes((folder / "train.npz").read_bytes()[:-30]),
-                     "train.npz is truncated"),
+    "pictures cut": (
+        lambda folder: (folder / "train.npz").write_bytes((folder / "train.npz").read_bytes()[:-30]),
+        "train.npz is truncated",
+    ),
 }
 
 
@@ -335,8 +352,7 @@ def test_samples_can_stand_for_the_data_folder(name):
     assert len(torch.unique(together, dim=0)) == len(together)
 
 
-@pytest.mark.parametrize("i", [slice(2, 5), torch.tensor([3, 1]), torch.arange(200) < 7],
-                         ids=["slice", "indices", "mask"])
+@pytest.mark.parametrize("i", [slice(2, 5), torch.tensor([3, 1]), torch.arange(200) < 7], ids=["slice", "indices", "mask"])
 def test_some_pictures(i):
     few = data.samples("mnist")
     assert torch.equal(few[i].x, few.x[i])
@@ -346,11 +362,17 @@ def test_some_pictures(i):
 
 X = np.zeros((5, 1, 28, 28), np.uint8)
 BAD_ARRAYS = {
-    "no y": dict(x=X), "no x": dict(y=np.zeros(5, int)), "floats": dict(x=X / 255, y=np.zeros(5, int)),
-    "no channel": dict(x=X[:, 0], y=np.zeros(5, int)), "fewer labels": dict(x=X, y=np.zeros(4, int)),
-    "one label": dict(x=X, y=np.array(3)), "words": dict(x=X, y=np.array(list("abcde"))),
-    "objects": dict(x=X, y=np.array([None] * 5)), "two pictures": dict(x=X[:2], y=np.zeros(2, int)),
-    "shares": dict(x=X, y=np.full(5, 0.5)), "many questions": dict(x=X, y=np.zeros((5, 16), int)),
+    "no y": dict(x=X),
+    "no x": dict(y=np.zeros(5, int)),
+    "floats": dict(x=X / 255, y=np.zeros(5, int)),
+    "no channel": dict(x=X[:, 0], y=np.zeros(5, int)),
+    "fewer labels": dict(x=X, y=np.zeros(4, int)),
+    "one label": dict(x=X, y=np.array(3)),
+    "words": dict(x=X, y=np.array(list("abcde"))),
+    "objects": dict(x=X, y=np.array([None] * 5)),
+    "two pictures": dict(x=X[:2], y=np.zeros(2, int)),
+    "shares": dict(x=X, y=np.full(5, 0.5)),
+    "many questions": dict(x=X, y=np.zeros((5, 16), int)),
 }
 
 
@@ -368,7 +390,7 @@ def test_a_broken_npz_gets_a_sentence(tmp_path):
     good, file = data.samples("mnist"), tmp_path / "mnist.npz"
     changed = [whole[:n] for n in range(0, len(whole), 1511)]
     for place in [*range(0, 100, 3), *range(len(whole) - 240, len(whole), 3), *rng.integers(0, len(whole), 100)]:
-        changed.append(whole[:place] + bytes([whole[place] ^ int(rng.integers(1, 256))]) + whole[place + 1:])
+        changed.append(whole[:place] + bytes([whole[place] ^ int(rng.integers(1, 256))]) + whole[place + 1 :])
     refused = 0
     for content in [*changed, b"PK\3\4", b"\x93NUMPY", b"text"]:
         file.write_bytes(content)
@@ -532,8 +554,8 @@ def test_faces_keep_their_colours_and_middle():
     wide[:, 100:200] = (200, 100, 50)
     x = prepare(wide, "avatars")
     assert x.shape == (1, 3, 64, 64)
-    assert torch.allclose(x[0, :, 8:-8, 8:-8].amax((1, 2)), torch.tensor([200., 100., 50.]) / 255, atol=0.01)
-    assert torch.allclose(x[0, :, 8:-8, 8:-8].amin((1, 2)), torch.tensor([200., 100., 50.]) / 255, atol=0.01)
+    assert torch.allclose(x[0, :, 8:-8, 8:-8].amax((1, 2)), torch.tensor([200.0, 100.0, 50.0]) / 255, atol=0.01)
+    assert torch.allclose(x[0, :, 8:-8, 8:-8].amin((1, 2)), torch.tensor([200.0, 100.0, 50.0]) / 255, atol=0.01)
 
 
 def test_clothes_fill_the_picture_and_lie_in_its_middle():
@@ -544,18 +566,39 @@ def test_clothes_fill_the_picture_and_lie_in_its_middle():
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
-@pytest.mark.parametrize("picture", [
-    Image.new("L", (280, 280), 255), Image.new("L", (280, 280), 0), Image.new("RGBA", (280, 280)),
-    Image.new("L", (1, 1), 9), Image.new("1", (5, 5), 1), Image.new("I;16", (5, 5), 300), Image.new("F", (5, 5), 0.5),
-    np.full((9, 9), 77, np.uint8)], ids=lambda p: f"{getattr(p, 'mode', 'array')}{p.size}")
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.new("L", (280, 280), 255),
+        Image.new("L", (280, 280), 0),
+        Image.new("RGBA", (280, 280)),
+        Image.new("L", (1, 1), 9),
+        Image.new("1", (5, 5), 1),
+        Image.new("I;16", (5, 5), 300),
+        Image.new("F", (5, 5), 0.5),
+        np.full((9, 9), 77, np.uint8),
+    ],
+    ids=lambda p: f"{getattr(p, 'mode', 'array')}{p.size}",
+)
 def test_an_empty_drawing_gets_a_sentence(picture, name):
     with pytest.raises(ValueError, match=r"^The drawing is empty: draw something first\.$"):
         prepare(picture, name)
 
 
-@pytest.mark.parametrize("picture", [None, "drawing.png", [[0.5]], np.zeros(5, np.uint8), np.zeros((5, 5)),
-                                     np.zeros((5, 5, 5), np.uint8), np.zeros((2, 5, 5, 3), np.uint8),
-                                     np.zeros((0, 5), np.uint8)], ids=lambda p: str(getattr(p, "shape", p)))
+@pytest.mark.parametrize(
+    "picture",
+    [
+        None,
+        "drawing.png",
+        [[0.5]],
+        np.zeros(5, np.uint8),
+        np.zeros((5, 5)),
+        np.zeros((5, 5, 5), np.uint8),
+        np.zeros((2, 5, 5, 3), np.uint8),
+        np.zeros((0, 5), np.uint8),
+    ],
+    ids=lambda p: str(getattr(p, "shape", p)),
+)
 @pytest.mark.parametrize("name", SETS)
 def test_what_is_no_picture_gets_a_sentence(picture, name):
     with pytest.raises(ValueError, match=r"^(picture must be a PIL image or an array|The picture has no pixels).*\.$"):
@@ -571,14 +614,20 @@ def test_two_dots_far_apart_do_not_vanish():
 
 
 @PROPERTY
-@given(size=st.tuples(st.integers(1, 300), st.integers(1, 300)), seed=st.integers(0, 999), marks=st.integers(0, 4),
-       channels=st.sampled_from([0, 3, 4]), paper=st.integers(0, 255), name=st.sampled_from(SETS))
+@given(
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    seed=st.integers(0, 999),
+    marks=st.integers(0, 4),
+    channels=st.sampled_from([0, 3, 4]),
+    paper=st.integers(0, 255),
+    name=st.sampled_from(SETS),
+)
 def test_any_picture_is_prepared_or_is_empty(size, seed, marks, channels, paper, name):
     rng = np.random.default_rng(seed)
     picture = np.full((*size, channels) if channels else size, paper, np.uint8)
     for _ in range(marks):
         top, left = rng.integers(0, size[0]), rng.integers(0, size[1])
-        picture[top:top + rng.integers(1, 99), left:left + rng.integers(1, 99)] = rng.integers(0, 256, max(channels, 1))
+        picture[top : top + rng.integers(1, 99), left : left + rng.integers(1, 99)] = rng.integers(0, 256, max(channels, 1))
     try:
         x = prepare(picture, name)
     except ValueError as e:
@@ -613,8 +662,11 @@ def test_a_changed_face_is_a_possible_one(attribute):
         for value in data.ATTRIBUTES[attribute]:
             new = data.with_value(data.face(y), attribute, value)
             if new[attribute] != value:  # eyes behind dark glasses stay hidden
-                assert new[attribute] == "hidden" or (attribute, value) in {("glasses_color", "none"), ("hat_color", "none")} \
+                assert (
+                    new[attribute] == "hidden"
+                    or (attribute, value) in {("glasses_color", "none"), ("hat_color", "none")}
                     or new[attribute.replace("_color", "").replace("hat", "headwear")] == "none"
+                )
             assert (new["mouth"] in data.SMILES) == (new["smiling"] == "yes")
             assert (new["glasses"] == "none") == (new["glasses_color"] == "none")
             assert (new["headwear"] != "none") == (new["hair"] == "hidden") == (new["hair_length"] == "hidden")

@@ -31,8 +31,9 @@ def flat(value, channels=1, side=400):
 # --- Noise ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind, sd", [("gaussian", lambda x, s: s), ("poisson", lambda x, s: s * x**0.5),
-                                      ("speckle", lambda x, s: s * x)])
+@pytest.mark.parametrize(
+    "kind, sd", [("gaussian", lambda x, s: s), ("poisson", lambda x, s: s * x**0.5), ("speckle", lambda x, s: s * x)]
+)
 @pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("s", [0.1, 0.5])
 def test_moments_of_noise(kind, sd, x, s):
@@ -84,8 +85,14 @@ def test_noise_depends_on_the_seed_alone_and_no_strength_is_no_noise(kind):
     assert torch.equal(add_noise(x, kind, 0.0, seed=5), x)
 
 
-@pytest.mark.parametrize("argument, bad", [("kind", ("rain", 3)), ("strength", (1.1, -0.1, math.nan, None)),
-                                           ("x", (torch.rand(3, 4, 4), torch.rand(1, 2, 4, 4), 2 * torch.ones(1, 1, 4, 4)))])
+@pytest.mark.parametrize(
+    "argument, bad",
+    [
+        ("kind", ("rain", 3)),
+        ("strength", (1.1, -0.1, math.nan, None)),
+        ("x", (torch.rand(3, 4, 4), torch.rand(1, 2, 4, 4), 2 * torch.ones(1, 1, 4, 4))),
+    ],
+)
 def test_noise_refuses_with_a_sentence(argument, bad):
     for value in bad:
         with pytest.raises(ValueError, match=f"^{argument} must be "):
@@ -190,7 +197,7 @@ def test_half_of_the_training_photographs_are_grey(monkeypatch):
     monkeypatch.setattr(model, "denoise", lambda y, M: seen.append((y, M)) or y)
     x = torch.rand(8, 3, 8, 8)
     terms = model.loss((x,))
-    (y, M), = seen
+    ((y, M),) = seen
     grey = [(one[0] == one[1]).all().item() and (one[0] == one[2]).all().item() for one in y]
     assert grey == [True] * 4 + [False] * 4 and M.shape == (8, 1, 8, 8)
     clean = torch.cat([luma(x[:4]).expand(-1, 3, -1, -1), x[4:]])
@@ -280,8 +287,10 @@ def test_sigma_is_estimated():
 def test_photographs_are_there_and_the_samples_are_details_of_them(name):
     x = data.photograph(name)
     assert x.shape[0] == 1 and x.shape[1] in (1, 3) and 0 <= x.min() < x.max() <= 1
-    assert torch.equal((x * 255).round().byte()[0, 0], torch.from_numpy(np.array(getattr(skimage.data, name)())).reshape(
-        *x.shape[2:], -1)[..., 0])
+    assert torch.equal(
+        (x * 255).round().byte()[0, 0],
+        torch.from_numpy(np.array(getattr(skimage.data, name)())).reshape(*x.shape[2:], -1)[..., 0],
+    )
     detail = data.samples("photo").x[data.PHOTOGRAPHS.index(name)]
     windows = (x[0, 0] * 255).round().byte().unfold(0, 96, 1)[:, :, :].unfold(1, 96, 1)
     assert (windows[..., 0, 0] == detail[0, 0, 0]).logical_and(windows[..., 95, 95] == detail[0, 95, 95]).any()
@@ -292,13 +301,23 @@ def test_photographs_are_there_and_the_samples_are_details_of_them(name):
 RED = (200, 30, 40)
 
 
-@pytest.mark.parametrize("picture, expected", [
-    (Image.new("RGB", (5, 3), RED), RED), (Image.new("L", (5, 3), 77), (77,)), (Image.new("1", (5, 3), 1), (255,)),
-    (Image.new("RGB", (5, 3), (9, 9, 9)), (9,)), (Image.new("RGBA", (5, 3), (*RED, 255)), RED),
-    (Image.new("RGBA", (5, 3), (*RED, 0)), (0,)), (Image.new("LA", (5, 3), (77, 255)), (77,)),
-    (Image.new("CMYK", (5, 3), (0, 255, 255, 0)), (255, 0, 0)), (Image.new("RGB", (5, 3), RED).quantize(4), RED),
-    (Image.fromarray(np.full((3, 5), 257 * 77, np.uint16)), (77,)), (Image.new("F", (5, 3), 0.5), (127,)),
-], ids=lambda v: v.mode if isinstance(v, Image.Image) else "")
+@pytest.mark.parametrize(
+    "picture, expected",
+    [
+        (Image.new("RGB", (5, 3), RED), RED),
+        (Image.new("L", (5, 3), 77), (77,)),
+        (Image.new("1", (5, 3), 1), (255,)),
+        (Image.new("RGB", (5, 3), (9, 9, 9)), (9,)),
+        (Image.new("RGBA", (5, 3), (*RED, 255)), RED),
+        (Image.new("RGBA", (5, 3), (*RED, 0)), (0,)),
+        (Image.new("LA", (5, 3), (77, 255)), (77,)),
+        (Image.new("CMYK", (5, 3), (0, 255, 255, 0)), (255, 0, 0)),
+        (Image.new("RGB", (5, 3), RED).quantize(4), RED),
+        (Image.fromarray(np.full((3, 5), 257 * 77, np.uint16)), (77,)),
+        (Image.new("F", (5, 3), 0.5), (127,)),
+    ],
+    ids=lambda v: v.mode if isinstance(v, Image.Image) else "",
+)
 def test_pictures_of_any_mode(picture, expected):
     x = data.from_picture(picture)
     assert x.shape == (1, len(expected), 3, 5) and x.dtype == torch.uint8
@@ -348,8 +367,12 @@ def test_folders_that_will_not_do(folder, tmp_path, monkeypatch):
     monkeypatch.delenv("GENMODELS_DATA", raising=False)
     (tmp_path / "empty").mkdir()
     (folder / "50.jpg").write_bytes(b"no jpeg")
-    for where, says in ((None, "--data-dir"), (tmp_path / "none", "none"), (tmp_path / "empty", "at least two"),
-                        (folder, "50.jpg")):
+    for where, says in (
+        (None, "--data-dir"),
+        (tmp_path / "none", "none"),
+        (tmp_path / "empty", "at least two"),
+        (folder, "50.jpg"),
+    ):
         with pytest.raises(data.DataError, match=says):
             photographs.load("train", where)
     with pytest.raises(data.DataError, match="bsd68"):
@@ -363,7 +386,7 @@ def test_patches_come_from_everywhere_turned_and_mirrored_and_depend_on_the_seed
     patches = Patches([picture, torch.full((3, 40, 40), 255, dtype=torch.uint8), torch.zeros(3, 7, 99, dtype=torch.uint8)], 8)
     assert len(patches) == 3 + 25
     torch.manual_seed(3)
-    x, = patches.batch(torch.zeros(600, dtype=torch.int64))
+    (x,) = patches.batch(torch.zeros(600, dtype=torch.int64))
     assert x.shape == (600, 3, 8, 8) and x.max() <= 199 / 255
     torch.manual_seed(3)
     assert torch.equal(x, patches.batch(torch.zeros(600, dtype=torch.int64))[0])

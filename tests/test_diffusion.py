@@ -127,9 +127,7 @@ def no_noise():
 def test_order_of_convergence(sampler, order):
     """Twice the steps, half the error: or a quarter, at second order. Without any noise on the way."""
     z = some(9)
-    errors = [
-        (solve(sampler, exact(z, 0.9), grid(0.9, 0.1, steps)) - exact(z, 0.1)).norm() for steps in (16, 32, 64, 128, 256)
-    ]
+    errors = [(solve(sampler, exact(z, 0.9), grid(0.9, 0.1, steps)) - exact(z, 0.1)).norm() for steps in (16, 32, 64, 128, 256)]
     orders = [math.log2(a / b) for a, b in pairwise(errors)]
     assert orders == pytest.approx([order] * 4, abs=0.25)
     assert orders[-1] == pytest.approx(order, abs=0.05)
@@ -230,8 +228,9 @@ def test_steps_of_dpm_are_theirs():
         assert torch.allclose(ours.x, x, atol=1e-5), i
 
 
-@pytest.mark.parametrize("sampler, kind, more", [
-    ("ddim", DDIMScheduler, {"use_clipped_model_output": True}), ("ddpm", DDPMScheduler, {})])
+@pytest.mark.parametrize(
+    "sampler, kind, more", [("ddim", DDIMScheduler, {"use_clipped_model_output": True}), ("ddpm", DDPMScheduler, {})]
+)
 def test_a_whole_sample_is_theirs(model, sampler, kind, more):
     """Their loop around our network: the same first noise, times, clipping and last step."""
     theirs, g = scheduler(kind, clip_sample=True, timestep_spacing="trailing"), generator(5)
@@ -276,16 +275,24 @@ def test_labels_and_time_matter_and_an_open_answer_has_its_own_row(model, x):
         assert torch.equal(v(label), was) == (label >= 0)
 
 
-@pytest.mark.parametrize("label, expected", [
-    (None, [[-1, -1]] * 3), ([2, -1], [[2, -1]] * 3), (torch.tensor([0, 1]), [[0, 1]] * 3),
-    ([[0, 1], [1, 0], [-1, 1]], [[0, 1], [1, 0], [-1, 1]])], ids=str)
+@pytest.mark.parametrize(
+    "label, expected",
+    [
+        (None, [[-1, -1]] * 3),
+        ([2, -1], [[2, -1]] * 3),
+        (torch.tensor([0, 1]), [[0, 1]] * 3),
+        ([[0, 1], [1, 0], [-1, 1]], [[0, 1], [1, 0], [-1, 1]]),
+    ],
+    ids=str,
+)
 def test_forms_of_labels(label, expected):
     two = Diffusion(size=8, classes=[3, 2], widths=[8, 8], blocks=1, heads=2)
     assert two.labels(label, 3).tolist() == expected
 
 
-@pytest.mark.parametrize("label, expected", [
-    (2, [2] * 3), ([2], [2] * 3), ([0, 1, -1], [0, 1, -1]), ([[0], [1], [2]], [0, 1, 2])], ids=str)
+@pytest.mark.parametrize(
+    "label, expected", [(2, [2] * 3), ([2], [2] * 3), ([0, 1, -1], [0, 1, -1]), ([[0], [1], [2]], [0, 1, 2])], ids=str
+)
 def test_forms_of_one_label(model, label, expected):
     assert model.labels(label, 3)[:, 0].tolist() == expected
 

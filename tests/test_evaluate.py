@@ -31,20 +31,32 @@ MODELS = {
     "gan-avatars": lambda: gm.GAN(3, 64, [2, 5], latent=4, patch=8, widths=[8], conditions=["smiling", "glasses"]),
     "flow-mnist": lambda: gm.Flow(widths=[8], blocks=0, components=2),
     "transformer-shakespeare": lambda: gm.Transformer(
-        alphabet="".join(sorted(set(texts.shakespeare("train")))), width=8, layers=1, heads=2, hidden=8),
+        alphabet="".join(sorted(set(texts.shakespeare("train")))), width=8, layers=1, heads=2, hidden=8
+    ),
     "transformer-tang": lambda: gm.Transformer(
-        tokens="poems", alphabet="，。不人山风日月花春", width=8, layers=1, heads=2, hidden=8),
+        tokens="poems", alphabet="，。不人山风日月花春", width=8, layers=1, heads=2, hidden=8
+    ),
     "transformer-mnist": lambda: gm.Transformer(tokens="pixels", width=8, layers=1, heads=1, hidden=8),
     "denoiser-mnist": lambda: gm.Denoiser(1, 28, [4], blocks=1, bias=True),
     "dvae-mnist": lambda: gm.DenoisingVAE(latent=2, width=4, hidden=8),
     "denoiser-photo": lambda: gm.Denoiser(widths=[4, 8], blocks=1),
     "vae-avatars": lambda: gm.VAE(channels=3, size=64, latent=6, width=4, levels=3, hidden=16, likelihood="gaussian"),
 }
-RUN = {"command": "python -m train.x", "seed": 0, "batch": 8, "steps": 10, "minutes": 1.5, "device": "cpu, 2 threads",
-       "pictures": 67, "parameters": 1, "date": "2026-01-31"}
+RUN = {
+    "command": "python -m train.x",
+    "seed": 0,
+    "batch": 8,
+    "steps": 10,
+    "minutes": 1.5,
+    "device": "cpu, 2 threads",
+    "pictures": 67,
+    "parameters": 1,
+    "date": "2026-01-31",
+}
 FIDS = {"gan-mnist": [20.0, 9.0, 12.0, 5.0], "dcgan-mnist": [30.0, 14.0, 16.0]}
-VALIDATIONS = {name: [{"step": 2 * i + 2, "validation": {"fid": fid}} for i, fid in enumerate(fids)]
-               for name, fids in FIDS.items()}
+VALIDATIONS = {
+    name: [{"step": 2 * i + 2, "validation": {"fid": fid}} for i, fid in enumerate(fids)] for name, fids in FIDS.items()
+}
 
 
 @pytest.fixture
@@ -58,7 +70,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "CALLS", (1, 2))
     monkeypatch.setattr(evaluate, "WRITTEN", 2)
     monkeypatch.setattr(evaluate, "CLASSICS", 5)
-    monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[:16 * 256 + 1])
+    monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
     monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
     monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
     torch.manual_seed(0)
@@ -101,9 +113,20 @@ def test_a_card_says_all_that_a_number_needs(root, name):
         assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     assert card.data.license == "apache-2.0"
     assert (card.data.genmodels["minutes"], card.data.genmodels["parameters"]) == (
-        1.5, sum(p.numel() for p in gm.load(name).parameters()))
-    for words in ("python -m train.x", "cpu, 2 threads", "2026-01-31", f"python -m train.evaluate {name}", "--drawn 80",
-                  "## Intended use", "## Limits", "## Data and licence", cards.SETS[name.split("-")[1]]["licence"]):
+        1.5,
+        sum(p.numel() for p in gm.load(name).parameters()),
+    )
+    for words in (
+        "python -m train.x",
+        "cpu, 2 threads",
+        "2026-01-31",
+        f"python -m train.evaluate {name}",
+        "--drawn 80",
+        "## Intended use",
+        "## Limits",
+        "## Data and licence",
+        cards.SETS[name.split("-")[1]]["licence"],
+    ):
         assert words in card.content
     assert "{" not in card.content
     assert str(data.SAMPLES) not in card.content
@@ -182,22 +205,35 @@ def test_numbers_of_a_diffusion_model(root):
 
     table = json.loads((root / "diffusion-mnist" / "calls.json").read_text())
     assert [(r["sampler"], r["calls"]) for r in table["rows"]] == [
-        ("ddpm", 1), ("ddpm", 2), ("ddpm", 250), ("ddim", 1), ("ddim", 2), ("dpm", 1), ("dpm", 2), ("heun", 1)]
+        ("ddpm", 1),
+        ("ddpm", 2),
+        ("ddpm", 250),
+        ("ddim", 1),
+        ("ddim", 2),
+        ("dpm", 1),
+        ("dpm", 2),
+        ("heun", 1),
+    ]
     assert f"| dpm | 2 | 2 | {table['rows'][-2]['fid']} |" in card.text
 
 
 def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
     _, theirs = measured(root, "dcgan-mnist")
     values, card = measured(root, "gan-mnist")
-    train, test, model, judge = (data.load("mnist", "train"), data.load("mnist", "test"), gm.load("gan-mnist"),
-                                 gm.load("classifier-mnist"))
+    train, test, model, judge = (
+        data.load("mnist", "train"),
+        data.load("mnist", "test"),
+        gm.load("gan-mnist"),
+        gm.load("classifier-mnist"),
+    )
     y = torch.arange(160) % 10
     x = (model.sample(160, label=y, seed=0) * 255).round().to(torch.uint8)
     assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
     shares = []
     for c in range(10):
-        real, other, fake = (metrics.features(judge, of[label == c]) for of, label in
-                             ((test.x, test.y), (train.x, train.y), (x, y)))
+        real, other, fake = (
+            metrics.features(judge, of[label == c]) for of, label in ((test.x, test.y), (train.x, train.y), (x, y))
+        )
         k = min(map(len, (real, other, fake)))
         shares.append(metrics.precision_recall(real[:k], fake[:k])[1] / metrics.precision_recall(real[:k], other[:k])[1])
     assert values["ratio"] == pytest.approx(min(shares), abs=1e-5)
@@ -214,7 +250,7 @@ def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
 def test_numbers_of_a_transformer_of_plays(root):
     values, card = measured(root, "transformer-shakespeare")
     model, text = gm.load("transformer-shakespeare"), texts.shakespeare("test")
-    nats = [-model.score(text[256 * i + 1:256 * i + 257], text[256 * i]).log_probs.mean().item() for i in range(16)]
+    nats = [-model.score(text[256 * i + 1 : 256 * i + 257], text[256 * i]).log_probs.mean().item() for i in range(16)]
     assert values["nats"] == pytest.approx(np.mean(nats), rel=1e-4)
     assert values["bits"] == pytest.approx(values["nats"] / math.log(2), rel=1e-4)
     assert values["perplexity"] == pytest.approx(math.exp(values["nats"]), rel=1e-4)
@@ -222,8 +258,13 @@ def test_numbers_of_a_transformer_of_plays(root):
     assert "1.4697" in card.data.eval_results[0].metric_args["beside"]
     reference = json.loads((root / "transformer-shakespeare" / "reference.json").read_text())
     assert reference["nats"] == pytest.approx(nats, rel=1e-4)
-    for words in ("20,480 tokens seen", "```text\n--- seed 0\n\n春 said\n```", "`alphabet=65 characters`", "| passages |",
-                  "which was not trained on"):
+    for words in (
+        "20,480 tokens seen",
+        "```text\n--- seed 0\n\n春 said\n```",
+        "`alphabet=65 characters`",
+        "| passages |",
+        "which was not trained on",
+    ):
         assert words in card.content
     assert "samples.png" not in card.content and card.data.pipeline_tag == "text-generation"
     log = root / "transformer-shakespeare" / "log.jsonl"
@@ -296,8 +337,11 @@ def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
     test, judge = data.load("mnist", "test"), gm.load("classifier-mnist")
     noisy = add_noise(test.floats(), "gaussian", 25 / 255, seed=0)
     restored = {"denoiser": gm.load("denoiser-mnist").restore(noisy, 25 / 255), "dvae": gm.load("dvae-mnist").restore(noisy)}
-    cells = {name: f"{metrics.psnr(x, test.x).mean():.2f} / {metrics.ssim(x, test.x).mean():.3f} / "
-                   f"{(judge.predict(x)[:, 0] == test.y).double().mean():.1%}" for name, x in restored.items()}
+    cells = {
+        name: f"{metrics.psnr(x, test.x).mean():.2f} / {metrics.ssim(x, test.x).mean():.3f} / "
+        f"{(judge.predict(x)[:, 0] == test.y).double().mean():.1%}"
+        for name, x in restored.items()
+    }
     row = next(line for line in card.text.split("\n") if line.startswith("| gaussian, sigma 25 |"))
     assert row.endswith(f" | {cells['denoiser']} | {cells['dvae']} |")
     assert values["restored_psnr"] == pytest.approx(metrics.psnr(restored["dvae"], test.x).mean().item(), rel=1e-4)
@@ -347,7 +391,7 @@ def test_drawing_goes_on_where_it_was_stopped(root):
         at.draw(y, batch=10, steps=1)
     x = at.draw(y, batch=10, steps=1)
     assert drawn == [10, 10, 10, 10]  # the first two were not drawn again
-    alone = torch.cat([sample(10, label=y[i:i + 10], steps=1, seed=i) for i in (0, 10, 20)])
+    alone = torch.cat([sample(10, label=y[i : i + 10], steps=1, seed=i) for i in (0, 10, 20)])
     assert torch.equal(x, (alone * 255).round().to(torch.uint8))
 
 

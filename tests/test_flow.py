@@ -118,6 +118,7 @@ def test_levels_widen_where_pixels_are_many():
 
 def zuko_coupling(net):
     """zuko's affine coupling of the second number given the first, with our network: mean and scale as zuko writes them."""
+
     def meta(kept):
         m = Mixture.read(net(kept))
         log_scale = -m.scale[:, 0].log()
@@ -276,14 +277,24 @@ def test_temperature_scales_the_noise(model):
 
 
 @PROPERTY
-@given(kind=st.sampled_from(["noise", "black", "white", "half", "binary", "one pixel"]), seed=st.integers(0, 2**63 - 1),
-       temperature=st.floats(0, 1.5), by=st.sampled_from([0.1, 1.0, 30.0]))
+@given(
+    kind=st.sampled_from(["noise", "black", "white", "half", "binary", "one pixel"]),
+    seed=st.integers(0, 2**63 - 1),
+    temperature=st.floats(0, 1.5),
+    by=st.sampled_from([0.1, 1.0, 30.0]),
+)
 def test_everything_stays_finite(kind, seed, temperature, by):
     """Any input in [0, 1], any seed, any temperature, and weights of any size."""
     m = lively(Flow(size=7, classes=[3], widths=[8], blocks=1, components=3), seed=seed % 2**31, by=by)
     x = pictures(2, seed=seed % 2**31)
-    x = {"noise": x, "black": 0 * x, "white": 0 * x + 1, "half": 0 * x + 0.5, "binary": x.round(),
-         "one pixel": (x == x.max()).float()}[kind]
+    x = {
+        "noise": x,
+        "black": 0 * x,
+        "white": 0 * x + 1,
+        "half": 0 * x + 0.5,
+        "binary": x.round(),
+        "one pixel": (x == x.max()).float(),
+    }[kind]
     z, nats = m.encode(x, seed=seed), m.log_prob(x)
     again, drawn = m.decode(z), m.sample(2, seed=seed, temperature=temperature)
     for tensor in (z, nats, again, drawn, m.decode(1e6 * torch.sign(m.codes(2, seed=seed)))):
@@ -429,16 +440,28 @@ def test_fitting_works_where_gradients_are_off():
         assert [s.step for s in fit_plane(moons(30), seconds=2, layers=1)][-1] > 0
 
 
-@pytest.mark.parametrize("points", [
-    None, [[0.0, 0.0]] * 20, torch.zeros(15, 2), torch.zeros(2001, 2), torch.zeros(20, 3), torch.zeros(20),
-    torch.full((20, 2), 1.01), torch.full((20, 2), math.nan), torch.zeros(20, 2, dtype=torch.int64)])
+@pytest.mark.parametrize(
+    "points",
+    [
+        None,
+        [[0.0, 0.0]] * 20,
+        torch.zeros(15, 2),
+        torch.zeros(2001, 2),
+        torch.zeros(20, 3),
+        torch.zeros(20),
+        torch.full((20, 2), 1.01),
+        torch.full((20, 2), math.nan),
+        torch.zeros(20, 2, dtype=torch.int64),
+    ],
+)
 def test_points_are_checked(points):
     with pytest.raises(ValueError, match=r"^points must be .*\.$"):
         next(fit_plane(points))
 
 
 @pytest.mark.parametrize(
-    "option", [{"seconds": 20.1}, {"seconds": 0}, {"layers": 13}, {"layers": 0}, {"seed": -1}, {"every": 0}])
+    "option", [{"seconds": 20.1}, {"seconds": 0}, {"layers": 13}, {"layers": 0}, {"seed": -1}, {"every": 0}]
+)
 def test_options_are_checked(option):
     with pytest.raises(ValueError, match=rf"^{next(iter(option))} must be .*\.$"):
         next(fit_plane(moons(), **option))

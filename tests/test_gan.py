@@ -77,7 +77,8 @@ def test_objectives_by_hand():
     assert [loss.item() for loss in relativistic(real, fake)] == pytest.approx([math.log(4 / 3), math.log(4)])
     # Now the first pair is equal and the second far apart: who is held against whom matters.
     assert [loss.item() for loss in relativistic(real.flip(0), fake)] == pytest.approx(
-        [(math.log(2) + math.log(10 / 9)) / 2, (math.log(2) + math.log(10)) / 2])
+        [(math.log(2) + math.log(10 / 9)) / 2, (math.log(2) + math.log(10)) / 2]
+    )
 
 
 def test_the_classic_is_a_classifier_of_real_against_generated():
@@ -279,9 +280,15 @@ def test_labels_are_withheld_from_both_as_often_as_said(drop, classes, monkeypat
 # --- The networks -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make, says", [
-    (lambda: GAN(size=28, widths=[8, 8, 8], patch=2), "divisible by 8"), (lambda: DCGAN(size=30), "divisible by 4"),
-    (lambda: DCGAN(size=36, levels=3), "divisible by 8"), (lambda: GAN(patch=2, fine=[8, 8]), "divisible by 4")])
+@pytest.mark.parametrize(
+    "make, says",
+    [
+        (lambda: GAN(size=28, widths=[8, 8, 8], patch=2), "divisible by 8"),
+        (lambda: DCGAN(size=30), "divisible by 4"),
+        (lambda: DCGAN(size=36, levels=3), "divisible by 8"),
+        (lambda: GAN(patch=2, fine=[8, 8]), "divisible by 4"),
+    ],
+)
 def test_sizes_that_do_not_fit_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()
@@ -322,8 +329,8 @@ def test_a_picture_does_not_depend_on_its_neighbours(either):
     together, scores = paint(either, z, y), either.score(x, LABELS)
     assert scores.shape == (5,)
     for i in range(5):
-        assert torch.allclose(paint(either, z[i:i + 1], y[i:i + 1]), together[i:i + 1], atol=1e-5)
-        assert torch.allclose(either.score(x[i:i + 1], LABELS[i]), scores[i:i + 1], atol=1e-5)
+        assert torch.allclose(paint(either, z[i : i + 1], y[i : i + 1]), together[i : i + 1], atol=1e-5)
+        assert torch.allclose(either.score(x[i : i + 1], LABELS[i]), scores[i : i + 1], atol=1e-5)
 
 
 def test_the_score_is_that_of_the_networks_scale(either):
@@ -356,8 +363,9 @@ def test_decoded_codes_are_the_sample(model):
     assert torch.allclose(model.decode(w), (model.generator.paint(w) + 1) / 2)
 
 
-@pytest.mark.parametrize("classes, label", [
-    ([3], [[0], [1], [0], [-1], [1]]), ([3, 2], [[0, 1], [1, 1], [0, 1], [-1, 0], [1, 1]])], ids=str)
+@pytest.mark.parametrize(
+    "classes, label", [([3], [[0], [1], [0], [-1], [1]]), ([3, 2], [[0, 1], [1, 1], [0, 1], [-1, 0], [1, 1]])], ids=str
+)
 def test_truncation_draws_codes_to_the_mean_of_their_label(classes, label):
     model = small(classes=classes).requires_grad_(False)
     w = {t: model.codes(5, label=label, seed=4, truncation=t) for t in (0, 0.25, 1, 1.5)}
@@ -488,7 +496,7 @@ def test_a_search_works_under_inference_mode_and_can_be_abandoned():
                 x.zero_()  # the caller's own: the search keeps a copy
                 if context is torch.no_grad and len(errors) == 4:
                     break
-            assert errors == pytest.approx(expected[:len(errors)], rel=1e-4) and len(errors) in (4, 11)
+            assert errors == pytest.approx(expected[: len(errors)], rel=1e-4) and len(errors) in (4, 11)
             abandoned = model.project_steps(x, steps=10)
             next(abandoned), next(abandoned)
             abandoned.close()
@@ -507,7 +515,7 @@ def test_a_search_is_for_one_picture(model):
 
 
 def replay(name, moments=3, n=5):
-    x = data.samples(name).x[:moments * n]
+    x = data.samples(name).x[: moments * n]
     losses = {"discriminator": [[50, 0.125], [100, 0.1]], "generator": [[50, 2.5], [100, 1.0]]}
     shares = [[0.25, 0.75], [0.5, 0.5], [0.125, 0.875]][:moments]
     return Replay([0, 1, 7][:moments], x.view(moments, n, *x.shape[1:]), [-1.0, 0.1, 2.0], shares, shares[::-1], losses)

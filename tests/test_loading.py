@@ -74,7 +74,7 @@ def cut(part):
 
     def do(folder):
         file = folder / "model.safetensors"
-        file.write_bytes(file.read_bytes()[:int(file.stat().st_size * part)])
+        file.write_bytes(file.read_bytes()[: int(file.stat().st_size * part)])
 
     return do
 
@@ -104,14 +104,26 @@ BROKEN = {  # what happened to the folder -> (how, the file that the sentence na
     "a tensor too few": (weights(lambda t: t.pop("decoder.0.bias")), WEIGHTS, "Missing key.*decoder.0.bias"),
     "a tensor too many": (weights(lambda t: t.update(extra=torch.ones(1))), WEIGHTS, "Unexpected key.*extra"),
     "a tensor renamed": (weights(lambda t: t.update(extra=t.pop("decoder.0.bias"))), WEIGHTS, "does not fit the VAE"),
-    "a tensor of another shape": (weights(lambda t: t.update({"decoder.0.bias": torch.ones(9)})), WEIGHTS,
-                                  "decoder.0.bias.*shape"),
+    "a tensor of another shape": (
+        weights(lambda t: t.update({"decoder.0.bias": torch.ones(9)})),
+        WEIGHTS,
+        "decoder.0.bias.*shape",
+    ),
     "no tensors": (weights(dict.clear), WEIGHTS, "does not fit the VAE that its config.json describes"),
-    "another family's config": (lambda folder: gm.Classifier(size=8, widths=[4])._save_pretrained(folder)
-                                or gm.VAE(size=8, latent=3)._save_pretrained(folder)
-                                or config(family="classifier")(folder), WEIGHTS, "does not fit the Classifier"),
-    "another family's weights": (lambda folder: save_file(gm.Autoencoder(size=8).state_dict(), folder / WEIGHTS),
-                                 WEIGHTS, "does not fit the VAE"),
+    "another family's config": (
+        lambda folder: (
+            gm.Classifier(size=8, widths=[4])._save_pretrained(folder)
+            or gm.VAE(size=8, latent=3)._save_pretrained(folder)
+            or config(family="classifier")(folder)
+        ),
+        WEIGHTS,
+        "does not fit the Classifier",
+    ),
+    "another family's weights": (
+        lambda folder: save_file(gm.Autoencoder(size=8).state_dict(), folder / WEIGHTS),
+        WEIGHTS,
+        "does not fit the VAE",
+    ),
     "another size": (config(latent=3), WEIGHTS, "does not fit the VAE"),
     "another likelihood": (config(likelihood="gaussian"), WEIGHTS, "Missing key.*log_sigma"),
     "impossible size": (config(size=9), WEIGHTS, "size must be divisible by 4"),
@@ -130,8 +142,7 @@ BROKEN = {  # what happened to the folder -> (how, the file that the sentence na
     "config has no end": (content(CONFIG, b"[" * 100_000), CONFIG, "is not a configuration of this package"),
     "weights are a pickle": (trap(pickle.dump), WEIGHTS, "is truncated or no safetensors file"),
     "weights are of torch.save": (trap(torch.save), WEIGHTS, "is truncated or no safetensors file"),
-    "only a pickle": (lambda f: trap(torch.save)(f) or (f / WEIGHTS).rename(f / "pytorch_model.bin"), WEIGHTS,
-                      "is missing"),
+    "only a pickle": (lambda f: trap(torch.save)(f) or (f / WEIGHTS).rename(f / "pytorch_model.bin"), WEIGHTS, "is missing"),
 }
 
 
@@ -173,8 +184,9 @@ def test_names_and_paths(shelf):
     assert gm.load("vae-good") is not gm.load("vae-bad")
 
 
-@pytest.mark.parametrize("name", ["vae-none", "", "a/b", "../vae-none", "x" * 5000, "vae\0", None, 3],
-                         ids=lambda name: ascii(name)[:12])
+@pytest.mark.parametrize(
+    "name", ["vae-none", "", "a/b", "../vae-none", "x" * 5000, "vae\0", None, 3], ids=lambda name: ascii(name)[:12]
+)
 def test_an_unknown_name_gets_a_sentence(name, shelf, monkeypatch):
     monkeypatch.chdir(shelf)
     with pytest.raises(CheckpointError, match=r"^(There is no checkpoint|No folder|.* is missing).*[.:].*\.$"):
@@ -283,10 +295,14 @@ def test_half_precision_leaves_whole_numbers_whole(tmp_path):
 # --- Import -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("code", "imported"), [
-    ("import genmodels", False),
-    ("import genmodels; genmodels.checkpoints; dir(genmodels); genmodels.FAMILIES", False),
-    ("import genmodels; genmodels.VAE", True)])
+@pytest.mark.parametrize(
+    ("code", "imported"),
+    [
+        ("import genmodels", False),
+        ("import genmodels; genmodels.checkpoints; dir(genmodels); genmodels.FAMILIES", False),
+        ("import genmodels; genmodels.VAE", True),
+    ],
+)
 def test_torch_is_imported_only_when_it_is_needed(code, imported):
     root = Path(gm.__file__).resolve().parents[1]
     lines = f"{code}\nimport sys\nprint('torch' in sys.modules)"

@@ -117,7 +117,7 @@ def bars():
     y = torch.arange(420) % 3
     x = 0.3 * torch.rand(420, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     for i, c in enumerate(y):
-        x[i, :, :, 4 + 8 * c:8 + 8 * c] += 0.6
+        x[i, :, :, 4 + 8 * c : 8 + 8 * c] += 0.6
     return x, y
 
 
@@ -164,8 +164,10 @@ def test_psnr_and_ssim_are_those_of_scikit_image(channels):
     y = (x + 0.1 * normal(*x.shape)).clamp(0, 1)
     pairs = list(zip(x.numpy(), y.numpy()))
     psnr = [peak_signal_noise_ratio(a, b, data_range=1) for a, b in pairs]
-    ssim = [structural_similarity(a, b, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5,
-                                  use_sample_covariance=False) for a, b in pairs]
+    ssim = [
+        structural_similarity(a, b, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+        for a, b in pairs
+    ]
     assert metrics.psnr(y, x).tolist() == pytest.approx(psnr, abs=1e-3)
     assert metrics.ssim(y, x).tolist() == pytest.approx(ssim, abs=1e-3)
     assert metrics.ssim(x, x).tolist() == pytest.approx([1] * 4, abs=1e-5)
@@ -212,8 +214,8 @@ def faces():
     """A world in which the code is the list of attributes, the decoder gives it back and the judge reads it off."""
     y = data.samples("avatars").y
     x = torch.zeros(len(y), 3, 64, 64)
-    x[:, 0, 0, :len(NAMES)] = (y + 1) / 32
-    vae = SimpleNamespace(encode=lambda x: Normal(x[:, 0, 0, :len(NAMES)] * 32 - 1, 1.0), decode=lambda z: z)
+    x[:, 0, 0, : len(NAMES)] = (y + 1) / 32
+    vae = SimpleNamespace(encode=lambda x: Normal(x[:, 0, 0, : len(NAMES)] * 32 - 1, 1.0), decode=lambda z: z)
     judge = SimpleNamespace(predict=lambda z: z.round().long())
     unit = torch.eye(len(NAMES))
     values = {a: {v: unit[i] * j for j, v in enumerate(of)} for i, (a, of) in enumerate(data.ATTRIBUTES.items())}
@@ -237,8 +239,9 @@ def test_no_move_changes_nothing(faces):
 
 def test_a_direction_that_drags_another_attribute_along_is_found_out(faces):
     *rest, latents = faces
-    dragging = {v: code + 4 * i * torch.eye(16)[NAMES.index("skin")]
-                for i, (v, code) in enumerate(latents.values["smiling"].items())}
+    dragging = {
+        v: code + 4 * i * torch.eye(16)[NAMES.index("skin")] for i, (v, code) in enumerate(latents.values["smiling"].items())
+    }
     t = metrics.attribute_transfer(*rest, latents._replace(values=latents.values | {"smiling": dragging}), "smiling")
     assert t.reached == 1
     assert {k for k, share in t.kept.items() if share < 1} == {"skin"}

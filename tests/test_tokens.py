@@ -32,12 +32,23 @@ def test_any_text_is_folded_into_the_alphabet(text):
     assert PLAIN.fold(folded) == folded == PLAIN.decode(PLAIN.encode(text))
 
 
-@pytest.mark.parametrize("text, folded", [
-    ("caf\u00e9 \u00c9", "cafe E"), ("\u2018a\u2019 \u201cb\u201d", "'a' 'b'"), ("a\u2014b\u2013c", "a--b-c"),
-    ("a\u2026", "a..."),
-    ("a\r\nb\rc", "a\nb\nc"), ("a\tb", "a b"), ("\x00a\x1b\x7f\u200b\ufeff", "a"), ("(a)", ",a,"), ("\ufb01x", "fix"),
-    ("春a😀", "a"), ("\ud800a", "a"), ("", ""),
-])
+@pytest.mark.parametrize(
+    "text, folded",
+    [
+        ("caf\u00e9 \u00c9", "cafe E"),
+        ("\u2018a\u2019 \u201cb\u201d", "'a' 'b'"),
+        ("a\u2014b\u2013c", "a--b-c"),
+        ("a\u2026", "a..."),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("a\tb", "a b"),
+        ("\x00a\x1b\x7f\u200b\ufeff", "a"),
+        ("(a)", ",a,"),
+        ("\ufb01x", "fix"),
+        ("春a😀", "a"),
+        ("\ud800a", "a"),
+        ("", ""),
+    ],
+)
 def test_folding(text, folded):
     assert PLAIN.fold(text) == folded
 
@@ -49,10 +60,13 @@ def test_a_text_begins_after_a_new_line_or_else_after_the_first_character():
     assert PLAIN.part("ab", "cd") == (PLAIN.encode("cd"), PLAIN.encode("ab"))
 
 
-@pytest.mark.parametrize("make, alphabets", [
-    (Characters, ["", "aa", None, ["a"], 3]),
-    (Poems, ["", "，。春春", "，春", "春。", None, ["，", "。"], "，。|", "，。□", "，。\n"]),
-])
+@pytest.mark.parametrize(
+    "make, alphabets",
+    [
+        (Characters, ["", "aa", None, ["a"], 3]),
+        (Poems, ["", "，。春春", "，春", "春。", None, ["，", "。"], "，。|", "，。□", "，。\n"]),
+    ],
+)
 def test_alphabets_that_will_not_do(make, alphabets):
     for alphabet in alphabets:
         with pytest.raises(ValueError, match=r"^alphabet must be .{10,100}\.$"):
@@ -72,8 +86,11 @@ def test_a_poem_is_form_title_author_body_and_end():
 
 
 @PROPERTY
-@given(form=st.sampled_from(list(FORMS)), parts=st.lists(st.text(HANZI + "，。", max_size=9), min_size=3, max_size=3),
-       end=st.sampled_from(["", "\n"]))
+@given(
+    form=st.sampled_from(list(FORMS)),
+    parts=st.lists(st.text(HANZI + "，。", max_size=9), min_size=3, max_size=3),
+    end=st.sampled_from(["", "\n"]),
+)
 def test_a_poem_comes_back(form, parts, end):
     text = "|".join([form, *parts]) + end
     assert POEMS.decode(POEMS.encode(text)) == text

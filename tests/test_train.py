@@ -287,9 +287,7 @@ def test_init_from_goes_on_from_the_weights_and_the_log(place):
 
 
 def test_average_follows_parameters_and_copies_buffers(place):
-    recipe = engine.Recipe(
-        "judge", gm.Classifier(widths=[4, 4, 8], features=8), data.samples("mnist"), None, None, batch=8
-    )
+    recipe = engine.Recipe("judge", gm.Classifier(widths=[4, 4, 8], features=8), data.samples("mnist"), None, None, batch=8)
     training = engine.Run(recipe, engine.Settings(runs=place / "runs"))
     before = [p.clone() for p in training.ema.parameters()]
     for training.step in (0, 1, 2):
@@ -455,8 +453,7 @@ def test_a_run_with_two_optimisers_goes_on_as_if_it_had_not_been_stopped(place, 
     def fit(name):
         recipe, settings = writer(place, name, validate=numbers, samples=lambda model: "")
         engine.Run(recipe, settings).fit()
-        return losses(place / "checkpoints" / name / "log.jsonl"), load_file(
-            place / "checkpoints" / name / "model.safetensors")
+        return losses(place / "checkpoints" / name / "log.jsonl"), load_file(place / "checkpoints" / name / "model.safetensors")
 
     whole, weights = fit("whole")
 
@@ -530,7 +527,7 @@ def test_whole_reads_the_validation_text_and_says_so(small_transformer):
     for whole, read in ((False, train), (True, train + val)):
         recipe = transformer.recipe(engine.Settings(), "shakespeare", whole)
         assert recipe.model.tokens.decode(recipe.train.ids.tolist()) == read  # never of the test split
-        (name, nats), = recipe.validate(recipe.model.eval()).items()
+        ((name, nats),) = recipe.validate(recipe.model.eval()).items()
         assert (name, nats) == ("nats_of_what_it_read" if whole else "nats", texts.nats_of_blocks(recipe.model, val)[0])
 
 
@@ -542,7 +539,7 @@ def test_poems_of_the_tang_are_whole_and_in_one_split():
     for form, title, author, body in (poem for part in parts.values() for poem in part):
         lines, length = gm.tokens.FORMS[form]
         assert len(body) == lines * (length + 1)
-        assert body[length::length + 1] == "，。" * (lines // 2)
+        assert body[length :: length + 1] == "，。" * (lines // 2)
         assert len(title) <= 40 and len(author) <= 10 and "|" not in title + author
 
 
@@ -566,9 +563,7 @@ def test_nats_of_blocks_by_hand():
 
 def test_nats_of_bodies_by_hand():
     torch.manual_seed(0)
-    model = gm.Transformer(
-        tokens="poems", alphabet="春眠不觉晓处，。", width=8, layers=1, heads=2, hidden=4, context=80
-    ).eval()
+    model = gm.Transformer(tokens="poems", alphabet="春眠不觉晓处，。", width=8, layers=1, heads=2, hidden=4, context=80).eval()
     with torch.no_grad():
         for p in model.parameters():
             p += torch.randn_like(p)
@@ -649,15 +644,19 @@ def small_flow(monkeypatch):
 @pytest.fixture
 def small_painters(monkeypatch):
     """The recipes of diffusion and GAN with narrow networks."""
-    for models, narrow in ((diffusion.MODEL, dict(widths=[16, 16], blocks=1)), (gan.MODEL, dict(widths=[16, 16])),
-                           (gan.CLASSIC, dict(width=8))):
+    for models, narrow in (
+        (diffusion.MODEL, dict(widths=[16, 16], blocks=1)),
+        (gan.MODEL, dict(widths=[16, 16])),
+        (gan.CLASSIC, dict(width=8)),
+    ):
         for name, options in models.items():
             monkeypatch.setitem(models, name, options | narrow)
 
 
 @pytest.mark.parametrize("app, more, name", RECIPES, ids=[name for *_, name in RECIPES])
 def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(
-        place, judges, small_transformer, small_flow, small_painters, app, more, name):
+    place, judges, small_transformer, small_flow, small_painters, app, more, name
+):
     folder = place / "data"
     folder.mkdir()
     for file in data.SAMPLES.glob("*.npz"):

@@ -76,8 +76,11 @@ def test_no_choice_depends_on_a_later_token(kind):
 
 
 @pytest.mark.parametrize("dtype, close", [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
-@pytest.mark.parametrize("kind, more", [("characters", {}), ("poems", {}), ("characters", dict(context=5)),
-                                        ("characters", dict(lags=[0, 1, 3]))], ids=str)
+@pytest.mark.parametrize(
+    "kind, more",
+    [("characters", {}), ("poems", {}), ("characters", dict(context=5)), ("characters", dict(lags=[0, 1, 3]))],
+    ids=str,
+)
 def test_cached_decoding_equals_the_full_pass(kind, more, dtype, close):
     """At every position, also far past the context length, where the window slides."""
     model = small(kind, **more).to(dtype)
@@ -106,7 +109,7 @@ def test_cached_pixels_equal_the_full_pass(pixels, begun):
     model = small("pixels").double()
     ids = model.tokens.encode(pictures(2), torch.tensor([1, -1]))[:, :-1]
     full, cache = model.logits(ids), model.empty_cache(2)
-    steps = [model.logits(ids[:, :begun], cache, 0), *(model.logits(ids[:, :t + 1], cache, t) for t in range(begun, 16))]
+    steps = [model.logits(ids[:, :begun], cache, 0), *(model.logits(ids[:, : t + 1], cache, t) for t in range(begun, 16))]
     assert torch.allclose(torch.cat(steps, 1), full, atol=1e-12, rtol=0)
 
 
@@ -199,10 +202,17 @@ def test_dropout_is_for_training_alone():
     assert len(losses) == 4
 
 
-@pytest.mark.parametrize("more, says", [
-    (dict(tokens="words"), "tokens must be one of"), (dict(width=18), "width must be divisible by 4"),
-    (dict(tokens="pixels", width=12), "width must be divisible by 8"), (dict(context=1), "context must be a whole number"),
-    (dict(alphabet="aa"), "alphabet must be")], ids=str)
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        (dict(tokens="words"), "tokens must be one of"),
+        (dict(width=18), "width must be divisible by 4"),
+        (dict(tokens="pixels", width=12), "width must be divisible by 8"),
+        (dict(context=1), "context must be a whole number"),
+        (dict(alphabet="aa"), "alphabet must be"),
+    ],
+    ids=str,
+)
 def test_a_model_that_cannot_be_is_refused(more, says):
     with pytest.raises(ValueError, match=says):
         Transformer(**dict(width=16, heads=2, layers=1, hidden=4) | more)
@@ -212,20 +222,44 @@ def llama(model):
     """The same weights in the layout of `transformers`."""
     transformers = pytest.importorskip("transformers")
     c = model.config
-    theirs = transformers.LlamaForCausalLM(transformers.LlamaConfig(
-        vocab_size=model.tokens.size, hidden_size=c["width"], intermediate_size=c["hidden"], num_hidden_layers=c["layers"],
-        num_attention_heads=c["heads"], max_position_embeddings=c["context"], rms_norm_eps=1e-6, tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0}, bos_token_id=None, eos_token_id=None,
-        pad_token_id=None)).eval()
-    weights = {"model.embed_tokens.weight": model.embed.weight, "lm_head.weight": model.embed.weight,
-               "model.norm.weight": model.norm.weight}
+    theirs = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=model.tokens.size,
+            hidden_size=c["width"],
+            intermediate_size=c["hidden"],
+            num_hidden_layers=c["layers"],
+            num_attention_heads=c["heads"],
+            max_position_embeddings=c["context"],
+            rms_norm_eps=1e-6,
+            tie_word_embeddings=True,
+            rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=None,
+        )
+    ).eval()
+    weights = {
+        "model.embed_tokens.weight": model.embed.weight,
+        "lm_head.weight": model.embed.weight,
+        "model.norm.weight": model.norm.weight,
+    }
     for i, block in enumerate(model.blocks):
         q, k, v = block.qkv.weight.chunk(3)
         gate, up = block.gate_up.weight.chunk(2)
-        weights |= {f"model.layers.{i}.{name}.weight": w for name, w in {
-            "self_attn.q_proj": q, "self_attn.k_proj": k, "self_attn.v_proj": v, "self_attn.o_proj": block.out.weight,
-            "mlp.gate_proj": gate, "mlp.up_proj": up, "mlp.down_proj": block.down.weight,
-            "input_layernorm": block.norm1.weight, "post_attention_layernorm": block.norm2.weight}.items()}
+        weights |= {
+            f"model.layers.{i}.{name}.weight": w
+            for name, w in {
+                "self_attn.q_proj": q,
+                "self_attn.k_proj": k,
+                "self_attn.v_proj": v,
+                "self_attn.o_proj": block.out.weight,
+                "mlp.gate_proj": gate,
+                "mlp.up_proj": up,
+                "mlp.down_proj": block.down.weight,
+                "input_layernorm": block.norm1.weight,
+                "post_attention_layernorm": block.norm2.weight,
+            }.items()
+        }
     theirs.load_state_dict(weights, strict=True)
     return theirs
 
@@ -363,8 +397,17 @@ def test_draws_follow_the_probabilities():
 # --- Text -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind, prompt", [("characters", "abc"), ("characters", "abcdefghijkabcdefghijk"), ("characters", ""),
-                                          ("poems", "五绝|风|花|春眠不觉晓，"), ("poems", "")], ids=str)
+@pytest.mark.parametrize(
+    "kind, prompt",
+    [
+        ("characters", "abc"),
+        ("characters", "abcdefghijkabcdefghijk"),
+        ("characters", ""),
+        ("poems", "五绝|风|花|春眠不觉晓，"),
+        ("poems", ""),
+    ],
+    ids=str,
+)
 def test_what_is_written_is_what_is_scored_and_read(kind, prompt):
     """Token by token, though it is written with a cache and read a window at a time."""
     model = small(kind)
@@ -402,7 +445,7 @@ def test_a_text_longer_than_the_context_is_scored_as_it_would_be_written(text):
     alone = [text.next_logits(ids[:n])[0].log_softmax(-1)[ids[n]].item() for n in range(1, 30)]
     for begun in (1, 7, 8, 9, 12, 29):
         score = text.score(whole[begun:], whole[:begun])
-        assert score.log_probs.tolist() == pytest.approx(alone[begun - 1:], abs=1e-4)
+        assert score.log_probs.tolist() == pytest.approx(alone[begun - 1 :], abs=1e-4)
 
 
 def test_temperature_0_takes_the_likeliest_whatever_the_seed(text):
@@ -423,15 +466,16 @@ def test_first_tokens_are_drawn_as_often_as_said(text):
 
 def test_same_seed_same_text_beside_other_visitors(text):
     def write(seed):
-        return text.generate("ab"[:seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed)
+        return text.generate("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed)
 
     before = torch.get_rng_state()
     alone = [write(seed) for seed in range(12)]
     assert len(set(alone)) == 12
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(write, range(12))) == alone
-    visitors = [text.generate_steps("ab"[:seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed)
-                for seed in range(12)]
+    visitors = [
+        text.generate_steps("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed) for seed in range(12)
+    ]
     in_turns = zip(*([token.text for token in turn] for turn in zip(*visitors)))
     assert ["".join(of) for of in in_turns] == alone
     assert torch.equal(before, torch.get_rng_state())
@@ -454,34 +498,50 @@ def test_prompts_are_folded_and_only_the_last_tokens_count(text):
     assert write("") == write("\n") == write("春") == write("\x00\x1b")
     assert write("\u00e1b\x07\u0107") == write("abc")
     long = "abcdefghijk" * 9090
-    assert len(long) < 100_000 and write(long) == write(long[text.first(len(long)):])
+    assert len(long) < 100_000 and write(long) == write(long[text.first(len(long)) :])
     assert write("a" * 100_000) == write("a" * (100_000 - text.first(100_000)))
 
 
 LIMITS = {  # argument -> values that are refused
-    "prompt": (None, 3, b"a", ["a"], "a" * 100_001), "max_new_tokens": (0, -1, 1.5, None, 100_001, "x"),
-    "temperature": (math.nan, -0.1, 5.1, "hot", None, math.inf), "top_k": (-1, 14, 2.5, None),
-    "top_p": (-0.1, 1.1, math.nan, None), "min_p": (-0.1, 1.1, math.nan), "repetition_penalty": (0.4, 5.1, math.nan, None),
-    "alternatives": (-1, 101, 0.5), "seed": (-1, 2**63, 0.5, "a"),
+    "prompt": (None, 3, b"a", ["a"], "a" * 100_001),
+    "max_new_tokens": (0, -1, 1.5, None, 100_001, "x"),
+    "temperature": (math.nan, -0.1, 5.1, "hot", None, math.inf),
+    "top_k": (-1, 14, 2.5, None),
+    "top_p": (-0.1, 1.1, math.nan, None),
+    "min_p": (-0.1, 1.1, math.nan),
+    "repetition_penalty": (0.4, 5.1, math.nan, None),
+    "alternatives": (-1, 101, 0.5),
+    "seed": (-1, 2**63, 0.5, "a"),
 }
 
 
-@pytest.mark.parametrize("argument, bad", [(name, value) for name, values in LIMITS.items() for value in values],
-                         ids=lambda value: str(value)[:12])
+@pytest.mark.parametrize(
+    "argument, bad", [(name, value) for name, values in LIMITS.items() for value in values], ids=lambda value: str(value)[:12]
+)
 def test_bad_arguments_get_a_sentence_before_the_first_token(text, argument, bad):
     with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
         text.generate_steps(**{argument: bad})
 
 
-@pytest.mark.parametrize("call, says", [
-    (lambda m: m.score(""), "text must have"), (lambda m: m.score("春"), "text must have"),
-    (lambda m: m.score(3), "text must be"), (lambda m: m.score("a", 3), "prompt must be"),
-    (lambda m: m.score("a" * 100_001), "text must be"),
-    (lambda m: m.read_steps(""), "text must have"), (lambda m: m.read_steps("a", alternatives=-1), "alternatives must be"),
-    (lambda m: m.attention(None), "text must be"), (lambda m: m.poem_steps(), "This model writes no poems"),
-    (lambda m: m.log_prob(pictures(1)), "This model reads text"), (lambda m: m.complete_steps(), "This model writes text"),
-    (lambda m: m.sample(1, temperature=2.1), "temperature must be"), (lambda m: m.sample(0), "n must be")],
-    ids=[str(i) for i in range(13)])
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda m: m.score(""), "text must have"),
+        (lambda m: m.score("春"), "text must have"),
+        (lambda m: m.score(3), "text must be"),
+        (lambda m: m.score("a", 3), "prompt must be"),
+        (lambda m: m.score("a" * 100_001), "text must be"),
+        (lambda m: m.read_steps(""), "text must have"),
+        (lambda m: m.read_steps("a", alternatives=-1), "alternatives must be"),
+        (lambda m: m.attention(None), "text must be"),
+        (lambda m: m.poem_steps(), "This model writes no poems"),
+        (lambda m: m.log_prob(pictures(1)), "This model reads text"),
+        (lambda m: m.complete_steps(), "This model writes text"),
+        (lambda m: m.sample(1, temperature=2.1), "temperature must be"),
+        (lambda m: m.sample(0), "n must be"),
+    ],
+    ids=[str(i) for i in range(13)],
+)
 def test_other_calls_that_cannot_be_get_a_sentence(text, call, says):
     with pytest.raises(ValueError, match=rf"^{says}.{{5,200}}\.$"):
         call(text)
@@ -503,22 +563,38 @@ def test_samples_of_text_are_the_seeds_first(text):
 
 
 @settings(PROPERTY, max_examples=30, phases=[Phase.generate])  # to shrink what fails would take minutes
-@given(form=st.sampled_from(list(FORMS)), heads=st.text(HANZI, max_size=8), title=st.text(max_size=40), data=st.data(),
-       author=st.text(max_size=10), temperature=st.sampled_from([0, 1e-7, 0.5, 1, 5]), top_k=st.integers(0, 9),
-       penalty=st.sampled_from([1.0, 5.0]), seed=st.integers(0, 2**63 - 1))
+@given(
+    form=st.sampled_from(list(FORMS)),
+    heads=st.text(HANZI, max_size=8),
+    title=st.text(max_size=40),
+    data=st.data(),
+    author=st.text(max_size=10),
+    temperature=st.sampled_from([0, 1e-7, 0.5, 1, 5]),
+    top_k=st.integers(0, 9),
+    penalty=st.sampled_from([1.0, 5.0]),
+    seed=st.integers(0, 2**63 - 1),
+)
 def test_poems_hold_their_form(poems, form, heads, title, data, author, temperature, top_k, penalty, seed):
     lines, length = FORMS[form]
     heads, title, author = heads[:lines], *(of.replace("|", "").replace("\n", "") for of in (title, author))
-    options = dict(title=title, author=author, heads=heads, temperature=temperature, top_k=top_k, seed=seed,
-                   repetition_penalty=penalty, alternatives=0)
+    options = dict(
+        title=title,
+        author=author,
+        heads=heads,
+        temperature=temperature,
+        top_k=top_k,
+        seed=seed,
+        repetition_penalty=penalty,
+        alternatives=0,
+    )
     body = "".join(token.text for token in poems.poem_steps(form, **options))
     assert len(body) == lines * (length + 1)
-    written = [body[i:i + length + 1] for i in range(0, len(body), length + 1)]
+    written = [body[i : i + length + 1] for i in range(0, len(body), length + 1)]
     for i, line in enumerate(written):
         assert set(line[:-1]) <= set(HANZI) and line[-1] == "，。"[i % 2]
-    assert "".join(line[0] for line in written)[:len(heads)] == heads
+    assert "".join(line[0] for line in written)[: len(heads)] == heads
     if temperature == 0:  # then the end of a poem follows from its beginning
-        begun = body[:data.draw(st.integers(0, len(body) - 1))]
+        begun = body[: data.draw(st.integers(0, len(body) - 1))]
         assert begun + "".join(token.text for token in poems.poem_steps(form, begun=begun, **options)) == body
 
 
@@ -539,22 +615,42 @@ def test_alternatives_of_a_forced_place_are_what_may_stand_there(poems):
 
 def test_poems_end_by_themselves(poems):
     mask = poems.tokens.mask("五绝", 0)
-    steps = poems.generate_steps("五绝|||", max_new_tokens=50, seed=0,
-                                 allowed=lambda at: mask if at < 5 else ~mask & (torch.arange(len(mask)) == 1))
+    steps = poems.generate_steps(
+        "五绝|||", max_new_tokens=50, seed=0, allowed=lambda at: mask if at < 5 else ~mask & (torch.arange(len(mask)) == 1)
+    )
     body = "".join(token.text for token in steps)
     assert len(body) == 6 and body[-1] == "\n"
     assert all(len(poem) == 200 or poem.index("\n") == len(poem) - 1 for poem in poems.sample(5, temperature=2, seed=0))
 
 
-@pytest.mark.parametrize("told, says", [
-    (dict(form="六绝"), "form must be one of"), (dict(form=None), "form must be one of"), (dict(title="花" * 41), "title must"),
-    (dict(title="a|b"), "title must"), (dict(author="花\n"), "author must"), (dict(author="花" * 11), "author must"),
-    (dict(heads="花花花花花"), "heads must"), (dict(heads="龘"), "heads must"), (dict(heads="，"), "heads must"),
-    (dict(heads="□"), "heads must"), (dict(heads="·"), "heads must"), (dict(heads="a"), "heads must"),
-    (dict(heads=3), "heads must"), (dict(begun="花"), None), (dict(begun="，"), "begun must"), (dict(begun="花花"), None),
-    (dict(begun="花花花花花花"), "begun must"),
-    (dict(begun="花", heads="风"), "begun must"), (dict(begun=None), "begun must"), (dict(begun="花" * 99), "begun must"),
-    (dict(temperature=math.nan), "temperature must"), (dict(seed=-1), "seed must")], ids=str)
+@pytest.mark.parametrize(
+    "told, says",
+    [
+        (dict(form="六绝"), "form must be one of"),
+        (dict(form=None), "form must be one of"),
+        (dict(title="花" * 41), "title must"),
+        (dict(title="a|b"), "title must"),
+        (dict(author="花\n"), "author must"),
+        (dict(author="花" * 11), "author must"),
+        (dict(heads="花花花花花"), "heads must"),
+        (dict(heads="龘"), "heads must"),
+        (dict(heads="，"), "heads must"),
+        (dict(heads="□"), "heads must"),
+        (dict(heads="·"), "heads must"),
+        (dict(heads="a"), "heads must"),
+        (dict(heads=3), "heads must"),
+        (dict(begun="花"), None),
+        (dict(begun="，"), "begun must"),
+        (dict(begun="花花"), None),
+        (dict(begun="花花花花花花"), "begun must"),
+        (dict(begun="花", heads="风"), "begun must"),
+        (dict(begun=None), "begun must"),
+        (dict(begun="花" * 99), "begun must"),
+        (dict(temperature=math.nan), "temperature must"),
+        (dict(seed=-1), "seed must"),
+    ],
+    ids=str,
+)
 def test_bad_orders_for_poems_get_a_sentence(poems, told, says):
     order = {"form": "五绝", **told}
     if says is None:
@@ -577,9 +673,9 @@ def test_given_rows_stay_and_the_rest_has_the_probability_that_is_told(pixels, r
     expected = pixels.pixel_log_probs(whole, 1).exp()
     for step in steps:
         assert torch.equal(step.x[:, :, :rows], (x[:, :, :rows] * 255).round().expand(3, -1, -1, -1) / 255)
-        assert torch.equal(step.x[:, :, :step.rows], whole[:, :, :step.rows])
-        assert not step.x[:, :, step.rows:].any() and not step.probability[:, step.rows:].any()
-        assert torch.allclose(step.probability[:, rows:step.rows], expected[:, rows:step.rows], rtol=1e-4)
+        assert torch.equal(step.x[:, :, : step.rows], whole[:, :, : step.rows])
+        assert not step.x[:, :, step.rows :].any() and not step.probability[:, step.rows :].any()
+        assert torch.allclose(step.probability[:, rows : step.rows], expected[:, rows : step.rows], rtol=1e-4)
         assert not step.probability[:, :rows].any()
 
 
@@ -636,11 +732,24 @@ def test_samples_are_of_the_labels_asked_for_and_do_not_depend_on_what_follows(p
     assert torch.equal(many[:64], pixels.sample(64, seed=3)) and not torch.equal(many[64:], many[:6])
 
 
-@pytest.mark.parametrize("order, says", [
-    (dict(rows=1), "rows"), (dict(x=pictures(1), rows=4), "rows"), (dict(n=0), "n"), (dict(n=65), "n"),
-    (dict(x=pictures(2), rows=1), "x"), (dict(x=pictures(1) + 1, rows=1), "x"), (dict(x=3, rows=1), "x"),
-    (dict(label=3), "label"), (dict(label=[0, 1], n=3), "label"), (dict(temperature=math.nan), "temperature"),
-    (dict(temperature=2.1), "temperature"), (dict(seed=-1), "seed")], ids=[str(i) for i in range(12)])
+@pytest.mark.parametrize(
+    "order, says",
+    [
+        (dict(rows=1), "rows"),
+        (dict(x=pictures(1), rows=4), "rows"),
+        (dict(n=0), "n"),
+        (dict(n=65), "n"),
+        (dict(x=pictures(2), rows=1), "x"),
+        (dict(x=pictures(1) + 1, rows=1), "x"),
+        (dict(x=3, rows=1), "x"),
+        (dict(label=3), "label"),
+        (dict(label=[0, 1], n=3), "label"),
+        (dict(temperature=math.nan), "temperature"),
+        (dict(temperature=2.1), "temperature"),
+        (dict(seed=-1), "seed"),
+    ],
+    ids=[str(i) for i in range(12)],
+)
 def test_bad_orders_for_pictures_get_a_sentence(pixels, order, says):
     with pytest.raises(ValueError, match=rf"^{says} must be .{{5,200}}\.$"):
         pixels.complete_steps(**order)

@@ -253,8 +253,9 @@ def test_one_batch_is_learnt_by_heart():
 
 # --- Ways between codes -----------------------------------------------------------------------------------------------
 
-vectors = st.integers(1, 8).flatmap(lambda d: st.tuples(*[st.lists(
-    st.floats(-100, 100, width=32), min_size=d, max_size=d).map(torch.tensor)] * 2))
+vectors = st.integers(1, 8).flatmap(
+    lambda d: st.tuples(*[st.lists(st.floats(-100, 100, width=32), min_size=d, max_size=d).map(torch.tensor)] * 2)
+)
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
@@ -290,19 +291,39 @@ def test_the_spherical_way_changes_length_evenly():
     assert torch.allclose(z.norm(dim=1), torch.tensor([2.0, 2.5, 3.0, 3.5, 4.0]))
 
 
-@pytest.mark.parametrize("pair", [
-    ([0., 0.], [1., 2.]), ([1., 2.], [0., 0.]), ([0., 0.], [0., 0.]), ([1., 2.], [-1., -2.]), ([1., 2.], [1., 2.]),
-    ([1., 2.], [2., 4.]), ([1., 2.], [-3., -6.])], ids=str)
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ([0.0, 0.0], [1.0, 2.0]),
+        ([1.0, 2.0], [0.0, 0.0]),
+        ([0.0, 0.0], [0.0, 0.0]),
+        ([1.0, 2.0], [-1.0, -2.0]),
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([1.0, 2.0], [2.0, 4.0]),
+        ([1.0, 2.0], [-3.0, -6.0]),
+    ],
+    ids=str,
+)
 def test_where_no_turn_is_shortest_the_way_is_straight(pair):
     z0, z1 = map(torch.tensor, pair)
     assert torch.allclose(interpolate(z0, z1, 5), interpolate(z0, z1, 5, spherical=False), atol=1e-6)
 
 
-@pytest.mark.parametrize("bad", [
-    (torch.zeros(2), torch.zeros(3), 4), (torch.zeros(1, 2), torch.zeros(1, 2), 4), ([0.0], [1.0], 4),
-    (torch.zeros(2), [0.0, 1.0], 4), (torch.zeros(2), torch.zeros(2).numpy(), 4), (torch.zeros(2), torch.zeros(()), 4),
-    (torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64), 4),
-    (torch.zeros(2), torch.ones(2), 1), (torch.zeros(2), torch.ones(2), 257), (torch.zeros(2), torch.ones(2), 2.5)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (torch.zeros(2), torch.zeros(3), 4),
+        (torch.zeros(1, 2), torch.zeros(1, 2), 4),
+        ([0.0], [1.0], 4),
+        (torch.zeros(2), [0.0, 1.0], 4),
+        (torch.zeros(2), torch.zeros(2).numpy(), 4),
+        (torch.zeros(2), torch.zeros(()), 4),
+        (torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64), 4),
+        (torch.zeros(2), torch.ones(2), 1),
+        (torch.zeros(2), torch.ones(2), 257),
+        (torch.zeros(2), torch.ones(2), 2.5),
+    ],
+)
 def test_bad_ends_get_a_sentence(bad):
     with pytest.raises(ValueError, match=r"^(z0 and z1|steps) must be .*\.$"):
         interpolate(*bad)
@@ -362,12 +383,17 @@ def test_move_adds_the_difference(measured):
     assert torch.allclose(latents.move(there, "hat", "red", "none", 1.5), z, atol=1e-6)
 
 
-@pytest.mark.parametrize(("bad", "sentence"), [
-    (("nose", "none", "red", 1), "attribute must be one of smile, hat, not 'nose'"),
-    (("hat", "none", "blue", 1), "value of hat must be one of none, red, hidden, not 'blue'"),
-    (("hat", ["none"], "red", 1), "value of hat must be one of none, red"),
-    (("hat", "none", "red", 3.5), "amount must be a number from -3 to 3, not 3.5"),
-    (("hat", "none", "red", math.nan), "amount must be a number from -3 to 3, not nan")], ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (("nose", "none", "red", 1), "attribute must be one of smile, hat, not 'nose'"),
+        (("hat", "none", "blue", 1), "value of hat must be one of none, red, hidden, not 'blue'"),
+        (("hat", ["none"], "red", 1), "value of hat must be one of none, red"),
+        (("hat", "none", "red", 3.5), "amount must be a number from -3 to 3, not 3.5"),
+        (("hat", "none", "red", math.nan), "amount must be a number from -3 to 3, not nan"),
+    ],
+    ids=lambda v: str(v)[:30],
+)
 def test_a_bad_move_gets_a_sentence(measured, bad, sentence):
     with pytest.raises(ValueError, match=sentence):
         measured[-1].move(torch.zeros(1, 3), *bad)
@@ -407,8 +433,9 @@ def test_codes_are_drawn_towards_what_the_labels_say(x):
     y = torch.tensor([[0, 2], [1, -1], [-2, 0], [1, 1], [0, -1]])
     terms = vae.loss((x, y))
     first, second = (table.weight for table in vae.answers.tables)
-    wanted = torch.stack([first[0] + second[2], first[1] + second[3], first[2] + second[0], first[1] + second[1],
-                          first[0] + second[3]])  # the last row is for what is hidden
+    wanted = torch.stack(
+        [first[0] + second[2], first[1] + second[3], first[2] + second[0], first[1] + second[1], first[0] + second[3]]
+    )  # the last row is for what is hidden
     by_hand = (vae.encode(x).mean - wanted).square().sum() / 5
     assert torch.allclose(terms["labels"], by_hand, rtol=1e-5)
     assert torch.allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + LABELS * by_hand, rtol=1e-5)

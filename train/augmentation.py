@@ -95,9 +95,7 @@ def main(
         with tempfile.TemporaryDirectory() as folder:
             torch.manual_seed(0)
             likelihood = "bernoulli" if dataset == "mnist" else "gaussian"
-            vae = train(
-                VAE(latent=16, width=16, hidden=128, likelihood=likelihood), real, vae_steps, 0, Path(folder), 1e-3
-            )
+            vae = train(VAE(latent=16, width=16, hidden=128, likelihood=likelihood), real, vae_steps, 0, Path(folder), 1e-3)
             synthetic = synthesise(vae, real, SYNTHETIC)
             repeat = torch.arange(len(real)).repeat(len(synthetic) // len(real))  # half of each batch is real
             both = data.Pictures(torch.cat([real.x[repeat], synthetic.x]), torch.cat([real.y[repeat], synthetic.y]))
@@ -106,9 +104,7 @@ def main(
                 scores = []
                 for seed in SEEDS:
                     torch.manual_seed(seed)
-                    judge = train(
-                        Classifier(widths=[16, 32, 64], features=64), pictures, steps, seed, Path(folder), 2e-3
-                    )
+                    judge = train(Classifier(widths=[16, 32, 64], features=64), pictures, steps, seed, Path(folder), 2e-3)
                     scores.append(accuracy(judge, test))
                 of = torch.tensor(scores, dtype=torch.float64)
                 result[name] = {"mean": of.mean().item(), "sd": of.std().item(), "each": scores}

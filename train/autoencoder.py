@@ -1,7 +1,7 @@
 """Autoencoder with a two-number code.
 
-    python -m train.autoencoder --dataset mnist        2 minutes on two cores: test MSE 0.035 (PCA with 2 components: 0.056)
-    python -m train.autoencoder --dataset fashion      2 minutes on two cores: test MSE 0.025 (PCA with 2 components: 0.046)
+python -m train.autoencoder --dataset mnist        2 minutes on two cores: test MSE 0.035 (PCA with 2 components: 0.056)
+python -m train.autoencoder --dataset fashion      2 minutes on two cores: test MSE 0.025 (PCA with 2 components: 0.046)
 """
 
 import torch
@@ -21,9 +21,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
 
     def pairs(model):  # each picture above its reconstruction
         x = val[:32]
-        return (
-            torch.stack([x, model.decode(model.encode(x))], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
-        )
+        return torch.stack([x, model.decode(model.encode(x))], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
 
     return engine.Recipe(
         f"autoencoder-{dataset}",

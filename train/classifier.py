@@ -1,8 +1,8 @@
 """The judges: classifiers whose features and verdicts measure the generators.
 
-    python -m train.classifier --dataset mnist         10 minutes on two cores: test accuracy 99.6 %
-    python -m train.classifier --dataset fashion       12 minutes on two cores: test accuracy 93.0 %
-    python -m train.classifier --dataset avatars       12 minutes on two cores: 97 % and more on each attribute
+python -m train.classifier --dataset mnist         10 minutes on two cores: test accuracy 99.6 %
+python -m train.classifier --dataset fashion       12 minutes on two cores: test accuracy 93.0 %
+python -m train.classifier --dataset avatars       12 minutes on two cores: 97 % and more on each attribute
 """
 
 import math
@@ -72,8 +72,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
             scores = model.logits(val[part].floats())
             right.append((torch.stack([s.argmax(1) for s in scores], 1) == y)[y >= 0])
             logs.append(
-                sum(F.cross_entropy(s, t, ignore_index=-1, reduction="sum") for s, t in zip(scores, y.T))
-                / (y >= 0).sum()
+                sum(F.cross_entropy(s, t, ignore_index=-1, reduction="sum") for s, t in zip(scores, y.T)) / (y >= 0).sum()
             )
         return {"error": 1 - torch.cat(right).float().mean(), "nats": torch.stack(logs).mean()}
 

@@ -1,11 +1,11 @@
 """Denoisers.
 
-    python -m train.denoiser --dataset photo --data-dir FOLDER --steps 13000   93 minutes on one busy core: BSD68 28.94 dB at
-                                                                   sigma 25; FOLDER holds photographs, or Berkeley's in bsds/
-    python -m train.denoiser --dataset mnist --steps 3500          12 minutes on one busy core each: denoiser-mnist (12 more
-    python -m train.denoiser --dataset fashion --steps 3500        with --init-from denoiser-mnist), denoiser-fashion
-    python -m train.denoiser --dataset mnist --vae --steps 20000   6 minutes on one busy core each: dvae-mnist, dvae-fashion,
-                                                                   the denoising VAE of the same size
+python -m train.denoiser --dataset photo --data-dir FOLDER --steps 13000   93 minutes on one busy core: BSD68 28.94 dB at
+                                                               sigma 25; FOLDER holds photographs, or Berkeley's in bsds/
+python -m train.denoiser --dataset mnist --steps 3500          12 minutes on one busy core each: denoiser-mnist (12 more
+python -m train.denoiser --dataset fashion --steps 3500        with --init-from denoiser-mnist), denoiser-fashion
+python -m train.denoiser --dataset mnist --vae --steps 20000   6 minutes on one busy core each: dvae-mnist, dvae-fashion,
+                                                               the denoising VAE of the same size
 """
 
 import torch

@@ -17,8 +17,14 @@ CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]  # of the avata
 MODEL = {
     "mnist": dict(),
     "fashion": dict(),
-    "avatars": dict(channels=3, size=64, classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS],
-                    conditions=CONDITIONS, patch=4, predicts="x0"),
+    "avatars": dict(
+        channels=3,
+        size=64,
+        classes=[len(data.ATTRIBUTES[a]) for a in CONDITIONS],
+        conditions=CONDITIONS,
+        patch=4,
+        predicts="x0",
+    ),
 }
 
 

@@ -99,14 +99,14 @@ class Recipe:
 class Settings:
     """Options that every recipe has."""
 
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is only read.")
-    ] = None
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is only read.")] = (
+        None
+    )
     out: Annotated[Path | None, typer.Option(help="Checkpoint's folder. [default: checkpoints/NAME]")] = None
     runs: Annotated[Path, typer.Option(help="Where unfinished runs are kept.")] = Path("runs")
-    minutes: Annotated[
-        float | None, typer.Option(help="Time budget; the speed is measured once. [default: the recipe's]")
-    ] = None
+    minutes: Annotated[float | None, typer.Option(help="Time budget; the speed is measured once. [default: the recipe's]")] = (
+        None
+    )
     steps: Annotated[
         int | None,
         typer.Option(help="Number of steps, instead of --minutes. More than a stopped run began with: it goes on longer."),
@@ -114,16 +114,12 @@ class Settings:
     batch: Annotated[int | None, typer.Option(help="Pictures a step and process. [default: the recipe's]")] = None
     lr: Annotated[float | None, typer.Option(help="Learning rate of all players. [default: the recipe's]")] = None
     seed: Annotated[int, typer.Option(help="Of batches, noise and first weights.")] = 0
-    init_from: Annotated[str | None, typer.Option(help="Checkpoint (name or folder) whose weights to go on from.")] = (
-        None
-    )
+    init_from: Annotated[str | None, typer.Option(help="Checkpoint (name or folder) whose weights to go on from.")] = None
     cooldown: Annotated[
         bool, typer.Option("--cooldown", help="Finish the unfinished run now: only its last part, the cooldown.")
     ] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw an unfinished run of this name away.")] = False
-    precision: Annotated[str, typer.Option(help="auto, no, bf16 or fp16; auto is bf16 where the device has it.")] = (
-        "auto"
-    )
+    precision: Annotated[str, typer.Option(help="auto, no, bf16 or fp16; auto is bf16 where the device has it.")] = "auto"
     compile: Annotated[bool, typer.Option("--compile", help="torch.compile the model.")] = False
     tracker: Annotated[str | None, typer.Option(help="'tensorboard' writes runs/NAME/tensorboard.")] = None
     save_every: Annotated[float, typer.Option(help="Seconds between saves of the run.")] = 60.0
@@ -276,9 +272,7 @@ class Run:
         """Take the weights of a checkpoint of the same configuration, and its log as the beginning of ours."""
         source = type(model).from_pretrained(folder)
         if any(source.config.get(k) != v for k, v in model.config.items() if k != "beta"):
-            raise CheckpointError(
-                f"{folder} has another configuration than this recipe: {source.config}, not {model.config}."
-            )
+            raise CheckpointError(f"{folder} has another configuration than this recipe: {source.config}, not {model.config}.")
         model.load_state_dict(source.state_dict())
         if (folder / "log.jsonl").is_file():
             self.parent_log = (folder / "log.jsonl").read_text().splitlines()
@@ -327,11 +321,7 @@ class Run:
                     bar.total = self.total
                 self._account(losses, bar)
                 self._moment()
-                if (
-                    self.total
-                    and self.step < self.total
-                    and self.step % max(1, self.total // settings.validations) == 0
-                ):
+                if self.total and self.step < self.total and self.step % max(1, self.total // settings.validations) == 0:
                     self._validate()
                 now = time.monotonic()
                 if self.stop or now - saved > settings.save_every and self.total:
@@ -377,9 +367,7 @@ class Run:
             self.accelerator.backward(losses["loss"])
             norm = self.accelerator.clip_grad_norm_(self.parameters[i], self.recipe.clip)
             terms = self._mean_of_processes({**losses, "gradient": norm})
-            scaled = (
-                self.accelerator.scaler is not None
-            )  # fp16 skips a step of its own accord if the gradient overflows
+            scaled = self.accelerator.scaler is not None  # fp16 skips a step of its own accord if the gradient overflows
             bad = [k for k, v in terms.items() if not math.isfinite(v) and not (scaled and k == "gradient")]
             if bad:  # before the step: the weights are still good
                 raise TrainingError(
@@ -413,9 +401,7 @@ class Run:
             shuffle = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
             self._epoch, self._order = epoch, torch.randperm(n, generator=shuffle)
         i = self._order[place * whole + rank * self.batch :][: self.batch]
-        torch.manual_seed(
-            (self.settings.seed * 1_000_003 + self.step) * 1009 + rank
-        )  # noise and augmentation of this step
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * 1009 + rank)  # noise and augmentation of this step
         x, *rest = (part.to(self.accelerator.device) for part in self.recipe.train.batch(i))
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
@@ -502,18 +488,14 @@ class Run:
         gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
         return {
             "command": "python -m "
-            + " ".join(
-                [Path(sys.argv[0]).resolve().parent.name + "." + Path(sys.argv[0]).stem, *_public(sys.argv[1:])]
-            ),
+            + " ".join([Path(sys.argv[0]).resolve().parent.name + "." + Path(sys.argv[0]).stem, *_public(sys.argv[1:])]),
             "seed": self.settings.seed,
             "batch": self.batch * self.accelerator.num_processes,
             "device": gpu or f"{device.type}, {torch.get_num_threads()} threads",
             "pictures": len(self.recipe.train),
             "parameters": sum(p.numel() for p in self.plain.parameters()),
             "date": str(date.today()),
-            "players": [
-                asdict(p) | ({"lr": self.settings.lr} if self.settings.lr else {}) for p in self.recipe.players
-            ],
+            "players": [asdict(p) | ({"lr": self.settings.lr} if self.settings.lr else {}) for p in self.recipe.players],
             "init_from": self.settings.init_from,
             "precision": self.accelerator.mixed_precision,
         }
@@ -541,9 +523,7 @@ class Run:
                 probe.write_bytes(b"x")
                 probe.unlink()
             except OSError as e:
-                raise TrainingError(
-                    f"{folder} cannot be written ({e.strerror}): name another with --runs or --out."
-                ) from e
+                raise TrainingError(f"{folder} cannot be written ({e.strerror}): name another with --runs or --out.") from e
 
     def _identity(self):
         """What must be the same for a resumed run to be the same run."""
@@ -692,8 +672,7 @@ def _write(file, tensors, metadata):
     except (OSError, SafetensorError) as e:
         aside.unlink(missing_ok=True)
         raise TrainingError(
-            f"{file} could not be written ({e}): make room or name another folder with --runs; what was saved "
-            "before is intact."
+            f"{file} could not be written ({e}): make room or name another folder with --runs; what was saved before is intact."
         ) from e
 
 

@@ -69,7 +69,7 @@ class Measuring:
         self.family, self.dataset = cards.family_and_set(self.name)
         self.model = gm.load(self.folder)
         self.key = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()[:12]
-        self.set = self.load(self.split)[:self.pictures]
+        self.set = self.load(self.split)[: self.pictures]
         self.results = []
 
     def load(self, split):
@@ -91,10 +91,15 @@ class Measuring:
         """Keep one number. metric: its machine-readable kind; beside: the floor, ceiling or rival to read it by."""
         args = {"N": n or len(self.set), "seed": self.seed if seeded else None, "beside": beside or None}
         result = EvalResult(
-            task_type=cards.about(self.family, self.dataset)["task"], dataset_type=self.dataset,
-            dataset_name=cards.SETS[self.dataset]["title"], dataset_split=self.split,
-            metric_type=metric, metric_name=label, metric_value=float(f"{value:.6g}"),
-            metric_args={k: v for k, v in args.items() if v is not None})
+            task_type=cards.about(self.family, self.dataset)["task"],
+            dataset_type=self.dataset,
+            dataset_name=cards.SETS[self.dataset]["title"],
+            dataset_split=self.split,
+            metric_type=metric,
+            metric_name=label,
+            metric_value=float(f"{value:.6g}"),
+            metric_args={k: v for k, v in args.items() if v is not None},
+        )
         self.results.append(result)
         print(f"{label}: {shown(result)}" + (f"   ({beside})" if beside else ""), flush=True)
         return result
@@ -115,7 +120,7 @@ class Measuring:
         folder.mkdir(parents=True, exist_ok=True)
         pictures = []
         for first in tqdm(range(0, len(y), batch), desc=f"{len(y):,} pictures, {words}", unit="batch", disable=None):
-            file, part = folder / f"{first}.npy", y[first:first + batch]
+            file, part = folder / f"{first}.npy", y[first : first + batch]
             if not file.is_file():
                 x = self.model.sample(len(part), label=part, seed=self.seed + first, **options)  # other noise each time
                 with open(file.with_suffix(".new"), "wb") as f:
@@ -143,8 +148,12 @@ def autoencoder(at):
         return at.each(lambda part: (again(part) - part).square().mean((1, 2, 3)), x).double().mean().item()
 
     error, rival = mean_square(lambda part: model.decode(model.encode(part))), mean_square(linear.reconstruct)
-    at.add("mse", "mean squared error a pixel", error,
-           beside=f"PCA with {model.latent} components, fitted to the training split: {rival:.4f}")
+    at.add(
+        "mse",
+        "mean squared error a pixel",
+        error,
+        beside=f"PCA with {model.latent} components, fitted to the training split: {rival:.4f}",
+    )
     at.add("ratio", "PCA's error over the model's", rival / error, beside="1 is no better than PCA")
     if model.latent == 2:
         on_the_map(at, at.each(model.encode, x))
@@ -172,8 +181,14 @@ def classifier(at):
     rows = []
     for i, question in enumerate(questions):
         labels = y[y[:, i] >= 0, i]
-        rows.append((right[y[:, i] >= 0, i].double().mean().item(), question, len(labels),
-                     f"always the commonest answer: {labels.bincount().max() / len(labels):.1%}"))
+        rows.append(
+            (
+                right[y[:, i] >= 0, i].double().mean().item(),
+                question,
+                len(labels),
+                f"always the commonest answer: {labels.bincount().max() / len(labels):.1%}",
+            )
+        )
     mean = sum(share for share, *_ in rows) / len(rows)
     if len(rows) == 1:
         return f"accuracy {shown(at.add('accuracy', 'accuracy', mean, beside=rows[0][3]))}"
@@ -189,7 +204,7 @@ def diffusion(at):
     x = at.draw(y, sampler=at.sampler, steps=at.steps, guidance=at.guidance)
     shares = asked_for(at, x, y)
     headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
-    headline.append(against_real(at, x[:at.drawn]))
+    headline.append(against_real(at, x[: at.drawn]))
     if at.split == "test":
         against_calls(at)
     return ", ".join(headline)
@@ -201,7 +216,7 @@ def gan(at):
     x = at.draw(y, **({"truncation": at.truncation} if at.family == "gan" else {}))
     shares = asked_for(at, x, y)
     headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
-    headline.append(against_real(at, x[:at.drawn]))
+    headline.append(against_real(at, x[: at.drawn]))
     if at.dataset != "avatars":
         within_classes(at, x, y)
     rival = checkpoint_root() / at.name.replace("gan-", "dcgan-", 1)
@@ -224,11 +239,21 @@ def flow(at):
     """Exact bits a pixel, what they say of other pictures, and what drawn pictures are worth."""
     bits, y = likelihoods(at), requests(at, 2 * at.drawn)
     x = at.draw(y, temperature=1.0)
-    return ", ".join([bits, asked_for(at, x, y), score(at, x, y), against_real(at, x[:at.drawn])])
+    return ", ".join([bits, asked_for(at, x, y), score(at, x, y), against_real(at, x[: at.drawn])])
 
 
-MEASURES = {"autoencoder": autoencoder, "vae": vae, "diffusion": diffusion, "gan": gan, "dcgan": gan, "classifier": classifier,
-            "transformer": transformer, "flow": flow, "denoiser": denoiser, "dvae": denoiser}
+MEASURES = {
+    "autoencoder": autoencoder,
+    "vae": vae,
+    "diffusion": diffusion,
+    "gan": gan,
+    "dcgan": gan,
+    "classifier": classifier,
+    "transformer": transformer,
+    "flow": flow,
+    "denoiser": denoiser,
+    "dvae": denoiser,
+}
 
 
 # --- A flow's -------------------------------------------------------------------------------------------------------
@@ -241,9 +266,12 @@ def likelihoods(at):
     """Bits a pixel of the split and of stranger pictures; writes `likelihoods.json` of the checkpoint. Returns a headline."""
     model, x, other = at.model, at.set.x, {"mnist": "fashion", "fashion": "mnist"}[at.dataset]
     some = x[:STRANGE]
-    strange = {other: data.load(other, at.split, at.data_dir).x[:STRANGE], "inverted": 255 - some,
-               "rotated": some.rot90(1, (2, 3)), "noise": torch.randint(256, some.shape, generator=generator(at.seed),
-                                                                        dtype=torch.uint8)}
+    strange = {
+        other: data.load(other, at.split, at.data_dir).x[:STRANGE],
+        "inverted": 255 - some,
+        "rotated": some.rot90(1, (2, 3)),
+        "noise": torch.randint(256, some.shape, generator=generator(at.seed), dtype=torch.uint8),
+    }
 
     def layers(kind, x):  # log p of each picture by layer, (N, layers)
         name = f"{at.name}-{at.key}-{at.split}-{kind}-{len(x)}"
@@ -251,22 +279,37 @@ def likelihoods(at):
 
     nats = {at.dataset: layers(at.dataset, x), **{kind: layers(kind, of) for kind, of in strange.items()}}
     bits = {kind: metrics.bits_per_dim(of.sum(1), model.latent) for kind, of in nats.items()}
-    mean = at.add("bits_per_dim", "bits a pixel, 8-bit, exact: the noise of uniform dequantization costs nothing",
-                  bits[at.dataset].mean().item(), beside=f"bounds in print: {BITS_IN_PRINT[at.dataset]}; 8 is no model")
+    mean = at.add(
+        "bits_per_dim",
+        "bits a pixel, 8-bit, exact: the noise of uniform dequantization costs nothing",
+        bits[at.dataset].mean().item(),
+        beside=f"bounds in print: {BITS_IN_PRINT[at.dataset]}; 8 is no model",
+    )
     told = torch.cat([model.bits_per_dim(of.float() / 255, y) for of, y in zip(x.split(250), at.set.y.split(250))])
     at.add("bits_per_dim", "the same, the class told", told.double().mean().item())
     few = x[:200].float() / 255
     draws = metrics.bits_per_dim(torch.stack([by_way_of_noise(model, few, at.seed + i) for i in range(8)]), model.latent, 256)
-    at.add("bits_per_dim", "bits a pixel by way of the noise, eight draws of it, importance-weighted", n=len(few), seeded=True,
-           value=metrics.bits_per_dim(torch.logsumexp(-draws * model.latent * math.log(2), 0) - math.log(8),
-                                      model.latent).mean().item(),
-           beside=f"one draw: {draws[0].mean():.4f}, exact: {bits[at.dataset][:200].mean():.4f}")
+    at.add(
+        "bits_per_dim",
+        "bits a pixel by way of the noise, eight draws of it, importance-weighted",
+        n=len(few),
+        seeded=True,
+        value=metrics.bits_per_dim(torch.logsumexp(-draws * model.latent * math.log(2), 0) - math.log(8), model.latent)
+        .mean()
+        .item(),
+        beside=f"one draw: {draws[0].mean():.4f}, exact: {bits[at.dataset][:200].mean():.4f}",
+    )
     usual = Usual.of(layers("val", at.load("val").x[:STRANGE]))
     far = {kind: usual.distance(of) for kind, of in nats.items()}
     for kind in strange:
-        at.add("auroc", f"AUROC of typicality: {at.dataset} against {kind}", auroc(far[at.dataset], far[kind]),
-               n=len(far[kind]), seeded=True, beside=f"of bits a pixel: {auroc(bits[at.dataset], bits[kind]):.3f}; "
-                                                     f"mean {bits[kind].mean():.3g} bits")
+        at.add(
+            "auroc",
+            f"AUROC of typicality: {at.dataset} against {kind}",
+            auroc(far[at.dataset], far[kind]),
+            n=len(far[kind]),
+            seeded=True,
+            beside=f"of bits a pixel: {auroc(bits[at.dataset], bits[kind]):.3f}; mean {bits[kind].mean():.3g} bits",
+        )
     if at.split == "test":
         save_likelihoods(Likelihoods.of(usual, bits, far), at.folder)
     return f"{shown(mean)} bits/dim"
@@ -294,10 +337,20 @@ def plays(at):
     """Nats a character. Returns a headline."""
     nats, n = texts.nats_of_blocks(at.model, at.set)
     size = sum(p.numel() for p in at.model.parameters()) / 1e6
-    at.add("nats", "negative log-likelihood, nats a character", nats, n=n,
-           beside=f"{size:.2f} M parameters; nanoGPT with 10.65 M, on the same split: 1.4697; lowest in print: about 1.45")
-    at.add("bits", "the same in bits", nats / math.log(2), n=n, beside=f"{at.model.tokens.size} characters, all as likely: "
-           f"{math.log2(at.model.tokens.size):.3f}")
+    at.add(
+        "nats",
+        "negative log-likelihood, nats a character",
+        nats,
+        n=n,
+        beside=f"{size:.2f} M parameters; nanoGPT with 10.65 M, on the same split: 1.4697; lowest in print: about 1.45",
+    )
+    at.add(
+        "bits",
+        "the same in bits",
+        nats / math.log(2),
+        n=n,
+        beside=f"{at.model.tokens.size} characters, all as likely: {math.log2(at.model.tokens.size):.3f}",
+    )
     at.add("perplexity", "the same as perplexity", math.exp(nats), n=n)
     return f"{nats:.4f} nats a character (nanoGPT, 10.65 M: 1.4697)"
 
@@ -308,8 +361,13 @@ def poems(at):
     (nats, n), (bare, _) = texts.nats_of_bodies(model, at.set), texts.nats_of_bodies(model, at.set, told=False)
     told, untold = math.exp(nats / n), math.exp(bare / n)
     rival, unseen = five_gram(at, model.tokens)
-    at.add("perplexity", "perplexity of a body's character, title and author told", told, n=n,
-           beside=f"interpolated modified Kneser-Ney 5-gram: {rival:.4g}")
+    at.add(
+        "perplexity",
+        "perplexity of a body's character, title and author told",
+        told,
+        n=n,
+        beside=f"interpolated modified Kneser-Ney 5-gram: {rival:.4g}",
+    )
     at.add("below", "that far below the 5-gram's", 1 - told / rival, n=n)
     at.add("perplexity", "perplexity, only the form told", untold, n=n, beside=f"{1 - untold / rival:.1%} below the 5-gram's")
     at.add("share", "characters of the bodies that are unknown", unseen, n=n, beside="they count, as the unknown one")
@@ -318,6 +376,7 @@ def poems(at):
 
 def five_gram(at, tokens):
     """(perplexity of the bodies' characters by a 5-gram of the training bodies, share of unknown ones)"""
+
     def read(poems):
         return ngram.grams([[tokens.number[form], *tokens.part(body, f"{form}|")[1]] for form, _, _, body in poems], 5)
 
@@ -329,6 +388,7 @@ def five_gram(at, tokens):
 
 def pixels(at):
     """Exact bits a pixel, and what drawn pictures are worth. Returns a headline."""
+
     def bits(first, last, batch=20):
         parts = torch.arange(first, last).split(batch)
         return [b for i in parts for b in at.model.bits_per_dim(at.set[i].floats(), at.set.y[i]).tolist()]
@@ -337,8 +397,12 @@ def pixels(at):
     for first in tqdm(range(0, n, 500), desc="bits a pixel", disable=None):
         last = min(n, first + 500)
         each += at.kept(f"{at.name}-{at.key}-{at.split}-{first}-{last}", lambda first=first, last=last: bits(first, last))
-    mean = at.add("bits_per_dim", "bits a pixel, exact", sum(each) / n,
-                  beside="in print: PixelCNN 0.808, linear transformer 0.644, softmax transformer 0.621; 8 is no model")
+    mean = at.add(
+        "bits_per_dim",
+        "bits a pixel, exact",
+        sum(each) / n,
+        beside="in print: PixelCNN 0.808, linear transformer 0.644, softmax transformer 0.621; 8 is no model",
+    )
     y = requests(at, min(at.drawn, 10 * WRITTEN))
     x = at.draw(y, batch=64)
     shares = asked_for(at, x, y)
@@ -347,8 +411,11 @@ def pixels(at):
 
 # --- A denoiser's ----------------------------------------------------------------------------------------------------
 
-IN_PRINT = {15: "BM3D 31.07, DnCNN-B 31.61, FFDNet 31.63", 25: "BM3D 28.57, DnCNN-B 29.16, FFDNet 29.19",
-            50: "BM3D 25.62, DnCNN-B 26.23, FFDNet 26.29"}  # on BSD68 in grey
+IN_PRINT = {
+    15: "BM3D 31.07, DnCNN-B 31.61, FFDNet 31.63",
+    25: "BM3D 28.57, DnCNN-B 29.16, FFDNet 29.19",
+    50: "BM3D 25.62, DnCNN-B 26.23, FFDNet 26.29",
+}  # on BSD68 in grey
 CLASSICS = 1000  # of the digits or clothes, which the classical methods get: they take one picture at a time
 
 
@@ -361,6 +428,7 @@ def restored_photographs(at):
     columns, rows, headline = ["noisy", *CLASSICAL, "ours, blind", "ours, told sigma"], [], []
     for what, clean in sets:
         for sigma in SIGMAS:
+
             def worth(k, clean=clean, sigma=sigma):
                 s, x = sigma / 255, clean[k]
                 y = add_noise(x, "gaussian", s, seed=at.seed + k)
@@ -374,22 +442,37 @@ def restored_photographs(at):
             told = dict(zip(columns, means))
             printed = f"; in print: {IN_PRINT[sigma]}" if what == "in grey" and at.split == "test" else ""
             for how in ("told sigma", "blind"):
-                at.add("restored_psnr", f"PSNR {what}, sigma {sigma}, {how}, dB", told[f"ours, {how}"][0], n=len(clean),
-                       beside=f"noisy {told['noisy'][0]:.2f}, non-local means {told['non-local means'][0]:.2f}{printed}",
-                       seeded=True)
-            at.add("restored_ssim", f"SSIM {what}, sigma {sigma}, told sigma", told["ours, told sigma"][1], n=len(clean),
-                   beside=f"non-local means {told['non-local means'][1]:.3f}", seeded=True)
+                at.add(
+                    "restored_psnr",
+                    f"PSNR {what}, sigma {sigma}, {how}, dB",
+                    told[f"ours, {how}"][0],
+                    n=len(clean),
+                    beside=f"noisy {told['noisy'][0]:.2f}, non-local means {told['non-local means'][0]:.2f}{printed}",
+                    seeded=True,
+                )
+            at.add(
+                "restored_ssim",
+                f"SSIM {what}, sigma {sigma}, told sigma",
+                told["ours, told sigma"][1],
+                n=len(clean),
+                beside=f"non-local means {told['non-local means'][1]:.3f}",
+                seeded=True,
+            )
             headline += [f"{told['ours, told sigma'][0]:.2f}"] if what == "in grey" else []
-    write_table(at, "PSNR in dB and SSIM, means over the pictures. All but the median and ours, blind, are told sigma.",
-                columns, rows)
+    write_table(
+        at, "PSNR in dB and SSIM, means over the pictures. All but the median and ours, blind, are told sigma.", columns, rows
+    )
     return f"{' / '.join(headline)} dB on BSD68 at sigma {' / '.join(map(str, SIGMAS))} (BM3D 31.07 / 28.57 / 25.62)"
 
 
 def restored_pictures(at):
     """PSNR, SSIM and the judge's accuracy on restored digits or clothes: `table.json`. Returns a headline."""
     judge, x, y = at.judge(), at.set.floats(), at.set.y.view(-1)
-    models = {family: gm.load(f"{family}-{at.dataset}") for family in ("denoiser", "dvae")
-              if f"{family}-{at.dataset}" in gm.checkpoints()}
+    models = {
+        family: gm.load(f"{family}-{at.dataset}")
+        for family in ("denoiser", "dvae")
+        if f"{family}-{at.dataset}" in gm.checkpoints()
+    }
     rows, mean = [], []
     clean = (at.each(judge.predict, x)[:, 0] == y).double().mean().item()
     for kind, strength in SMALL_NOISES:
@@ -398,30 +481,61 @@ def restored_pictures(at):
 
         def kept(method, part=noisy[:CLASSICS], sigma=sigma, name=f"{kind}-{strength:.3f}"):
             key = "-".join(["classical", at.dataset, at.split, method, name, f"{len(part)}", f"{at.seed}"])
-            return torch.tensor(at.kept(key.replace(" ", "-"), lambda: torch.cat(
-                [(classical(one, method, **sigma) * 255).round() for one in part.split(1)]).int().tolist())) / 255
+            return (
+                torch.tensor(
+                    at.kept(
+                        key.replace(" ", "-"),
+                        lambda: (
+                            torch.cat([(classical(one, method, **sigma) * 255).round() for one in part.split(1)]).int().tolist()
+                        ),
+                    )
+                )
+                / 255
+            )
 
-        tries = {"noisy": noisy, **{m: kept(m) for m in CLASSICAL},
-                 **{family: at.each(lambda part, of=of, sigma=sigma: of.restore(part, **(sigma if of is models.get("denoiser")
-                                                                                         else {})), noisy)
-                    for family, of in models.items()}}
+        tries = {
+            "noisy": noisy,
+            **{m: kept(m) for m in CLASSICAL},
+            **{
+                family: at.each(
+                    lambda part, of=of, sigma=sigma: of.restore(part, **(sigma if of is models.get("denoiser") else {})), noisy
+                )
+                for family, of in models.items()
+            },
+        }
         worth = {}
         for name, of in tries.items():
-            right = (at.each(judge.predict, of.clamp(0, 1))[:, 0] == y[:len(of)]).double().mean().item()
-            worth[name] = [metrics.psnr(of, x[:len(of)]).mean().item(), metrics.ssim(of, x[:len(of)]).mean().item(), right]
+            right = (at.each(judge.predict, of.clamp(0, 1))[:, 0] == y[: len(of)]).double().mean().item()
+            worth[name] = [metrics.psnr(of, x[: len(of)]).mean().item(), metrics.ssim(of, x[: len(of)]).mean().item(), right]
         title = f"{kind}, {f'sigma {255 * strength:.0f}' if kind == 'gaussian' else f'{strength:.0%}'}"
         rows.append([title, *(f"{p:.2f} / {q:.3f} / {r:.1%}" for p, q, r in worth.values())])
         psnr, ssim, right = worth[at.family]
         best = max(CLASSICAL, key=lambda m: worth[m][0])
-        at.add("restored_psnr", f"PSNR, {title}, dB", psnr, seeded=True, beside=f"noisy {worth['noisy'][0]:.2f}; best of "
-               f"scikit-image's, {best}, on {len(tries[best]):,} of them: {worth[best][0]:.2f}")
+        at.add(
+            "restored_psnr",
+            f"PSNR, {title}, dB",
+            psnr,
+            seeded=True,
+            beside=f"noisy {worth['noisy'][0]:.2f}; best of "
+            f"scikit-image's, {best}, on {len(tries[best]):,} of them: {worth[best][0]:.2f}",
+        )
         at.add("restored_ssim", f"SSIM, {title}", ssim, seeded=True, beside=f"{best}: {worth[best][1]:.3f}")
-        at.add("accuracy", f"restored pictures read right by classifier-{at.dataset}, {title}", right, seeded=True,
-               beside=f"noisy ones {worth['noisy'][2]:.1%}, clean ones {clean:.1%}")
+        at.add(
+            "accuracy",
+            f"restored pictures read right by classifier-{at.dataset}, {title}",
+            right,
+            seeded=True,
+            beside=f"noisy ones {worth['noisy'][2]:.1%}, clean ones {clean:.1%}",
+        )
         mean.append(psnr)
     few = len(x[:CLASSICS])
-    write_table(at, f"PSNR in dB, SSIM and the judge's accuracy (clean pictures: {clean:.1%}). scikit-image's methods got the "
-                f"first {few:,} pictures. They and the denoiser are told sigma where the noise is Gaussian.", [*tries], rows)
+    write_table(
+        at,
+        f"PSNR in dB, SSIM and the judge's accuracy (clean pictures: {clean:.1%}). scikit-image's methods got the "
+        f"first {few:,} pictures. They and the denoiser are told sigma where the noise is Gaussian.",
+        [*tries],
+        rows,
+    )
     return f"mean PSNR {sum(mean) / len(mean):.2f} dB over {len(mean)} kinds and strengths of noise"
 
 
@@ -439,8 +553,13 @@ def on_the_map(at, codes, side=30):
     low, high = codes.quantile(torch.tensor([0.01, 0.99]), dim=0).tolist()
     z = torch.cartesian_prod(*(torch.linspace(a, b, side) for a, b in zip(low, high)))
     counts = at.judge().predict(at.model.decode(z))[:, 0].bincount(minlength=10)
-    at.add("classes", f"classes that the judge sees on a {side}x{side} map of the codes", (counts > 0).sum().item(),
-           n=side**2, beside=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map")
+    at.add(
+        "classes",
+        f"classes that the judge sees on a {side}x{side} map of the codes",
+        (counts > 0).sum().item(),
+        n=side**2,
+        beside=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map",
+    )
 
 
 def likelihood(at):
@@ -454,23 +573,42 @@ def likelihood(at):
     bound = at.add("elbo", "ELBO, nats a picture", (log_px - kl).mean().item(), beside=kind, seeded=True)
     mean_kl = at.add("kl", "mean KL of the codes, nats", kl.mean().item(), beside="0 is a code that says nothing")
     of_each = at.each(lambda part: torch.distributions.kl_divergence(model.encode(part), model.prior()), x).mean(0)
-    at.add("active_units", "code dimensions with a mean KL over 0.01 nats", (of_each > 0.01).sum().item(),
-           beside=f"of {model.latent}")
+    at.add(
+        "active_units",
+        "code dimensions with a mean KL over 0.01 nats",
+        (of_each > 0.01).sum().item(),
+        beside=f"of {model.latent}",
+    )
     if not binary:
         noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(at.seed))
         log_px, kl = elbo(at, (at.set.x + noise) / 256)
         bits = metrics.bits_per_dim(log_px - kl, dims, levels=256)
-        at.add("bits_per_dim", "bits a value, at most", bits.mean().item(),
-               beside="ELBO of 8-bit values with uniform noise; 8 is no model", seeded=True)
+        at.add(
+            "bits_per_dim",
+            "bits a value, at most",
+            bits.mean().item(),
+            beside="ELBO of 8-bit values with uniform noise; 8 is no model",
+            seeded=True,
+        )
         return f"KL {shown(mean_kl)} nats"
     if model.latent == 2:
         return f"ELBO {shown(bound)} nats"
     log_p = importance_weighted(at, x)
     published = "; published for two dense layers of 300 and D = 40: 84.45" if at.dataset == "mnist" else ""
-    nll = at.add("nll", f"negative log-likelihood, nats, {at.samples:,} importance samples", -log_p.mean().item(),
-                 beside=kind + published, seeded=True)
-    at.add("bits_per_dim", "the same in bits a pixel", metrics.bits_per_dim(log_p, dims).mean().item(),
-           beside="1 is a coin a pixel", seeded=True)
+    nll = at.add(
+        "nll",
+        f"negative log-likelihood, nats, {at.samples:,} importance samples",
+        -log_p.mean().item(),
+        beside=kind + published,
+        seeded=True,
+    )
+    at.add(
+        "bits_per_dim",
+        "the same in bits a pixel",
+        metrics.bits_per_dim(log_p, dims).mean().item(),
+        beside="1 is a coin a pixel",
+        seeded=True,
+    )
     return f"NLL {shown(nll)} nats ({at.samples:,} importance samples)"
 
 
@@ -486,9 +624,15 @@ def importance_weighted(at, x, batch=100):
     file = at.runs / "evaluate" / f"{at.name}-{at.samples}-{at.seed}-{key}.npy"
     file.parent.mkdir(parents=True, exist_ok=True)
     known = np.load(file) if file.is_file() else np.zeros(0)
-    for first in tqdm(range(len(known), len(x), batch), initial=len(known) // batch, total=-(-len(x) // batch),
-                      desc=f"{at.samples:,} importance samples", unit="batch", disable=None):
-        log_p = at.model.log_prob(x[first:first + batch], at.samples, seed=at.seed + first)  # other noise each time
+    for first in tqdm(
+        range(len(known), len(x), batch),
+        initial=len(known) // batch,
+        total=-(-len(x) // batch),
+        desc=f"{at.samples:,} importance samples",
+        unit="batch",
+        disable=None,
+    ):
+        log_p = at.model.log_prob(x[first : first + batch], at.samples, seed=at.seed + first)  # other noise each time
         known = np.append(known, log_p.double().numpy())
         with open(file.with_suffix(".new"), "wb") as f:
             np.save(f, known)
@@ -502,10 +646,10 @@ def reconstructions(at):
     again, beside = at.each(at.model.reconstruct, x), ["", "1 is the picture itself"]
     if at.dataset != "avatars":  # the covariance of 12,288 values is too large for this
         linear = metrics.pca(at.load("train").x, at.model.latent).reconstruct(x).clamp(0, 1)
-        beside = [f"PCA with {at.model.latent} components: {of(linear, x).mean():.4g}"
-                  for of in (metrics.psnr, metrics.ssim)]
-    result = at.add("psnr", "PSNR of reconstructions, dB, mean over pictures", metrics.psnr(again, x).mean().item(),
-                    beside=beside[0])
+        beside = [f"PCA with {at.model.latent} components: {of(linear, x).mean():.4g}" for of in (metrics.psnr, metrics.ssim)]
+    result = at.add(
+        "psnr", "PSNR of reconstructions, dB, mean over pictures", metrics.psnr(again, x).mean().item(), beside=beside[0]
+    )
     at.add("ssim", "SSIM of reconstructions", metrics.ssim(again, x).mean().item(), beside=beside[1])
     return f"PSNR {shown(result)} dB"
 
@@ -528,22 +672,29 @@ def against_real(at, x, linear=None):
     real, floor, fake = (metrics.features(judge, of) for of in (at.set.x, at.load("train").x[:n], x))
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(at.seed))
     halves, lowest = metrics.fid(real[order[::2]], real[order[1::2]]), metrics.fid(floor, real)
-    beside = (f"first {len(floor):,} training pictures: {lowest:.4g}; "
-              f"random halves of the {at.split} split to each other: {halves:.4g}")
+    beside = (
+        f"first {len(floor):,} training pictures: {lowest:.4g}; "
+        f"random halves of the {at.split} split to each other: {halves:.4g}"
+    )
     if linear:
         distance = metrics.fid(metrics.features(judge, linear.sample(n, seed=at.seed)), real)
-        beside += (f"; Gaussian fitted to the training split's first {len(linear.variance)} principal components: "
-                   f"{distance:.4g}")
-    result = at.add("fid", f"FID of drawn pictures to the {at.split} split, features of classifier-{at.dataset}",
-                    metrics.fid(fake, real), n=n, beside=beside, seeded=True)
+        beside += f"; Gaussian fitted to the training split's first {len(linear.variance)} principal components: {distance:.4g}"
+    result = at.add(
+        "fid",
+        f"FID of drawn pictures to the {at.split} split, features of classifier-{at.dataset}",
+        metrics.fid(fake, real),
+        n=n,
+        beside=beside,
+        seeded=True,
+    )
     n = min(map(len, (real, floor, fake)))  # these depend on both sizes
     real, floor, fake = real[:n], floor[:n], fake[:n]
     kinds = {"precision": "k = 3", "recall": "k = 3", "density": "k = 5", "coverage": "k = 5"}
-    fakes, floors = ([*metrics.precision_recall(real, of, k=3), *metrics.density_coverage(real, of, k=5)]
-                     for of in (fake, floor))
+    fakes, floors = (
+        [*metrics.precision_recall(real, of, k=3), *metrics.density_coverage(real, of, k=5)] for of in (fake, floor)
+    )
     for (metric, k), value, ceiling in zip(kinds.items(), fakes, floors):
-        at.add(metric, f"{metric} of drawn pictures, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}",
-               seeded=True)
+        at.add(metric, f"{metric} of drawn pictures, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}", seeded=True)
     return f"FID {shown(result)} (real pictures {lowest:.3g})"
 
 
@@ -565,8 +716,14 @@ def asked_for(at, x, y):
     for (question, i), asked in zip(questions.items(), y.view(len(y), -1).T):
         right = (seen[:, i] == asked)[asked >= 0]
         of_real = (real[:, i] == truth[:, i])[truth[:, i] >= 0].double().mean()
-        at.add("share", f"requested {question} recognised by classifier-{at.dataset}", right.double().mean().item(),
-               n=len(right), beside=f"on real pictures: {of_real:.2%}", seeded=True)
+        at.add(
+            "share",
+            f"requested {question} recognised by classifier-{at.dataset}",
+            right.double().mean().item(),
+            n=len(right),
+            beside=f"on real pictures: {of_real:.2%}",
+            seeded=True,
+        )
         shares[question] = right.double().mean().item()
     worst = min(shares, key=shares.get)
     return f"{worst} recognised {shares[worst]:.1%}" + (" (the lowest)" if len(shares) > 1 else "")
@@ -580,13 +737,25 @@ def score(at, x, y, per_class=None):
     train, n = at.load("train"), 10 * (per_class or 2000)
     drawn = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:12]
     fewer = {"per_class": per_class} if per_class else {}
-    ours, real = (metrics.CAS(*at.kept("-".join(["cas", at.dataset, at.split, key, *map(str, fewer.values())]),
-                                       lambda of=of: metrics.cas(of[0], of[1], at.set.x, at.set.y, **fewer)))
-                  for key, of in ((drawn, (x, y)), ("real", (train.x, train.y))))
+    ours, real = (
+        metrics.CAS(
+            *at.kept(
+                "-".join(["cas", at.dataset, at.split, key, *map(str, fewer.values())]),
+                lambda of=of: metrics.cas(of[0], of[1], at.set.x, at.set.y, **fewer),
+            )
+        )
+        for key, of in ((drawn, (x, y)), ("real", (train.x, train.y)))
+    )
     words = f", with {n:,} pictures instead of 20,000" if fewer else ""
     at.add("cas_sd", "its standard deviation over the three seeds", ours.sd, n=n, beside=f"real: {real.sd:.4f}")
-    result = at.add("cas", f"CAS: accuracy on real pictures of a small CNN trained on drawn ones, mean of 3 seeds{words}",
-                    ours.mean, n=n, beside=f"trained on {n:,} real ones: {real.mean:.2%}", seeded=True)
+    result = at.add(
+        "cas",
+        f"CAS: accuracy on real pictures of a small CNN trained on drawn ones, mean of 3 seeds{words}",
+        ours.mean,
+        n=n,
+        beside=f"trained on {n:,} real ones: {real.mean:.2%}",
+        seeded=True,
+    )
     return f"CAS {shown(result)} (real pictures {real.mean:.1%}{words})"
 
 
@@ -600,10 +769,15 @@ def within_classes(at, x, y, n=1000):
         ours, ceiling = (metrics.precision_recall(real[:k], of[:k], k=3)[1] for of in (fake, other))
         shares.append((ours / ceiling, c, ours, ceiling, k))
     lowest, c, ours, ceiling, _ = min(shares)
-    at.add("ratio", "recall within a class over that of training pictures, the lowest of ten, k = 3", lowest,
-           n=min(k for *_, k in shares), seeded=True,
-           beside=f"class {c}: {ours:.1%}, training pictures {ceiling:.1%}; mean of the ten: "
-                  f"{sum(s for s, *_ in shares) / len(shares):.3f}")
+    at.add(
+        "ratio",
+        "recall within a class over that of training pictures, the lowest of ten, k = 3",
+        lowest,
+        n=min(k for *_, k in shares),
+        seeded=True,
+        beside=f"class {c}: {ours:.1%}, training pictures {ceiling:.1%}; mean of the ten: "
+        f"{sum(s for s, *_ in shares) / len(shares):.3f}",
+    )
 
 
 def beside_rival(at, rival):
@@ -618,8 +792,13 @@ def beside_rival(at, rival):
     then = min(ours[-1][0], other[-1][0])
     fid, its = (min((fid for minute, fid in curve if minute <= then), default=None) for curve in (ours, other))
     if fid is not None:
-        at.add("fid_then", f"lowest FID to the validation split in the first {then:.1f} minutes of training", fid,
-               n=min(VALIDATED, len(at.load("val"))), beside=f"the plain DCGAN in as many: {its:.4g}")
+        at.add(
+            "fid_then",
+            f"lowest FID to the validation split in the first {then:.1f} minutes of training",
+            fid,
+            n=min(VALIDATED, len(at.load("val"))),
+            beside=f"the plain DCGAN in as many: {its:.4g}",
+        )
         at.results[-1].dataset_split = "val"
 
 
@@ -652,14 +831,25 @@ def against_calls(at, n=1000):
             if rows and rows[-1]["sampler"] == sampler and rows[-1]["calls"] == calls:
                 continue
             x = at.draw(y, sampler=sampler, steps=steps, guidance=1.0)
-            rows.append({"sampler": sampler, "calls": calls, "steps": steps,
-                         "fid": float(f"{metrics.fid(metrics.features(judge, x), real):.5g}")})
+            rows.append(
+                {
+                    "sampler": sampler,
+                    "calls": calls,
+                    "steps": steps,
+                    "fid": float(f"{metrics.fid(metrics.features(judge, x), real):.5g}"),
+                }
+            )
             print(*rows[-1].values(), flush=True)
     best = min(row["fid"] for row in rows)
     sixteen = min(row["fid"] for row in rows if row["calls"] <= 16)
-    at.add("ratio", "FID above the floor with at most 16 network calls, over the best of all samplers and calls",
-           (sixteen - floor) / (best - floor), n=n, seeded=True,
-           beside=f"FID {sixteen:.4g}, best {best:.4g}, first {n:,} training pictures {floor:.4g}")
+    at.add(
+        "ratio",
+        "FID above the floor with at most 16 network calls, over the best of all samplers and calls",
+        (sixteen - floor) / (best - floor),
+        n=n,
+        seeded=True,
+        beside=f"FID {sixteen:.4g}, best {best:.4g}, first {n:,} training pictures {floor:.4g}",
+    )
     table = {"n": n, "split": at.split, "seed": at.seed, "floor": {"fid": floor}, "best": best, "rows": rows}
     cards.write(at.folder / "calls.json", json.dumps(table) + "\n")
 
@@ -668,10 +858,16 @@ def attributes(at):
     """What a code says about attributes, and what moving held-out faces along them does."""
     model, judge, latents, y = at.model, at.judge(), load_latents(at.folder), at.set.y
     seen = y != data.HIDDEN
-    direct, again = ((at.each(f, at.set.x) == y)[seen].double().mean().item() for f in
-                     (judge.predict, lambda part: judge.predict(model.reconstruct(part))))
-    at.add("accuracy", "attributes that the judge reads right from reconstructions", again,
-           beside=f"from the pictures themselves: {direct:.2%}")
+    direct, again = (
+        (at.each(f, at.set.x) == y)[seen].double().mean().item()
+        for f in (judge.predict, lambda part: judge.predict(model.reconstruct(part)))
+    )
+    at.add(
+        "accuracy",
+        "attributes that the judge reads right from reconstructions",
+        again,
+        beside=f"from the pictures themselves: {direct:.2%}",
+    )
     val, train = at.load("val"), at.load("train")[:10_000]
     codes, train_codes = (at.each(lambda part: model.encode(part).mean, x) for x in (at.set.x, train.x))
     for attribute in MOVED:
@@ -680,8 +876,13 @@ def attributes(at):
         nowhere = torch.full((at.model.latent,), 1e6)  # the mean code of a value that no picture had
         rows = [train_codes[train.y[:, i] == v] for v in range(len(values))]
         means = metrics.nearest_mean(torch.stack([of.mean(0) if len(of) else nowhere for of in rows]))
-        at.add("share", f"{attribute} read from the code by a linear probe", probe.accuracy(codes, y[:, i]),
-               n=int(seen[:, i].sum()), beside=f"by the nearest mean code: {means.accuracy(codes, y[:, i]):.2%}")
+        at.add(
+            "share",
+            f"{attribute} read from the code by a linear probe",
+            probe.accuracy(codes, y[:, i]),
+            n=int(seen[:, i].sum()),
+            beside=f"by the nearest mean code: {means.accuracy(codes, y[:, i]):.2%}",
+        )
         move(at, attribute, judge, val, {"values' vectors": latents, "the probe": probe_latents(latents, probe, attribute)})
 
 
@@ -691,22 +892,34 @@ def move(at, attribute, judge, val, directions):
     for direction, latents in directions.items():
         tries = []
         for amount in AMOUNTS:
-            t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount,
-                                           seed=at.seed)
+            t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount, seed=at.seed)
             worst = min(t.kept.values())
             tries.append((min(t.reached - 0.90, worst - 0.85), amount, f"{t.reached:.1%} moved, {worst:.1%} kept"))
         best[direction] = max(tries)
     direction, other = sorted(best, key=best.get, reverse=True)
     amount = best[direction][1]
-    t = metrics.attribute_transfer(at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount,
-                                   seed=at.seed)
+    t = metrics.attribute_transfer(
+        at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount, seed=at.seed
+    )
     worst = min(t.kept, key=t.kept.get)
-    at.add("moved", f"{attribute}: faces on which the judge then sees the value aimed at", t.reached, n=t.n,
-           beside=f"any value but the former: {t.changed:.2%}; moved by {amount:g} of the difference of {direction}, "
-                  f"chosen on the validation split ({best[direction][2]}; best of {other}, by {best[other][1]:g}: "
-                  f"{best[other][2]})", seeded=True)
-    at.add("moved", f"{attribute}: faces on which {worst} stays, the attribute that suffers most", t.kept[worst], n=t.n,
-           beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}", seeded=True)
+    at.add(
+        "moved",
+        f"{attribute}: faces on which the judge then sees the value aimed at",
+        t.reached,
+        n=t.n,
+        beside=f"any value but the former: {t.changed:.2%}; moved by {amount:g} of the difference of {direction}, "
+        f"chosen on the validation split ({best[direction][2]}; best of {other}, by {best[other][1]:g}: "
+        f"{best[other][2]})",
+        seeded=True,
+    )
+    at.add(
+        "moved",
+        f"{attribute}: faces on which {worst} stays, the attribute that suffers most",
+        t.kept[worst],
+        n=t.n,
+        beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}",
+        seeded=True,
+    )
 
 
 def probe_latents(latents, probe, attribute):
@@ -739,21 +952,30 @@ def reference(model, dataset, n=16):
             values = {"bits": model.bits_per_dim(x, some.y), "mean_of_completion": end.x.mean((1, 2, 3))}
         elif isinstance(model, gm.VAE):
             log_px, kl = model.elbo(x, seed=0)
-            values = {"log_px": log_px, "kl": kl, "mean_of_reconstruction": model.reconstruct(x).mean((1, 2, 3)),
-                      "mean_of_sample": model.sample(n, seed=0).mean((1, 2, 3))}
+            values = {
+                "log_px": log_px,
+                "kl": kl,
+                "mean_of_reconstruction": model.reconstruct(x).mean((1, 2, 3)),
+                "mean_of_sample": model.sample(n, seed=0).mean((1, 2, 3)),
+            }
         elif isinstance(model, gm.Diffusion):
             columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
             y = some.y.view(n, -1)[:, columns]
             t, eps = torch.linspace(0.05, 0.95, n), torch.randn(x.shape, generator=generator(0))
-            values = {"error": model.error(x, y, t, eps),
-                      "mean_of_sample": model.sample(n, label=y, steps=4, seed=0).mean((1, 2, 3))}
+            values = {
+                "error": model.error(x, y, t, eps),
+                "mean_of_sample": model.sample(n, label=y, steps=4, seed=0).mean((1, 2, 3)),
+            }
         elif isinstance(model, gm.GAN | gm.DCGAN):
             columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
             y = some.y.view(n, -1)[:, columns]
             values = {"score": model.score(x, y), "mean_of_sample": model.sample(n, label=y, seed=0).mean((1, 2, 3))}
         elif isinstance(model, gm.Flow):
-            values = {"bits": model.bits_per_dim(x), "bits_told": model.bits_per_dim(x, some.y),
-                      "mean_of_sample": model.sample(n, label=some.y, seed=0).mean((1, 2, 3))}
+            values = {
+                "bits": model.bits_per_dim(x),
+                "bits_told": model.bits_per_dim(x, some.y),
+                "mean_of_sample": model.sample(n, label=some.y, seed=0).mean((1, 2, 3)),
+            }
         elif isinstance(model, gm.Autoencoder):
             again = model.decode(model.encode(x))
             values = {"mse": (again - x).square().mean((1, 2, 3)), "mean_of_reconstruction": again.mean((1, 2, 3))}
@@ -817,8 +1039,9 @@ def main(
             if cards_only:
                 cards.rewrite_card(checkpoint_folder(name))
             else:
-                measure(Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures, sampler,
-                                  steps, guidance, truncation))
+                measure(
+                    Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures, sampler, steps, guidance, truncation)
+                )
         if table:
             print(cards.models_table())
             cards.put_table(readme, cards.models_table())

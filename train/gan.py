@@ -1,10 +1,10 @@
 """Generative adversarial networks.
 
-    python -m train.gan --dataset mnist --steps 16000      78 minutes on one busy core: validation FID 0.44
-    python -m train.gan --dataset fashion --steps 6100     47 minutes on one busy core: validation FID 1.92
-    python -m train.gan --dataset avatars --steps 8000     92 minutes on one busy core: validation FID 35
-    python -m train.gan --dataset mnist --classic    DCGAN of the same size, for comparison: dcgan-mnist
-    python -m train.gan --dataset mnist --collapse --steps 600 --validations 1    gan-mnist-collapsed: how it goes wrong
+python -m train.gan --dataset mnist --steps 16000      78 minutes on one busy core: validation FID 0.44
+python -m train.gan --dataset fashion --steps 6100     47 minutes on one busy core: validation FID 1.92
+python -m train.gan --dataset avatars --steps 8000     92 minutes on one busy core: validation FID 35
+python -m train.gan --dataset mnist --classic    DCGAN of the same size, for comparison: dcgan-mnist
+python -m train.gan --dataset mnist --collapse --steps 600 --validations 1    gan-mnist-collapsed: how it goes wrong
 """
 
 import json
@@ -29,9 +29,7 @@ COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures of a moment
 VALIDATED = 2500  # pictures at most, real and drawn
 
 
-def recipe(
-    settings: engine.Settings, dataset: str = "mnist", classic: bool = False, collapse: bool = False
-) -> engine.Recipe:
+def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = False, collapse: bool = False) -> engine.Recipe:
     """Train the GAN of `mnist`, `fashion` or `avatars`; with --classic a DCGAN, with --collapse one that goes wrong.
 
     Without penalties alone it did not collapse in 1,500 steps (validation FID 1.30). It did where the generator also learns

@@ -1,8 +1,8 @@
 """A folder of photographs, cut into what is trained on and chosen on, and the patches that training sees.
 
-    FOLDER/*.jpg, *.png, ...            any pictures: every twentieth, by name, is for validation
-    FOLDER/bsds/train, bsd68, cbsd68    Berkeley's, in the split of the denoising papers: the last two are the test split, in
-                                        grey and in colour
+FOLDER/*.jpg, *.png, ...            any pictures: every twentieth, by name, is for validation
+FOLDER/bsds/train, bsd68, cbsd68    Berkeley's, in the split of the denoising papers: the last two are the test split, in
+                                    grey and in colour
 """
 
 import os

@@ -1,8 +1,8 @@
 """The two texts that the recipes ship, cut into what is trained on, chosen on and reported.
 
-    corpora/shakespeare.txt.gz    plays of Shakespeare as one text (public domain; tiny Shakespeare, Andrej Karpathy, 2015)
-    corpora/tang-*.txt.gz         regular verse of the Tang, "title|author|body" a line (public domain; collection
-                                  chinese-poetry, (c) 2016 JackeyGao, MIT), in simplified characters
+corpora/shakespeare.txt.gz    plays of Shakespeare as one text (public domain; tiny Shakespeare, Andrej Karpathy, 2015)
+corpora/tang-*.txt.gz         regular verse of the Tang, "title|author|body" a line (public domain; collection
+                              chinese-poetry, (c) 2016 JackeyGao, MIT), in simplified characters
 """
 
 import gzip
@@ -64,8 +64,10 @@ def nats_of_blocks(model, text, length=256, at_once=32):
     n = (len(ids) - 1) // length
     x, y = ids[: n * length].view(n, length), ids[1 : n * length + 1].view(n, length)
     with torch.inference_mode():
-        nats = [F.cross_entropy(model.logits(a).flatten(0, 1), b.flatten(), reduction="sum") for a, b in
-                zip(x.split(at_once), y.split(at_once))]
+        nats = [
+            F.cross_entropy(model.logits(a).flatten(0, 1), b.flatten(), reduction="sum")
+            for a, b in zip(x.split(at_once), y.split(at_once))
+        ]
     return sum(nats).item() / y.numel(), y.numel()
 
 

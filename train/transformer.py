@@ -69,9 +69,7 @@ def shakespeare(settings, whole):
     train = texts.Passages(torch.tensor(model.tokens.encode(text)), model.context)
 
     def samples(model):
-        return "\n\n".join(
-            f"--- seed {s}\n\n" + model.generate(max_new_tokens=400, temperature=0.8, seed=s) for s in range(4)
-        )
+        return "\n\n".join(f"--- seed {s}\n\n" + model.generate(max_new_tokens=400, temperature=0.8, seed=s) for s in range(4))
 
     return model, train, lambda model: {name: texts.nats_of_blocks(model, val)[0]}, samples, 64
 

@@ -1,9 +1,9 @@
 """Variational autoencoders.
 
-    python -m train.vae --dataset mnist                25 minutes on two idle cores: under 84.45 nats (importance-weighted)
-    python -m train.vae --dataset fashion              10 minutes on two idle cores: test PSNR 23 dB
-    python -m train.vae --dataset avatars              60 minutes on two idle cores: test PSNR 32 dB
-    python -m train.vae --dataset mnist --latent 2     4 minutes each, for the map: vae-mnist-2d, vae-fashion-2d
+python -m train.vae --dataset mnist                25 minutes on two idle cores: under 84.45 nats (importance-weighted)
+python -m train.vae --dataset fashion              10 minutes on two idle cores: test PSNR 23 dB
+python -m train.vae --dataset avatars              60 minutes on two idle cores: test PSNR 32 dB
+python -m train.vae --dataset mnist --latent 2     4 minutes each, for the map: vae-mnist-2d, vae-fashion-2d
 """
 
 import torch
@@ -15,8 +15,16 @@ from train import engine
 MODEL = {
     "mnist": dict(latent=40, width=32, hidden=256, likelihood="bernoulli"),
     "fashion": dict(latent=64, width=32, hidden=256, likelihood="gaussian"),
-    "avatars": dict(channels=3, size=64, latent=128, width=32, levels=4, hidden=384, likelihood="gaussian",
-                    values=[len(of) for of in data.ATTRIBUTES.values()]),
+    "avatars": dict(
+        channels=3,
+        size=64,
+        latent=128,
+        width=32,
+        levels=4,
+        hidden=384,
+        likelihood="gaussian",
+        values=[len(of) for of in data.ATTRIBUTES.values()],
+    ),
 }
 PLANE = dict(latent=2, width=16, hidden=256, likelihood="bernoulli")
 MINUTES = {"mnist": 25, "fashion": 10, "avatars": 60}

@@ -18,10 +18,16 @@ class Component(gr.HTML):
 
     def __init__(self, value=None, **props):
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
-        text = {name: (HERE / name).read_text() for name in
-                ("shared.js", "shared.css", f"{stem}.html", f"{stem}.js", f"{stem}.css")}
-        super().__init__(value, html_template=text[f"{stem}.html"], css_template=text["shared.css"] + text[f"{stem}.css"],
-                         js_on_load=text["shared.js"] + text[f"{stem}.js"], **props)
+        text = {
+            name: (HERE / name).read_text() for name in ("shared.js", "shared.css", f"{stem}.html", f"{stem}.js", f"{stem}.css")
+        }
+        super().__init__(
+            value,
+            html_template=text[f"{stem}.html"],
+            css_template=text["shared.css"] + text[f"{stem}.css"],
+            js_on_load=text["shared.js"] + text[f"{stem}.js"],
+            **props,
+        )
         vars(self).update(self.props)  # else gr.HTML takes a prop whose name is quoted in the script for an event
 
     def api_info(self):
