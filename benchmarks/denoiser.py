@@ -94,8 +94,8 @@ def main(
     print(f"{note}\n\n{table}")
     if readme:
         file, begin, end = ROOT / "README.md", "<!-- denoiser-benchmarks:begin -->", "<!-- denoiser-benchmarks:end -->"
-        head, rest = file.read_text().split(begin)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{rest.split(end)[1]}")
+        head, rest = file.read_text(encoding="utf-8").split(begin)
+        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -250,9 +250,9 @@ def main(readme: Annotated[bool, typer.Option("--readme", help="Put the table in
     print(table)
     if readme:
         file = ROOT / "README.md"
-        head, rest = file.read_text().split("<!-- benchmarks:begin -->")
+        head, rest = file.read_text(encoding="utf-8").split("<!-- benchmarks:begin -->")
         tail = rest.split("<!-- benchmarks:end -->")[1]
-        file.write_text(f"{head}<!-- benchmarks:begin -->\n{note}\n\n{table}\n<!-- benchmarks:end -->{tail}")
+        file.write_text(f"{head}<!-- benchmarks:begin -->\n{note}\n\n{table}\n<!-- benchmarks:end -->{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -111,8 +111,8 @@ def main(
     print(f"{note}\n\n{table}")
     if readme:
         file, marks = ROOT / "README.md", [f"<!-- transformer-benchmarks:{end} -->" for end in ("begin", "end")]
-        head, rest = file.read_text().split(marks[0])
-        file.write_text(f"{head}{marks[0]}\n{note}\n\n{table}\n{marks[1]}{rest.split(marks[1])[1]}")
+        head, rest = file.read_text(encoding="utf-8").split(marks[0])
+        file.write_text(f"{head}{marks[0]}\n{note}\n\n{table}\n{marks[1]}{rest.split(marks[1])[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

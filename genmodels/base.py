@@ -55,7 +55,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             weights = {k: v.half() if v.dtype == torch.float32 and not k.endswith(".scale") else v for k, v in weights.items()}
         save_file(weights, str(Path(save_directory) / "model.safetensors"), metadata={"format": "pt"})
         config = json.dumps({"family": family, **self.config}, indent=2)
-        (Path(save_directory) / "config.json").write_text(config + "\n")
+        (Path(save_directory) / "config.json").write_text(config + "\n", encoding="utf-8")
 
     @classmethod
     def _from_pretrained(
@@ -146,7 +146,7 @@ def load_checkpoint(name_or_path):
 @functools.lru_cache(maxsize=64)
 def _load_folder(folder):
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         module, name = FAMILIES[config["family"]]
     except FileNotFoundError as e:
         raise CheckpointError(f"{folder / 'config.json'} is missing: copy the whole checkpoint folder.") from e

@@ -299,7 +299,7 @@ def _read_avatars(folder, part):
         )
     images = _load_array(folder / f"{part}.npz", "images")
     try:
-        with open(folder / "attributes.csv", newline="") as f:
+        with open(folder / "attributes.csv", encoding="utf-8", newline="") as f:
             rows = [r for r in csv.DictReader(f) if r["split"] == part]
         number = {name: {v: i for i, v in enumerate(values)} | {"hidden": HIDDEN} for name, values in ATTRIBUTES.items()}
         number["smiling"] |= {"0": 0, "1": 1}

@@ -526,14 +526,14 @@ class Likelihoods(NamedTuple):
 def save_likelihoods(told, folder):
     """Write `likelihoods.json` into a checkpoint's folder."""
     usual = {"mean": told.usual.mean.tolist(), "axes": told.usual.axes.tolist()}
-    (Path(folder) / "likelihoods.json").write_text(json.dumps({**told._asdict(), "usual": usual}) + "\n")
+    (Path(folder) / "likelihoods.json").write_text(json.dumps({**told._asdict(), "usual": usual}) + "\n", encoding="utf-8")
 
 
 def load_likelihoods(name_or_path):
     """The `Likelihoods` of a checkpoint, by name or folder."""
     file = checkpoint_folder(name_or_path) / "likelihoods.json"
     try:
-        facts = json.loads(file.read_text())
+        facts = json.loads(file.read_text(encoding="utf-8"))
         usual = Usual(*(torch.tensor(facts["usual"][k], dtype=torch.float64) for k in ("mean", "axes")))
         return Likelihoods(**{**facts, "usual": usual})
     except (OSError, ValueError, KeyError, TypeError) as e:

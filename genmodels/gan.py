@@ -477,14 +477,14 @@ def save_replay(replay, folder):
     picture = Image.fromarray(rows.expand(-1, -1, 3).numpy() if C == 1 else rows.numpy())
     picture.save(Path(folder) / "replay.webp", quality=80, method=6)
     facts = replay._replace(pictures=[n, C, H])._asdict()
-    (Path(folder) / "replay.json").write_text(json.dumps(facts) + "\n")
+    (Path(folder) / "replay.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
 def load_replay(name_or_path):
     """The `Replay` of a checkpoint."""
     folder = checkpoint_folder(name_or_path)
     try:
-        facts = json.loads((folder / "replay.json").read_text())
+        facts = json.loads((folder / "replay.json").read_text(encoding="utf-8"))
         n, C, size = facts["pictures"]
         with Image.open(folder / "replay.webp") as opened:
             picture = opened.convert("L" if C == 1 else "RGB")

@@ -413,7 +413,7 @@ def quality(dataset):
     """FID against network calls, as it was measured for the card."""
     name = f"diffusion-{dataset}"
     try:
-        told = json.loads((wiring.checkpoints() / name / "calls.json").read_text())
+        told = json.loads((wiring.checkpoints() / name / "calls.json").read_text(encoding="utf-8"))
         lines = [
             [shown, sorted([r["calls"], r["fid"]] for r in told["rows"] if r["sampler"] == sampler)]
             for sampler, shown in SAMPLERS.items()

@@ -570,7 +570,7 @@ def about(dataset, size):
 def augmentation():
     """What was measured about a VAE's pictures as training data, in words."""
     try:
-        return json.loads((wiring.checkpoints() / "vae-mnist" / "augmentation.json").read_text())["text"]
+        return json.loads((wiring.checkpoints() / "vae-mnist" / "augmentation.json").read_text(encoding="utf-8"))["text"]
     except (OSError, ValueError, KeyError, TypeError):
         return "(The measurement is missing: it belongs in checkpoints/vae-mnist/augmentation.json.)"
 

@@ -291,7 +291,7 @@ def seed_row(new, reset):
 
 def explanation(file, **slots):
     """The text beside a tab's module, in prose and LaTeX; each {slot} in it is filled."""
-    text = Path(file).with_suffix(".md").read_text()
+    text = Path(file).with_suffix(".md").read_text(encoding="utf-8")
     for name, value in slots.items():
         text = text.replace("{" + name + "}", value)
     with gr.Accordion("How it works, and when to choose it", open=False):

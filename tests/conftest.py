@@ -152,7 +152,7 @@ def page_url(tmp_path_factory, all_checkpoints):
                 break
             except OSError:
                 if server.poll() is not None or time.monotonic() > waited_until:
-                    pytest.fail("app.py did not start:\n" + log.read_text())
+                    pytest.fail("app.py did not start:\n" + log.read_text(encoding="utf-8"))
                 time.sleep(0.2)
         yield url
     finally:

@@ -150,8 +150,8 @@ def uploads(tmp_path_factory):
     Image.new("1", (10_000, 10_000)).save(folder / "huge.png")
     Image.new("1", (20_000, 20_000)).save(folder / "bomb.png")
     Image.new("L", (30, 30)).save(folder / "empty.png")
-    (folder / "text.png").write_text("no picture")
-    (folder / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (folder / "text.png").write_text("no picture", encoding="utf-8")
+    (folder / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", encoding="utf-8")
     whole = io.BytesIO()
     Image.effect_noise((200, 200), 80).save(whole, "PNG")
     (folder / "cut.png").write_bytes(whole.getvalue()[:20_000])
@@ -466,7 +466,7 @@ def test_one_broken_model_leaves_the_others(some_checkpoints, damage):
     elif damage == "truncated":
         (folder / "model.safetensors").write_bytes(weights[:1000])
     elif damage == "foreign":
-        (folder / "config.json").write_text('{"family": "submarine"}')
+        (folder / "config.json").write_text('{"family": "submarine"}', encoding="utf-8")
     stage = opened("mnist")[3]
     assert is_sentence(stage["message"])
     assert str(some_checkpoints) not in stage["message"]

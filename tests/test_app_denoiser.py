@@ -254,7 +254,7 @@ def test_tools_say_what_is_wrong():
 
 BROKEN = {
     "cut off": lambda p: p.write_bytes(p.read_bytes()[:400]),
-    "a text": lambda p: p.write_text("<svg onload=alert(1)>"),
+    "a text": lambda p: p.write_text("<svg onload=alert(1)>", encoding="utf-8"),
     "empty": lambda p: p.write_bytes(b""),
     "a bomb": lambda p: Image.new("1", (14_000, 14_000)).save(p),
     "too many pixels": lambda p: Image.new("L", (4001, 4000)).save(p),

@@ -357,10 +357,10 @@ def test_quality_against_calls(own_checkpoints):
     file = own_checkpoints / "diffusion-mnist" / "calls.json"
     for text in (None, "", "[]", '{"rows": 3}', '{"rows": [{}], "floor": {"fid": 1}}'):
         if text is not None:
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8")
         assert is_sentence(diffusion.quality("mnist")["message"])
     rows = [{"sampler": s, "calls": c, "steps": c, "fid": 100 / c} for s in ("ddpm", "dpm") for c in (16, 4)]
-    file.write_text(json.dumps({"floor": {"fid": 0.5}, "best": 6.25, "rows": rows}))
+    file.write_text(json.dumps({"floor": {"fid": 0.5}, "best": 6.25, "rows": rows}), encoding="utf-8")
     value = diffusion.quality("mnist")
     assert value["lines"] == [["DPM-Solver++", [[4, 25], [16, 6.25]]], ["DDPM", [[4, 25], [16, 6.25]]]]
     assert value["floor"] == 0.5

@@ -423,7 +423,7 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
 
 
 def test_a_broken_replay_gets_a_sentence(own_checkpoints):
-    (own_checkpoints / "gan-fashion" / "replay.json").write_text("{")
+    (own_checkpoints / "gan-fashion" / "replay.json").write_text("{", encoding="utf-8")
     assert "replay" in said_plainly(gan.open_replay, "fashion")
 
 

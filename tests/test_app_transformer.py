@@ -378,7 +378,7 @@ def test_the_lines_make_the_pictures(source, values, tmp_path, monkeypatch):
 
 
 def test_the_snippet_of_the_explanation_is_the_formula():
-    text = Path(tab.__file__).with_suffix(".md").read_text()
+    text = Path(tab.__file__).with_suffix(".md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(.*?)```", text, re.S)
     made = {}
     exec(snippet, made)
@@ -440,7 +440,7 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, begin, name, damag
 
 def test_the_poster_is_the_trainings_first_sample(own_checkpoints):
     samples = own_checkpoints / tab.TEXT / "samples.txt"
-    samples.write_text("--- seed 0\n\nROMEO:\nWhat light" + "x" * 999)
+    samples.write_text("--- seed 0\n\nROMEO:\nWhat light" + "x" * 999, encoding="utf-8")
     assert tab.poster().startswith("ROMEO:\nWhat light") and len(tab.poster()) <= 400
     samples.unlink()
     assert tab.poster() == ""
@@ -666,7 +666,7 @@ def test_a_tab_without_any_checkpoint_stays_hidden_unless_all_are_missing(tmp_pa
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
     assert app.trained("transformer")
     (tmp_path / "vae-mnist").mkdir()
-    (tmp_path / "vae-mnist" / "config.json").write_text("{}")
+    (tmp_path / "vae-mnist" / "config.json").write_text("{}", encoding="utf-8")
     assert app.trained("vae") and not app.trained("transformer")
     (tmp_path / "transformer-tang").mkdir()
     assert app.trained("transformer")

@@ -148,7 +148,7 @@ def test_drawing(page):
 
 def test_uploading_a_file_that_is_no_picture(page, tmp_path):
     tab(page, "Your picture")
-    (tmp_path / "a.png").write_text("no picture")
+    (tmp_path / "a.png").write_text("no picture", encoding="utf-8")
     page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
     page.wait_for_selector("[data-testid=toast-body]:has-text('not a picture')")
 

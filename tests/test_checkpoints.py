@@ -100,7 +100,7 @@ def test_loads_and_is_the_model_of_its_card(name):
 
 @every
 def test_gives_the_same_numbers_as_when_it_was_measured(name):
-    expected = json.loads((ROOT / name / "reference.json").read_text())
+    expected = json.loads((ROOT / name / "reference.json").read_text(encoding="utf-8"))
     measured = reference(gm.load(ROOT / name), cards.family_and_set(name)[1])
     assert set(measured) == set(expected)
     for kind, values in expected.items():
@@ -142,7 +142,9 @@ def test_log_says_how_it_was_trained_and_names_no_folder_of_ours(name):
         assert facts - set(run) == set()
         assert re.match(r"python -m train\.\w+ ", run["command"])
     for file in ("log.jsonl", "README.md", "config.json"):
-        assert not re.search(r"(?<![\w.:/])/(work|tmp|home|root|mnt|data)/", (ROOT / name / file).read_text()), file
+        assert not re.search(
+            r"(?<![\w.:/])/(work|tmp|home|root|mnt|data)/", (ROOT / name / file).read_text(encoding="utf-8")
+        ), file
 
 
 @pytest.mark.parametrize("dataset", data.SETS)

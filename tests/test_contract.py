@@ -595,7 +595,7 @@ def test_save_and_load_give_the_same_model(model, tmp_path):
 
 def test_the_constructor_is_the_config(model, tmp_path):
     model.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert config.pop("family") == model.family_name
     assert config == model.config
     again = type(model)(**config)

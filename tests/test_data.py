@@ -46,7 +46,7 @@ MOLE = (250, 100, 50)  # in row 2, column 5
 def write_avatars(folder, train=30, test=6):
     """A few faces: face i is of colour i, with a mole; all values of each attribute come up, each in turn."""
     folder.mkdir(parents=True)
-    with open(folder / "attributes.csv", "w", newline="") as f:
+    with open(folder / "attributes.csv", "w", encoding="utf-8", newline="") as f:
         table = csv.writer(f)
         table.writerow(["id", "split", *ATTRIBUTES])
         for part, n in (("train", train), ("test", test)):

@@ -342,7 +342,7 @@ def folder(tmp_path):
     for i in range(21):
         Image.new("RGB", (40 + i, 30), (i, 0, 255)).save(tmp_path / f"{i:02}.png")
     Image.new("L", (3000, 1000), 7).save(tmp_path / "99.jpg")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
     return tmp_path
 
 

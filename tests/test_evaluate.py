@@ -80,7 +80,7 @@ def root(tmp_path, monkeypatch):
         model = make().eval()
         model._save_pretrained(folder)
         lines = [{"run": RUN}, {"step": 5, "loss": 1.0}, *VALIDATIONS.get(name, [])]
-        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         if name in ("transformer-shakespeare", "transformer-tang"):
             (folder / "samples.txt").write_text("--- seed 0\n\n春 said\n", encoding="utf-8")
         else:
@@ -130,7 +130,7 @@ def test_a_card_says_all_that_a_number_needs(root, name):
         assert words in card.content
     assert "{" not in card.content
     assert str(data.SAMPLES) not in card.content
-    reference = json.loads((root / name / "reference.json").read_text())
+    reference = json.loads((root / name / "reference.json").read_text(encoding="utf-8"))
     assert reference
     for values in reference.values():
         assert np.isfinite(values).all()
@@ -203,7 +203,7 @@ def test_numbers_of_a_diffusion_model(root):
     assert values["fid"] == pytest.approx(metrics.fid(metrics.features(judge, x[:80]), real), rel=1e-3, abs=1e-4)
     assert "--steps 2 --guidance 1.5" in card.data.genmodels["command"]
 
-    table = json.loads((root / "diffusion-mnist" / "calls.json").read_text())
+    table = json.loads((root / "diffusion-mnist" / "calls.json").read_text(encoding="utf-8"))
     assert [(r["sampler"], r["calls"]) for r in table["rows"]] == [
         ("ddpm", 1),
         ("ddpm", 2),
@@ -256,7 +256,7 @@ def test_numbers_of_a_transformer_of_plays(root):
     assert values["perplexity"] == pytest.approx(math.exp(values["nats"]), rel=1e-4)
     assert {r.metric_args["N"] for r in card.data.eval_results} == {16 * 256}
     assert "1.4697" in card.data.eval_results[0].metric_args["beside"]
-    reference = json.loads((root / "transformer-shakespeare" / "reference.json").read_text())
+    reference = json.loads((root / "transformer-shakespeare" / "reference.json").read_text(encoding="utf-8"))
     assert reference["nats"] == pytest.approx(nats, rel=1e-4)
     for words in (
         "20,480 tokens seen",
@@ -268,9 +268,9 @@ def test_numbers_of_a_transformer_of_plays(root):
         assert words in card.content
     assert "samples.png" not in card.content and card.data.pipeline_tag == "text-generation"
     log = root / "transformer-shakespeare" / "log.jsonl"
-    log.write_text(log.read_text().replace("train.x", "train.x --whole"))
+    log.write_text(log.read_text(encoding="utf-8").replace("train.x", "train.x --whole"), encoding="utf-8")
     cards.rewrite_card(log.parent)
-    whole = (log.parent / "README.md").read_text()
+    whole = (log.parent / "README.md").read_text(encoding="utf-8")
     assert "this run read the validation split too" in whole and "in earlier runs that had not read it" in whole
     assert "the best of them" not in whole and "which was not trained on" not in whole
 
@@ -465,13 +465,16 @@ def test_cards_are_written_again_from_their_own_numbers(root):
         cards.write_card(root / name, [], "python -m train.evaluate x", "a headline")
     measured(root, "classifier-mnist")
     card = root / "classifier-mnist" / "README.md"
-    before = card.read_text()
+    before = card.read_text(encoding="utf-8")
     log = root / "classifier-mnist" / "log.jsonl"
     assert run("--cards-only", "classifier-mnist").exit_code == 0
-    assert card.read_text() == before
-    log.write_text(log.read_text() + json.dumps({"run": RUN | {"minutes": 2, "command": "python -m train.y"}}) + "\n")
+    assert card.read_text(encoding="utf-8") == before
+    log.write_text(
+        log.read_text(encoding="utf-8") + json.dumps({"run": RUN | {"minutes": 2, "command": "python -m train.y"}}) + "\n",
+        encoding="utf-8",
+    )
     assert run("--cards-only").exit_code == 0
-    after = card.read_text()
+    after = card.read_text(encoding="utf-8")
     assert "minutes: 3.5" in after  # of both runs
     assert "python -m train.y" in after
     assert after.count("| test |") == before.count("| test |") > 0
@@ -481,18 +484,18 @@ def test_the_table_goes_between_its_marks(root, tmp_path):
     readme = tmp_path / "README.md"
     for name in MODELS:
         cards.write_card(root / name, [], "python -m train.evaluate x", f"headline of {name}")
-    readme.write_text("before\n<!-- models:begin -->\nold\n<!-- models:end -->\nafter\n")
+    readme.write_text("before\n<!-- models:begin -->\nold\n<!-- models:end -->\nafter\n", encoding="utf-8")
     for _ in range(2):
         assert run("--table", "--readme", readme).exit_code == 0
-    lines = readme.read_text().splitlines()
+    lines = readme.read_text(encoding="utf-8").splitlines()
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
     rows = [line for line in lines if line.startswith("| [")]
     assert len(rows) == len(MODELS)
     for name in MODELS:
         assert any(f"checkpoints/{name}/README.md" in row and f"headline of {name}" in row for row in rows)
-    readme.write_text("no marks\n")
+    readme.write_text("no marks\n", encoding="utf-8")
     done = run("--table", "--readme", readme)
-    assert (done.exit_code, readme.read_text()) == (1, "no marks\n")
+    assert (done.exit_code, readme.read_text(encoding="utf-8")) == (1, "no marks\n")
     assert "models:begin" in done.output
 
 

@@ -345,7 +345,7 @@ def test_likelihoods_are_histograms_that_are_kept_beside_the_weights(tmp_path):
     assert all(sum(shares) == pytest.approx(1, abs=1e-3) for shares in told.bits.values())
     assert told.bits["noise"][-1] == 1 and told.bit_edges[-1] == pytest.approx(1.1 * 2.99, abs=0.02)
     assert [told.share_below("bits", v) for v in (-1, 0.5, 0.9, 99)] == pytest.approx([0, 0.5, 0.9, 1], abs=0.03)
-    (tmp_path / "likelihoods.json").write_text("{}")
+    (tmp_path / "likelihoods.json").write_text("{}", encoding="utf-8")
     with pytest.raises(flow.CheckpointError, match=r"likelihoods.json is missing or broken \(.*\): copy the whole"):
         flow.load_likelihoods(tmp_path)
 

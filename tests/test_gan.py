@@ -571,7 +571,7 @@ def test_a_broken_replay_gets_a_sentence(kind, tmp_path):
     if change is None:
         file.unlink()
     elif name.endswith("json"):
-        file.write_text(change(file.read_text()))
+        file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         file.write_bytes(change(file.read_bytes()))
     with pytest.raises(CheckpointError, match=r"^The replay in .* is missing or broken \(.*\): copy the whole .*folder\.$"):

@@ -58,8 +58,8 @@ def config(**changes):
     """A way to break a folder: other entries in its config.json."""
 
     def do(folder):
-        now = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(now | changes))
+        now = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps(now | changes), encoding="utf-8")
 
     return do
 

@@ -27,7 +27,7 @@ def files():
 
 def requirements(name):
     """{package: rest of its line, without the comment} of a requirement file."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
     matches = [re.fullmatch(r"([\w-]+)(.*)", line) for line in lines if line and not line.startswith("-r ")]
     return {m[1]: m[2] for m in matches}
 
@@ -45,7 +45,7 @@ def test_the_space_gets_the_same_versions():
     front = metadata_load(ROOT / "README.md")
     assert front["sdk"] == "gradio"
     assert "==" + front["sdk_version"] == requirements("requirements.txt")["gradio"]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert front["python_version"] == "3.11"
     assert project["requires-python"] == ">=" + front["python_version"]
     assert front["license"] == project["license"].lower()
@@ -86,7 +86,7 @@ def test_every_checkpoint_folder_is_complete(files):
 
 
 def test_local_links_of_the_readme_lead_somewhere():
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)", text) + re.findall(r'(?:src|href)="([^"#]+)"', text)
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
 
@@ -96,7 +96,7 @@ def test_local_links_of_the_readme_lead_somewhere():
 
 def imports(file):
     """Every name that the file imports, at any level, in full: "torch.nn.functional", "torch.load"."""
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -126,7 +126,7 @@ def test_nothing_is_unpickled():
         names = set(imports(file))
         assert not {name.split(".")[0] for name in names} & picklers, file
         assert "torch.load" not in names, file
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load"), f"{file}:{node.lineno}"
             unsafe = isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) == ("allow_pickle", "True")
             assert not unsafe, f"{file}:{node.lineno}"
@@ -143,7 +143,7 @@ def test_importing_the_package_does_not_import_torch():
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch):
-    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     assert [file.name for file in tmp_path.iterdir()] == ["digits.png"]
@@ -175,7 +175,7 @@ def test_an_older_python_gets_a_sentence(tmp_path):
     """make stops before it makes an environment."""
     old = tmp_path / "python"
     as_old = "import sys; sys.version_info = (3, 9); exec(sys.argv[1])"
-    old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{as_old}' \"$2\"\n")
+    old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{as_old}' \"$2\"\n", encoding="utf-8")
     old.chmod(0o755)
     (tmp_path / "requirements.txt").touch()
     command = ["make", "-f", ROOT / "Makefile", "app", f"PYTHON={old}"]

@@ -58,7 +58,7 @@ def start(place, *more, file="tests/tiny.py"):
 
 def losses(log):
     """step -> its terms, of a log.jsonl."""
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     return {line["step"]: {k: line[k] for k in LINES if k in line} for line in lines if "loss" in line}
 
 
@@ -66,7 +66,7 @@ def wait_for_step(place, step, process):
     log = place / "runs" / "tiny" / "log.jsonl"
     end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
-        if log.is_file() and len(log.read_text().splitlines()) > step:
+        if log.is_file() and len(log.read_text(encoding="utf-8").splitlines()) > step:
             return
         time.sleep(0.01)
     raise AssertionError(f"step {step} was not reached: {process.communicate()}")
@@ -112,7 +112,7 @@ def test_cooldown_finishes_a_stopped_run(place):
     process.communicate(timeout=60)
     code, out = run(tiny.app, place, "--steps", "100000", "--cooldown")
     assert code == 0
-    log = [json.loads(line) for line in (place / "checkpoints" / "tiny" / "log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (place / "checkpoints" / "tiny" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     rates = [line["rate"] for line in log if "rate" in line]
     falling = sum(a > b for a, b in zip(rates, rates[1:]))
     assert rates[-1] < 0.2 and falling == pytest.approx(0.2 * len(rates), abs=3)
@@ -126,7 +126,7 @@ def test_a_stopped_run_goes_on_longer(place):
     process.communicate(timeout=60)
     code, out = run(tiny.app, place, "--steps", "140")
     assert code == 0 and "Going on from step" in out
-    log = [json.loads(line) for line in (place / "checkpoints" / "tiny" / "log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (place / "checkpoints" / "tiny" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert log[0]["run"]["steps"] == 140
     assert re.search(r"--steps 100 .*, stopped at step \d+, then python -m ", log[0]["run"]["command"])
     rates = {line["step"]: line["rate"] for line in log if "rate" in line}
@@ -203,7 +203,7 @@ def test_full_disk_leaves_the_old_checkpoint(place, monkeypatch):
 
 
 def test_unwritable_folder_is_refused_before_the_first_step(place):
-    (place / "file").write_text("")
+    (place / "file").write_text("", encoding="utf-8")
     code, out = run(tiny.app, place, "--steps", "3", "--out", str(place / "file" / "x"))
     assert code == 1 and "cannot be written" in out
     assert not (place / "runs" / "tiny" / "log.jsonl").exists()
@@ -280,7 +280,7 @@ def test_init_from_goes_on_from_the_weights_and_the_log(place):
     assert code == 0
     second = load_file(place / "checkpoints" / "tiny" / "model.safetensors")
     assert all(torch.allclose(first[k].float(), second[k].float(), atol=1e-3) for k in first)
-    log = (place / "checkpoints" / "tiny" / "log.jsonl").read_text()
+    log = (place / "checkpoints" / "tiny" / "log.jsonl").read_text(encoding="utf-8")
     assert log.count('"run"') == 2
     code, out = run(tiny.app, place, "--kind", "autoencoder", "--steps", "1", "--init-from", "tiny", "--fresh")
     assert code == 1 and "tiny" in out
@@ -746,7 +746,7 @@ def test_a_gan_that_was_killed_has_the_replay_of_one_that_was_not(place, judges,
             lower = (scores[who] < told.edges[12]).float().mean().item()
             assert sum(getattr(told, who)[i][:12]) == pytest.approx(lower, abs=0.02), (step, who)
     for player, lines in told.losses.items():
-        log = (place / "checkpoints" / "gan-mnist" / "log.jsonl").read_text().splitlines()
+        log = (place / "checkpoints" / "gan-mnist" / "log.jsonl").read_text(encoding="utf-8").splitlines()
         assert [step for step, _ in lines] == list(range(1, 25))
         assert [loss for _, loss in lines] == [json.loads(line)[f"{player}_loss/loss"] for line in log if '"rate"' in line]
     assert set(told.losses) == {"discriminator", "generator"}

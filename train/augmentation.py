@@ -115,7 +115,7 @@ def main(
             f"{len(real)}, {b['mean']:.1%} (sd {b['sd']:.1%}): three seeds each, the same number of steps "
             f"(`{result['command']}`)."
         )
-        (target / "augmentation.json").write_text(json.dumps(result, indent=2) + "\n")
+        (target / "augmentation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     except (engine.TrainingError, ValueError, OSError) as e:
         typer.echo(f"Error: {e}", err=True)
         raise typer.Exit(1) from None

@@ -431,7 +431,7 @@ def write_card(folder, results, command, headline):
     notes += calls_table(folder / "calls.json") + methods_table(folder / "table.json")
     augmented = folder / "augmentation.json"  # of train.augmentation
     if augmented.is_file():
-        notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text())["text"]
+        notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text(encoding="utf-8"))["text"]
     page = PAGE.format(
         **words,
         **{k: say[k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
@@ -446,7 +446,7 @@ def calls_table(file):
     """FID against network calls, from a checkpoint's `calls.json`; "" if there is none."""
     if not file.is_file():
         return ""
-    table = json.loads(file.read_text())
+    table = json.loads(file.read_text(encoding="utf-8"))
     rows = [(r["sampler"], r["calls"], r["steps"], r["fid"]) for r in table["rows"]]
     return (
         f"\n\nFID against network calls: {table['n']:,} pictures each, to the {table['split']} split, seed "
@@ -459,7 +459,7 @@ def methods_table(file):
     """All methods beside each other, from a denoiser's `table.json`; "" if there is none."""
     if not file.is_file():
         return ""
-    table = json.loads(file.read_text())
+    table = json.loads(file.read_text(encoding="utf-8"))
     return f"\n\n{table['text']}\n\n{markdown(table['columns'], table['rows'])}"
 
 
@@ -470,7 +470,7 @@ def markdown(columns, rows):
 
 def training_runs(folder):
     """The facts of each training run that made a checkpoint, first to last: the "run" lines of its log."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines() if line.strip()]
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines() if line.strip()]
     return [line["run"] for line in lines if "run" in line]
 
 
@@ -509,7 +509,7 @@ def models_table():
 
 def put_table(readme, table):
     """Replace what stands between the two MARKS of a README by the table."""
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     begin, end = map(text.find, MARKS)
     if begin < 0 or end < begin:
         raise ValueError(f"{readme} must hold the lines {MARKS[0]} and {MARKS[1]}: the table goes between them.")

@@ -275,7 +275,7 @@ class Run:
             raise CheckpointError(f"{folder} has another configuration than this recipe: {source.config}, not {model.config}.")
         model.load_state_dict(source.state_dict())
         if (folder / "log.jsonl").is_file():
-            self.parent_log = (folder / "log.jsonl").read_text().splitlines()
+            self.parent_log = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
 
     # --- the loop ---
 
@@ -291,7 +291,7 @@ class Run:
         elif settings.cooldown:
             raise TrainingError(f"There is no unfinished run in {self.folder} for --cooldown to finish.")
         elif self.main:
-            (self.folder / "log.jsonl").write_text("")
+            (self.folder / "log.jsonl").write_text("", encoding="utf-8")
         if settings.cooldown:
             self._go_on()
             self.total = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
@@ -475,7 +475,7 @@ class Run:
 
     def _log(self, line):
         if self.main:
-            with open(self.folder / "log.jsonl", "a") as f:
+            with open(self.folder / "log.jsonl", "a", encoding="utf-8") as f:
                 f.write(json.dumps(line) + "\n")
             if self.settings.tracker and "step" in line:
                 flat = line.get("validation") or {k: v for k, v in line.items() if k != "step"}
@@ -504,10 +504,10 @@ class Run:
         """A stopped run is to end at another step than it was begun with: the card names both commands."""
         if self.main:
             log = self.folder / "log.jsonl"
-            first, *rest = log.read_text().splitlines()
+            first, *rest = log.read_text(encoding="utf-8").splitlines()
             first = json.loads(first)
             first["run"]["command"] += f", stopped at step {self.step}, then {self._facts()['command']}"
-            log.write_text("".join(line + "\n" for line in [json.dumps(first), *rest]))
+            log.write_text("".join(line + "\n" for line in [json.dumps(first), *rest]), encoding="utf-8")
 
     def _asked_to_stop(self, sign, frame):
         self.stop = sign
@@ -593,8 +593,8 @@ class Run:
             setattr(self, name, facts[name])
         if self.main:
             log = self.folder / "log.jsonl"
-            kept = [line for line in log.read_text().splitlines() if _step_of(line) <= self.step]
-            log.write_text("".join(line + "\n" for line in kept))
+            kept = [line for line in log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.step]
+            log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
             print(f"Going on from step {self.step} of {self.total or '?'} ({file}).", flush=True)
 
     def _publish(self):
@@ -609,14 +609,16 @@ class Run:
             model._save_pretrained(aside, bits=self.recipe.bits)
             model = type(model).from_pretrained(aside)  # what visitors will get, rounded
             self._draw(model, aside / "samples")
-            lines = (self.folder / "log.jsonl").read_text().splitlines()
+            lines = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
             head = json.loads(lines[0])
             head["run"] |= {
                 "steps": self.step,
                 "minutes": round(self.seconds / 60, 1),
                 "published_step": self._best_step(),
             }
-            (aside / "log.jsonl").write_text("\n".join([*self.parent_log, json.dumps(head), *lines[1:]]) + "\n")
+            (aside / "log.jsonl").write_text(
+                "\n".join([*self.parent_log, json.dumps(head), *lines[1:]]) + "\n", encoding="utf-8"
+            )
             if self.recipe.finish:
                 self.recipe.finish(model, aside)
             for file in aside.iterdir():

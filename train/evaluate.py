@@ -111,7 +111,7 @@ class Measuring:
             value = compute()
             file.parent.mkdir(parents=True, exist_ok=True)
             cards.write(file, json.dumps(value))
-        return json.loads(file.read_text())
+        return json.loads(file.read_text(encoding="utf-8"))
 
     def draw(self, y, batch=500, **options):
         """Pictures with labels y (N, ...), uint8. Each batch is kept in a file from which a new start goes on."""
@@ -805,7 +805,7 @@ def beside_rival(at, rival):
 def validated(folder):
     """[(minute, FID)] of the last training run of a GAN, whose steps are taken to be all as long."""
     curve = []
-    for line in (folder / "log.jsonl").read_text().splitlines():
+    for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
         line = json.loads(line)
         if "run" in line:
             curve, minutes = [], line["run"]["minutes"] / line["run"]["steps"]

@@ -72,7 +72,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         save_file(tensors, moments / f"{step:07d}.safetensors")
 
     def finish(model, folder):
-        log = [json.loads(line) for line in (settings.runs / name / "log.jsonl").read_text().splitlines()]
+        log = [json.loads(line) for line in (settings.runs / name / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         last = max(line.get("step", 0) for line in log)
         steps = [s for s in range(last + 1) if engine.is_moment(s, last)]
         told = [load_file(moments / f"{s:07d}.safetensors") for s in steps]

@@ -19,7 +19,8 @@ class Component(gr.HTML):
     def __init__(self, value=None, **props):
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
         text = {
-            name: (HERE / name).read_text() for name in ("shared.js", "shared.css", f"{stem}.html", f"{stem}.js", f"{stem}.css")
+            name: (HERE / name).read_text(encoding="utf-8")
+            for name in ("shared.js", "shared.css", f"{stem}.html", f"{stem}.js", f"{stem}.css")
         }
         super().__init__(
             value,

@@ -17,7 +17,7 @@ src, out = map(Path, sys.argv[1:])
 if not (src / "attributes.csv").is_file():  # make.mjs writes it last
     raise SystemExit(f"{src / 'attributes.csv'} is missing: let `node make.mjs {src}` finish first.")
 x = np.fromfile(src / "images.u8", np.uint8).reshape(-1, 64, 64, 3)
-with open(src / "attributes.csv", newline="") as f:
+with open(src / "attributes.csv", encoding="utf-8", newline="") as f:
     head, *rows = csv.reader(f)
 if len(x) != len(rows):
     raise SystemExit(f"{src} holds {len(x)} pictures and {len(rows)} rows of attributes: draw the set again.")
@@ -30,7 +30,7 @@ for name, part in (("train", x[:n_train]), ("test", x[n_train:])):
     with zipfile.ZipFile(out / f"{name}.npz", "w") as archive:
         member = zipfile.ZipInfo("images.npy", (2024, 1, 1, 0, 0, 0))  # a fixed date: the same set, the same bytes
         archive.writestr(member, buffer.getvalue(), zipfile.ZIP_LZMA)
-with open(out / "attributes.csv", "w", newline="") as f:
+with open(out / "attributes.csv", "w", encoding="utf-8", newline="") as f:
     table = csv.writer(f, lineterminator="\n")
     table.writerow(["id", "split", *head])
     table.writerows([i, "train" if i < n_train else "test", *row] for i, row in enumerate(rows))
