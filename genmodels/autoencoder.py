@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
-from genmodels.base import GenerativeModel, pictures_like
+from genmodels.base import GenerativeModel, check_pictures
 
 
 class Autoencoder(GenerativeModel):
@@ -32,11 +32,11 @@ class Autoencoder(GenerativeModel):
 
     def encode(self, x):
         """The code of each picture: (B, C, H, W) in [0, 1] -> (B, D)."""
-        return self.encoder(pictures_like("x", x, self.channels, self.size))
+        return self.encoder(check_pictures("x", x, self.channels, self.size))
 
     def decode(self, z):
         """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return torch.sigmoid(self.decoder(codes_like(z, self.latent)))
+        return torch.sigmoid(self.decoder(check_latents(z, self.latent)))
 
     def likelihood(self, z):
         """p(x | z) = N(x; decode(z), 1): its log-probability is the squared error, up to scale and a constant."""
@@ -49,7 +49,7 @@ class Autoencoder(GenerativeModel):
         return {"loss": -p.log_prob(x).mean(), "mse": (p.mean - x).square().mean().detach()}
 
 
-def codes_like(z, latent, name="z"):
+def check_latents(z, latent, name="z"):
     """`z` as float32 if it is a finite float tensor (B, latent); else a ValueError that says so."""
     if not isinstance(z, torch.Tensor) or z.ndim != 2 or z.shape[1] != latent or not z.is_floating_point():
         raise ValueError(

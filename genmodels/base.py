@@ -44,13 +44,13 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
 
     def _save_pretrained(self, save_directory, bits=32):
         """Write `config.json` and `model.safetensors`. bits of each number: 32, 16, or 8 (matrices and convolutions only,
-        see `in_8_bits`; the rest 16)."""
-        choice("bits", bits, (32, 16, 8))
+        see `quantize_8bit`; the rest 16)."""
+        check_choice("bits", bits, (32, 16, 8))
         family = next(f for f, (_, name) in FAMILIES.items() if name == type(self).__name__)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         if bits == 8:
             for name in [k for k, v in weights.items() if v.ndim >= 2 and v.dtype == torch.float32]:
-                weights[name], weights[f"{name}.scale"] = in_8_bits(weights[name])
+                weights[name], weights[f"{name}.scale"] = quantize_8bit(weights[name])
         if bits < 32:
             weights = {k: v.half() if v.dtype == torch.float32 and not k.endswith(".scale") else v for k, v in weights.items()}
         save_file(weights, str(Path(save_directory) / "model.safetensors"), metadata={"format": "pt"})
@@ -97,7 +97,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         try:
             model = cls(**model_kwargs)
             for name in [k for k, v in weights.items() if v.dtype == torch.int8]:
-                weights[name] = from_8_bits(weights[name], weights.pop(f"{name}.scale"))
+                weights[name] = dequantize_8bit(weights[name], weights.pop(f"{name}.scale"))
             model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             what = str(e).strip().splitlines()[-1].strip()
@@ -105,14 +105,14 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         return model.eval().requires_grad_(False)
 
 
-def in_8_bits(w):
+def quantize_8bit(w):
     """(whole numbers from -127 to 127, scale of each row): w, (rows, ...), is about their product. A row is what makes one
     output, and rows differ in size: one scale for all would cost the small ones most."""
     scale = w.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
     return (w / scale.view(-1, *[1] * (w.ndim - 1))).round().to(torch.int8), scale
 
 
-def from_8_bits(w, scale):
+def dequantize_8bit(w, scale):
     return w.float() * scale.view(-1, *[1] * (w.ndim - 1))
 
 
@@ -168,11 +168,11 @@ def generator(seed):
     if seed is None:
         g.seed()
     else:
-        g.manual_seed(number("seed", seed, 0, 2**63 - 1, whole=True))
+        g.manual_seed(check_number("seed", seed, 0, 2**63 - 1, whole=True))
     return g
 
 
-def number(name, value, low, high, whole=False):
+def check_number(name, value, low, high, whole=False):
     """`value` as a float (or int, if `whole`) if it lies in [low, high]; else a ValueError that says what is allowed."""
     kind = "a whole number" if whole else "a number"
     allowed = f"{name} must be {kind} from {low} to {high}"
@@ -188,14 +188,14 @@ def number(name, value, low, high, whole=False):
     return int(value) if whole else plain
 
 
-def choice(name, value, allowed):
+def check_choice(name, value, allowed):
     """`value` if it is one of `allowed`; else a ValueError that lists them."""
     if not isinstance(value, (str, int)) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {str(value)[:40]!r}.")
     return value
 
 
-def pictures_like(name, x, channels, size):
+def check_pictures(name, x, channels, size):
     """`x` as float32 (B, C, H, W) if it has the model's shape and lies in [0, 1]; else a ValueError saying so."""
     want = f"{name} must be a float tensor (B, {channels}, {size}, {size}) with values in [0, 1]"
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1:] != (channels, size, size) or not len(x):
@@ -205,7 +205,7 @@ def pictures_like(name, x, channels, size):
     return x.float()
 
 
-def labels_like(label, n, classes):
+def check_labels(label, n, classes):
     """Labels for n pictures, (n, questions) int64, -1 where open, from what a caller may give; else a ValueError.
 
     label: None (all open), a whole number (where there is one question), or a list or tensor: (questions,) for all

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genmodels.base import GenerativeModel, pictures_like
+from genmodels.base import GenerativeModel, check_pictures
 
 
 class Classifier(GenerativeModel):
@@ -57,7 +57,7 @@ class Classifier(GenerativeModel):
 
     def features(self, x):
         """What the last hidden layer sees: (B, C, H, W) in [0, 1] -> (B, F)."""
-        return self.body(2 * pictures_like("x", x, self.channels, self.size) - 1)
+        return self.body(2 * check_pictures("x", x, self.channels, self.size) - 1)
 
     def logits(self, x):
         """A tuple with (B, answers) for each question."""

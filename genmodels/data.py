@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from genmodels.base import choice, generator, number
+from genmodels.base import check_choice, check_number, generator
 
 CLASSES = {
     "mnist": [str(d) for d in range(10)],
@@ -126,8 +126,8 @@ def load(name, split, data_dir=None):
     Raises:
         DataError: the set is missing or a file of it is broken.
     """
-    choice("data set", name, SETS)
-    choice("split", split, SPLITS)
+    check_choice("data set", name, SETS)
+    check_choice("split", split, SPLITS)
     given = data_dir or os.environ.get("GENMODELS_DATA")
     root = Path(given or Path.home() / ".cache" / "genmodels")
     if given and not root.is_dir():
@@ -154,14 +154,14 @@ def samples(name):
 
     Also "photo": a detail of each of the PHOTOGRAPHS, y its number; three are grey.
     """
-    return _read_npz(SAMPLES / f"{choice('data set', name, (*SETS, 'photo'))}.npz", name)
+    return _read_npz(SAMPLES / f"{check_choice('data set', name, (*SETS, 'photo'))}.npz", name)
 
 
 def photograph(name):
     """A free photograph out of scikit-image's package: (1, C, H, W) in [0, 1], C = 3 or 1. name: one of PHOTOGRAPHS."""
     import skimage.data
 
-    pixels = torch.from_numpy(np.array(getattr(skimage.data, choice("photograph", name, PHOTOGRAPHS))()))
+    pixels = torch.from_numpy(np.array(getattr(skimage.data, check_choice("photograph", name, PHOTOGRAPHS))()))
     return (pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)[None].float() / 255
 
 
@@ -201,7 +201,7 @@ TOGETHER = [
 def faces(n, *, seed=None):
     """Labels (n, 16) of faces that were never drawn: each group of attributes is that of another face of the sample set."""
     known, g = samples("avatars").y, generator(seed)
-    y = torch.empty(number("n", n, 1, 4096, whole=True), len(ATTRIBUTES), dtype=known.dtype)
+    y = torch.empty(check_number("n", n, 1, 4096, whole=True), len(ATTRIBUTES), dtype=known.dtype)
     for group in TOGETHER:
         columns = [list(ATTRIBUTES).index(attribute) for attribute in group]
         y[:, columns] = known[torch.randint(len(known), (len(y),), generator=g)][:, columns]
@@ -356,7 +356,7 @@ def prepare(picture, name):
     Raises:
         ValueError: the drawing is empty, the picture has no pixel, or it is no picture.
     """
-    choice("data set", name, SETS)
+    check_choice("data set", name, SETS)
     if not isinstance(picture, Image.Image):
         pixels = np.asarray(picture)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):

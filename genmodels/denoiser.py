@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.distributions import kl_divergence
 
-from genmodels.base import GenerativeModel, choice, generator, number
+from genmodels.base import GenerativeModel, check_choice, check_number, generator
 from genmodels.vae import VAE
 
 # --- noise: x (B, C, H, W) in [0, 1], strengths s (B, 1, 1, 1), g a torch.Generator or None for the global one ---
@@ -79,8 +79,8 @@ def add_noise(x, kind="gaussian", strength=25 / 255, *, seed=None):
         strength: 0 (no noise) to 1.
         seed: the same seed gives the same noise.
     """
-    spoil, strength = NOISES[choice("kind", kind, list(NOISES))], number("strength", strength, 0, 1)
-    x = photographs_like("x", x, None, 0, 1)
+    spoil, strength = NOISES[check_choice("kind", kind, list(NOISES))], check_number("strength", strength, 0, 1)
+    x = check_photographs("x", x, None, 0, 1)
     return spoil(x.cpu(), torch.full((len(x), 1, 1, 1), strength), generator(seed)).to(x.device)
 
 
@@ -102,7 +102,7 @@ def spoilt(x, noises, strongest):
     return y, s * (gaussian & (told < 0.5)).view(-1, 1, 1, 1)
 
 
-def photographs_like(name, x, channels, low=-16.0, high=16.0):
+def check_photographs(name, x, channels, low=-16.0, high=16.0):
     """`x` as float32 (B, C, H, W) of any size; C is 1 or `channels` (None: 1 or 3). Else a ValueError.
 
     Noise may lead out of [0, 1]; what is beyond -16 or 16 is an 8-bit picture that was not divided by 255.
@@ -176,8 +176,8 @@ class Denoiser(GenerativeModel):
     ):
         super().__init__()
         self.channels, self.size, self.blocks = channels, size, blocks
-        self.noises = [choice("noise", name, list(NOISES)) for name in noises]
-        self.strongest = [number("strongest", s, 0, 1) for s in strongest]
+        self.noises = [check_choice("noise", name, list(NOISES)) for name in noises]
+        self.strongest = [check_number("strongest", s, 0, 1) for s in strongest]
         self.multiple = 2 ** len(widths)  # of pixels that a cell of the lowest level covers
         self.first = nn.Conv2d(4 * channels + 1, widths[0], 3, padding=1, bias=bias)  # + 1: the noise map
         self.down, self.up, self.smaller, self.larger = (nn.ModuleList() for _ in range(4))
@@ -240,8 +240,8 @@ class Denoiser(GenerativeModel):
                 it differs from place to place; None: the model sees for itself.
             tile: 16 to 8192 pixels, side of a tile without its overlap.
         """
-        y = photographs_like("noisy", noisy, self.channels).to(self.device)
-        tile = number("tile", tile, 16, 8192, whole=True) // self.multiple * self.multiple or self.multiple
+        y = check_photographs("noisy", noisy, self.channels).to(self.device)
+        tile = check_number("tile", tile, 16, 8192, whole=True) // self.multiple * self.multiple or self.multiple
         B, C, H, W = y.shape
         M = self._map(sigma, y)
         if C == 3 and torch.equal(y[:, 0], y[:, 1]) and torch.equal(y[:, 0], y[:, 2]):
@@ -278,7 +278,7 @@ class Denoiser(GenerativeModel):
         """The noise map M (B, 1, H, W), 0 where nothing is told."""
         shape = (len(y), 1, *y.shape[2:])
         if not isinstance(sigma, torch.Tensor) or sigma.ndim == 0:
-            sigma = 0.0 if sigma is None else number("sigma", sigma, 0, 1)
+            sigma = 0.0 if sigma is None else check_number("sigma", sigma, 0, 1)
             return y.new_full((1, 1, 1, 1), sigma).expand(shape)
         fits = sigma.shape == shape and sigma.is_floating_point() and bool(((sigma >= 0) & (sigma <= 1)).all())
         if not fits:
@@ -322,8 +322,8 @@ class DenoisingVAE(GenerativeModel):
     ):
         super().__init__()
         self.channels, self.size, self.latent, self.beta = channels, size, latent, beta
-        self.noises = [choice("noise", name, list(NOISES)) for name in noises]
-        self.strongest = [number("strongest", s, 0, 1) for s in strongest]
+        self.noises = [check_choice("noise", name, list(NOISES)) for name in noises]
+        self.strongest = [check_number("strongest", s, 0, 1) for s in strongest]
         self.vae = VAE(channels, size, latent, width, 2, hidden, likelihood=likelihood)
 
     def loss(self, batch):
@@ -342,7 +342,7 @@ class DenoisingVAE(GenerativeModel):
 
         seed: draws the code of each instead of taking the mean: another reading of the same noise.
         """
-        y = photographs_like("noisy", noisy, self.channels)
+        y = check_photographs("noisy", noisy, self.channels)
         if y.shape[1:] != (self.channels, self.size, self.size):
             raise ValueError(f"noisy must be (B, {self.channels}, {self.size}, {self.size}), not {tuple(y.shape)}.")
         with torch.inference_mode():
@@ -365,10 +365,10 @@ def classical(x, method, sigma=None):
     Arguments:
         sigma: standard deviation of the noise, 0 to 1; None: scikit-image's estimate from the picture itself.
     """
-    choice("method", method, CLASSICAL)
-    x = photographs_like("x", x, None)
+    check_choice("method", method, CLASSICAL)
+    x = check_photographs("x", x, None)
     y = x[0].permute(1, 2, 0).squeeze(2).cpu().numpy()  # (H, W, 3) or (H, W)
-    sigma, axis = estimate_sigma(x) if sigma is None else number("sigma", sigma, 0, 1), 2 if y.ndim == 3 else None
+    sigma, axis = estimate_sigma(x) if sigma is None else check_number("sigma", sigma, 0, 1), 2 if y.ndim == 3 else None
     if method == "median":
         from skimage.filters import median
 

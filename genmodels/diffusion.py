@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genmodels.base import GenerativeModel, choice, generator, labels_like, number, pictures_like
-from genmodels.layers import Answers, Block
+from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
+from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 # --- the noising process ---
 #
@@ -182,12 +182,12 @@ class UNet(nn.Module):
         condition = 2 * widths[0]
         self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # slow to fast, over t in [0, 1]
         self.time = nn.Sequential(nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
-        self.labels = Answers(classes, condition)
+        self.labels = LabelEmbedding(classes, condition)
         self.first = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1))
         self.down, self.up, self.smaller, self.larger = (nn.ModuleList() for _ in range(4))
         for i, width in enumerate(widths):
-            self.down.append(nn.ModuleList(Block(width, condition) for _ in range(blocks)))
-            self.up.append(nn.ModuleList(Block(width, condition) for _ in range(blocks)))
+            self.down.append(nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks)))
+            self.up.append(nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks)))
             if i:
                 above = widths[i - 1]
                 self.smaller.append(nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * above, width, 1)))
@@ -251,7 +251,7 @@ class Diffusion(GenerativeModel):
         drop: float = 0.1,
     ):
         super().__init__()
-        self.predicts = choice("predicts", predicts, ("v", "x0"))
+        self.predicts = check_choice("predicts", predicts, ("v", "x0"))
         self.multiple = patch * 2 ** (len(widths) - 1)
         if size % self.multiple:
             raise ValueError(f"size must be divisible by {self.multiple} (patch * 2 ** (levels - 1)), not {size}.")
@@ -297,7 +297,7 @@ class Diffusion(GenerativeModel):
             seed: of the first noise (`start`) and of all later noise.
         """
         g = generator(seed)
-        x = self._noise(number("n", n, 1, 4096, whole=True), g)
+        x = self._noise(check_number("n", n, 1, 4096, whole=True), g)
         yield from self._run(x, 1.0, label, sampler, steps, guidance, eta, g)
 
     def sample(self, n, **options):
@@ -306,12 +306,12 @@ class Diffusion(GenerativeModel):
 
     def start(self, n, *, seed=None):
         """The pure noise that `sample_steps` of the same n and seed begins with, on the scale of its pictures."""
-        return (self._noise(number("n", n, 1, 4096, whole=True), generator(seed)) + 1) / 2
+        return (self._noise(check_number("n", n, 1, 4096, whole=True), generator(seed)) + 1) / 2
 
     def noise(self, x, t, *, seed=None):
         """x_t: the picture x (B, C, H, W) drowned in noise up to time t in [0, 1], in one step. Same shape."""
-        x = pictures_like("x", x, self.channels, self.size)
-        alpha, sigma = _level(number("t", t, 0, 1))
+        x = check_pictures("x", x, self.channels, self.size)
+        alpha, sigma = _level(check_number("t", t, 0, 1))
         return (alpha * (2 * x - 1) + sigma * torch.randn(x.shape, generator=generator(seed)).to(x) + 1) / 2
 
     @torch.inference_mode()
@@ -320,8 +320,8 @@ class Diffusion(GenerativeModel):
 
         The more noise, the less of x survives. Other arguments and steps as in `sample_steps`.
         """
-        x = pictures_like("x", x, self.channels, self.size).to(self.device)
-        strength, g = number("strength", strength, 0.01, 1), generator(seed)
+        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        strength, g = check_number("strength", strength, 0.01, 1), generator(seed)
         alpha, sigma = _level(strength)
         x = alpha * (2 * x - 1) + sigma * self._noise(len(x), g)
         yield from self._run(x, strength, label, sampler, steps, guidance, eta, g)
@@ -341,7 +341,7 @@ class Diffusion(GenerativeModel):
         shape = (self.channels, self.size, self.size)
         if not isinstance(noisy, torch.Tensor) or noisy.shape[1:] != shape or not bool(noisy.isfinite().all()):
             raise ValueError(f"noisy must be a float tensor (B, {', '.join(map(str, shape))}) of finite numbers.")
-        t = math.atan(2 * number("sigma", sigma, 0.01, 4)) * 2 / math.pi
+        t = math.atan(2 * check_number("sigma", sigma, 0.01, 4)) * 2 / math.pi
         x = (_level(t)[0] * (2 * noisy.float() - 1)).to(self.device).contiguous(memory_format=torch.channels_last)
         return _last(self._run(x, t, label, sampler, steps, guidance, eta, generator(seed)))
 
@@ -354,12 +354,12 @@ class Diffusion(GenerativeModel):
             resample: 1 to 20, how often each step is undone and done again, so that the new part comes to fit the old.
         Other arguments and steps as in `sample_steps`; the sampler is `ddpm`; all steps but the last are resampled.
         """
-        x = pictures_like("x", x, self.channels, self.size).to(self.device)
+        x = check_pictures("x", x, self.channels, self.size).to(self.device)
         fits = isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
         if not fits or mask.shape not in {(n, 1, self.size, self.size) for n in (1, len(x))}:
             raise ValueError(f"mask must be a bool tensor (B, 1, {self.size}, {self.size}), True where x is to be invented.")
         times = _times(1.0, steps)
-        resample = number("resample", resample, 1, 20, whole=True)
+        resample = check_number("resample", resample, 1, 20, whole=True)
         predict, g, mask = self._predict(label, len(x), guidance), generator(seed), mask.to(self.device)
         known, now = 2 * x - 1, self._noise(len(x), g)
         for t, s in zip(times, times[1:]):
@@ -380,8 +380,8 @@ class Diffusion(GenerativeModel):
         return _last(self.inpaint_steps(x, mask, **options))
 
     def labels(self, label, n):
-        """Labels for n pictures, (n, questions) int64, -1 where open; see `base.labels_like`."""
-        return labels_like(label, n, self.classes).to(self.device)
+        """Labels for n pictures, (n, questions) int64, -1 where open; see `base.check_labels`."""
+        return check_labels(label, n, self.classes).to(self.device)
 
     def _noise(self, n, g):
         x = torch.randn(n, self.channels, self.size, self.size, generator=g)
@@ -389,7 +389,7 @@ class Diffusion(GenerativeModel):
 
     def _predict(self, label, n, guidance):
         """The samplers' `predict`: (x, t) -> (x0, eps), guided, with x0 clipped to what a picture can be."""
-        guidance, y = number("guidance", guidance, 0, 10), self.labels(label, n)
+        guidance, y = check_number("guidance", guidance, 0, 10), self.labels(label, n)
         nobody = torch.full_like(y, -1)
         if guidance == 0 or torch.equal(y, nobody):
             guidance, y = 1.0, nobody
@@ -408,15 +408,15 @@ class Diffusion(GenerativeModel):
 
     def _run(self, x, start, label, sampler, steps, guidance, eta, g):
         """A sampler from x at time `start`, its steps on the scale of pictures."""
-        solve, times = SAMPLERS[choice("sampler", sampler, list(SAMPLERS))], _times(start, steps)
-        predict, eta = self._predict(label, len(x), guidance), number("eta", eta, 0, 1)
+        solve, times = SAMPLERS[check_choice("sampler", sampler, list(SAMPLERS))], _times(start, steps)
+        predict, eta = self._predict(label, len(x), guidance), check_number("eta", eta, 0, 1)
         for step in solve(predict, x, times, lambda: self._noise(len(x), g), eta):
             yield step._replace(x=(step.x + 1) / 2, x0=(step.x0 + 1) / 2)
 
 
 def _times(start, steps):
     """`steps` + 1 times from `start` down to 0: even steps along the circle."""
-    steps = number("steps", steps, 1, 1000, whole=True)
+    steps = check_number("steps", steps, 1, 1000, whole=True)
     return [start * (steps - i) / steps for i in range(steps + 1)]
 
 

@@ -37,18 +37,18 @@ import torch.nn.functional as F
 from torch import nn
 from torch.special import ndtri  # Phi^-1
 
-from genmodels.autoencoder import codes_like
+from genmodels.autoencoder import check_latents
 from genmodels.base import (
     CheckpointError,
     GenerativeModel,
+    check_choice,
+    check_labels,
+    check_number,
+    check_pictures,
     checkpoint_folder,
-    choice,
     generator,
-    labels_like,
-    number,
-    pictures_like,
 )
-from genmodels.layers import Answers, Block
+from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 FLOOR = 1e-3  # share of a mixture that is the axis' own N(0, 1): no slope is ever 0
 FAR = 100.0  # stands for infinity, whose product with a slope of 0 would be NaN
@@ -183,7 +183,7 @@ class Net(nn.Module):
     def __init__(self, known, width, blocks, condition, components):
         super().__init__()
         self.first = nn.Conv2d(known, width, 3, padding=1)
-        self.blocks = nn.ModuleList(Block(width, condition) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks))
         self.norm, self.last = nn.GroupNorm(8, width), nn.Conv2d(width, 3 * components, 3, padding=1)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
@@ -302,10 +302,10 @@ class Flow(GenerativeModel):
         drop: float = 0.25,
     ):
         super().__init__()
-        self.size, self.drop = number("size", size, 2, 256, whole=True), drop
+        self.size, self.drop = check_number("size", size, 2, 256, whole=True), drop
         self.classes, self.conditions = list(classes), list(conditions)
         self.latent, condition = size**2, 32
-        self.labels = Answers(classes, condition)
+        self.labels = LabelEmbedding(classes, condition)
         self.couplings = nn.ModuleList()  # in the order of the way to noise
         for i in range(size.bit_length()):
             width = widths[min(i, len(widths) - 1)]
@@ -335,7 +335,7 @@ class Flow(GenerativeModel):
         return Levels(v.to(dtype), a.to(dtype))
 
     def _condition(self, label, n):
-        return F.silu(self.labels(labels_like(label, n, self.classes).to(self.device)))
+        return F.silu(self.labels(check_labels(label, n, self.classes).to(self.device)))
 
     # --- training and measuring ---
 
@@ -359,8 +359,8 @@ class Flow(GenerativeModel):
 
     def layer_log_probs(self, x, label=None):
         """What each layer adds to log p(x | label), in nats, the finest first: (B, layers). Arguments as of `log_prob`."""
-        x = pictures_like("x", x, 1, self.size).to(self.device)
-        y = labels_like(label, len(x), self.classes).to(self.device)
+        x = check_pictures("x", x, 1, self.size).to(self.device)
+        y = check_labels(label, len(x), self.classes).to(self.device)
         with torch.inference_mode():
             return torch.stack([*self._log_probs(x, y, torch.float64)], 1)
 
@@ -372,7 +372,7 @@ class Flow(GenerativeModel):
 
         Arguments:
             x: rounded to 256 levels.
-            label: see `base.labels_like`; None is the density of pictures whose label is not told.
+            label: see `base.check_labels`; None is the density of pictures whose label is not told.
         """
         return self.layer_log_probs(x, label).sum(1)
 
@@ -394,11 +394,11 @@ class Flow(GenerativeModel):
 
         Arguments:
             x: (B, 1, H, W) in [0, 1], rounded to 256 levels.
-            label: what they show; see `base.labels_like`.
+            label: what they show; see `base.check_labels`.
             seed: of the noise of the levels, with which z is Gaussian for pictures like those of the training; None puts
                 each pixel in the middle of its level.
         """
-        x = pictures_like("x", x, 1, self.size).to(self.device)
+        x = check_pictures("x", x, 1, self.size).to(self.device)
         h = self._dequantise(x, None if seed is None else generator(seed))
         c, levels, log_det = self._condition(label, len(x)), self._levels(), torch.zeros_like(h[:, 0, 0, 0])
         yield Step(self._look(h, self.layers), h, log_det, self.layers)
@@ -410,7 +410,7 @@ class Flow(GenerativeModel):
     @torch.inference_mode()
     def decode_steps(self, z, *, label=None):
         """Carry noise to pictures: yields a `Step` before the first layer and after each. z: (B, D); label: of the pictures."""
-        codes_like(z, self.latent)
+        check_latents(z, self.latent)
         h = z.double().to(self.device).view(-1, 1, self.size, self.size)
         c, levels, log_det = self._condition(label, len(h)), self._levels(), torch.zeros_like(h[:, 0, 0, 0])
         yield Step(self._look(h, 0), h, log_det, 0)
@@ -436,7 +436,7 @@ class Flow(GenerativeModel):
 
     def codes(self, n, *, temperature=1.0, seed=None):
         """Noise of new pictures, (n, D): N(0, temperature^2). n: 1 to 4096; temperature: 0 to 1.5."""
-        n, temperature = number("n", n, 1, 4096, whole=True), number("temperature", temperature, 0, 1.5)
+        n, temperature = check_number("n", n, 1, 4096, whole=True), check_number("temperature", temperature, 0, 1.5)
         return temperature * torch.randn(n, self.latent, generator=generator(seed), dtype=torch.float64)
 
     def sample_steps(self, n, *, label=None, temperature=1.0, seed=None):
@@ -448,7 +448,7 @@ class Flow(GenerativeModel):
 
         Arguments:
             n: 1 to 4096.
-            label: what they show; see `base.labels_like`.
+            label: what they show; see `base.check_labels`.
             temperature: 0 to 1.5, times the noise. Below 1 pixels take likelier values, at 0 the middle of what they may be.
             seed: of the noise.
         """
@@ -595,7 +595,7 @@ class Plane(nn.Module):
     def __init__(self, layers=6, hidden=32, components=6, seed=0):
         super().__init__()
         g = generator(seed)
-        layers = number("layers", layers, 1, 12, whole=True)
+        layers = check_number("layers", layers, 1, 12, whole=True)
         self.couplings = nn.ModuleList(PlaneCoupling(i % 2, hidden, components, g) for i in range(layers))
 
     def log_prob(self, points):
@@ -629,8 +629,8 @@ def shape(kind, n=1000, *, seed=0):
 
     Arguments: kind: one of SHAPES; n: 16 to 2000; seed: of the points.
     """
-    choice("shape", kind, SHAPES)
-    n, g = number("n", n, 16, 2000, whole=True), generator(seed)
+    check_choice("shape", kind, SHAPES)
+    n, g = check_number("n", n, 16, 2000, whole=True), generator(seed)
     if kind == "checkerboard":
         x = 2 * torch.rand(n, generator=g) - 1
         column = (2 * (x + 1)).floor()  # 0 to 3; of the four rows of each column, two
@@ -684,7 +684,7 @@ def fit_plane(points, *, seconds=10.0, layers=6, seed=0, every=0.3):
         or not bool((points.abs() <= 1).all())
     ):
         raise ValueError("points must be a float tensor (N, 2) with values in [-1, 1], 16 to 2000 of them.")
-    seconds, every, g = number("seconds", seconds, 0.5, 20), number("every", every, 0.05, 20), generator(seed)
+    seconds, every, g = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20), generator(seed)
     plane, points, at = Plane(layers, seed=seed), points.detach().clone().double(), 0
     adam = torch.optim.Adam(plane.parameters(), lr=5e-3)
     began = told = time.monotonic()

@@ -22,9 +22,17 @@ from PIL import Image
 from torch import nn
 from torch.func import functional_call
 
-from genmodels.autoencoder import codes_like
-from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, generator, labels_like, number, pictures_like
-from genmodels.layers import Answers, Block, Residual
+from genmodels.autoencoder import check_latents
+from genmodels.base import (
+    CheckpointError,
+    GenerativeModel,
+    check_labels,
+    check_number,
+    check_pictures,
+    checkpoint_folder,
+    generator,
+)
+from genmodels.layers import ConditionalBlock, LabelEmbedding, ResidualBlock
 
 # --- objectives: scores (B,) of real and of generated pictures -> what one player is to make small ---
 
@@ -70,12 +78,12 @@ class Generator(nn.Module):
     def __init__(self, channels, size, classes, patch, widths, depth, latent, fine):
         super().__init__()
         self.low = (widths[-1], *[size // (patch * 2 ** (len(widths) - 1))] * 2)
-        self.labels = Answers(classes, latent)
+        self.labels = LabelEmbedding(classes, latent)
         self.mapping = nn.Sequential(nn.Linear(2 * latent, 2 * latent), nn.SiLU(), nn.Linear(2 * latent, latent))
         self.first = nn.Linear(latent, math.prod(self.low))
         self.levels, self.larger = nn.ModuleList(), nn.ModuleList()
         for i in reversed(range(len(widths))):  # from the smallest map up
-            self.levels.append(nn.ModuleList(Block(widths[i], latent) for _ in range(depth)))
+            self.levels.append(nn.ModuleList(ConditionalBlock(widths[i], latent) for _ in range(depth)))
             if i:
                 self.larger.append(nn.Sequential(nn.Conv2d(widths[i], 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
         last, width = [nn.GroupNorm(8, widths[0]), nn.SiLU()], widths[0]
@@ -111,7 +119,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*seen(channels, size, patch, widths, blocks, features), nn.SiLU())
         self.score = nn.Linear(features, 1, bias=False)  # of the objective only differences of scores matter
-        self.labels = Answers(classes, features)
+        self.labels = LabelEmbedding(classes, features)
 
     def forward(self, x, y):
         f = self.body(x)  # (B, features)
@@ -124,7 +132,7 @@ def seen(channels, size, patch, widths, blocks, features):
     for i, width in enumerate(widths):
         if i:
             layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * widths[i - 1], width, 1)]
-        layers += [Residual(width) for _ in range(blocks)]
+        layers += [ResidualBlock(width) for _ in range(blocks)]
     low = size // (patch * 2 ** (len(widths) - 1))
     return [*layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * low**2, features)]
 
@@ -242,13 +250,13 @@ class GAN(GenerativeModel):
 
         Arguments:
             n: 1 to 4096.
-            label: what they show; see `base.labels_like`.
+            label: what they show; see `base.check_labels`.
             truncation: 0 to 1.5. Each code is drawn towards the mean code of its label: below 1 pictures are more typical
                 and less varied, at 0 all of a label are the same (Karras et al. 2019).
             seed: of z.
         """
-        n, truncation = number("n", n, 1, 4096, whole=True), number("truncation", truncation, 0, 1.5)
-        y = labels_like(label, n, self.classes).to(self.device)
+        n, truncation = check_number("n", n, 1, 4096, whole=True), check_number("truncation", truncation, 0, 1.5)
+        y = check_labels(label, n, self.classes).to(self.device)
         z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
         with torch.inference_mode():
             w = self.generator.code(z, y)
@@ -262,7 +270,7 @@ class GAN(GenerativeModel):
 
     def decode(self, w):
         """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return (self.generator.paint(codes_like(w, self.latent, "w")) + 1) / 2
+        return (self.generator.paint(check_latents(w, self.latent, "w")) + 1) / 2
 
     def sample(self, n, **options):
         """n new pictures, (n, C, H, W) in [0, 1]: the pictures of `codes`, which has the same arguments."""
@@ -274,11 +282,11 @@ class GAN(GenerativeModel):
 
         Straight, because w has no prior whose shell the line would leave.
         """
-        t = torch.linspace(0, 1, number("steps", steps, 2, 256, whole=True))[:, None]
+        t = torch.linspace(0, 1, check_number("steps", steps, 2, 256, whole=True))[:, None]
         for name, w in (("start", start), ("end", end)):
             if not isinstance(w, torch.Tensor) or w.shape != (self.latent,):
                 raise ValueError(f"{name} must be one code, a float tensor ({self.latent},).")
-        start, end = codes_like(start[None], self.latent, "start"), codes_like(end[None], self.latent, "end")
+        start, end = check_latents(start[None], self.latent, "start"), check_latents(end[None], self.latent, "end")
         return torch.lerp(start, end, t.to(start.device))
 
     def directions(self, k=8, *, seed=0, draws=4096):
@@ -286,7 +294,10 @@ class GAN(GenerativeModel):
 
         Principal components of w, found without supervision (Harkonen et al. 2020). k: 1 to D. draws: 1024 to 65536 codes.
         """
-        k, draws = number("k", k, 1, self.latent, whole=True), number("draws", draws, 1024, 65536, whole=True) // 64 * 64
+        k, draws = (
+            check_number("k", k, 1, self.latent, whole=True),
+            check_number("draws", draws, 1024, 65536, whole=True) // 64 * 64,
+        )
         g = generator(seed)
         y = torch.stack([torch.randint(c, (64,), generator=g) for c in self.classes], 1)  # (64, questions)
         z = torch.randn(draws, self.latent, generator=g).to(self.device)
@@ -302,8 +313,8 @@ class GAN(GenerativeModel):
 
         Only differences mean something: it was trained to put real pictures above generated ones, not above zero.
         """
-        x = pictures_like("x", x, self.channels, self.size).to(self.device)
-        y = labels_like(label, len(x), self.classes).to(self.device)
+        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        y = check_labels(label, len(x), self.classes).to(self.device)
         with torch.inference_mode():
             return self.discriminator(2 * x - 1, y).float()
 
@@ -321,13 +332,13 @@ class GAN(GenerativeModel):
             steps: 1 to 1000, of Adam.
             seed: of the drawn codes.
         """
-        x = pictures_like("x", x, self.channels, self.size).clone().to(self.device)
+        x = check_pictures("x", x, self.channels, self.size).clone().to(self.device)
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, {self.channels}, {self.size}, {self.size}), not {len(x)}.")
-        steps, g = number("steps", steps, 1, 1000, whole=True), generator(seed)
+        steps, g = check_number("steps", steps, 1, 1000, whole=True), generator(seed)
         if label is None:
             label = torch.stack([torch.randint(c, (512,), generator=g) for c in self.classes], 1)
-        y = labels_like(label, 512, self.classes).to(self.device)
+        y = check_labels(label, 512, self.classes).to(self.device)
         with torch.no_grad():
             z = torch.randn(512, self.latent, generator=g).to(self.device)
             if self.recall:  # its code with some of the labels
@@ -402,8 +413,8 @@ class DCGAN(GenerativeModel):
             judge += [nn.Conv2d(from_, to, 4, 2, 1, bias=False), nn.BatchNorm2d(to), nn.LeakyReLU(0.2)]
         paint += [nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
         judge += [nn.Flatten(), nn.Linear(wide * low**2, 1)]
-        self.generator = nn.ModuleDict({"labels": Answers(classes, latent), "net": nn.Sequential(*paint)})
-        self.discriminator = nn.ModuleDict({"labels": Answers(classes, size * size), "net": nn.Sequential(*judge)})
+        self.generator = nn.ModuleDict({"labels": LabelEmbedding(classes, latent), "net": nn.Sequential(*paint)})
+        self.discriminator = nn.ModuleDict({"labels": LabelEmbedding(classes, size * size), "net": nn.Sequential(*judge)})
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(layer.weight, 0, 0.02)
@@ -436,17 +447,17 @@ class DCGAN(GenerativeModel):
         return {"loss": nonsaturating(scores, scores)[1]}
 
     def sample(self, n, *, label=None, seed=None):
-        """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.labels_like`."""
-        n = number("n", n, 1, 4096, whole=True)
-        y = labels_like(label, n, self.classes).to(self.device)
+        """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.check_labels`."""
+        n = check_number("n", n, 1, 4096, whole=True)
+        y = check_labels(label, n, self.classes).to(self.device)
         z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
         with torch.inference_mode():
             return (self._paint(z, y) + 1) / 2
 
     def score(self, x, label=None):
         """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the logarithm of the odds that x is real."""
-        x = pictures_like("x", x, self.channels, self.size).to(self.device)
-        y = labels_like(label, len(x), self.classes).to(self.device)
+        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        y = check_labels(label, len(x), self.classes).to(self.device)
         with torch.inference_mode():
             return self._judge(2 * x - 1, y)
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """x + conv(act(conv(act(x)))): keeps size and channels. He et al., Identity mappings in deep residual networks (2016)."""
 
     def __init__(self, channels):
@@ -22,7 +22,7 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-class Block(nn.Module):
+class ConditionalBlock(nn.Module):
     """Residual block of two 3x3 convolutions; the condition scales and shifts the second's input (Dhariwal, Nichol 2021)."""
 
     def __init__(self, width, condition):
@@ -38,7 +38,7 @@ class Block(nn.Module):
         return x + self.conv2(F.silu(torch.addcmul(shift, self.norm2(h), 1 + scale)))
 
 
-class Answers(nn.Module):
+class LabelEmbedding(nn.Module):
     """The sum of one learned vector for each answer of y (B, questions); open answers, negative, have one of their own."""
 
     def __init__(self, classes, width):

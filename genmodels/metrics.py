@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from genmodels import data
-from genmodels.base import choice, generator, number
+from genmodels.base import check_choice, check_number, generator
 
 
 def _floats(x):
@@ -222,7 +222,7 @@ class PCA(NamedTuple):
 
 def pca(x, components):
     """`PCA` of pictures x (N, C, H, W) with so many components. Pearson, On lines and planes of closest fit (1901)."""
-    components = number("components", components, 1, x[0].numel(), whole=True)
+    components = check_number("components", components, 1, x[0].numel(), whole=True)
     mean, square = torch.zeros(x[0].numel(), dtype=torch.float64), 0
     for part in x.split(5000):
         flat = _floats(part).flatten(1).double()
@@ -286,7 +286,7 @@ def attribute_transfer(vae, judge, x, y, latents, attribute, *, amount=1.0, n=50
         ValueError: fewer than two values of the attribute are known, or no face shows it.
     """
     names = list(data.ATTRIBUTES)
-    at = names.index(choice("attribute", attribute, names))
+    at = names.index(check_choice("attribute", attribute, names))
     values = data.ATTRIBUTES[attribute]
     known = [i for i, v in enumerate(values) if v in latents.values.get(attribute, ())]
     aims = torch.tensor([i for i in known if not (attribute in _COLOURS and values[i] == "none")])

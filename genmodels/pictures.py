@@ -5,7 +5,7 @@ import math
 import torch
 from PIL import Image
 
-from genmodels.base import number
+from genmodels.base import check_number
 
 
 def to_bytes(x):
@@ -25,7 +25,7 @@ def sheet(x, columns=8, gap=0, ground=0):
     """
     pixels = to_bytes(x)
     n, h, w, c = pixels.shape
-    columns = min(number("columns", columns, 1, 4096, whole=True), n)
+    columns = min(check_number("columns", columns, 1, 4096, whole=True), n)
     rows = math.ceil(n / columns)
     out = torch.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), ground, dtype=torch.uint8)
     for i, picture in enumerate(pixels):
@@ -38,7 +38,7 @@ def to_image(pixels, scale=1):
     """(H, W, C) uint8 -> PIL image, mode L or RGB, each pixel drawn as a square of `scale`."""
     array = pixels.numpy()
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    scale = number("scale", scale, 1, 32, whole=True)
+    scale = check_number("scale", scale, 1, 32, whole=True)
     return image.resize([s * scale for s in image.size], Image.Resampling.NEAREST) if scale > 1 else image
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genmodels.base import GenerativeModel, choice, generator, labels_like, number, pictures_like
+from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
 from genmodels.tokens import FORMS, Characters, Pixels, Poems
 
 # --- from the next token's logits to a choice ---
@@ -172,11 +172,11 @@ class Transformer(GenerativeModel):
         dropout: float = 0.0,
     ):
         super().__init__()
-        choice("tokens", tokens, ("characters", "poems", "pixels"))
+        check_choice("tokens", tokens, ("characters", "poems", "pixels"))
         pixels = tokens == "pixels"
         if width % (heads * (4 if pixels else 2)):
             raise ValueError(f"width must be divisible by {heads * (4 if pixels else 2)}, not {width}.")
-        number("context", context, 2, 1_000_000, whole=True)
+        check_number("context", context, 2, 1_000_000, whole=True)
         self.kind, self.channels, self.size, self.classes = tokens, 1, size, [classes]
         self.tokens = Pixels(size, classes) if pixels else {"characters": Characters, "poems": Poems}[tokens](alphabet)
         self.context, self.lags, self.dropout = size**2 if pixels else context, list(lags), dropout
@@ -309,12 +309,12 @@ class Transformer(GenerativeModel):
             alternatives: 0 to 100; how many of the likeliest tokens each step tells.
         """
         ids = self._ids("prompt", prompt)
-        max_new_tokens = number("max_new_tokens", max_new_tokens, 1, 100_000, whole=True)
-        temperature = number("temperature", temperature, 0, 5)
-        top_k = number("top_k", top_k, 0, self.tokens.size, whole=True)
-        top_p, min_p = number("top_p", top_p, 0, 1), number("min_p", min_p, 0, 1)
-        penalty = number("repetition_penalty", repetition_penalty, 0.5, 5)
-        shown = min(number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
+        max_new_tokens = check_number("max_new_tokens", max_new_tokens, 1, 100_000, whole=True)
+        temperature = check_number("temperature", temperature, 0, 5)
+        top_k = check_number("top_k", top_k, 0, self.tokens.size, whole=True)
+        top_p, min_p = check_number("top_p", top_p, 0, 1), check_number("min_p", min_p, 0, 1)
+        penalty = check_number("repetition_penalty", repetition_penalty, 0.5, 5)
+        shown = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
         return self._steps(ids, max_new_tokens, (temperature, top_k, top_p, min_p), penalty, generator(seed), allowed, shown)
 
     def _steps(self, ids, n, cuts, penalty, g, allowed, shown):
@@ -358,7 +358,7 @@ class Transformer(GenerativeModel):
         """
         if self.kind != "poems":
             raise ValueError("This model writes no poems: load transformer-tang.")
-        choice("form", form, FORMS)
+        check_choice("form", form, FORMS)
         lines, length = FORMS[form]
         for name, text, most in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
             if not isinstance(text, str) or len(text) > most or "|" in text or "\n" in text:
@@ -401,7 +401,7 @@ class Transformer(GenerativeModel):
             alternatives: 0 to 100; how many of the likeliest tokens each step tells.
         """
         before, told = self._parts(text, prompt)
-        shown = min(number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
+        shown = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
         return self._tell(self._read(before, told), told, shown)
 
     def _tell(self, windows, told, shown):
@@ -455,8 +455,8 @@ class Transformer(GenerativeModel):
         """log p of each pixel given those before it: (B, H, W), in nats."""
         if self.kind != "pixels":
             raise ValueError("This model reads text: use score.")
-        x = pictures_like("x", x, 1, self.tokens.side).to(self.device)
-        y = labels_like(label, len(x), [self.tokens.classes]).to(self.device)
+        x = check_pictures("x", x, 1, self.tokens.side).to(self.device)
+        y = check_labels(label, len(x), [self.tokens.classes]).to(self.device)
         ids = self.tokens.encode(x, y[:, 0])
         with torch.inference_mode():
             log_p = self.logits(ids[:, :-1])[:, :, : self.tokens.levels].log_softmax(-1)
@@ -476,14 +476,14 @@ class Transformer(GenerativeModel):
         if self.kind != "pixels":
             raise ValueError("This model writes text: use generate_steps.")
         side, levels = self.tokens.side, self.tokens.levels
-        rows, n = number("rows", rows, 0, side - 1, whole=True), number("n", n, 1, 64, whole=True)
-        temperature, g = number("temperature", temperature, 0, 2), generator(seed)
+        rows, n = check_number("rows", rows, 0, side - 1, whole=True), check_number("n", n, 1, 64, whole=True)
+        temperature, g = check_number("temperature", temperature, 0, 2), generator(seed)
         if x is None and rows:
             raise ValueError("rows must be 0 where no picture is given.")
-        x = pictures_like("x", torch.zeros(1, 1, side, side) if x is None else x, 1, side).to(self.device)
+        x = check_pictures("x", torch.zeros(1, 1, side, side) if x is None else x, 1, side).to(self.device)
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")
-        y = labels_like(label, n, [self.tokens.classes]).to(self.device)
+        y = check_labels(label, n, [self.tokens.classes]).to(self.device)
         return self._complete(x, rows, n, y[:, 0], temperature, g, side, levels)
 
     @torch.inference_mode()
@@ -505,16 +505,16 @@ class Transformer(GenerativeModel):
         """n new pictures (n, 1, H, W), or a list of n texts of 200 tokens: the seed's first n. n: 1 to 4096.
 
         Arguments:
-            label: of pictures; see `base.labels_like`.
+            label: of pictures; see `base.check_labels`.
             temperature: 0 to 2.
             seed: of the choices.
         """
-        n, temperature = number("n", n, 1, 4096, whole=True), number("temperature", temperature, 0, 2)
+        n, temperature = check_number("n", n, 1, 4096, whole=True), check_number("temperature", temperature, 0, 2)
         if self.kind != "pixels":
             g = generator(seed)
             seeds = [torch.randint(2**62, (1,), generator=g).item() for _ in range(n)]
             return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
-        y = labels_like(label, n, [self.tokens.classes])
+        y = check_labels(label, n, [self.tokens.classes])
         pictures, g = [], generator(seed)
         for part in y.split(64):
             s = torch.randint(2**62, (1,), generator=g).item()

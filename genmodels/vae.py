@@ -18,9 +18,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
-from genmodels.autoencoder import codes_like
-from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, choice, generator, number, pictures_like
-from genmodels.layers import Answers, Residual
+from genmodels.autoencoder import check_latents
+from genmodels.base import (
+    CheckpointError,
+    GenerativeModel,
+    check_choice,
+    check_number,
+    check_pictures,
+    checkpoint_folder,
+    generator,
+)
+from genmodels.layers import LabelEmbedding, ResidualBlock
 
 LABELS = 300.0  # weight of a code's squared distance from what its labels say, against the thousands of nats of the pixels
 
@@ -64,7 +72,7 @@ class VAE(GenerativeModel):
         if size % 2**levels:
             raise ValueError(f"size must be divisible by {2**levels} (2 ** levels), not {size}.")
         self.channels, self.size, self.latent, self.beta = channels, size, latent, beta
-        self.family = choice("likelihood", likelihood, ("bernoulli", "gaussian"))
+        self.family = check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
         widths = [channels] + [width * 2**i for i in range(levels)]  # from the picture down
         low = (widths[-1], size // 2**levels, size // 2**levels)
         down, up = [], []
@@ -73,7 +81,7 @@ class VAE(GenerativeModel):
             up = [nn.ConvTranspose2d(below, above, 4, 2, 1), *([nn.SiLU()] if i else []), *up]
         self.encoder = nn.Sequential(
             *down,
-            *[Residual(widths[-1]) for _ in range(residual)],
+            *[ResidualBlock(widths[-1]) for _ in range(residual)],
             nn.Flatten(),
             nn.Linear(math.prod(low), hidden),
             nn.SiLU(),
@@ -85,14 +93,14 @@ class VAE(GenerativeModel):
             nn.Linear(hidden, math.prod(low)),
             nn.SiLU(),
             nn.Unflatten(1, low),
-            *[Residual(widths[-1]) for _ in range(residual)],
+            *[ResidualBlock(widths[-1]) for _ in range(residual)],
             *up,
         )
         if self.family == "gaussian":
             self.log_sigma = nn.Parameter(torch.tensor(-1.0))
         self.values = list(values)
         if self.values:
-            self.answers = Answers(values, latent)
+            self.answers = LabelEmbedding(values, latent)
 
     # --- the three distributions ---
 
@@ -102,7 +110,7 @@ class VAE(GenerativeModel):
 
     def encode(self, x):
         """q(z | x), a `torch.distributions.Normal` over (B, D). x: (B, C, H, W) in [0, 1]."""
-        return self.posterior(pictures_like("x", x, self.channels, self.size))
+        return self.posterior(check_pictures("x", x, self.channels, self.size))
 
     def posterior(self, x):
         """`encode` without the check of x, for training."""
@@ -112,7 +120,7 @@ class VAE(GenerativeModel):
 
     def likelihood(self, z):
         """p(x | z), a distribution over (C, H, W) for each row of z (B, D)."""
-        return self.pixels(self.decoder(codes_like(z, self.latent)))
+        return self.pixels(self.decoder(check_latents(z, self.latent)))
 
     def pixels(self, logits):
         """p(x | z) from what the decoder says of z, for training."""
@@ -157,7 +165,7 @@ class VAE(GenerativeModel):
 
         For a "bernoulli" model and grey x, log p(x | z) is its mean over all binarisations of x (given the code of the greys).
         """
-        x = pictures_like("x", x, self.channels, self.size)
+        x = check_pictures("x", x, self.channels, self.size)
         q = self.posterior(x)
         noise = torch.randn(q.mean.shape, generator=generator(seed)).to(x)
         log_px = self.likelihood(q.mean + q.stddev * noise).log_prob(x)
@@ -168,8 +176,8 @@ class VAE(GenerativeModel):
 
         Rises with `samples` towards log p(x); with one it is the ELBO. chunk: decoder calls at a time, for the cache.
         """
-        samples = number("samples", samples, 1, 100_000, whole=True)
-        x = pictures_like("x", x, self.channels, self.size)
+        samples = check_number("samples", samples, 1, 100_000, whole=True)
+        x = check_pictures("x", x, self.channels, self.size)
         q, g, p = self.posterior(x), generator(seed), self.prior()
         rows, terms = max(1, chunk // len(x)), []
         for first in range(0, samples, rows):
@@ -190,7 +198,7 @@ class VAE(GenerativeModel):
 
     def decode(self, z):
         """The mean picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return torch.sigmoid(self.decoder(codes_like(z, self.latent)))
+        return torch.sigmoid(self.decoder(check_latents(z, self.latent)))
 
     def codes(self, n, *, label=None, seed=None, temperature=1.0):
         """Codes (n, D) of new pictures: from the prior, or, with labels (n, K), from around the sum of their vectors.
@@ -198,8 +206,8 @@ class VAE(GenerativeModel):
         label: for a model trained with `values`, negative where hidden. `LABELS` says how far codes lie from their sum: the
         term of the loss is the logarithm of a Gaussian. temperature: 0 to 2, times the noise.
         """
-        n = number("n", n, 1, 4096, whole=True)
-        z = torch.randn(n, self.latent, generator=generator(seed)) * number("temperature", temperature, 0, 2)
+        n = check_number("n", n, 1, 4096, whole=True)
+        z = torch.randn(n, self.latent, generator=generator(seed)) * check_number("temperature", temperature, 0, 2)
         if label is None:
             return z.to(self.device)
         most = torch.tensor(self.values, dtype=torch.int64)
@@ -226,7 +234,7 @@ def interpolate(z0, z1, steps, spherical=True):
     A straight line leaves the shell of radius about sqrt(D) where a Gaussian prior puts its codes; the spherical way
     (White, Sampling generative networks, 2016) turns the direction at a steady rate and changes the length linearly.
     """
-    steps = number("steps", steps, 2, 256, whole=True)
+    steps = check_number("steps", steps, 2, 256, whole=True)
     if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(z0) != len(z1):
         raise ValueError("z0 and z1 must be two float tensors (D,) of the same length.")
     t = torch.linspace(0, 1, steps, dtype=z0.dtype, device=z0.device)[:, None]
@@ -261,12 +269,12 @@ class Latents(NamedTuple):
 
         Larsen et al., Autoencoding beyond pixels (2015). amount: -3 to 3; 0 leaves z as it is, 1 goes the whole way.
         """
-        values = self.values[choice("attribute", attribute, list(self.values))]
+        values = self.values[check_choice("attribute", attribute, list(self.values))]
         step = (
-            values[choice(f"value of {attribute}", target, list(values))]
-            - values[choice(f"value of {attribute}", source, list(values))]
+            values[check_choice(f"value of {attribute}", target, list(values))]
+            - values[check_choice(f"value of {attribute}", source, list(values))]
         )
-        return z + number("amount", amount, -3, 3) * step
+        return z + check_number("amount", amount, -3, 3) * step
 
     def change(self, z, before, after, amount=1.0):
         """`move` along all attributes whose values in the dict `before` differ from those in `after`, where both are known."""

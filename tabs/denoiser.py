@@ -53,7 +53,7 @@ NO_FILE = gr.update(value=None, interactive=False)
 
 
 def model_of(family, dataset):
-    return gm.load(f"{family}-{gm.base.choice('data set', dataset, list(SETS))}")
+    return gm.load(f"{family}-{gm.base.check_choice('data set', dataset, list(SETS))}")
 
 
 # --- The picture ------------------------------------------------------------------------------------------------------
@@ -87,23 +87,23 @@ def photograph_source(whole, x, lines):
     return {"dataset": "photo", "x": part, "whole": whole, "size": size, "lines": lines, "cut": cut}
 
 
-def test_source(dataset, i):
+def test_picture_source(dataset, i):
     if dataset != "photo":
-        return {**diffusion.test_source(dataset, i), "whole": None, "size": "28 × 28", "cut": ""}
-    i = gm.base.number("test picture", i, 0, len(gm.data.PHOTOGRAPHS) - 1, whole=True)
+        return {**diffusion.test_picture_source(dataset, i), "whole": None, "size": "28 × 28", "cut": ""}
+    i = gm.base.check_number("test picture", i, 0, len(gm.data.PHOTOGRAPHS) - 1, whole=True)
     name = gm.data.PHOTOGRAPHS[i]
     return photograph_source(name, gm.data.photograph(name), f'picture = gm.data.photograph("{name}")\n')
 
 
-def drawn_source(dataset, ink):
+def drawing_source(dataset, ink):
     if dataset == "photo":
         raise ValueError("Drawings are for digits and clothes: choose one of these first.")
-    return {**diffusion.drawn_source(dataset, ink), "whole": None, "size": "28 × 28", "cut": ""}
+    return {**diffusion.drawing_source(dataset, ink), "whole": None, "size": "28 × 28", "cut": ""}
 
 
-def sent_source(dataset, path):
+def upload_source(dataset, path):
     if dataset != "photo":
-        return {**diffusion.sent_source(dataset, path), "whole": None, "size": "28 × 28", "cut": ""}
+        return {**diffusion.upload_source(dataset, path), "whole": None, "size": "28 × 28", "cut": ""}
     x = gm.data.from_picture(wiring.read_picture(path))
     lines = f"picture = gm.data.from_picture(Image.open({Path(path).name!r})) / 255  # the file that you sent\n"
     return photograph_source(str(path), x, lines)
@@ -119,7 +119,7 @@ def whole_of(source):
 
 
 def checked(source, dataset):
-    if not source or source["dataset"] != gm.base.choice("data set", dataset, list(SETS)):
+    if not source or source["dataset"] != gm.base.check_choice("data set", dataset, list(SETS)):
         raise ValueError("Choose a picture first: click on one of those that are there, draw, or send one.")
     return source
 
@@ -157,10 +157,12 @@ def amount(strength, kind="gaussian"):
 
 def noise(kind, strength, seed, told):
     """A `Noise` from the controls: strength and told as the sliders have them."""
-    most = REACH[gm.base.choice("kind of noise", kind, list(KINDS))][0]
-    strength = 0 if kind == "none" else gm.base.number("strength", strength, 0, most) / (255 if kind == "gaussian" else 100)
-    told = gm.base.number("the told sigma", told, 0, TOLD) / 255
-    return Noise(kind, strength, gm.base.number("seed", seed, 0, 2**31, whole=True), told or None)
+    most = REACH[gm.base.check_choice("kind of noise", kind, list(KINDS))][0]
+    strength = (
+        0 if kind == "none" else gm.base.check_number("strength", strength, 0, most) / (255 if kind == "gaussian" else 100)
+    )
+    told = gm.base.check_number("the told sigma", told, 0, TOLD) / 255
+    return Noise(kind, strength, gm.base.check_number("seed", seed, 0, 2**31, whole=True), told or None)
 
 
 # --- Restoring --------------------------------------------------------------------------------------------------------
@@ -320,12 +322,12 @@ def whole(source, dataset, *controls):
 
 
 def choose_test(dataset, event: gr.EventData):
-    return test_source(dataset, wiring.number_from(event, "index", SHOWN - 1))
+    return test_picture_source(dataset, wiring.number_from_event(event, "index", SHOWN - 1))
 
 
 def choose_kind(kind, dataset):
     """-> strength: each kind has its own scale."""
-    most, first = REACH[gm.base.choice("kind of noise", kind, list(KINDS))]
+    most, first = REACH[gm.base.check_choice("kind of noise", kind, list(KINDS))]
     if kind == "gaussian" and dataset != "photo":
         first = DIGIT_SIGMA
     return gr.update(maximum=most, value=first, label=LABELS.get(kind, ""), visible=kind != "none")
@@ -333,13 +335,13 @@ def choose_kind(kind, dataset):
 
 def open_set(dataset):
     """Another data set -> (tiles, whether one can draw, source, kind, strength, told)."""
-    if gm.base.choice("data set", dataset, list(SETS)) == "photo":
+    if gm.base.check_choice("data set", dataset, list(SETS)) == "photo":
         x, labels = photograph_tiles()
     else:
         x, labels = diffusion.test_pictures(dataset)
     tiles = {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 0}
     drawing = gr.update(visible=dataset != "photo")
-    return tiles, drawing, test_source(dataset, 0), "gaussian", choose_kind("gaussian", dataset), 0
+    return tiles, drawing, test_picture_source(dataset, 0), "gaussian", choose_kind("gaussian", dataset), 0
 
 
 def no_set(sentence):
@@ -356,12 +358,12 @@ def no_whole(source):
 
 def asked(dataset, picture, i):
     """(1, C, H, W) in [0, 1], all of it."""
-    return whole_of(test_source(dataset, i) if picture is None else sent_source(dataset, picture))
+    return whole_of(test_picture_source(dataset, i) if picture is None else upload_source(dataset, picture))
 
 
 def strength_in(kind, strength):
-    gm.base.choice("kind", kind, list(KINDS))
-    return gm.base.number("strength", strength, 0, 1)
+    gm.base.check_choice("kind", kind, list(KINDS))
+    return gm.base.check_number("strength", strength, 0, 1)
 
 
 def add_noise(picture=None, photograph_number=0, kind="gaussian", strength=0.1, seed=0):
@@ -377,12 +379,14 @@ def add_noise(picture=None, photograph_number=0, kind="gaussian", strength=0.1, 
         Kind, strength and size; and a PNG of the noisy picture, clipped to what can be shown.
     """
     n = Noise(
-        gm.base.choice("kind", kind, list(gm.denoiser.NOISES)),
+        gm.base.check_choice("kind", kind, list(gm.denoiser.NOISES)),
         strength_in(kind, strength),
-        gm.base.number("seed", seed, 0, 2**31, whole=True),
+        gm.base.check_number("seed", seed, 0, 2**31, whole=True),
         None,
     )
-    noisy = spoilt_whole(test_source("photo", photograph_number) if picture is None else sent_source("photo", picture), n)
+    noisy = spoilt_whole(
+        test_picture_source("photo", photograph_number) if picture is None else upload_source("photo", picture), n
+    )
     facts = {"kind": n.kind, "strength": n.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
     return facts, image(noisy)
 
@@ -405,11 +409,11 @@ def denoise(
     Returns:
         Size, seconds and, where noise was added, PSNR and SSIM before and after; and a PNG at full size.
     """
-    family, dataset = gm.base.choice("model", model, MODELS).split("-")
-    method = gm.base.choice("method", method, ("ours", *gm.denoiser.CLASSICAL))
-    told = gm.base.number("sigma", sigma, 0, 1) or None
-    n = Noise(kind, strength_in(kind, strength), gm.base.number("seed", seed, 0, 2**31, whole=True), told)
-    source = test_source(dataset, test_picture_number) if picture is None else sent_source(dataset, picture)
+    family, dataset = gm.base.check_choice("model", model, MODELS).split("-")
+    method = gm.base.check_choice("method", method, ("ours", *gm.denoiser.CLASSICAL))
+    told = gm.base.check_number("sigma", sigma, 0, 1) or None
+    n = Noise(kind, strength_in(kind, strength), gm.base.check_number("seed", seed, 0, 2**31, whole=True), told)
+    source = test_picture_source(dataset, test_picture_number) if picture is None else upload_source(dataset, picture)
     noisy, began = spoilt_whole(source, n), time.monotonic()
     if method != "ours":
         if noisy.shape[2] * noisy.shape[3] > 1_000_000:
@@ -479,7 +483,7 @@ def prepare():
 
 def ready(dataset):
     open_set(dataset)
-    look(test_source(dataset, 0), dataset, "gaussian", 25, 0, 0)
+    look(test_picture_source(dataset, 0), dataset, "gaussian", 25, 0, 0)
 
 
 def build(opened):
@@ -557,7 +561,7 @@ def build(opened):
         card = gr.Markdown()
 
     controls, view = [source, dataset, kind, strength, seed, told], [stage, lines]
-    player, whole_player = wiring.Player(stage), wiring.Player(result)
+    player, whole_player = wiring.Runs(stage), wiring.Runs(result)
 
     def restart(trigger):
         player.stream(trigger, compare, controls, view, rate=1)
@@ -571,8 +575,8 @@ def build(opened):
     restart(wiring.act(functools.partial(kind.input, trigger_mode="always_last"), choose_kind, [kind, dataset], strength).then)
     chosen = [
         wiring.act(choices.input, choose_test, dataset, source),
-        wiring.act(pad.input, drawn_source, [dataset, pad], source),
-        wiring.act(upload.upload, sent_source, [dataset, upload], source),
+        wiring.act(pad.input, drawing_source, [dataset, pad], source),
+        wiring.act(upload.upload, upload_source, [dataset, upload], source),
     ]
     for event in chosen:  # the page begins the second event of one trigger when the first has ended: the short one first
         whole_player.act(event.then, no_whole, [source], [result, file])

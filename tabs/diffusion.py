@@ -32,8 +32,8 @@ ANY, EACH = -1, -2  # answers beside a class: the question stays open; one class
 COUNT, RESAMPLE, SHOWN = 16, 3, 10  # pictures at most, RePaint's repetitions, test pictures
 WORK = 4096  # pictures that one run may put through the network: about 20 seconds
 PIXELS = 4_000_000  # of all frames that go to the browser: longer runs are shown with some steps left out
-UNTIL_THEN = "# The lines follow when the run has come to its end."
-STOPPED = "# The run was stopped: only finished runs have lines."
+LINES_PENDING = "# The lines follow when the run has come to its end."
+LINES_STOPPED = "# The run was stopped: only finished runs have lines."
 
 
 # --- What the visitor asks for ----------------------------------------------------------------------------------------
@@ -85,25 +85,25 @@ class Wish(NamedTuple):
 
 
 def model_of(dataset):
-    return gm.load(f"diffusion-{gm.base.choice('data set', dataset, gm.data.SETS)}")
+    return gm.load(f"diffusion-{gm.base.check_choice('data set', dataset, gm.data.SETS)}")
 
 
 def wish(dataset, *values):
     """A `Wish` from the controls: four answers (only as many count as the model has questions), and the rest."""
     *label, sampler, steps, guidance, eta, n, seed = values
-    gm.base.choice("sampler", sampler, list(SAMPLERS))
+    gm.base.check_choice("sampler", sampler, list(SAMPLERS))
     asked = model_of(dataset).classes
     least = EACH if len(asked) == 1 else ANY
-    label = [ANY if a is None else gm.base.number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)]
+    label = [ANY if a is None else gm.base.check_number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)]
     return Wish(
         dataset,
         label,
         sampler,
-        gm.base.number("steps", steps, 1, MOST_STEPS if sampler == "ddpm" else STEPS, whole=True),
-        gm.base.number("guidance", guidance, 0, 10),
-        gm.base.number("eta", eta, 0, 1),
-        gm.base.number("number of pictures", n, 1, COUNT, whole=True),
-        gm.base.number("seed", seed, 0, 2**31, whole=True),
+        gm.base.check_number("steps", steps, 1, MOST_STEPS if sampler == "ddpm" else STEPS, whole=True),
+        gm.base.check_number("guidance", guidance, 0, 10),
+        gm.base.check_number("eta", eta, 0, 1),
+        gm.base.check_number("number of pictures", n, 1, COUNT, whole=True),
+        gm.base.check_number("seed", seed, 0, 2**31, whole=True),
     )
 
 
@@ -146,7 +146,7 @@ def lines_of(wish, make, columns=None):
     )
 
 
-def arguments(options):
+def format_arguments(options):
     """A call's arguments as one writes them."""
 
     def written(value):
@@ -159,7 +159,7 @@ def without(name, options):
     return {k: v for k, v in options.items() if k != name}
 
 
-def text_lines(name, data):
+def base64_lines(name, data):
     """Bytes as a constant of base64."""
     parts = textwrap.wrap(base64.b64encode(data).decode(), 110)
     return f"{name} = base64.b64decode(\n" + "\n".join(f'    "{part}"' for part in parts) + "\n)\n"
@@ -211,10 +211,10 @@ def play(steps, now, start, of, lines):
         for k, step in enumerate(steps):
             film.append((k, [cell(now), cell(step.x0), noise_cell(step.eps)]))
             now = step.x
-            yield frames(VIEWS, film[-1:], start, of, live=True), UNTIL_THEN if k == 0 else gr.skip()
+            yield frames(VIEWS, film[-1:], start, of, live=True), LINES_PENDING if k == 0 else gr.skip()
         film.append((of, [cell(now), cell(now), noise_cell(0 * now)]))
     except wiring.Stopped:
-        lines = STOPPED
+        lines = LINES_STOPPED
     yield frames(VIEWS, film, start, of), lines
 
 
@@ -226,7 +226,7 @@ def generate(*controls):
     w = wish(*controls)
     w.affordable()
     options = w.options()
-    lines = lines_of(w, f"x = model.sample({w.n}, {arguments(options)})\n")
+    lines = lines_of(w, f"x = model.sample({w.n}, {format_arguments(options)})\n")
     yield from play(w.model.sample_steps(w.n, **options), w.model.start(w.n, seed=w.seed), 1.0, w.steps, lines)
 
 
@@ -249,10 +249,10 @@ def compare(w, names, runs, lines):
             now = list(film[-1][1])
             for i, run in enumerate(runs):
                 now[i] = cell(next(run).x)
-                yield frames(names, [(k, now)], 1.0, w.steps, live=True), UNTIL_THEN if k == 1 else gr.skip()
+                yield frames(names, [(k, now)], 1.0, w.steps, live=True), LINES_PENDING if k == 1 else gr.skip()
             film.append((k, now))
     except wiring.Stopped:
-        lines = STOPPED
+        lines = LINES_STOPPED
     yield frames(names, film, 1.0, w.steps), lines
 
 
@@ -266,7 +266,7 @@ def compare_samplers(*controls):
     runs = [w.model.sample_steps(w.n, sampler=s, **options) for s in SAMPLERS]
     lines = (
         f"samplers = {json.dumps(list(SAMPLERS))}\n"
-        f"x = torch.cat([model.sample({w.n}, sampler=s, {arguments(options)}) for s in samplers])\n"
+        f"x = torch.cat([model.sample({w.n}, sampler=s, {format_arguments(options)}) for s in samplers])\n"
     )
     yield from compare(w, names, runs, lines_of(w, lines, w.n))
 
@@ -284,7 +284,7 @@ def compare_guidances(*controls):
     names = ["0: any class", "1: as trained", *(f"guidance {g}" for g in GUIDANCES[2:])]
     runs = [w.model.sample_steps(w.n, label=label, **{**options, "guidance": g}) for g in GUIDANCES]
     lines = (
-        f"label = {label}\nx = torch.cat([\n    model.sample({w.n}, label=label, guidance=g, {arguments(options)})\n"
+        f"label = {label}\nx = torch.cat([\n    model.sample({w.n}, label=label, guidance=g, {format_arguments(options)})\n"
         f"    for g in {GUIDANCES}\n])\n"
     )
     yield from compare(w, names, runs, lines_of(w, lines, w.n))
@@ -304,26 +304,26 @@ def test_pictures(dataset):
     return samples.floats(), [f"{name} (test picture {i})" for i, name in enumerate(what)]
 
 
-def test_source(dataset, i):
+def test_picture_source(dataset, i):
     x, _ = test_pictures(dataset)
-    i = gm.base.number("test picture", i, 0, len(x) - 1, whole=True)
+    i = gm.base.check_number("test picture", i, 0, len(x) - 1, whole=True)
     lines = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
     return {"dataset": dataset, "x": x[i : i + 1], "lines": lines}
 
 
-def drawn_source(dataset, ink):
+def drawing_source(dataset, ink):
     """A drawing, prepared as the data set's own pictures were; its lines carry the pixels."""
     if ink is None:
         raise ValueError("The drawing is empty: draw something first.")
     pixels, file = gm.pictures.to_bytes(gm.data.prepare(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
     gm.pictures.to_image(pixels[0]).save(file, "PNG")
-    lines = text_lines("drawing", file.getvalue()) + (
+    lines = base64_lines("drawing", file.getvalue()) + (
         "picture = torch.from_numpy(np.array(Image.open(io.BytesIO(drawing))))[None, None] / 255\n"
     )
     return {"dataset": dataset, "x": pixels.permute(0, 3, 1, 2) / 255, "lines": lines}
 
 
-def sent_source(dataset, path):
+def upload_source(dataset, path):
     x = gm.data.prepare(wiring.read_picture(path), dataset)
     name = repr(Path(path).name)
     lines = f"picture = gm.data.prepare(Image.open({name}), {dataset!r})  # the file that you sent\n"
@@ -339,15 +339,15 @@ def choose(source, t, seed, mask):
 
 
 def choose_test(dataset, t, seed, mask, event: gr.EventData):
-    return choose(test_source(dataset, wiring.number_from(event, "index", SHOWN - 1)), t, seed, mask)
+    return choose(test_picture_source(dataset, wiring.number_from_event(event, "index", SHOWN - 1)), t, seed, mask)
 
 
 def choose_drawing(dataset, t, seed, mask, ink):
-    return choose(drawn_source(dataset, ink), t, seed, mask)
+    return choose(drawing_source(dataset, ink), t, seed, mask)
 
 
 def choose_upload(dataset, t, seed, mask, path):
-    return choose(sent_source(dataset, path), t, seed, mask)
+    return choose(upload_source(dataset, path), t, seed, mask)
 
 
 def lower_half(size):
@@ -360,13 +360,15 @@ def drown(source, t, seed):
     """The forward process: the picture with the noise of time t."""
     import torch
 
-    x = model_of(checked(source)["dataset"]).noise(source["x"], t, seed=gm.base.number("seed", seed, 0, 2**31, whole=True))
+    x = model_of(require_source(source)["dataset"]).noise(
+        source["x"], t, seed=gm.base.check_number("seed", seed, 0, 2**31, whole=True)
+    )
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(float(t)))
     caption = f"{abs(alpha):.2f} picture + {sigma:.2f} noise"  # abs: cos of a quarter turn may be -0.00
     return {**raw(x[0]), "caption": caption, "label": f"Your picture in noise: {caption}"}
 
 
-def checked(source, dataset=None):
+def require_source(source, dataset=None):
     if not source or dataset and source["dataset"] != dataset:
         raise ValueError("Choose a picture first: click on one of the test pictures, draw, or send one.")
     return source
@@ -374,10 +376,10 @@ def checked(source, dataset=None):
 
 def edit(source, t, *controls):
     """Variants of the picture: its noise is taken off again by the model."""
-    w, source = wish(*controls).own(), checked(source, controls[0])
+    w, source = wish(*controls).own(), require_source(source, controls[0])
     w.affordable()
     x, options = source["x"].expand(w.n, -1, -1, -1), {"strength": t, **w.options()}
-    make = source["lines"] + f"x = model.edit(picture.expand({w.n}, -1, -1, -1), {arguments(options)})\n"
+    make = source["lines"] + f"x = model.edit(picture.expand({w.n}, -1, -1, -1), {format_arguments(options)})\n"
     yield from play(w.model.edit_steps(x, **options), w.model.noise(x, t, seed=w.seed), t, w.steps, lines_of(w, make))
 
 
@@ -386,7 +388,7 @@ def inpaint(source, mask, *controls):
     import numpy as np
     import torch
 
-    w, source = wish(*controls).own(), checked(source, controls[0])
+    w, source = wish(*controls).own(), require_source(source, controls[0])
     if mask is None or not mask.any():
         raise ValueError("Paint over a part of the picture first: the model invents that part.")
     w = w._replace(sampler="ddpm", steps=min(w.steps, STEPS))
@@ -396,10 +398,10 @@ def inpaint(source, mask, *controls):
     size = x.shape[-1]
     make = (
         source["lines"]
-        + text_lines("painted", np.packbits(mask).tobytes())
+        + base64_lines("painted", np.packbits(mask).tobytes())
         + (
             f"mask = np.unpackbits(np.frombuffer(painted, np.uint8), count={size}**2).reshape(1, 1, {size}, {size})\n"
-            f"x = model.inpaint(picture.expand({w.n}, -1, -1, -1), torch.from_numpy(mask) > 0, {arguments(options)})\n"
+            f"x = model.inpaint(picture.expand({w.n}, -1, -1, -1), torch.from_numpy(mask) > 0, {format_arguments(options)})\n"
         )
     )
     steps = w.model.inpaint_steps(x, torch.from_numpy(mask)[None, None], **options)
@@ -433,7 +435,7 @@ def quality(dataset):
 
 def dataset_of(model):
     """A name from a visitor never becomes a path."""
-    return gm.base.choice("model", model, MODELS).split("-")[1]
+    return gm.base.check_choice("model", model, MODELS).split("-")[1]
 
 
 def label_from(dataset, text):
@@ -442,13 +444,13 @@ def label_from(dataset, text):
     answers = dict.fromkeys(asked, -1)
     for part in [] if text == "any" else str(text).split(","):
         name, _, value = part.rpartition("=") if len(asked) > 1 else ("class", "", part)
-        values = asked[gm.base.choice("the question of label", name.strip(), list(asked))]
-        answers[name.strip()] = values.index(gm.base.choice("the answer of label", value.strip(), values))
+        values = asked[gm.base.check_choice("the question of label", name.strip(), list(asked))]
+        answers[name.strip()] = values.index(gm.base.check_choice("the answer of label", value.strip(), values))
     return [*answers.values(), *[-1] * (4 - len(answers))]
 
 
 def source_of(dataset, picture, i):
-    return test_source(dataset, i) if picture is None else sent_source(dataset, picture)
+    return test_picture_source(dataset, i) if picture is None else upload_source(dataset, picture)
 
 
 def last_picture(steps):
@@ -495,7 +497,7 @@ def diffusion_noise(model="diffusion-mnist", picture=None, test_picture_number=0
     import torch
 
     source = source_of(dataset_of(model), picture, test_picture_number)
-    t, seed = gm.base.number("t", t, 0, 1), gm.base.number("seed", seed, 0, 2**31, whole=True)
+    t, seed = gm.base.check_number("t", t, 0, 1), gm.base.check_number("seed", seed, 0, 2**31, whole=True)
     x = model_of(source["dataset"]).noise(source["x"], t, seed=seed)
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(t))
     return {"t": t, "alpha": float(alpha), "sigma": float(sigma)}, gm.pictures.grid(x, scale=8)
@@ -575,7 +577,7 @@ def diffusion_inpaint(
     if not painted.any():
         raise ValueError("The mask is empty: it must be white where the picture is to be invented.")
     w = wish(dataset, *label_from(dataset, label), "ddim", steps, guidance, 0, n, seed)
-    resample = gm.base.number("resample", resample, 1, 20, whole=True)
+    resample = gm.base.check_number("resample", resample, 1, 20, whole=True)
     w.affordable(repeats=resample)
     options = without("sampler", w.options())
     yield from last_picture(
@@ -637,7 +639,7 @@ def open_tools(dataset, t):
     """The same -> (test pictures twice, whether one can draw, source, drowned picture, picture to paint over)."""
     x, labels = test_pictures(dataset)
     tiles = {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 0}
-    return tiles, tiles, gr.update(visible=dataset != "avatars"), *choose(test_source(dataset, 0), t, 0, None)
+    return tiles, tiles, gr.update(visible=dataset != "avatars"), *choose(test_picture_source(dataset, 0), t, 0, None)
 
 
 def no_tools(sentence):
@@ -773,7 +775,7 @@ def build(opened):
     latest = functools.partial(sampler.input, trigger_mode="always_last")
     other = wiring.act(latest, choose_sampler, [sampler, steps], [steps, eta])
     again = [*(a.input for a in answers), *(s.release for s in (steps, eta, guidance, n)), seed.submit]
-    player = wiring.Player(stage)
+    player = wiring.Runs(stage)
     play_on = functools.partial(player.stream, outputs=[stage, lines], rate=12)  # smooth, and not too much for a slow browser
     play_on(fresh.then, generate, controls)
     play_on(other.then, generate, controls)

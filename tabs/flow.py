@@ -19,14 +19,14 @@ from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as picture_upload
 from tabs.diffusion import (
     IMPORTS,
-    STOPPED,
-    UNTIL_THEN,
-    arguments,
-    checked,
-    drawn_source,
-    sent_source,
+    LINES_PENDING,
+    LINES_STOPPED,
+    drawing_source,
+    format_arguments,
+    require_source,
+    test_picture_source,
     test_pictures,
-    test_source,
+    upload_source,
 )
 
 MODELS = ("flow-mnist", "flow-fashion")
@@ -60,15 +60,15 @@ class Wish(NamedTuple):
 def wish(dataset, label, temperature, n, seed):
     return Wish(
         dataset_in(dataset),
-        gm.base.number("label", label, EACH, 9, whole=True),
-        gm.base.number("temperature", temperature, 0, 1.5),
-        gm.base.number("number of pictures", n, 1, COUNT, whole=True),
+        gm.base.check_number("label", label, EACH, 9, whole=True),
+        gm.base.check_number("temperature", temperature, 0, 1.5),
+        gm.base.check_number("number of pictures", n, 1, COUNT, whole=True),
         seed_in(seed),
     )
 
 
 def dataset_in(dataset):
-    return gm.base.choice("data set", dataset, list(SETS))
+    return gm.base.check_choice("data set", dataset, list(SETS))
 
 
 def model_of(dataset):
@@ -76,13 +76,13 @@ def model_of(dataset):
 
 
 def seed_in(value):
-    return gm.base.number("seed", value, 0, SEEDS, whole=True)
+    return gm.base.check_number("seed", value, 0, SEEDS, whole=True)
 
 
 def label_from(dataset, text):
     """A class by its name; ANY of "any"."""
     names = gm.data.CLASSES[dataset]
-    return ANY if text == "any" else names.index(gm.base.choice("label", text, ["any", *names]))
+    return ANY if text == "any" else names.index(gm.base.check_choice("label", text, ["any", *names]))
 
 
 def program(make, dataset=None):
@@ -119,7 +119,7 @@ def show(*controls):
 def lines_of(w):
     told = {} if w.label == ANY else {"label": w.label}
     told |= {"temperature": w.temperature} if w.temperature != 1 else {}
-    asked = arguments({**told, "seed": w.seed})
+    asked = format_arguments({**told, "seed": w.seed})
     if w.label == EACH:
         asked = asked.replace(f"label={EACH}", f"label=[i % 10 for i in range({w.n})]")
     return program(f"x = model.sample({w.n}, {asked})\n" + save(across(w.n)), w.dataset)
@@ -162,7 +162,7 @@ def score(dataset, x, label=None):
 
 
 def verdict(source):
-    dataset = checked(source)["dataset"]
+    dataset = require_source(source)["dataset"]
     told, known = score(dataset, source["x"])[0], likelihoods(dataset)
     own, other = list(known.bits)[:2]
     likelier, odder = 1 - told["less_likely_than_test_pictures"], told["more_unusual_than_test_pictures"]
@@ -198,7 +198,7 @@ def beside(source):
     """The picture and stranger ones side by side, with their bits."""
     import torch
 
-    dataset, x = checked(source)["dataset"], source["x"]
+    dataset, x = require_source(source)["dataset"], source["x"]
     noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
     other = test_pictures(OTHER[dataset])[0][:1]
     every = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
@@ -225,18 +225,18 @@ def choose(source):
 
 
 def choose_test(dataset, event: gr.EventData):
-    i = wiring.number_from(event, "index", 2 * SHOWN - 1)
+    i = wiring.number_from_event(event, "index", 2 * SHOWN - 1)
     if i < SHOWN:
-        return choose(test_source(dataset_in(dataset), i))
-    return choose({**test_source(OTHER[dataset_in(dataset)], i - SHOWN), "dataset": dataset})
+        return choose(test_picture_source(dataset_in(dataset), i))
+    return choose({**test_picture_source(OTHER[dataset_in(dataset)], i - SHOWN), "dataset": dataset})
 
 
 def choose_drawing(dataset, ink):
-    return choose(drawn_source(dataset_in(dataset), ink))
+    return choose(drawing_source(dataset_in(dataset), ink))
 
 
 def choose_upload(dataset, path):
-    return choose(sent_source(dataset_in(dataset), path))
+    return choose(upload_source(dataset_in(dataset), path))
 
 
 # --- Unfolding --------------------------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def unfold(source):
     """-> (frames, words, lines)."""
     import torch
 
-    dataset = checked(source)["dataset"]
+    dataset = require_source(source)["dataset"]
     there, back, error = there_and_back(dataset, source["x"])
     rest = [left(step.x, done) for done, step in enumerate(there)]
     frames = {
@@ -292,7 +292,7 @@ def way(dataset, first, last):
     import torch
 
     model, (x, _) = model_of(dataset), test_pictures(dataset)
-    i, j = (gm.base.number("class", c, 0, 9, whole=True) for c in (first, last))
+    i, j = (gm.base.check_number("class", c, 0, 9, whole=True) for c in (first, last))
     j = 10 + j if i == j else j  # test pictures begin with one of each class, twice
     z = model.encode(x[[i, j]], seed=0)
     t = torch.linspace(0, 1, FRAMES, dtype=z.dtype)[:, None]
@@ -311,7 +311,7 @@ def points_of(kind, drawn):
     """(N, 2) tensor of the points to be learnt, and the lines that make them."""
     import torch
 
-    if gm.base.choice("shape", kind, list(SHAPES)) != OWN:
+    if gm.base.check_choice("shape", kind, list(SHAPES)) != OWN:
         return gm.flow.shape(kind, POINTS, seed=0), f'points = gm.flow.shape("{kind}", {POINTS}, seed=0)\n'
     points = torch.tensor(unpacked(drawn)[:2000]).clamp(-1, 1)
     if len(points) < 16:
@@ -322,11 +322,11 @@ def points_of(kind, drawn):
 
 def square(kind, drawn):
     """-> (square, lines): the points alone, before anything is learnt."""
-    if gm.base.choice("shape", kind, list(SHAPES)) == OWN:
+    if gm.base.check_choice("shape", kind, list(SHAPES)) == OWN:
         n = len(unpacked(drawn))
         said = f"{n} points. Draw more, or train." if n else "Press and drag to draw."
-        return {"points": packed(unpacked(drawn)[:2000]), "draw": True, "text": said}, UNTIL_THEN
-    return {"points": packed(points_of(kind, None)[0]), "draw": False, "text": f"{POINTS:,} points."}, UNTIL_THEN
+        return {"points": packed(unpacked(drawn)[:2000]), "draw": True, "text": said}, LINES_PENDING
+    return {"points": packed(points_of(kind, None)[0]), "draw": False, "text": f"{POINTS:,} points."}, LINES_PENDING
 
 
 def take_points(event: gr.EventData):
@@ -338,7 +338,7 @@ def take_points(event: gr.EventData):
 def train(kind, drawn, layers):
     """Fit a flow to the points while one looks on: yields (square, lines)."""
     points, make = points_of(kind, drawn)
-    layers = gm.base.number("layers", layers, 1, 12, whole=True)
+    layers = gm.base.check_number("layers", layers, 1, 12, whole=True)
     make += (
         f"*_, last = gm.flow.fit_plane(points, seconds={SECONDS}, layers={layers}, seed=0)\n"
         "print(last.step, last.nats)  # as far as your machine comes in this time\n"
@@ -346,9 +346,9 @@ def train(kind, drawn, layers):
     seen, lines = None, program(make)
     try:
         for seen in gm.flow.fit_plane(points, seconds=SECONDS, layers=layers, seed=0, every=0.12):
-            yield learnt(kind, points, seen, True), UNTIL_THEN if seen.step == 0 else gr.skip()
+            yield learnt(kind, points, seen, True), LINES_PENDING if seen.step == 0 else gr.skip()
     except wiring.Stopped:
-        lines = STOPPED
+        lines = LINES_STOPPED
     if seen:
         yield learnt(kind, points, seen, False), lines
 
@@ -373,11 +373,11 @@ def learnt(kind, points, seen, live):
 
 def dataset_of(model):
     """A name from a visitor never becomes a path."""
-    return gm.base.choice("model", model, MODELS).split("-")[1]
+    return gm.base.check_choice("model", model, MODELS).split("-")[1]
 
 
 def source_of(dataset, picture, i):
-    return test_source(dataset, i) if picture is None else sent_source(dataset, picture)
+    return test_picture_source(dataset, i) if picture is None else upload_source(dataset, picture)
 
 
 def flow_sample(model="flow-mnist", n=20, label="any", temperature=1, seed=0):
@@ -480,7 +480,7 @@ def _own(folder, dataset):
     (mine, names), (theirs, others) = test_pictures(dataset), test_pictures(OTHER[dataset])
     x = torch.cat([mine[:SHOWN], theirs[:SHOWN]])
     tiles = {**sheet(x, 2 * SHOWN), "labels": names[:SHOWN] + others[:SHOWN], "chosen": 0}
-    return tiles, *choose(test_source(dataset, 0))
+    return tiles, *choose(test_picture_source(dataset, 0))
 
 
 def open_own(dataset):
@@ -645,7 +645,7 @@ def build(opened):
     wiring.live(pad.input, choose_drawing, [dataset, pad], chosen)
     wiring.act(upload.upload, choose_upload, [dataset, upload], chosen)
 
-    player, seen = wiring.Player(plane), [plane, plane_lines]
+    player, seen = wiring.Runs(plane), [plane, plane_lines]
     player.act(shape.input, square, [shape, drawn], seen)
     sketched = wiring.live(plane.input, take_points, None, drawn)
     player.act(sketched.then, square, [shape, drawn], seen)

@@ -22,15 +22,15 @@ from tabs.components.verdict import Verdict
 from tabs.diffusion import (
     FEATURES,
     IMPORTS,
-    STOPPED,
-    UNTIL_THEN,
-    arguments,
+    LINES_PENDING,
+    LINES_STOPPED,
     cell,
-    checked,
-    drawn_source,
-    sent_source,
+    drawing_source,
+    format_arguments,
+    require_source,
+    test_picture_source,
     test_pictures,
-    test_source,
+    upload_source,
 )
 
 MODELS = ("gan-mnist", "gan-fashion", "gan-avatars")
@@ -75,16 +75,16 @@ class Wish(NamedTuple):
 
 
 def model_of(dataset):
-    return gm.load(f"gan-{gm.base.choice('data set', dataset, gm.data.SETS)}")
+    return gm.load(f"gan-{gm.base.check_choice('data set', dataset, gm.data.SETS)}")
 
 
 def plain(label):
-    """Answers as the model takes them: None if all are open, one number if there is one question."""
+    """LabelEmbedding as the model takes them: None if all are open, one number if there is one question."""
     return None if max(label) < 0 else label if len(label) > 1 else label[0]
 
 
 def seed_in(value, name="seed"):
-    return gm.base.number(name, value, 0, SEEDS, whole=True)
+    return gm.base.check_number(name, value, 0, SEEDS, whole=True)
 
 
 def wish(dataset, *values):
@@ -94,12 +94,12 @@ def wish(dataset, *values):
     least = EACH if len(asked) == 1 else ANY
     return Wish(
         dataset,
-        [ANY if a is None else gm.base.number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)],
-        gm.base.number("truncation", truncation, 0, 1.5),
-        gm.base.number("number of pictures", n, 1, COUNT, whole=True),
+        [ANY if a is None else gm.base.check_number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)],
+        gm.base.check_number("truncation", truncation, 0, 1.5),
+        gm.base.check_number("number of pictures", n, 1, COUNT, whole=True),
         seed_in(seed),
         bool(mixed),
-        gm.base.choice("order", order, list(ORDERS)),
+        gm.base.check_choice("order", order, list(ORDERS)),
         on_sliders(dataset, sliders),
     )
 
@@ -113,7 +113,7 @@ def on_sliders(dataset, payload):
 def amounts(z):
     if not isinstance(z, (list, tuple)) or len(z) > DIRECTIONS:
         raise ValueError(f"directions must be a list of at most {DIRECTIONS} numbers from {-REACH} to {REACH}.")
-    z = [round(gm.base.number("each direction", v, -REACH, REACH), 3) for v in z]
+    z = [round(gm.base.check_number("each direction", v, -REACH, REACH), 3) for v in z]
     return z + [0.0] * (DIRECTIONS - len(z)) if any(z) else []
 
 
@@ -144,8 +144,8 @@ def label_from(dataset, text):
     answers = dict.fromkeys(asked, -1)
     for part in [] if text == "any" else str(text).split(","):
         name, _, value = part.rpartition("=") if len(asked) > 1 else ("class", "", part)
-        values = asked[gm.base.choice("the question of label", name.strip(), list(asked))]
-        answers[name.strip()] = values.index(gm.base.choice("the answer of label", value.strip(), values))
+        values = asked[gm.base.check_choice("the question of label", name.strip(), list(asked))]
+        answers[name.strip()] = values.index(gm.base.check_choice("the answer of label", value.strip(), values))
     return list(answers.values())
 
 
@@ -193,7 +193,7 @@ def leads(dataset, x, label=None):
     import torch
 
     model, folder = model_of(dataset), gm.base.checkpoint_folder(f"gan-{dataset}")
-    y = gm.base.labels_like(label, len(x), model.classes)
+    y = gm.base.check_labels(label, len(x), model.classes)
     return model.score(x, y) - torch.tensor([_made(folder, tuple(row))[0] for row in y.tolist()])
 
 
@@ -266,7 +266,7 @@ def codes(w):
     import torch
 
     code = w.model.codes(w.n, **options_of(w.asked, w.truncation), seed=w.seed)
-    told = arguments({**options_of(None if w.label == [EACH] else w.asked, w.truncation), "seed": w.seed})
+    told = format_arguments({**options_of(None if w.label == [EACH] else w.asked, w.truncation), "seed": w.seed})
     lines = f"w = model.codes({w.n}, {told})\n"
     if w.label == [EACH]:
         lines = f"label = [i % {w.model.classes[0]} for i in range({w.n})]\nw = model.codes({w.n}, label=label, {told})\n"
@@ -396,7 +396,7 @@ def quiz_round(dataset, seed, k):
     x = torch.cat([made[:place], x[i : i + 1], made[place:]])
     x = (255 * x).round() / 255  # a real one has whole grey levels: the others must not be known by theirs
     scores = leads(dataset, x, plain(label)).tolist()
-    asked = arguments(options_of(plain(label)))
+    asked = format_arguments(options_of(plain(label)))
     lines = (
         f'real = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
         f"made = model.sample({CHOICES - 1}, {asked + ', ' if asked else ''}seed={made_of})\n"
@@ -425,7 +425,7 @@ def tally(state):
 
 def answer(state, event: gr.EventData):
     """The visitor chose -> (state, pictures, words, lines). A second choice in the same round counts for nothing."""
-    chosen = wiring.number_from(event, "index", CHOICES - 1)
+    chosen = wiring.number_from_event(event, "index", CHOICES - 1)
     if not state or state["told"]:
         return [gr.skip()] * 4
     dataset = state["dataset"]
@@ -474,7 +474,7 @@ def walk(dataset, first, first_seed, last, last_seed):
     for end, kind, seed in (("start", first, first_seed), ("end", last, last_seed)):
         asked = {**options_of(plain(label_from(dataset, kind))), "seed": seed_in(seed)}
         ends.append(model.codes(n, **asked))
-        lines += f"{end} = model.codes({n}, {arguments(asked)})\n"
+        lines += f"{end} = model.codes({n}, {format_arguments(asked)})\n"
     w = torch.stack([model.interpolate(a, b, FRAMES) for a, b in zip(*ends)], 1)  # (FRAMES, n, D)
     x = model.decode(w.flatten(0, 1)).unflatten(0, (FRAMES, n))
     lines += (
@@ -527,8 +527,8 @@ def _replay(folder, dataset):
 
 def replay(dataset, which):
     """-> (film, lines). which: "this" or "collapsed", of which there is one of digits only."""
-    gm.base.choice("run", which, ("this", "collapsed"))
-    gm.base.choice("data set", dataset, gm.data.SETS)
+    gm.base.check_choice("run", which, ("this", "collapsed"))
+    gm.base.check_choice("data set", dataset, gm.data.SETS)
     name = COLLAPSED if which == "collapsed" and dataset == "mnist" else f"gan-{dataset}"
     film = _replay(gm.base.checkpoint_folder(name), dataset)
     lines = (
@@ -563,7 +563,7 @@ def judge(dataset, x, kind):
 
 
 def verdict(source, kind):
-    dataset = checked(source)["dataset"]
+    dataset = require_source(source)["dataset"]
     told, label = judge(dataset, source["x"], kind), label_from(dataset, kind)
     real, made = told["higher_than_real"], told["higher_than_generated"]
     opinion = (
@@ -594,15 +594,15 @@ def choose(source):
 
 
 def choose_test(dataset, event: gr.EventData):
-    return choose(test_source(dataset, wiring.number_from(event, "index", SHOWN - 1)))
+    return choose(test_picture_source(dataset, wiring.number_from_event(event, "index", SHOWN - 1)))
 
 
 def choose_drawing(dataset, ink):
-    return choose(drawn_source(dataset, ink))
+    return choose(drawing_source(dataset, ink))
 
 
 def choose_upload(dataset, path):
-    return choose(sent_source(dataset, path))
+    return choose(upload_source(dataset, path))
 
 
 def search(source, pictures, errors, live=False):
@@ -628,25 +628,26 @@ def search(source, pictures, errors, live=False):
 
 def no_search(source):
     """-> (film, lines) before the search."""
-    return {"beside": raw(source["x"][0])} if source else {}, UNTIL_THEN
+    return {"beside": raw(source["x"][0])} if source else {}, LINES_PENDING
 
 
 def project(dataset, source, kind):
     """Look for the nearest picture that the generator can make: yields (film, lines)."""
-    source, film, errors = checked(source, dataset), [], []
+    source, film, errors = require_source(source, dataset), [], []
     options = {**options_of(plain(label_from(dataset, kind))), "steps": PROJECTION, "seed": 0}
     lines = lines_of(
         dataset,
-        source["lines"] + f"*_, last = model.project_steps(picture, {arguments(options)})\nx = torch.cat([picture, last.x])\n",
+        source["lines"]
+        + f"*_, last = model.project_steps(picture, {format_arguments(options)})\nx = torch.cat([picture, last.x])\n",
         2,
     )
     try:
         for step in model_of(dataset).project_steps(source["x"], **options):
             film.append(step.x)
             errors.append(step.error)
-            yield search(source, film[-1:], errors, live=True), UNTIL_THEN if len(film) == 1 else gr.skip()
+            yield search(source, film[-1:], errors, live=True), LINES_PENDING if len(film) == 1 else gr.skip()
     except wiring.Stopped:
-        lines = STOPPED
+        lines = LINES_STOPPED
     yield search(source, film, errors), lines
 
 
@@ -655,11 +656,11 @@ def project(dataset, source, kind):
 
 def dataset_of(model):
     """A name from a visitor never becomes a path."""
-    return gm.base.choice("model", model, MODELS).split("-")[1]
+    return gm.base.check_choice("model", model, MODELS).split("-")[1]
 
 
 def source_of(dataset, picture, i):
-    return test_source(dataset, i) if picture is None else sent_source(dataset, picture)
+    return test_picture_source(dataset, i) if picture is None else upload_source(dataset, picture)
 
 
 def gan_sample(model="gan-mnist", n=20, label="any", truncation=1, seed=0, directions=()):
@@ -712,7 +713,7 @@ def gan_walk(model="gan-mnist", first="3", first_seed=0, last="8", last_seed=0, 
         A PNG with the pictures in one row.
     """
     dataset = dataset_of(model)
-    steps = gm.base.number("steps", steps, 2, 64, whole=True)
+    steps = gm.base.check_number("steps", steps, 2, 64, whole=True)
     ends = [
         model_of(dataset).codes(1, label=plain(label_from(dataset, kind)), seed=seed_in(seed))[0]
         for kind, seed in ((first, first_seed), (last, last_seed))
@@ -736,7 +737,7 @@ def gan_project(model="gan-mnist", picture=None, test_picture_number=0, label="a
     import torch
 
     dataset = dataset_of(model)
-    x, steps = source_of(dataset, picture, test_picture_number)["x"], gm.base.number("steps", steps, 1, 300, whole=True)
+    x, steps = source_of(dataset, picture, test_picture_number)["x"], gm.base.check_number("steps", steps, 1, 300, whole=True)
     for step in model_of(dataset).project_steps(x, label=plain(label_from(dataset, label)), steps=steps, seed=seed_in(seed)):
         yield step
     yield {"squared_error": step.error, "w": step.w[0].tolist()}, gm.pictures.grid(torch.cat([x, step.x]), 2, scale=4)
@@ -802,7 +803,7 @@ def no_set(sentence):
 
 def open_walk(dataset):
     """-> (first, its seed, last, its seed, frames, lines)."""
-    first, last = WALKS[gm.base.choice("data set", dataset, gm.data.SETS)]
+    first, last = WALKS[gm.base.check_choice("data set", dataset, gm.data.SETS)]
     ends = (gr.update(choices=shown_kinds(dataset), value=kind) for kind in (first, last))
     return next(ends), 0, next(ends), 0, *walk(dataset, first, 0, last, 0)
 
@@ -820,7 +821,7 @@ def open_own(dataset):
     """-> (test pictures, whether one can draw, choices of what to judge as, source, verdict)."""
     x, labels = test_pictures(dataset)
     tiles = {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 0}
-    source, kind, told = choose(test_source(dataset, 0))
+    source, kind, told = choose(test_picture_source(dataset, 0))
     return tiles, gr.update(visible=dataset != "avatars"), gr.update(choices=shown_kinds(dataset), value=kind), source, told
 
 
@@ -1020,7 +1021,7 @@ def build(opened):
         wiring.live(end.input, walk, [dataset, *ends], [frames, walk_lines], lambda sentence: [gr.skip()] * 2)
     wiring.act(which.input, replay, [dataset, which], [film, film_lines])
 
-    player, found = wiring.Player(nearest), [nearest, own_lines]
+    player, found = wiring.Runs(nearest), [nearest, own_lines]
     picked = wiring.act(choices.input, choose_test, dataset, [source, judged_as, told])
     drawn = wiring.live(pad.input, choose_drawing, [dataset, pad], [source, judged_as, told])
     sent = wiring.act(upload.upload, choose_upload, [dataset, upload], [source, judged_as, told])

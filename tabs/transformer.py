@@ -20,14 +20,14 @@ from tabs.components.token_view import TokenView
 from tabs.components.upload import upload as picture_upload
 from tabs.diffusion import (
     IMPORTS,
-    STOPPED,
-    UNTIL_THEN,
-    arguments,
-    checked,
-    drawn_source,
-    sent_source,
+    LINES_PENDING,
+    LINES_STOPPED,
+    drawing_source,
+    format_arguments,
+    require_source,
+    test_picture_source,
     test_pictures,
-    test_source,
+    upload_source,
 )
 
 TEXT, POEMS, PIXELS = MODELS = ("transformer-shakespeare", "transformer-tang", "transformer-mnist")
@@ -51,7 +51,7 @@ def text_in(name, value, most):
 
 
 def seed_in(value):
-    return gm.base.number("seed", value, 0, SEEDS, whole=True)
+    return gm.base.check_number("seed", value, 0, SEEDS, whole=True)
 
 
 def without_usual(**options):
@@ -73,7 +73,7 @@ def without_usual(**options):
 
 def cuts_in(temperature, top_k, top_p, min_p):
     """What stands between the model and its choice, checked. Top-k has as many steps as the slider, not as the alphabet."""
-    number = gm.base.number
+    number = gm.base.check_number
     return {
         "temperature": number("temperature", temperature, 0, 5),
         "top_k": number("top_k", top_k, 0, 1000, whole=True),
@@ -85,7 +85,7 @@ def cuts_in(temperature, top_k, top_p, min_p):
 def options_in(length, temperature, top_k, top_p, min_p, seed):
     """Arguments of `generate_steps`."""
     return {
-        "max_new_tokens": gm.base.number("length", length, 1, MOST, whole=True),
+        "max_new_tokens": gm.base.check_number("length", length, 1, MOST, whole=True),
         **without_usual(**cuts_in(temperature, top_k, top_p, min_p)),
         "seed": seed_in(seed),
     }
@@ -149,7 +149,9 @@ def program(model, make):
 
 
 def text_lines(prompt, options):
-    return program(TEXT, f"prompt = {prompt!r}\ntext = prompt + model.generate(prompt, {arguments(options)})\nprint(text)\n")
+    return program(
+        TEXT, f"prompt = {prompt!r}\ntext = prompt + model.generate(prompt, {format_arguments(options)})\nprint(text)\n"
+    )
 
 
 _opened = {}  # what each part opens with, by its model's folder: the first visitor watches it being made
@@ -169,7 +171,7 @@ def opening(name, begin):
             stage = {**stage, "told": stage["told"].rpartition(",")[0]}
         _opened[folder] = stage, lines
     except wiring.Stopped:
-        yield {**out[0], "live": False}, STOPPED
+        yield {**out[0], "live": False}, LINES_STOPPED
     except ValueError as e:  # in its place stands what is missing
         yield {"message": wiring.sentence(e)}, ""
 
@@ -180,7 +182,7 @@ def opening(name, begin):
 def write_on(prompt, keep, options, notes=""):
     """From a prompt in the model's alphabet: yields (stage, lines). keep: tokens that the stage has already."""
     model = gm.load(TEXT)
-    steps, tokens, n, lines = model.generate_steps(prompt, **options), "", 0, UNTIL_THEN
+    steps, tokens, n, lines = model.generate_steps(prompt, **options), "", 0, LINES_PENDING
     started = time.monotonic()
 
     def stage(**more):
@@ -198,7 +200,10 @@ def write_on(prompt, keep, options, notes=""):
             lines = gr.skip()
     except wiring.Stopped:  # the same seed gives as much of it again
         options = {**options, "max_new_tokens": n}
-    yield stage(live=False, told=pace(n, started, "characters") if n else ""), text_lines(prompt, options) if n else STOPPED
+    yield (
+        stage(live=False, told=pace(n, started, "characters") if n else ""),
+        text_lines(prompt, options) if n else LINES_STOPPED,
+    )
 
 
 def write(prompt, *controls):
@@ -218,7 +223,7 @@ def ask(event: gr.EventData):
     return {
         "text": text_in("text", sent.get("text"), LONGEST),
         "asked": sent.get("asked"),
-        "keep": gm.base.number("keep", sent.get("keep"), 1, LONGEST, whole=True),
+        "keep": gm.base.check_number("keep", sent.get("keep"), 1, LONGEST, whole=True),
     }
 
 
@@ -326,7 +331,7 @@ def compose(wanted, begun, keep, options):
     told = without_usual(**{name: wanted[name] for name in ("title", "author", "heads")}, begun=begun)
     steps = model.poem_steps(wanted["form"], **told, **options)
     lines_of, length = gm.tokens.FORMS[wanted["form"]]
-    total, tokens, n, lines = lines_of * (length + 1), "", 0, UNTIL_THEN
+    total, tokens, n, lines = lines_of * (length + 1), "", 0, LINES_PENDING
     started, place = time.monotonic(), iter(range(len(begun), total))
 
     def kind(token):
@@ -355,11 +360,11 @@ def compose(wanted, begun, keep, options):
             POEMS,
             made.format(
                 f"{begun!r} + " if begun else "",
-                ", ".join(part for part in (repr(wanted["form"]), given, arguments(options)) if part),
+                ", ".join(part for part in (repr(wanted["form"]), given, format_arguments(options)) if part),
             ),
         )
     except wiring.Stopped:
-        lines = STOPPED
+        lines = LINES_STOPPED
     yield stage(live=False), lines
 
 
@@ -367,7 +372,7 @@ def wanted_in(form, title, author, heads):
     """The model checks the rest. An author who was cleared from the list is None."""
     told = {"title": title, "author": author, "heads": heads}
     told = {name: text_in(name, "" if value is None else value, 100).strip() for name, value in told.items()}
-    return {"form": gm.base.choice("form", form, FORMS), **told}
+    return {"form": gm.base.check_choice("form", form, FORMS), **told}
 
 
 def poem_options(temperature, top_p, seed):
@@ -403,7 +408,7 @@ def label_in(text, n):
     """A class as the model takes it."""
     if text == "each":
         return [i % 10 for i in range(n)]
-    return None if text == "any" else int(gm.base.choice("class", text, [str(c) for c in range(10)]))
+    return None if text == "any" else int(gm.base.check_choice("class", text, [str(c) for c in range(10)]))
 
 
 def heat(bits):
@@ -463,56 +468,56 @@ def complete(source, rows, n, label, temperature, seed):
     """The rest of a picture, several times: yields (film, lines)."""
     import torch
 
-    n = gm.base.number("number of pictures", n, 1, CONTINUATIONS, whole=True)
-    rows = gm.base.number("rows", rows, 0, SIDE - 1, whole=True)
-    temperature = gm.base.number("temperature", temperature, 0, 2)
+    n = gm.base.check_number("number of pictures", n, 1, CONTINUATIONS, whole=True)
+    rows = gm.base.check_number("rows", rows, 0, SIDE - 1, whole=True)
+    temperature = gm.base.check_number("temperature", temperature, 0, 2)
     options = {**without_usual(rows=rows, n=n, label=label_in(label, n), temperature=temperature), "seed": seed_in(seed)}
-    source, model = checked(source) if rows else source, gm.load(PIXELS)
+    source, model = require_source(source) if rows else source, gm.load(PIXELS)
     steps = model.complete_steps(source["x"] if rows else None, **options)
     start = torch.zeros(n, 1, SIDE, SIDE)
     if rows:
         start[:, :, :rows] = source["x"][:, :, :rows]
-    states, bits, lines = [gm.transformer.Completion(start, torch.ones(n, SIDE, SIDE), rows)], [], UNTIL_THEN
+    states, bits, lines = [gm.transformer.Completion(start, torch.ones(n, SIDE, SIDE), rows)], [], LINES_PENDING
     try:
         yield film(source, states, rows, bits, live=True), lines
         for state in steps:
             states.append(state)
             bits.append((state.rows, -state.probability[:, state.rows - 1].clamp_min(1e-9).log2().mean().item()))
             yield film(source, states, rows, bits, live=True), gr.skip()
-        made = f"complete_steps({'picture, ' if rows else ''}{arguments(options)})"
+        made = f"complete_steps({'picture, ' if rows else ''}{format_arguments(options)})"
         lines = program(
             PIXELS,
             (source["lines"] if rows else "") + f"*_, last = model.{made}\nx = last.x\n"
             f'gm.pictures.grid(x, columns={across(n)}, scale=4).save("picture.png")\n',
         )
     except wiring.Stopped:
-        lines = STOPPED
+        lines = LINES_STOPPED
     yield film(source, states, rows, bits), lines
 
 
 def open_own():
     """-> (test pictures, source)."""
     x, labels = test_pictures("mnist")
-    return {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 2}, test_source("mnist", 2)
+    return {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 2}, test_picture_source("mnist", 2)
 
 
 PICTURE = (14, 4, "any", 1, 0)
 
 
 def open_pixels():
-    yield from opening(PIXELS, lambda: complete(test_source("mnist", 2), *PICTURE))
+    yield from opening(PIXELS, lambda: complete(test_picture_source("mnist", 2), *PICTURE))
 
 
 def choose_test(event: gr.EventData):
-    return test_source("mnist", wiring.number_from(event, "index", SHOWN - 1))
+    return test_picture_source("mnist", wiring.number_from_event(event, "index", SHOWN - 1))
 
 
 def choose_drawing(ink):
-    return drawn_source("mnist", ink)
+    return drawing_source("mnist", ink)
 
 
 def choose_upload(path):
-    return sent_source("mnist", path)
+    return upload_source("mnist", path)
 
 
 # --- The programming interface ----------------------------------------------------------------------------------------
@@ -520,7 +525,7 @@ def choose_upload(path):
 
 def writer(model):
     """A name from a visitor never becomes a path."""
-    return gm.load(gm.base.choice("model", model, (TEXT, POEMS)))
+    return gm.load(gm.base.check_choice("model", model, (TEXT, POEMS)))
 
 
 def text_generate(
@@ -544,7 +549,7 @@ def text_generate(
     model, text = writer(model), ""
     cuts = cuts_in(temperature, top_k, top_p, min_p)
     cuts["top_k"] = min(cuts["top_k"], model.tokens.size)
-    length = gm.base.number("max_new_tokens", max_new_tokens, 1, MOST, whole=True)
+    length = gm.base.check_number("max_new_tokens", max_new_tokens, 1, MOST, whole=True)
     for some_ in batches(model.generate_steps(prompt, max_new_tokens=length, **cuts, seed=seed_in(seed), alternatives=0)):
         text += model.tokens.decode(token.id for token in some_)
         yield text
@@ -591,7 +596,7 @@ def text_next(prompt="", temperature=1, top_k=0, top_p=1, min_p=0, n=10, model="
     model, cuts = writer(model), cuts_in(temperature, top_k, top_p, min_p)
     logits = after(model, text_in("prompt", prompt, 100_000))[0]
     p, drawn = logits.softmax(-1), gm.transformer.filtered(logits, **cuts)
-    first = logits.argsort(descending=True, stable=True)[: gm.base.number("n", n, 1, 1000, whole=True)].tolist()
+    first = logits.argsort(descending=True, stable=True)[: gm.base.check_number("n", n, 1, 1000, whole=True)].tolist()
     return {
         "entropy": -(p * p.clamp_min(1e-38).log2()).sum().item(),
         "tokens": [
@@ -642,8 +647,11 @@ def pixels_complete(picture=None, test_picture_number=2, rows=14, n=4, label="an
     Returns:
         Of each picture how many bits the model spent on what it wrote; and a PNG with the pictures.
     """
-    rows, n = gm.base.number("rows", rows, 0, SIDE - 1, whole=True), gm.base.number("n", n, 1, CONTINUATIONS, whole=True)
-    source = test_source("mnist", test_picture_number) if picture is None else sent_source("mnist", picture)
+    rows, n = (
+        gm.base.check_number("rows", rows, 0, SIDE - 1, whole=True),
+        gm.base.check_number("n", n, 1, CONTINUATIONS, whole=True),
+    )
+    source = test_picture_source("mnist", test_picture_number) if picture is None else upload_source("mnist", picture)
     for step in gm.load(PIXELS).complete_steps(
         source["x"] if rows else None, rows=rows, n=n, label=label_in(label, n), temperature=temperature, seed=seed_in(seed)
     ):
@@ -735,7 +743,7 @@ def in_python(part):
 
 def runs(stage, lines, begin, controls, new, seed, stop, opened, first):
     """The events of a part's stage -> what it streams with."""
-    player = wiring.Player(stage)
+    player = wiring.Runs(stage)
     stream = functools.partial(player.stream, outputs=[stage, lines])
     stream(opened, first, [])
     fresh = wiring.act(new.click, wiring.fresh_seed, None, seed)

@@ -47,7 +47,7 @@ def set_of(model):
 
 def vae_of(model):
     """One of this tab's models: a name from a visitor never becomes a path."""
-    return gm.load(gm.base.choice("model", model, MODELS))
+    return gm.load(gm.base.check_choice("model", model, MODELS))
 
 
 def latents_of(model):
@@ -75,7 +75,7 @@ def tensor(model, z):
     d = vae_of(model).latent
     if not isinstance(z, (list, tuple)) or len(z) > d:
         raise ValueError(f"A code of {model} must be a list of at most {d} numbers (missing ones are 0).")
-    return torch.tensor([[gm.base.number("each number of a code", v, -LIMIT, LIMIT) for v in z] + [0.0] * (d - len(z))])
+    return torch.tensor([[gm.base.check_number("each number of a code", v, -LIMIT, LIMIT) for v in z] + [0.0] * (d - len(z))])
 
 
 def numbers(z):
@@ -153,8 +153,8 @@ def asked(model, n, seed):
 
 def sample(dataset, size, seed, spread, i=0):
     """New pictures, number i of them on the stage -> (tiles, sliders, stage, lines)."""
-    model, spread = model_of(dataset, size), gm.base.number("daring", spread, 0, 2)
-    seed = gm.base.number("seed", seed, 0, 2**31, whole=True)
+    model, spread = model_of(dataset, size), gm.base.check_number("daring", spread, 0, 2)
+    seed = gm.base.check_number("seed", seed, 0, 2**31, whole=True)
     label = asked(model, SAMPLES, seed)
     z = vae_of(model).codes(SAMPLES, seed=seed, temperature=spread, **label)
     x = vae_of(model).decode(z)
@@ -172,7 +172,7 @@ def sample_again(dataset, size, spread):
 
 
 def choose_sample(dataset, size, seed, spread, event: gr.EventData):
-    return sample(dataset, size, seed, spread, wiring.number_from(event, "index", SAMPLES - 1))[1:]
+    return sample(dataset, size, seed, spread, wiring.number_from_event(event, "index", SAMPLES - 1))[1:]
 
 
 # --- The visitor's own picture ----------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def encode(model, x, lines=None):
 
 
 def encode_choice(dataset, size, event: gr.EventData):
-    model, i = model_of(dataset, size), wiring.number_from(event, "index", SHOWN - 1)
+    model, i = model_of(dataset, size), wiring.number_from_event(event, "index", SHOWN - 1)
     taken = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\nx = vae.reconstruct(picture)\n'
     lines = HEAD.format(model=model) + taken + TAIL
     return encode(model, test_pictures(dataset)[0][i : i + 1], lines)
@@ -267,7 +267,7 @@ def latent_map(dataset):
 
 def go_there(dataset, seed, spread, event: gr.EventData):
     """A click on a map -> (size, tiles, sliders, stage, lines)."""
-    u, v = (wiring.number_from(event, k, 1, whole=False) for k in "uv")
+    u, v = (wiring.number_from_event(event, k, 1, whole=False) for k in "uv")
     model = model_of(dataset, "2d")
     x0, x1, y0, y1 = _map(gm.base.checkpoint_folder(model), dataset)["reach"]
     z = tensor(model, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)])
@@ -314,7 +314,7 @@ def replace_end(dataset, size, memory, which, z):
 
 
 def choose_end(dataset, size, memory, which, event: gr.EventData):
-    i = wiring.number_from(event, "index", SHOWN - 1)
+    i = wiring.number_from_event(event, "index", SHOWN - 1)
     z = vae_of(model_of(dataset, size)).encode(test_pictures(dataset)[0][i : i + 1]).mean
     return replace_end(dataset, size, memory, which, numbers(z))
 
@@ -324,7 +324,7 @@ def stage_as_end(dataset, size, memory, which, payload):
 
 
 def between_to_stage(memory, event: gr.EventData):
-    step, row = wiring.number_from(event, "step", FRAMES - 1), wiring.number_from(event, "row", 1)
+    step, row = wiring.number_from_event(event, "step", FRAMES - 1), wiring.number_from_event(event, "row", 1)
     if not memory:
         raise ValueError("There is no way between two pictures yet: choose both.")
     z = way(memory["model"], memory["pair"], row == 0)[step]
@@ -357,10 +357,10 @@ def seen_in(dataset, x):
 def towards(model, z, seen, attribute, target, amount):
     """The code z (1, D) of a picture in which `seen` was seen, moved until (at amount 1) one of its values is `target`."""
     latents = latents_of(model)
-    known = latents.values[gm.base.choice("attribute", attribute, list(latents.values))]
-    gm.base.choice(f"value of {attribute}", target, [value for value in known if value != "hidden"])
+    known = latents.values[gm.base.check_choice("attribute", attribute, list(latents.values))]
+    gm.base.check_choice(f"value of {attribute}", target, [value for value in known if value != "hidden"])
     after = {"class": target} if attribute == "class" else gm.data.with_value(seen, attribute, target)
-    return latents.change(z, seen, after, gm.base.number("amount", amount, -3, 3))
+    return latents.change(z, seen, after, gm.base.check_number("amount", amount, -3, 3))
 
 
 def verdict(dataset, x):
@@ -395,7 +395,7 @@ def change(row, fully, payload, memory, *controls):
     if not same or sum(a != b for a, b in zip(memory["z"], numbers(z))) > z.shape[1] / 2:
         memory = {"added": 0 * z, "seen": seen_in(set_of(model), vae_of(model).decode(z))}
         amounts = [amounts[i] if i == row else 0.0 for i in range(len(CHANGES))]
-    amounts[row] = float(bool(targets[row])) if fully else gm.base.number("strength", amounts[row], -1, 2)
+    amounts[row] = float(bool(targets[row])) if fully else gm.base.check_number("strength", amounts[row], -1, 2)
     base, done = z - memory["added"], []
     z = base
     for attribute, target, amount in zip(CHANGES, targets, amounts):
@@ -416,7 +416,7 @@ def change(row, fully, payload, memory, *controls):
 
 def test_picture(dataset, i):
     x, _ = test_pictures(dataset)
-    i = gm.base.number("test picture", i, 0, len(x) - 1, whole=True)
+    i = gm.base.check_number("test picture", i, 0, len(x) - 1, whole=True)
     return x[i : i + 1]
 
 
@@ -431,8 +431,8 @@ def vae_sample(model="vae-mnist", n=16, seed=0, spread=1.0):
     Returns:
         A PNG with the pictures in rows of 8.
     """
-    n, seed = gm.base.number("n", n, 1, 64, whole=True), gm.base.number("seed", seed, 0, 2**31, whole=True)
-    spread = gm.base.number("spread", spread, 0, 2)
+    n, seed = gm.base.check_number("n", n, 1, 64, whole=True), gm.base.check_number("seed", seed, 0, 2**31, whole=True)
+    spread = gm.base.check_number("spread", spread, 0, 2)
     x = vae_of(model).sample(n, seed=seed, temperature=spread, **asked(model, n, seed))
     return gm.pictures.grid(x, columns=8, scale=2)
 
@@ -487,8 +487,8 @@ def vae_interpolate(model="vae-mnist", first=0, second=1, steps=9, spherical=Tru
     """
     vae = vae_of(model)
     z = [vae.encode(test_picture(set_of(model), i)).mean[0] for i in (first, second)]
-    steps = gm.base.number("steps", steps, 2, 64, whole=True)
-    gm.base.choice("spherical", spherical, (True, False))
+    steps = gm.base.check_number("steps", steps, 2, 64, whole=True)
+    gm.base.check_choice("spherical", spherical, (True, False))
     return gm.pictures.filmstrip(vae.decode(gm.vae.interpolate(*z, steps, spherical)), scale=2)
 
 

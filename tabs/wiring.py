@@ -121,7 +121,7 @@ class Turn:
 _turns = threading.Lock()
 
 
-class Player:
+class Runs:
     """One stage on which several streams play. For each visitor one run at a time: what they do next ends the one before.
 
     Every action is numbered in the browser, in the order in which the visitor acts, however late the server comes to it.
@@ -243,10 +243,10 @@ def opening(page, tab, visited):
 # --- What handlers are given ------------------------------------------------------------------------------------------
 
 
-def number_from(event, name, high, whole=True):
+def number_from_event(event, name, high, whole=True):
     """A number that a component sent with its event, from 0 to `high`: anyone can send anything."""
     sent = event._data if isinstance(event._data, dict) else {}
-    return gm.base.number(name, sent.get(name), 0, high, whole=whole)
+    return gm.base.check_number(name, sent.get(name), 0, high, whole=whole)
 
 
 def read_picture(path):

@@ -532,7 +532,7 @@ def test_visitors_do_not_disturb_each_other():
 def streamed(steps, rate=1000):
     """What a player hands to Gradio for a generator function: a function of whose turn it is and the action's number."""
     handed, stage = {}, gr.JSON()
-    wiring.Player(stage).stream(lambda fn, *a, **k: handed.update(fn=fn), steps, [], [stage, gr.Textbox()], rate=rate)
+    wiring.Runs(stage).stream(lambda fn, *a, **k: handed.update(fn=fn), steps, [], [stage, gr.Textbox()], rate=rate)
     return handed["fn"]
 
 
@@ -620,7 +620,7 @@ def test_visitors_end_only_their_own_runs():
 
     with gr.Blocks() as page:
         button, stop, stage, words = gr.Button(), gr.Button(), gr.JSON(), gr.Textbox()
-        player = wiring.Player(stage)
+        player = wiring.Runs(stage)
         player.stream(button.click, steps, [], [stage, words])
         player.stop(stop.click)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)

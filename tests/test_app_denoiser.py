@@ -78,7 +78,7 @@ def refused(handler, *values):
 
 @pytest.mark.parametrize("dataset", ["photo", "mnist"])
 def test_all_methods_stand_beside_each_other_with_their_numbers(dataset, small):
-    source = denoiser.test_source(dataset, 1)
+    source = denoiser.test_picture_source(dataset, 1)
     *_, (stage, _) = denoiser.compare(source, dataset, "gaussian", 50, 3, 40)
     ours = ["our network"] + ["our denoising VAE", "our diffusion model"] * (dataset == "mnist")
     assert stage["names"] == ["noisy", *ours, *CLASSICAL, "the clean picture", "what it removed"]
@@ -106,7 +106,7 @@ def test_all_methods_stand_beside_each_other_with_their_numbers(dataset, small):
 
 
 def test_a_picture_that_is_noisy_already_has_no_truth_beside_it(small):
-    source = denoiser.test_source("photo", 2)
+    source = denoiser.test_picture_source("photo", 2)
     stage, lines = denoiser.look(source, "photo", "none", 0, 0, 0)
     assert stage["names"] == ["noisy", "our network", "what it removed"]
     assert not any("dB" in note for note in stage["notes"])
@@ -119,11 +119,11 @@ def test_every_kind_of_noise_has_its_scale(kind, small):
     update = denoiser.choose_kind(kind, "photo")
     most, first = denoiser.REACH[kind]
     assert (update["maximum"], update["value"], update["visible"]) == (most, first, True)
-    source = denoiser.test_source("photo", 0)
+    source = denoiser.test_picture_source("photo", 0)
     stage, _ = denoiser.look(source, "photo", kind, first, 1, 0)
     s = first / (255 if kind == "gaussian" else 100)
     assert (pictures_of(stage)["noisy"] == pixels(add_noise(source["x"], kind, s, seed=1))).all()
-    names = denoiser.look(denoiser.test_source("mnist", 0), "mnist", kind, first, 1, 0)[0]["names"]
+    names = denoiser.look(denoiser.test_picture_source("mnist", 0), "mnist", kind, first, 1, 0)[0]["names"]
     assert ("our diffusion model" in names) == (kind == "gaussian")
 
 
@@ -143,12 +143,12 @@ def test_it_opens_with_a_picture_of_each_set():
 
 
 def test_the_stage_shows_the_middle_of_a_large_photograph(tmp_path):
-    source = denoiser.sent_source("photo", photo(tmp_path, (1000, 500)))
+    source = denoiser.upload_source("photo", photo(tmp_path, (1000, 500)))
     whole = denoiser.whole_of(source)
     assert whole.shape == (1, 3, 500, 1000)
     assert torch.equal(source["x"], whole[..., 58:442, 308:692])
     assert source["size"] == "1,000 × 500" and "x" in source
-    grey = denoiser.sent_source("photo", photo(tmp_path, mode="L"))
+    grey = denoiser.upload_source("photo", photo(tmp_path, mode="L"))
     assert grey["x"].shape == (1, 1, 50, 60) and grey["cut"] == ""
 
 
@@ -169,10 +169,10 @@ def test_the_stage_shows_the_middle_of_a_large_photograph(tmp_path):
 )
 def test_the_lines_make_what_is_shown(name, dataset, controls, tmp_path, monkeypatch, small):
     source = {
-        "a photograph": lambda: denoiser.test_source("photo", 3),
-        "a test picture": lambda: denoiser.test_source(dataset, 7),
-        "a drawing": lambda: denoiser.drawn_source(dataset, stroke()),
-        "a file": lambda: denoiser.sent_source(dataset, photo(tmp_path)),
+        "a photograph": lambda: denoiser.test_picture_source("photo", 3),
+        "a test picture": lambda: denoiser.test_picture_source(dataset, 7),
+        "a drawing": lambda: denoiser.drawing_source(dataset, stroke()),
+        "a file": lambda: denoiser.upload_source(dataset, photo(tmp_path)),
     }[name]()
     stage, lines = denoiser.look(source, dataset, *controls)
     monkeypatch.chdir(tmp_path)
@@ -187,7 +187,7 @@ def test_the_lines_make_what_is_shown(name, dataset, controls, tmp_path, monkeyp
 
 
 def test_all_of_it_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
-    source = denoiser.sent_source("photo", photo(tmp_path, (700, 600)))
+    source = denoiser.upload_source("photo", photo(tmp_path, (700, 600)))
     *early, (stage, file) = denoiser.whole(source, "photo", "gaussian", 25, 1, 20)
     assert [e[0]["message"].split(": ")[1] for e in early] == ["0 %", "62 %", "85 %", "96 %"]
     restored = np.asarray(Image.open(file["value"]))
@@ -197,7 +197,7 @@ def test_all_of_it_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
 
 
 def test_it_stops_and_keeps_nothing(tmp_path):
-    run = denoiser.whole(denoiser.sent_source("photo", photo(tmp_path, (700, 600))), "photo", "none", 0, 0, 0)
+    run = denoiser.whole(denoiser.upload_source("photo", photo(tmp_path, (700, 600))), "photo", "none", 0, 0, 0)
     next(run), next(run)
     stage, file = run.throw(wiring.Stopped())
     assert "Stopped" in stage["message"] and not file["interactive"]
@@ -206,7 +206,7 @@ def test_it_stops_and_keeps_nothing(tmp_path):
 
 def test_noise_on_a_whole_picture_is_bounded_and_restoring_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(denoiser, "WHOLE", 2999)
-    source = denoiser.sent_source("photo", photo(tmp_path))
+    source = denoiser.upload_source("photo", photo(tmp_path))
     assert "megapixels" in said(denoiser.whole, source, "photo", "gaussian", 25, 0, 0)
     assert ended(denoiser.whole(source, "photo", "none", 0, 0, 0))[1]["interactive"]
 
@@ -240,16 +240,16 @@ def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):
     ],
 )
 def test_what_is_not_allowed_gets_a_sentence(values, says):
-    assert says in refused(denoiser.look, denoiser.test_source("photo", 0), *values)
-    assert says in said(denoiser.compare, denoiser.test_source("photo", 0), *values)
+    assert says in refused(denoiser.look, denoiser.test_picture_source("photo", 0), *values)
+    assert says in said(denoiser.compare, denoiser.test_picture_source("photo", 0), *values)
 
 
 def test_tools_say_what_is_wrong():
     assert "Choose a picture" in refused(denoiser.look, None, "photo", "gaussian", 1, 0, 0)
     assert "index" in refused(denoiser.choose_test, "photo", event("x"))
     assert "0 to 7" in refused(denoiser.choose_test, "photo", event(9))
-    assert "empty" in refused(denoiser.drawn_source, "mnist", None)
-    assert "Drawings" in refused(denoiser.drawn_source, "photo", stroke())
+    assert "empty" in refused(denoiser.drawing_source, "mnist", None)
+    assert "Drawings" in refused(denoiser.drawing_source, "photo", stroke())
 
 
 BROKEN = {
@@ -267,12 +267,12 @@ def test_files_that_are_no_pictures_get_a_sentence(how, tmp_path):
     file = tmp_path / "x.png"
     photo(tmp_path, name="x.png")
     BROKEN[how](file)
-    assert str(tmp_path) not in refused(denoiser.sent_source, "photo", str(file))
+    assert str(tmp_path) not in refused(denoiser.upload_source, "photo", str(file))
 
 
 def test_twelve_megapixels_are_taken(tmp_path):
     Image.new("RGB", (4000, 3000), (200, 10, 10)).save(tmp_path / "large.jpg")
-    source = denoiser.sent_source("photo", str(tmp_path / "large.jpg"))
+    source = denoiser.upload_source("photo", str(tmp_path / "large.jpg"))
     assert source["x"].shape == (1, 3, denoiser.DETAIL, denoiser.DETAIL) and source["size"] == "4,000 × 3,000"
     first, _ = next(denoiser.whole(source, "photo", "none", 0, 0, 0))
     assert first["message"].startswith("4,000 × 3,000")
@@ -291,10 +291,13 @@ def test_a_missing_model_leaves_the_others(own_checkpoints, small):
     shutil.rmtree(own_checkpoints / "denoiser-photo")
     shutil.rmtree(own_checkpoints / "dvae-mnist")
     assert denoiser.offered() == ["mnist", "fashion"]
-    assert "denoiser-photo" in refused(denoiser.look, denoiser.test_source("photo", 0), "photo", "gaussian", 1, 0, 0)
-    stage, _ = denoiser.look(denoiser.test_source("mnist", 0), "mnist", "gaussian", 50, 0, 0)
+    assert "denoiser-photo" in refused(denoiser.look, denoiser.test_picture_source("photo", 0), "photo", "gaussian", 1, 0, 0)
+    stage, _ = denoiser.look(denoiser.test_picture_source("mnist", 0), "mnist", "gaussian", 50, 0, 0)
     assert stage["names"] == ["noisy", "our network", "the clean picture", "what it removed"]
-    assert "our denoising VAE" in denoiser.look(denoiser.test_source("fashion", 0), "fashion", "speckle", 50, 0, 0)[0]["names"]
+    assert (
+        "our denoising VAE"
+        in denoiser.look(denoiser.test_picture_source("fashion", 0), "fashion", "speckle", 50, 0, 0)[0]["names"]
+    )
 
 
 # --- Endpoints --------------------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def test_steps_are_streamed_as_single_frames_with_their_number():
     outputs = list(diffusion.generate(*controls(steps=3)))
     assert [out[0]["numbers"] for out in outputs] == [[0], [1], [2], [0, 1, 2, 3]]
     assert [out[0]["live"] for out in outputs] == [True, True, True, False]
-    assert outputs[0][1] == diffusion.UNTIL_THEN
+    assert outputs[0][1] == diffusion.LINES_PENDING
     for out in outputs[:-1]:  # no nested lists of pixels: they would be sent number by number
         assert isinstance(out[0]["source"], str) and isinstance(out[0]["levels"], str)
 
@@ -124,7 +124,7 @@ def test_a_stopped_run_shows_the_steps_that_it_came_to(run):
     assert reached in (2, 3) and stage["numbers"] == [*range(reached + 1)] and not stage["live"]
     assert stage["levels"] == whole["levels"]  # how far it is to the end can still be seen
     assert (shown(stage) == shown(whole, reached)).all()
-    assert lines == diffusion.STOPPED
+    assert lines == diffusion.LINES_STOPPED
     assert list(running) == []
 
 
@@ -150,7 +150,7 @@ def test_the_same_noise_for_every_sampler_and_guidance():
 
 
 def test_a_run_of_ones_own_picture_begins_with_that_picture_in_noise():
-    source = diffusion.test_source("mnist", 3)
+    source = diffusion.test_picture_source("mnist", 3)
     stage, _ = ended(diffusion.edit(source, 0.5, *controls(seed=4)))
     drowned = gm.load("diffusion-mnist").noise(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
     assert (shown(stage, 0)[0] == squared(drowned)).all()
@@ -159,7 +159,7 @@ def test_a_run_of_ones_own_picture_begins_with_that_picture_in_noise():
 
 
 def test_filling_in_keeps_what_is_not_painted_over():
-    source, mask = diffusion.test_source("fashion", 2), np.zeros((28, 28), bool)
+    source, mask = diffusion.test_picture_source("fashion", 2), np.zeros((28, 28), bool)
     mask[5:20, 8:15] = True
     stage, _ = ended(diffusion.inpaint(source, mask, *controls("fashion", n=1, steps=2)))
     kept = gm.pictures.to_bytes(source["x"])[0].numpy()
@@ -168,7 +168,7 @@ def test_filling_in_keeps_what_is_not_painted_over():
 
 
 def test_no_noise_and_all_noise():
-    source = diffusion.test_source("mnist", 1)
+    source = diffusion.test_picture_source("mnist", 1)
     clean = np.frombuffer(base64.b64decode(diffusion.drown(source, 0, 0)["pixels"]), np.uint8)
     assert (clean == gm.pictures.to_bytes(source["x"]).numpy().ravel()).all()
     assert diffusion.drown(source, 1, 0)["caption"] == "0.00 picture + 1.00 noise"
@@ -190,17 +190,17 @@ RUNS = {  # what a visitor does -> (stage, lines)
     "samplers": lambda _: ended(diffusion.compare_samplers(*controls(label=[3, -1, -1, -1], eta=0.3, guidance=2))),
     "guidance": lambda _: ended(diffusion.compare_guidances(*controls())),
     "guidance of faces": lambda _: ended(diffusion.compare_guidances(*controls("avatars", sampler="ddpm", steps=2))),
-    "a test picture": lambda _: ended(diffusion.edit(diffusion.test_source("mnist", 4), 0.4, *controls())),
-    "a drawing": lambda _: ended(diffusion.edit(diffusion.drawn_source("mnist", stroke()), 0.6, *controls(sampler="ddpm"))),
+    "a test picture": lambda _: ended(diffusion.edit(diffusion.test_picture_source("mnist", 4), 0.4, *controls())),
+    "a drawing": lambda _: ended(diffusion.edit(diffusion.drawing_source("mnist", stroke()), 0.6, *controls(sampler="ddpm"))),
     "an upload": lambda folder: ended(
-        diffusion.edit(diffusion.sent_source("avatars", photograph(folder)), 0.6, *controls("avatars"))
+        diffusion.edit(diffusion.upload_source("avatars", photograph(folder)), 0.6, *controls("avatars"))
     ),
     "filled in": lambda _: ended(
-        diffusion.inpaint(diffusion.test_source("avatars", 4), diffusion.lower_half(64), *controls("avatars", steps=2))
+        diffusion.inpaint(diffusion.test_picture_source("avatars", 4), diffusion.lower_half(64), *controls("avatars", steps=2))
     ),
     "a drawing filled in": lambda _: ended(
         diffusion.inpaint(
-            diffusion.drawn_source("fashion", stroke()), diffusion.lower_half(28), *controls("fashion", [5, -1, -1, -1])
+            diffusion.drawing_source("fashion", stroke()), diffusion.lower_half(28), *controls("fashion", [5, -1, -1, -1])
         )
     ),
 }
@@ -278,7 +278,7 @@ def test_what_is_not_allowed_gets_a_sentence(changed, says):
 
 def test_the_work_of_every_run_is_bounded():
     much = controls(sampler="ddpm", n=16, steps=250, label=[1, -1, -1, -1], guidance=3)
-    source, mask = diffusion.test_source("mnist", 0), diffusion.lower_half(28)
+    source, mask = diffusion.test_picture_source("mnist", 0), diffusion.lower_half(28)
     for run, *values in (
         (diffusion.compare_samplers,),
         (diffusion.compare_guidances,),
@@ -290,14 +290,18 @@ def test_the_work_of_every_run_is_bounded():
 
 def test_a_picture_must_be_chosen_first():
     assert "Choose a picture" in said(diffusion.edit, None, 0.5, *controls())
-    assert "Choose a picture" in said(diffusion.edit, diffusion.test_source("fashion", 0), 0.5, *controls())
-    assert "Paint over" in said(diffusion.inpaint, diffusion.test_source("mnist", 0), None, *controls())
-    assert "Paint over" in said(diffusion.inpaint, diffusion.test_source("mnist", 0), np.zeros((28, 28), bool), *controls())
-    assert "mask must be" in said(diffusion.inpaint, diffusion.test_source("mnist", 0), np.ones((5, 5), bool), *controls())
-    assert "strength" in said(diffusion.edit, diffusion.test_source("mnist", 0), 0, *controls())
+    assert "Choose a picture" in said(diffusion.edit, diffusion.test_picture_source("fashion", 0), 0.5, *controls())
+    assert "Paint over" in said(diffusion.inpaint, diffusion.test_picture_source("mnist", 0), None, *controls())
+    assert "Paint over" in said(
+        diffusion.inpaint, diffusion.test_picture_source("mnist", 0), np.zeros((28, 28), bool), *controls()
+    )
+    assert "mask must be" in said(
+        diffusion.inpaint, diffusion.test_picture_source("mnist", 0), np.ones((5, 5), bool), *controls()
+    )
+    assert "strength" in said(diffusion.edit, diffusion.test_picture_source("mnist", 0), 0, *controls())
     for ink in (None, np.zeros((SIDE, SIDE), np.uint8)):
         with pytest.raises(ValueError, match="empty"):
-            diffusion.drawn_source("mnist", ink)
+            diffusion.drawing_source("mnist", ink)
 
 
 def test_what_is_painted_stays_when_another_picture_is_chosen():
@@ -305,7 +309,9 @@ def test_what_is_painted_stays_when_another_picture_is_chosen():
     mask[3:9, 4:8] = True
     chosen = diffusion.choose_test("mnist", 0.5, 0, mask, gr.EventData(None, {"index": 2}))[2]
     assert (MaskPad.preprocess(None, chosen) == mask).all()
-    faces = diffusion.choose(diffusion.test_source("avatars", 0), 0.5, 0, mask)[2]  # of another size: the lower half again
+    faces = diffusion.choose(diffusion.test_picture_source("avatars", 0), 0.5, 0, mask)[
+        2
+    ]  # of another size: the lower half again
     assert (MaskPad.preprocess(None, faces) == diffusion.lower_half(64)).all()
 
 
@@ -406,7 +412,7 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
     monkeypatch.setattr(diffusion, "model_of", lambda dataset: Slow())
     with gr.Blocks() as page:
         button, stage, lines = gr.Button(), gr.JSON(), gr.Textbox()
-        wiring.Player(stage).stream(
+        wiring.Runs(stage).stream(
             button.click, lambda: diffusion.generate(*controls(sampler="ddpm", steps=250)), [], [stage, lines]
         )
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)

@@ -138,7 +138,7 @@ def test_a_checkpoint_that_was_not_measured_says_so(checkpoints, tmp_path, monke
 
 
 def test_unfolding_goes_to_noise_and_exactly_back(tmp_path, monkeypatch):
-    source = flow.test_source("mnist", 5)
+    source = flow.test_picture_source("mnist", 5)
     frames, words, lines = flow.unfold(source)
     model = gm.load("flow-mnist")
     steps = model.layers + 1
@@ -184,7 +184,7 @@ def test_coordinates_travel_as_text():
 def test_the_plane_shows_points_and_then_what_is_learnt(monkeypatch):
     monkeypatch.setattr(flow, "SECONDS", 0.6)
     before, lines = flow.square("rings", None)
-    assert len(unpacked(before["points"])) == flow.POINTS and not before["draw"] and lines == flow.UNTIL_THEN
+    assert len(unpacked(before["points"])) == flow.POINTS and not before["draw"] and lines == flow.LINES_PENDING
     *some, (last, lines) = flow.train("rings", None, 2)
     assert [seen["live"] for seen, _ in some] == [True] * len(some) and not last["live"]
     assert last["stages"] == 3 and len(unpacked(last["lines"])) == 3 * 18 * 41
@@ -196,7 +196,7 @@ def test_a_stopped_training_keeps_what_it_has_come_to():
     steps = flow.train("moons", None, 2)
     next(steps), next(steps)
     last, lines = steps.throw(wiring.Stopped())
-    assert not last["live"] and lines == flow.STOPPED
+    assert not last["live"] and lines == flow.LINES_STOPPED
     steps.close()
 
 

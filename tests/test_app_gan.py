@@ -200,9 +200,9 @@ def test_the_lines_make_the_walk_and_its_ends_are_those_asked_for(dataset, tmp_p
 def test_the_lines_make_the_nearest_picture(name, tmp_path, monkeypatch):
     monkeypatch.setattr(gan, "PROJECTION", 4)
     source = {
-        "test picture": lambda: gan.test_source("mnist", 4),
-        "drawing": lambda: gan.drawn_source("mnist", stroke()),
-        "upload": lambda: gan.sent_source("avatars", photograph(tmp_path)),
+        "test picture": lambda: gan.test_picture_source("mnist", 4),
+        "drawing": lambda: gan.drawing_source("mnist", stroke()),
+        "upload": lambda: gan.upload_source("avatars", photograph(tmp_path)),
     }[name]()
     with torch.no_grad():
         film, lines = ended(gan.project(source["dataset"], source, "any" if name == "upload" else "4"))
@@ -299,7 +299,7 @@ def test_a_verdict_says_where_the_score_falls():
     assert told["higher_than_generated"] == pytest.approx((made < real[3]).float().mean().item(), abs=0.011)
     assert told["lead_as"]["3"] == pytest.approx(told["lead"], abs=1e-4)
     assert list(told["lead_as"]) == gm.data.CLASSES["mnist"]
-    shown = gan.verdict(gan.test_source("mnist", 3), "3")
+    shown = gan.verdict(gan.test_picture_source("mnist", 3), "3")
     assert f"{told['higher_than_real']:.0%} of real" in shown["text"]
     shares = json.loads(shown["hills"])
     assert sum(shares["real"]) == pytest.approx(1, abs=0.01) and sum(shares["generated"]) == pytest.approx(1, abs=0.01)
@@ -314,16 +314,16 @@ def test_a_drawing_is_judged_as_the_data_set_would_show_it():
 
 
 def test_the_search_is_streamed_comes_nearer_and_can_be_stopped():
-    source = gan.test_source("mnist", 2)
+    source = gan.test_picture_source("mnist", 2)
     run = gan.project("mnist", source, "any")
     film, lines = next(run)
-    assert film["live"] and film["n"] == 1 and lines == gan.UNTIL_THEN
+    assert film["live"] and film["n"] == 1 and lines == gan.LINES_PENDING
     for _ in range(6):
         film, _ = next(run)
     errors = json.loads(film["facts"])["lines"][0][1]
     assert [k for k, _ in errors] == list(range(7)) and errors[-1][1] < errors[0][1]
     film, lines = run.throw(wiring.Stopped())
-    assert not film["live"] and film["n"] == 7 and lines == gan.STOPPED
+    assert not film["live"] and film["n"] == 7 and lines == gan.LINES_STOPPED
     assert json.loads(film["facts"])["numbers"] == list(range(7))
     assert next(run, None) is None
 
@@ -342,7 +342,7 @@ def test_a_visitor_who_leaves_stops_the_search(monkeypatch):
         "model_of",
         lambda dataset: type("M", (), {"project_steps": staticmethod(project_steps), "conditions": model.conditions})(),
     )
-    run = gan.project("mnist", gan.test_source("mnist", 2), "any")
+    run = gan.project("mnist", gan.test_picture_source("mnist", 2), "any")
     next(run)
     run.close()
     assert closed
@@ -384,12 +384,12 @@ def test_tools_say_what_is_wrong():
         (gan.replay, ("mnist", "other"), "run"),
         (gan.answer, (gan.ask("mnist", 0)[0], event(4)), "index"),
         (gan.verdict, (None, "any"), "Choose a picture"),
-        (gan.verdict, (gan.test_source("mnist", 0), "round"), "label"),
+        (gan.verdict, (gan.test_picture_source("mnist", 0), "round"), "label"),
         (gan.choose_test, ("mnist", event("x")), "index"),
     ):
         assert says in said_plainly(handler, *values)
     assert "Choose a picture" in said(gan.project, "mnist", None, "any")
-    assert "Choose a picture" in said(gan.project, "mnist", gan.test_source("fashion", 0), "any")
+    assert "Choose a picture" in said(gan.project, "mnist", gan.test_picture_source("fashion", 0), "any")
     assert all(out == gr.skip() for out in gan.answer(None, event(1)))
 
 

@@ -290,7 +290,7 @@ def holds_or_says(handler, asked):
 
 
 def test_rows_are_written_one_after_the_other_and_the_given_ones_stay():
-    source = tab.test_source("mnist", 4)
+    source = tab.test_picture_source("mnist", 4)
     shown = [film for film, _ in tab.complete(source, 20, 3, "any", 1, 2)]  # under it the digit goes on, then all is black
     assert [json.loads(f["facts"])["numbers"] for f in shown] == [[row] for row in range(20, 29)] + [list(range(20, 29))]
     assert [f["live"] for f in shown] == [True] * 9 + [False]
@@ -308,7 +308,7 @@ def test_rows_are_written_one_after_the_other_and_the_given_ones_stay():
 
 
 def test_an_unwritten_row_is_neither_black_nor_white():
-    first = next(tab.complete(tab.test_source("mnist", 4), 20, 2, "any", 1, 0))[0]
+    first = next(tab.complete(tab.test_picture_source("mnist", 4), 20, 2, "any", 1, 0))[0]
     pictures, _ = pictures_of(first)
     assert (pictures[:, 20:] == pictures[0, 27, 0]).all() and 40 < pictures[0, 27, 0].mean() < 90
 
@@ -329,7 +329,7 @@ def test_a_new_picture_needs_none_and_each_class_its_turn(monkeypatch):
 
 
 def test_a_stopped_picture_can_be_scrubbed():
-    run = tab.complete(tab.test_source("mnist", 2), 20, 1, "any", 1, 0)
+    run = tab.complete(tab.test_picture_source("mnist", 2), 20, 1, "any", 1, 0)
     for _ in range(3):
         next(run)
     film, lines = run.throw(wiring.Stopped())
@@ -365,8 +365,8 @@ def test_the_lines_make_the_surprise(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("source", "values"),
     [
-        (lambda: tab.test_source("mnist", 3), (26, 2, "7", 0.9, 5)),
-        (lambda: tab.drawn_source("mnist", stroke()), (26, 2, "each", 1, 0)),
+        (lambda: tab.test_picture_source("mnist", 3), (26, 2, "7", 0.9, 5)),
+        (lambda: tab.drawing_source("mnist", stroke()), (26, 2, "each", 1, 0)),
     ],
 )
 def test_the_lines_make_the_pictures(source, values, tmp_path, monkeypatch):
@@ -496,7 +496,7 @@ def test_tools_say_what_is_wrong():
         ((14, 1, "any", 3, 0), "temperature"),
         ((14, 1, "any", 1, 2**40), "seed"),
     ):
-        assert says in said(tab.complete, tab.test_source("mnist", 0), *values)
+        assert says in said(tab.complete, tab.test_picture_source("mnist", 0), *values)
     assert "Choose a picture" in said(tab.complete, None, 14, 1, "any", 1, 0)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch.distributions import Distribution
 
 import genmodels as gm
-from genmodels.autoencoder import codes_like
-from genmodels.base import choice, generator, number, pictures_like
+from genmodels.autoencoder import check_latents
+from genmodels.base import check_choice, check_number, check_pictures, generator
 from genmodels.denoiser import NOISES
 
 B = 5  # pictures in a batch
@@ -633,17 +633,17 @@ def test_number(value, ends, whole):
     plain = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
     fits = isinstance(plain, (int, float)) and not isinstance(plain, bool) and low <= plain <= high
     if fits and not (whole and plain != int(plain)):
-        assert number("n", value, low, high, whole) == plain
-        assert type(number("n", value, low, high, whole)) is (int if whole else float)
+        assert check_number("n", value, low, high, whole) == plain
+        assert type(check_number("n", value, low, high, whole)) is (int if whole else float)
     else:
         sentence = rf"(?s)^n must be a (whole )?number from {low} to {high}, not .{{0,450}}\.$"
         with pytest.raises(ValueError, match=sentence):
-            number("n", value, low, high, whole)
+            check_number("n", value, low, high, whole)
 
 
 @pytest.mark.parametrize("value", [np.float32(2), np.int64(2), torch.tensor(2.0), 2, 2.0], ids=repr)
 def test_numbers_of_other_libraries_will_do(value):
-    assert number("n", value, 0, 2) == number("n", value, 0, 2, whole=True) == 2
+    assert check_number("n", value, 0, 2) == check_number("n", value, 0, 2, whole=True) == 2
 
 
 @PROPERTY
@@ -651,10 +651,10 @@ def test_numbers_of_other_libraries_will_do(value):
 def test_choice(value):
     allowed = ("red", "green", "a", "")
     if isinstance(value, str) and value in allowed:
-        assert choice("colour", value, allowed) is value
+        assert check_choice("colour", value, allowed) is value
     else:
         with pytest.raises(ValueError, match=r"(?s)^colour must be one of red, green, a, , not .{0,450}\.$"):
-            choice("colour", value, allowed)
+            check_choice("colour", value, allowed)
 
 
 @PROPERTY
@@ -675,17 +675,17 @@ def test_pictures_like(shape, value, dtype):
         and bool(((x >= 0) & (x <= 1)).all())
     )
     if good:
-        assert torch.equal(pictures_like("x", x, 1, 2), x.float())
-        assert pictures_like("x", x, 1, 2).dtype == torch.float32
+        assert torch.equal(check_pictures("x", x, 1, 2), x.float())
+        assert check_pictures("x", x, 1, 2).dtype == torch.float32
     else:
         with pytest.raises(ValueError, match=r"^x must be a float tensor \(B, 1, 2, 2\) with values in \[0, 1\].*\.$"):
-            pictures_like("x", x, 1, 2)
+            check_pictures("x", x, 1, 2)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 1, 2, 2)])
 def test_pictures_like_takes_the_whole_range(shape):
     x = torch.linspace(0, 1, math.prod(shape)).view(shape)
-    assert pictures_like("x", x, 1, 2) is x
+    assert check_pictures("x", x, 1, 2) is x
 
 
 @PROPERTY
@@ -699,10 +699,10 @@ def test_codes_like(shape, value, dtype):
     if z.numel() and dtype.is_floating_point:
         z.view(-1)[-1] = value
     if len(shape) == 2 and shape[1] == 2 and dtype.is_floating_point and bool(torch.isfinite(z).all()):
-        assert torch.equal(codes_like(z, 2), z.float())
+        assert torch.equal(check_latents(z, 2), z.float())
     else:
         with pytest.raises(ValueError, match=r"^z must be (a float tensor \(B, 2\), not .*|finite.*)\.$"):
-            codes_like(z, 2)
+            check_latents(z, 2)
 
 
 @PROPERTY

@@ -394,4 +394,4 @@ def test_patches_come_from_everywhere_turned_and_mirrored_and_depend_on_the_seed
     corners = {tuple(sorted(k)) for k in kinds}
     assert 230 < len(kinds) <= 3 * 13 * 8 and len(corners) > 3 * 13  # places times ways to turn and mirror
     assert (patches.batch(torch.tensor([3, 27]))[0] == 1).all()
-    assert denoiser.photographs_like("x", x, 3).dtype == torch.float32
+    assert denoiser.check_photographs("x", x, 3).dtype == torch.float32

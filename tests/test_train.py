@@ -336,7 +336,7 @@ def test_a_player_moves_only_its_own_part(place, make, one, other):
         with torch.no_grad():
             for p in model.parameters():
                 p += 0.1 * torch.randn_like(p)  # nowhere zero, as some first weights are
-        player = engine.Player(method=f"{part}_loss", part=part, lr=0.1)
+        player = engine.OptimizerConfig(method=f"{part}_loss", part=part, lr=0.1)
         training = engine.Run(
             engine.Recipe("duel", model, data.samples("mnist"), None, None, [player], warmup=1),
             engine.Settings(runs=place / "runs"),
@@ -348,7 +348,10 @@ def test_a_player_moves_only_its_own_part(place, make, one, other):
 
 
 def test_two_players_take_turns(place):
-    players = [engine.Player(method="left_loss", part="left"), engine.Player(method="right_loss", part="right")]
+    players = [
+        engine.OptimizerConfig(method="left_loss", part="left"),
+        engine.OptimizerConfig(method="right_loss", part="right"),
+    ]
     training = engine.Run(
         engine.Recipe("duel", Duel(), data.samples("mnist"), None, None, players, warmup=1),
         engine.Settings(runs=place / "runs"),
@@ -371,7 +374,7 @@ def test_overfits_one_batch(place):
         data.samples("mnist")[torch.arange(16)],
         None,
         None,
-        [engine.Player(lr=3e-3)],
+        [engine.OptimizerConfig(lr=3e-3)],
         batch=16,
         warmup=10,
     )
@@ -390,7 +393,7 @@ def writer(place, name="writer", train=None, validate=None, samples=None, **more
         for p in model.parameters():
             p += 0.1 * torch.randn_like(p)  # nowhere zero, as some first weights are
     train = train or texts.Passages(torch.randint(8, (400,), generator=torch.Generator().manual_seed(0)), 8)
-    player = engine.Player(lr=0.01, betas=(0.9, 0.98), weight_decay=0.1, muon=True)
+    player = engine.OptimizerConfig(lr=0.01, betas=(0.9, 0.98), weight_decay=0.1, muon=True)
     recipe = engine.Recipe(name, model, train, validate, samples, [player], batch=4, warmup=4, **more)
     return recipe, engine.Settings(runs=place / "runs", steps=24, log_every=1, validations=2)
 

@@ -23,7 +23,7 @@ def recipe(settings: engine.Settings, kind: str = "vae", nan_at: int = 0) -> eng
         pictures,
         lambda m: {"size": sum(p.square().sum() for p in m.parameters())},
         lambda m: m.decode(torch.zeros(4, 2)),
-        [engine.Player(lr=1e-3)],
+        [engine.OptimizerConfig(lr=1e-3)],
         batch=16,
         warmup=4,
         clip=100.0,

@@ -53,7 +53,7 @@ def train(model, pictures, steps, seed, folder, lr):
         pictures,
         lambda m: {"none": 0.0},
         lambda m: pictures[:8].floats(),
-        [engine.Player(lr=lr)],
+        [engine.OptimizerConfig(lr=lr)],
         warmup=50,
         clip=100.0,
         ema=0.99,
@@ -77,7 +77,7 @@ def main(
 ):
     """Measure a classifier on 500 real pictures with and without 20,000 synthetic ones from a VAE trained on those 500."""
     try:
-        data.choice("--dataset", dataset, ("mnist", "fashion"))
+        data.check_choice("--dataset", dataset, ("mnist", "fashion"))
         for name, value in (("--vae-steps", vae_steps), ("--steps", steps)):
             engine.number(name, value, 1, 10**6, whole=True)
         target = checkpoint_folder(f"vae-{dataset}")

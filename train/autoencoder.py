@@ -13,7 +13,7 @@ from train import engine
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the fully connected autoencoder with a two-number code on `mnist` or `fashion`."""
-    data.choice("--dataset", dataset, ("mnist", "fashion"))
+    data.check_choice("--dataset", dataset, ("mnist", "fashion"))
     val = data.load(dataset, "val", settings.data_dir).floats()
 
     def validate(model):
@@ -29,7 +29,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         data.load(dataset, "train", settings.data_dir),
         validate,
         pairs,
-        [engine.Player(lr=1e-3)],
+        [engine.OptimizerConfig(lr=1e-3)],
         batch=256,
         minutes=2,
     )

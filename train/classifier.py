@@ -62,7 +62,7 @@ def erase(x, share=0.25):
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the judge of `mnist`, `fashion` or `avatars`."""
-    data.choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.SETS)
     val = data.load(dataset, "val", settings.data_dir)
 
     def validate(model):
@@ -95,7 +95,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         data.load(dataset, "train", settings.data_dir),
         validate,
         worst,
-        [engine.Player(lr=2e-3, weight_decay=0.02)],
+        [engine.OptimizerConfig(lr=2e-3, weight_decay=0.02)],
         augment=augment,
         minutes={"mnist": 10, "fashion": 12, "avatars": 12}[dataset],
         ema=0.998,

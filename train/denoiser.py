@@ -32,7 +32,7 @@ SMALL_NOISES = [  # on digits and clothes
 
 def recipe(settings: engine.Settings, dataset: str = "mnist", vae: bool = False) -> engine.Recipe:
     """Train the denoiser of `photo`, `mnist` or `fashion`; with --vae the denoising VAE of `mnist` or `fashion`."""
-    data.choice("--dataset", dataset, list(MODEL))
+    data.check_choice("--dataset", dataset, list(MODEL))
     if vae and dataset == "photo":
         raise ValueError("--vae is for mnist and fashion: a photograph has more to it than a code can say.")
     model = DenoisingVAE(**VAES[dataset]) if vae else Denoiser(**MODEL[dataset])
@@ -68,7 +68,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", vae: bool = False)
         train,
         validate,
         samples,
-        [engine.Player(lr=1e-3) if vae else engine.Player(lr=2e-3, muon=True)],
+        [engine.OptimizerConfig(lr=1e-3) if vae else engine.OptimizerConfig(lr=2e-3, muon=True)],
         batch=16 if dataset == "photo" else 64,
         minutes=5 if vae else MINUTES[dataset],
         clip=200.0 if vae else 0.5,

@@ -30,7 +30,7 @@ MODEL = {
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the diffusion model of `mnist`, `fashion` or `avatars`."""
-    data.choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.SETS)
     model = Diffusion(**MODEL[dataset])
     val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
@@ -57,7 +57,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         train,
         validate,
         samples,
-        [engine.Player(lr=1.5e-3, betas=(0.9, 0.99))],
+        [engine.OptimizerConfig(lr=1.5e-3, betas=(0.9, 0.99))],
         batch=64,
         minutes=60,
     )

@@ -32,7 +32,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from genmodels.base import CheckpointError, GenerativeModel, checkpoint_folder, checkpoint_root, number
+from genmodels.base import CheckpointError, GenerativeModel, check_number, checkpoint_folder, checkpoint_root
 from genmodels.data import Pictures
 from genmodels.pictures import grid
 
@@ -44,7 +44,7 @@ class TrainingError(RuntimeError):
 
 
 @dataclass
-class Player:
+class OptimizerConfig:
     """One optimiser: which part of the model it moves, and the method of the model that returns its losses."""
 
     method: str = "loss"
@@ -81,7 +81,7 @@ class Recipe:
     train: Pictures  # or another that has a length and `batch(indices)`, the tensors of a step
     validate: Callable  # model -> dict of numbers; of the first, the smaller the better
     samples: Callable  # model -> pictures (N, C, H, W) in [0, 1] for the grid, or a text
-    players: list = field(default_factory=lambda: [Player()])
+    players: list = field(default_factory=lambda: [OptimizerConfig()])
     batch: int = 128  # of each process
     minutes: float = 10.0
     warmup: int = 200  # steps
@@ -172,7 +172,7 @@ def check(settings):
     ):
         value = getattr(settings, name)
         if value is not None:
-            number(f"--{name.replace('_', '-')}", value, low, high, whole)
+            check_number(f"--{name.replace('_', '-')}", value, low, high, whole)
     if settings.precision not in ("auto", "no", "bf16", "fp16"):
         raise ValueError(f"--precision must be auto, no, bf16 or fp16, not {settings.precision!r}.")
     if settings.tracker not in (None, "tensorboard"):

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 import genmodels as gm
 from genmodels import data, metrics
-from genmodels.base import checkpoint_folder, checkpoint_root, choice, generator, number
+from genmodels.base import check_choice, check_number, checkpoint_folder, checkpoint_root, generator
 from genmodels.denoiser import CLASSICAL, add_noise, classical, luma
 from genmodels.diffusion import SAMPLERS
 from genmodels.flow import Likelihoods, Usual, log_normal, save_likelihoods
@@ -1020,16 +1020,16 @@ def main(
 ):
     """Measure checkpoints on the test split and write their cards."""
     try:
-        choice("--split", split, ("test", "val"))
-        number("--samples", samples, 1, 100_000, whole=True)
-        number("--drawn", drawn, 10, 100_000, whole=True)
-        number("--seed", seed, 0, 2**31, whole=True)
-        choice("--sampler", sampler, list(SAMPLERS))
-        number("--steps", steps, 1, 1000, whole=True)
-        number("--guidance", guidance, 0, 10)
-        number("--truncation", truncation, 0, 1.5)
+        check_choice("--split", split, ("test", "val"))
+        check_number("--samples", samples, 1, 100_000, whole=True)
+        check_number("--drawn", drawn, 10, 100_000, whole=True)
+        check_number("--seed", seed, 0, 2**31, whole=True)
+        check_choice("--sampler", sampler, list(SAMPLERS))
+        check_number("--steps", steps, 1, 1000, whole=True)
+        check_number("--guidance", guidance, 0, 10)
+        check_number("--truncation", truncation, 0, 1.5)
         if pictures is not None:
-            number("--pictures", pictures, 10, 100_000, whole=True)
+            check_number("--pictures", pictures, 10, 100_000, whole=True)
             if split == "test":
                 raise ValueError("--pictures is for --split val: a card's numbers are those of the whole test split.")
         if not names and not cards_only and not table:

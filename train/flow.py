@@ -16,7 +16,7 @@ from train import engine
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the flow of `mnist` or `fashion`."""
-    data.choice("--dataset", dataset, ("mnist", "fashion"))
+    data.check_choice("--dataset", dataset, ("mnist", "fashion"))
     val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
     val, model = val[torch.arange(min(len(val), 2000))], Flow()
     model.fit_levels(train.x)
@@ -33,7 +33,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         train,
         validate,
         samples,
-        [engine.Player(lr=1e-3, betas=(0.9, 0.99))],
+        [engine.OptimizerConfig(lr=1e-3, betas=(0.9, 0.99))],
         batch=32,
         minutes=90,
         clip=500.0,

@@ -34,7 +34,7 @@ def load(split, data_dir=None):
         third = {"train": slice(0, None, 3), "val": slice(1, None, 3)}.get(split, slice(2, None, 3))
         x = [*data._read_npz(root / "photo.npz", "photo")[third].x]
         return [of[:1] for of in x] if split == "test" else x
-    folder = root / "bsds" / data.choice("split", SPLITS[split], list(SPLITS.values()))
+    folder = root / "bsds" / data.check_choice("split", SPLITS[split], list(SPLITS.values()))
     if split in ("train", "val") and not folder.is_dir():
         folder = root
     files = sorted(f for f in folder.glob("*") if f.suffix.lower() in ENDINGS)

@@ -16,7 +16,7 @@ import torch
 import typer
 
 from genmodels import data as pictures
-from genmodels.base import choice
+from genmodels.base import check_choice
 from genmodels.tokens import FORMS
 from genmodels.transformer import Transformer
 from train import engine, texts
@@ -37,7 +37,7 @@ def recipe(
     ] = False,
 ) -> engine.Recipe:
     """Train the transformer of `shakespeare`, `tang` or `mnist`."""
-    choice("--data", data, SETS)
+    check_choice("--data", data, SETS)
     if whole and data != "shakespeare":
         raise ValueError("--whole is for --data shakespeare; the other sets train on their training split.")
     made = {"shakespeare": lambda of: shakespeare(of, whole), "tang": tang, "mnist": mnist}[data](settings)
@@ -48,7 +48,7 @@ def recipe(
         train,
         validate,
         samples,
-        [engine.Player(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
+        [engine.OptimizerConfig(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
         batch=batch,
         minutes=90,
         warmup=100,
