@@ -9,7 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is in this folder
 
 import gradio as gr
 
-from tabs import TABS, wiring
+from tabs import TABS, events, wiring
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -32,6 +32,9 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
             family = name.split(".")[-1]
             with gr.Tab(title, id=family, visible=trained(family)) as tab:
                 module.build(wiring.opening(demo, tab, seen))
+    for module in modules:
+        for fn in getattr(module, "ENDPOINTS", ()):
+            events.endpoint(fn)
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring.py lets one compute at a time
 
 

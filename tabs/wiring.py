@@ -26,7 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow
 
 # All visitors share two cores: one computation at a time. Two with two threads each slow each other down tenfold.
 THREADS = 1
-_lane = threading.Lock()
+from tabs.events import _lane  # noqa: E402, I001
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""Parts that several tabs lay out alike."""
+
+from pathlib import Path
+
+import gradio as gr
+
+
+def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
+    """(button that draws with a fresh seed, the seed's number box, button that resets)."""
+    with gr.Row(elem_classes="small-controls"):
+        new_button = gr.Button(new, variant="primary", scale=3, min_width=110)
+        seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
+        reset_button = gr.Button(reset, scale=2, min_width=80)
+    return new_button, seed, reset_button
+
+
+def hint(text: str) -> None:
+    gr.Markdown(text, elem_classes="hint")
+
+
+def explanation(file: str | Path, **slots: str) -> None:
+    """The text of a tab, in prose and LaTeX; each {slot} in it is filled."""
+    text = Path(file).read_text(encoding="utf-8")
+    for name, value in slots.items():
+        text = text.replace("{" + name + "}", value)
+    with gr.Accordion("How it works, and when to choose it", open=False):
+        gr.Markdown(
+            text,
+            elem_classes="reading",
+            latex_delimiters=[
+                {"left": "$$", "right": "$$", "display": True},
+                {"left": "$", "right": "$", "display": False},
+            ],
+        )
+
+
+def python_panel(tab: str, tool: str = "") -> gr.Code:
+    """The lines that make what is on the stage, or, with `tool`, what a tool of the tab shows."""
+    name = f"{tab}-{tool}-python" if tool else f"{tab}-python"
+    with gr.Accordion("In Python" if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
+        if not tool:
+            gr.Markdown(
+                "These lines make exactly the picture on the stage, with the present values and seed. Run them in "
+                "the folder of this project."
+            )
+        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name)
+
+
+def models_card() -> gr.Markdown:
+    """Where the models' table and card go."""
+    with gr.Accordion("The models, and what was measured", open=False):
+        return gr.Markdown()
