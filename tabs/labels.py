@@ -8,7 +8,7 @@ ANY, EACH = "any", "each"  # not given; one class after another
 
 def classes(dataset: str) -> list[str]:
     """Names of the classes of a data set."""
-    return gm.data.CLASSES[dataset]
+    return gm.data.CLASSES[gm.base.check_choice("Data set", dataset, list(gm.data.CLASSES))]
 
 
 def class_choices(dataset: str, each: bool = True) -> list[tuple[str, str]]:

@@ -29,8 +29,8 @@ def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     datasets = available()
     layout.hint(
-        "A normalizing flow turns a picture into noise by steps that can be undone, so it knows exactly how likely each picture "
-        "is. Lower the temperature, or draw something and ask how likely it is."
+        "A normalizing flow turns a picture into noise by steps that can be undone, so it knows exactly how likely each "
+        "picture is. Lower the temperature, or draw something and ask how likely it is."
     )
     with gr.Row(elem_classes="choices"):
         dataset = gr.Radio(
