@@ -92,7 +92,7 @@ def _listen(trigger, fn, inputs, outputs, on_error, **flags):
     compute = guarded(fn, on_error)
 
     def run(*event, **values):
-        return _by_component(compute(*event, **values), outputs)
+        return _by_component(compute(**_with_event(event, values)), outputs)
 
     _accept_event(run, fn, [])
     return trigger(
@@ -119,6 +119,10 @@ def _accept_event(run, fn, positional):
         run.__annotations__ = {"event": gr.EventData}
     parameters.append(inspect.Parameter("values", inspect.Parameter.VAR_KEYWORD))
     run.__signature__ = inspect.Signature(parameters)
+
+
+def _with_event(event, values):
+    return {**values, "event": event[0]} if event else values
 
 
 def event_number(event: gr.EventData, name: str, high: float, whole: bool = True) -> float:
@@ -208,7 +212,7 @@ class Runs:
 
         def run(counter, number, *event, **values):
             number = number or 0  # anyone can send anything
-            result = {} if counter.newest > number else compute(*event, **values)
+            result = {} if counter.newest > number else compute(**_with_event(event, values))
             return _by_component(self._numbered(result, number), outputs) if counter.begin(number) else gr.skip()
 
         return self._listen(trigger, run, fn, inputs, outputs, **flags)
@@ -218,7 +222,7 @@ class Runs:
 
         def run(counter, number, *event, **values):
             number = number or 0
-            steps, sent_at, waiting, sent = fn(*event, **values), 0.0, None, {}
+            steps, sent_at, waiting, sent = fn(**_with_event(event, values)), 0.0, None, {}
 
             def ended():
                 return max(counter.newest, counter.stopped) > number
