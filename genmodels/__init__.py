@@ -1,8 +1,10 @@
-"""Deep generative models in PyTorch, one family a file, with weights trained on real data.
+"""Deep generative models in PyTorch, one file per model family, with weights trained on real data.
 
 >>> import genmodels as gm
 >>> vae = gm.load("vae-mnist")
->>> x = vae.sample(16, seed=0)                       # (16, 1, 28, 28) in [0, 1]
+>>> x = vae.sample(16, seed=0)  # pictures with values in [0, 1]
+>>> x.shape
+torch.Size([16, 1, 28, 28])
 
 Importing the package does not import torch; the first name that needs it does.
 """
