@@ -85,7 +85,7 @@ class Wish(NamedTuple):
 
 
 def model_of(dataset):
-    return gm.load(f"diffusion-{gm.base.check_choice('data set', dataset, gm.data.SETS)}")
+    return gm.load(f"diffusion-{gm.base.check_choice('data set', dataset, gm.data.DATASETS)}")
 
 
 def wish(dataset, *values):
@@ -315,7 +315,7 @@ def drawing_source(dataset, ink):
     """A drawing, prepared as the data set's own pictures were; its lines carry the pixels."""
     if ink is None:
         raise ValueError("The drawing is empty: draw something first.")
-    pixels, file = gm.pictures.to_bytes(gm.data.prepare(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
+    pixels, file = gm.pictures.to_bytes(gm.data.preprocess(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
     gm.pictures.to_image(pixels[0]).save(file, "PNG")
     lines = base64_lines("drawing", file.getvalue()) + (
         "picture = torch.from_numpy(np.array(Image.open(io.BytesIO(drawing))))[None, None] / 255\n"
@@ -324,9 +324,9 @@ def drawing_source(dataset, ink):
 
 
 def upload_source(dataset, path):
-    x = gm.data.prepare(wiring.read_picture(path), dataset)
+    x = gm.data.preprocess(wiring.read_picture(path), dataset)
     name = repr(Path(path).name)
-    lines = f"picture = gm.data.prepare(Image.open({name}), {dataset!r})  # the file that you sent\n"
+    lines = f"picture = gm.data.preprocess(Image.open({name}), {dataset!r})  # the file that you sent\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
 
@@ -662,7 +662,7 @@ def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
     return [
         functools.partial(finished, dataset)
-        for dataset in gm.data.SETS
+        for dataset in gm.data.DATASETS
         if (wiring.checkpoints() / f"diffusion-{dataset}").is_dir()
     ]
 

@@ -75,7 +75,7 @@ class Wish(NamedTuple):
 
 
 def model_of(dataset):
-    return gm.load(f"gan-{gm.base.check_choice('data set', dataset, gm.data.SETS)}")
+    return gm.load(f"gan-{gm.base.check_choice('data set', dataset, gm.data.DATASETS)}")
 
 
 def plain(label):
@@ -528,7 +528,7 @@ def _replay(folder, dataset):
 def replay(dataset, which):
     """-> (film, lines). which: "this" or "collapsed", of which there is one of digits only."""
     gm.base.check_choice("run", which, ("this", "collapsed"))
-    gm.base.check_choice("data set", dataset, gm.data.SETS)
+    gm.base.check_choice("data set", dataset, gm.data.DATASETS)
     name = COLLAPSED if which == "collapsed" and dataset == "mnist" else f"gan-{dataset}"
     film = _replay(gm.base.checkpoint_folder(name), dataset)
     lines = (
@@ -803,7 +803,7 @@ def no_set(sentence):
 
 def open_walk(dataset):
     """-> (first, its seed, last, its seed, frames, lines)."""
-    first, last = WALKS[gm.base.check_choice("data set", dataset, gm.data.SETS)]
+    first, last = WALKS[gm.base.check_choice("data set", dataset, gm.data.DATASETS)]
     ends = (gr.update(choices=shown_kinds(dataset), value=kind) for kind in (first, last))
     return next(ends), 0, next(ends), 0, *walk(dataset, first, 0, last, 0)
 

@@ -148,7 +148,7 @@ def reset(dataset, size):
 
 def asked(model, n, seed):
     """What to ask the model's `sample` for beside n and seed: labels of new faces, if it was trained with labels."""
-    return {"label": gm.data.faces(n, seed=seed)} if vae_of(model).values else {}
+    return {"label": gm.data.sample_attributes(n, seed=seed)} if vae_of(model).values else {}
 
 
 def sample(dataset, size, seed, spread, i=0):
@@ -159,7 +159,7 @@ def sample(dataset, size, seed, spread, i=0):
     z = vae_of(model).codes(SAMPLES, seed=seed, temperature=spread, **label)
     x = vae_of(model).decode(z)
     warmth = "" if spread == 1 else f", temperature={spread:g}"
-    y, labelled = (f"y = gm.data.faces({SAMPLES}, seed={seed})\n", "label=y, ") if label else ("", "")
+    y, labelled = (f"y = gm.data.sample_attributes({SAMPLES}, seed={seed})\n", "label=y, ") if label else ("", "")
     lines = HEAD.format(model=model) + y + f"x = vae.sample({SAMPLES}, {labelled}seed={seed}{warmth})[{i}:{i + 1}]\n" + TAIL
     tiles = {**sheet(x, SAMPLES), "labels": [f"new picture {k + 1}" for k in range(SAMPLES)], "chosen": i}
     of = "from attributes chosen at random" if label else "from random numbers"
@@ -219,11 +219,11 @@ def encode_choice(dataset, size, event: gr.EventData):
 def encode_drawing(dataset, size, ink):
     if ink is None:
         raise ValueError("The drawing is empty: draw something first.")
-    return encode(model_of(dataset, size), gm.data.prepare(ink, dataset))
+    return encode(model_of(dataset, size), gm.data.preprocess(ink, dataset))
 
 
 def encode_upload(dataset, size, path):
-    return encode(model_of(dataset, size), gm.data.prepare(wiring.read_picture(path), dataset))
+    return encode(model_of(dataset, size), gm.data.preprocess(wiring.read_picture(path), dataset))
 
 
 # --- The map ----------------------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def read(dataset, x):
 def seen_in(dataset, x):
     """The judge's verdict on one picture: attribute -> value."""
     seen = gm.load(f"classifier-{dataset}").predict(x)[0]
-    return gm.data.face(seen) if dataset == "avatars" else {"class": gm.data.CLASSES[dataset][int(seen)]}
+    return gm.data.attribute_values(seen) if dataset == "avatars" else {"class": gm.data.CLASSES[dataset][int(seen)]}
 
 
 def towards(model, z, seen, attribute, target, amount):
@@ -359,7 +359,7 @@ def towards(model, z, seen, attribute, target, amount):
     latents = latents_of(model)
     known = latents.values[gm.base.check_choice("attribute", attribute, list(latents.values))]
     gm.base.check_choice(f"value of {attribute}", target, [value for value in known if value != "hidden"])
-    after = {"class": target} if attribute == "class" else gm.data.with_value(seen, attribute, target)
+    after = {"class": target} if attribute == "class" else gm.data.change_attribute(seen, attribute, target)
     return latents.change(z, seen, after, gm.base.check_number("amount", amount, -3, 3))
 
 
@@ -466,7 +466,7 @@ def vae_encode(model="vae-mnist", picture=None, test_picture_number=0):
     x = (
         test_picture(set_of(model), test_picture_number)
         if picture is None
-        else gm.data.prepare(wiring.read_picture(picture), set_of(model))
+        else gm.data.preprocess(wiring.read_picture(picture), set_of(model))
     )
     q = vae.encode(x)
     facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist(), **measure(vae, x)}
@@ -577,7 +577,7 @@ def augmentation():
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    judges = [f"classifier-{name}" for name in gm.data.SETS]
+    judges = [f"classifier-{name}" for name in gm.data.DATASETS]
     return [
         *(functools.partial(gm.load, name) for name in (*MODELS, *judges)),
         *(functools.partial(latent_map, dataset) for dataset in gm.data.CLASSES),

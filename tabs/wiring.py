@@ -14,12 +14,17 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from huggingface_hub import metadata_load
 
 import genmodels as gm
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
@@ -32,7 +37,7 @@ _lane = threading.Lock()
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
-def guarded(fn, instead=None):
+def guarded(fn: Callable, instead: Callable[[str], Any] | None = None) -> Callable:
     """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback.
 
     instead: sentence -> outputs, to put the sentence in place; without it, it goes up as a message in the corner.
@@ -53,7 +58,7 @@ def guarded(fn, instead=None):
     return run
 
 
-def sentence(error):
+def sentence(error: Exception) -> str:
     """What a visitor is told: the error's text without the places of this machine's folders."""
     text = str(error)
     for folder, name in ((checkpoints(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
@@ -61,7 +66,7 @@ def sentence(error):
     return text
 
 
-def live(trigger, fn, inputs, outputs, instead=None):
+def live(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, instead: Callable[[str], Any] | None = None) -> Any:
     """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
     return trigger(
         guarded(fn, instead),
@@ -74,12 +79,12 @@ def live(trigger, fn, inputs, outputs, instead=None):
     )
 
 
-def act(trigger, fn, inputs, outputs, instead=None):
+def act(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, instead: Callable[[str], Any] | None = None) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
     return trigger(guarded(fn, instead), inputs, outputs, show_progress="hidden", api_visibility="private")
 
 
-def stepwise(fn):
+def stepwise(fn: Callable[..., Iterator]) -> Callable[..., Iterator]:
     """`fn`, a generator function, each of whose steps takes the computing lane by itself: others' sliders move in between."""
 
     @functools.wraps(fn)
@@ -107,13 +112,13 @@ class Turn:
     newest: float = 0
     stopped: float = 0
 
-    def begin(self, number):
+    def begin(self, number: float) -> bool:
         """Whether nothing newer has begun."""
         with _turns:
             self.newest = max(self.newest, number)
         return self.newest == number
 
-    def stop(self, number):
+    def stop(self, number: float | None) -> None:
         with _turns:
             self.stopped = max(self.stopped, number or 0)
 
@@ -132,14 +137,22 @@ class Runs:
 
     ACTION = "(turn, number, ...values) => [turn, window.actions = (window.actions || 0) + 1, ...values]"
 
-    def __init__(self, stage):
+    def __init__(self, stage: gr.components.Component):
         self.stage, self.inputs = stage, [gr.State(Turn()), gr.Number(visible=False)]
 
-    def live(self, trigger, fn, inputs, outputs):
+    def live(self, trigger: Callable, fn: Callable, inputs: Sequence, outputs: Sequence) -> Any:
         """A slider's event like `wiring.live`, which ends the run: what that had yet to show is of before."""
         return self.act(trigger, fn, inputs, outputs, queue=False, trigger_mode="always_last")
 
-    def act(self, trigger, fn, inputs, outputs, instead=None, **how):
+    def act(
+        self,
+        trigger: Callable,
+        fn: Callable,
+        inputs: Sequence,
+        outputs: Sequence,
+        instead: Callable[[str], Any] | None = None,
+        **how: Any,
+    ) -> Any:
         """An event like `wiring.act`; one of its outputs is the stage. Stop does not end it."""
         fn, place = guarded(fn, instead), outputs.index(self.stage)
 
@@ -150,7 +163,7 @@ class Runs:
 
         return self._on(trigger, run, inputs, outputs, **how)
 
-    def stream(self, trigger, fn, inputs, outputs, rate=20):
+    def stream(self, trigger: Callable, fn: Callable, inputs: Sequence, outputs: Sequence, rate: float = 20) -> Any:
         """A slow model's event. `fn` is a generator of outputs, one of them the stage; at most `rate` a second are sent."""
         place = outputs.index(self.stage)
 
@@ -181,7 +194,7 @@ class Runs:
 
         return self._on(trigger, run, inputs, outputs)
 
-    def stop(self, trigger):
+    def stop(self, trigger: Callable) -> None:
         """Ends the run; what it has come to stays."""
         self._on(trigger, Turn.stop, [], None, queue=False)
 
@@ -199,12 +212,12 @@ class Runs:
         )
 
 
-def numbered(out, place, number):
+def numbered(out: Sequence, place: int, number: float) -> list:
     """Outputs with the number of the action in the stage's value, which is at `place`."""
     return [{**value, "turn": number} if i == place else value for i, value in enumerate(out)]
 
 
-def last_words(steps):
+def last_words(steps: Any) -> Any:
     """What a generator says when it is stopped, or None."""
     try:
         return steps.throw(Stopped())
@@ -212,7 +225,7 @@ def last_words(steps):
         return None
 
 
-def endpoint(fn, inputs, outputs, stream=False):
+def endpoint(fn: Callable, inputs: Any, outputs: Any, stream: bool = False) -> Any:
     """`fn` as the API endpoint of its own name, described by its docstring. Call it where components are built.
 
     The answer of a generator function is its last output, or, if stream, each output as it comes.
@@ -229,7 +242,7 @@ def endpoint(fn, inputs, outputs, stream=False):
     return gr.Button(visible=False).click(run, inputs, outputs, api_name=fn.__name__)
 
 
-def opening(page, tab, visited):
+def opening(page: gr.Blocks | None, tab: gr.Tab, visited: gr.State | None) -> Callable:
     """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
 
     What stands in a tab that was never opened is not in the browser yet, and so hears of no change.
@@ -243,13 +256,13 @@ def opening(page, tab, visited):
 # --- What handlers are given ------------------------------------------------------------------------------------------
 
 
-def number_from_event(event, name, high, whole=True):
+def number_from_event(event: gr.EventData, name: str, high: float, whole: bool = True) -> Any:
     """A number that a component sent with its event, from 0 to `high`: anyone can send anything."""
     sent = event._data if isinstance(event._data, dict) else {}
     return gm.base.check_number(name, sent.get(name), 0, high, whole=whole)
 
 
-def read_picture(path):
+def read_picture(path: str | Path | None) -> "Image.Image":
     """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
     from PIL import Image, ImageOps
 
@@ -273,14 +286,14 @@ def read_picture(path):
         raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
 
 
-def fresh_seed():
+def fresh_seed() -> int:
     return secrets.randbelow(10_000)
 
 
 # --- Parts of a tab ---------------------------------------------------------------------------------------------------
 
 
-def seed_row(new, reset):
+def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
     """(button that draws with a fresh seed, the seed's number box, button that resets)."""
     with gr.Row(elem_classes="small-controls"):
         new = gr.Button(new, variant="primary", scale=3, min_width=110)
@@ -289,7 +302,7 @@ def seed_row(new, reset):
     return new, seed, reset
 
 
-def explanation(file, **slots):
+def explanation(file: str, **slots: str) -> None:
     """The text beside a tab's module, in prose and LaTeX; each {slot} in it is filled."""
     text = Path(file).with_suffix(".md").read_text(encoding="utf-8")
     for name, value in slots.items():
@@ -302,7 +315,7 @@ def explanation(file, **slots):
         )
 
 
-def python_panel(tab_name):
+def python_panel(tab_name: str) -> gr.Code:
     """The lines that make what is on the stage."""
     with gr.Accordion("Reproduce in Python", open=False):
         gr.Markdown(
@@ -315,18 +328,18 @@ def python_panel(tab_name):
 # --- Models -----------------------------------------------------------------------------------------------------------
 
 
-def checkpoints():
+def checkpoints() -> Path:
     """The folder of the shipped models, as `genmodels.base.checkpoint_root` finds it, without importing torch."""
     return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(gm.__file__).resolve().parent.parent / "checkpoints")
 
 
-def poster(name):
+def poster(name: str) -> str:
     """samples.png of a checkpoint as a data URI; "" if there is none."""
     file = checkpoints() / name / "samples.png"
     return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
 
 
-def facts(name):
+def facts(name: str) -> dict[str, Any]:
     """What a checkpoint's card says in its front matter: headline, paper, parameters, minutes; {} if there is none."""
     try:
         return (metadata_load(checkpoints() / name / "README.md") or {}).get("genmodels") or {}
@@ -334,7 +347,7 @@ def facts(name):
         return {}
 
 
-def measured(name):
+def measured(name: str) -> str:
     """One measured line, from the card."""
     told = facts(name)
     return (
@@ -344,7 +357,7 @@ def measured(name):
     )
 
 
-def models_table(names):
+def models_table(names: Iterable[str]) -> str:
     """A tab's models, from their cards, as Markdown."""
     rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
     for name in names:
@@ -356,7 +369,7 @@ def models_table(names):
     return "\n".join(rows)
 
 
-def card(name):
+def card(name: str) -> str:
     """The text of a checkpoint's card, without its front matter and pictures; a sentence if there is none."""
     file = checkpoints() / name / "README.md"
     if not file.is_file():
@@ -366,7 +379,7 @@ def card(name):
     return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
 
 
-def start(*preparations):
+def start(*preparations: Callable[[], Iterable[Callable]]) -> None:
     """Once the page answers: import torch with the right number of threads, then what each tab's `prepare` lists."""
 
     def run():

@@ -147,7 +147,7 @@ def test_log_says_how_it_was_trained_and_names_no_folder_of_ours(name):
         ), file
 
 
-@pytest.mark.parametrize("dataset", data.SETS)
+@pytest.mark.parametrize("dataset", data.DATASETS)
 def test_judges_read_the_sample_pictures(dataset):
     some = data.samples(dataset)
     y = some.y.view(len(some), -1)

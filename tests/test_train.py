@@ -624,7 +624,7 @@ def judges(place):
     """Untrained classifiers, for recipes that validate with one."""
     torch.manual_seed(0)
     faces = [len(values) for values in data.ATTRIBUTES.values()]
-    for name in data.SETS:
+    for name in data.DATASETS:
         size = dict(channels=3, size=64, classes=faces, stem=2) if name == "avatars" else {}
         gm.Classifier(**size, widths=[4, 4], features=8).save_pretrained(place / "checkpoints" / f"classifier-{name}")
 

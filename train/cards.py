@@ -280,7 +280,7 @@ NOTES = {  # kind of number -> how it is measured
     "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored one clipped to [0, 1]; SSIM: Wang et al. 2004. The "
     "noise is that of `genmodels.denoiser.add_noise`, Gaussian noise not clipped.",
     "moved": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
-    "Attributes that change by definition (`genmodels.metrics.LINKED`) or cannot be seen do not count.",
+    "Attributes that change by definition (`genmodels.metrics.LINKED_ATTRIBUTES`) or cannot be seen do not count.",
 }
 PAGE = """# {name}
 

@@ -62,7 +62,7 @@ def erase(x, share=0.25):
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the judge of `mnist`, `fashion` or `avatars`."""
-    data.check_choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.DATASETS)
     val = data.load(dataset, "val", settings.data_dir)
 
     def validate(model):

@@ -30,7 +30,7 @@ MODEL = {
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the diffusion model of `mnist`, `fashion` or `avatars`."""
-    data.check_choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.DATASETS)
     model = Diffusion(**MODEL[dataset])
     val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":

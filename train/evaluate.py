@@ -893,7 +893,7 @@ def move(at, attribute, judge, val, directions):
         tries = []
         for amount in AMOUNTS:
             t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount, seed=at.seed)
-            worst = min(t.kept.values())
+            worst = min(t.preserved.values())
             tries.append((min(t.reached - 0.90, worst - 0.85), amount, f"{t.reached:.1%} moved, {worst:.1%} kept"))
         best[direction] = max(tries)
     direction, other = sorted(best, key=best.get, reverse=True)
@@ -901,7 +901,7 @@ def move(at, attribute, judge, val, directions):
     t = metrics.attribute_transfer(
         at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount, seed=at.seed
     )
-    worst = min(t.kept, key=t.kept.get)
+    worst = min(t.preserved, key=t.preserved.get)
     at.add(
         "moved",
         f"{attribute}: faces on which the judge then sees the value aimed at",
@@ -915,9 +915,9 @@ def move(at, attribute, judge, val, directions):
     at.add(
         "moved",
         f"{attribute}: faces on which {worst} stays, the attribute that suffers most",
-        t.kept[worst],
+        t.preserved[worst],
         n=t.n,
-        beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}",
+        beside=f"mean of the {len(t.preserved)} other attributes: {sum(t.preserved.values()) / len(t.preserved):.2%}",
         seeded=True,
     )
 

@@ -35,7 +35,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
     Without penalties alone it did not collapse in 1,500 steps (validation FID 1.30). It did where the generator also learns
     twenty times as fast as the discriminator: it runs to what pleases now, and the other cannot follow.
     """
-    data.check_choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.DATASETS)
     if classic and collapse:
         raise ValueError("--collapse is shown on the GAN with penalties, by leaving them out: drop --classic.")
     name = f"{'dcgan' if classic else 'gan'}-{dataset}{'-collapsed' if collapse else ''}"

@@ -39,7 +39,7 @@ def recipe(
     settings: engine.Settings, dataset: str = "mnist", latent: int | None = None, beta: float | None = None
 ) -> engine.Recipe:
     """Train the VAE of `mnist`, `fashion` or `avatars`; with --latent 2 the one whose codes are a plane."""
-    data.check_choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.DATASETS)
     if latent not in (None, 2) or (latent == 2 and dataset == "avatars"):
         raise ValueError("--latent must be 2 (mnist or fashion only), or not given.")
     usual = 1.0 if latent == 2 else BETA[dataset]
