@@ -173,7 +173,7 @@ def opening(name, begin):
     except wiring.Stopped:
         yield {**out[0], "live": False}, LINES_STOPPED
     except ValueError as e:  # in its place stands what is missing
-        yield {"message": wiring.sentence(e)}, ""
+        yield {"message": wiring.error_message(e)}, ""
 
 
 # --- Shakespeare ------------------------------------------------------------------------------------------------------

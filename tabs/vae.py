@@ -261,7 +261,7 @@ def latent_map(dataset):
         try:
             maps.append({"title": title, **_map(gm.base.checkpoint_folder(name), dataset)})
         except ValueError as e:
-            maps.append({"title": title, "message": wiring.sentence(e)})
+            maps.append({"title": title, "message": wiring.error_message(e)})
     return {"maps": maps, "classes": gm.data.CLASSES[dataset]}
 
 

@@ -214,7 +214,7 @@ def test_a_space_gets_the_project_and_nothing_else(files, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("repo", "sentence"), [("", "Say which Space"), ("name", "Say which Space"), ("user/name", "No Hugging Face token")]
+    ("repo", "sentence"), [("", "Name the Space"), ("name", "Name the Space"), ("user/name", "No Hugging Face token")]
 )
 def test_space_says_what_is_missing(repo, sentence, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
