@@ -29,12 +29,13 @@ dequantization; Reed et al., Parallel multiscale autoregressive density estimati
 import json
 import math
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
 from genmodels.autoencoder import check_latents
@@ -56,11 +57,13 @@ EDGE = 1e-15  # how near to 0 and 1 the share of a pixel may come: its |z| stays
 TINY = 1e-300  # the least share of which float64 can tell the place
 LEVELS = 256
 
+Labels = int | Sequence | Tensor | None  # see `base.check_labels`
+
 
 # --- bends: monotone maps of one number ---
 
 
-def ndtr(x):
+def ndtr(x: Tensor) -> Tensor:
     """Phi, the share of N(0, 1) that lies below x; unlike torch's, exact where it is small."""
     return torch.erfc(-math.sqrt(0.5) * x) / 2
 
@@ -68,27 +71,27 @@ def ndtr(x):
 class Mixture(NamedTuple):
     """K Gaussians for each number. weight, mean, scale: (B, K, ...)."""
 
-    weight: torch.Tensor
-    mean: torch.Tensor
-    scale: torch.Tensor
+    weight: Tensor
+    mean: Tensor
+    scale: Tensor
 
     @classmethod
-    def read(cls, raw):
+    def read(cls, raw: Tensor) -> "Mixture":
         """From a network's output (B, 3 K, ...), whatever it is: means within +-6, scales from exp(-7) to exp(2)."""
         logits, mean, scale = raw.chunk(3, dim=1)
         return cls(logits.softmax(1), 6 * torch.tanh(mean / 6), torch.exp(4.5 * torch.tanh(scale / 4.5) - 2.5))
 
-    def below(self, a):
+    def below(self, a: Tensor) -> Tensor:
         """The distribution function at a (B, ...): the share that lies below. Same shape."""
         return (self.weight * ndtr((a.unsqueeze(1) - self.mean) / self.scale)).sum(1)
 
-    def between(self, low, high):
+    def between(self, low: Tensor, high: Tensor) -> Tensor:
         """The share between low and high (B, ...), from the side of each component on which shares are small and so exact."""
         low, high = ((a.unsqueeze(1) - self.mean) / self.scale for a in (low, high))
         flip = low + high > 0
         return (self.weight * (ndtr(torch.where(flip, -low, high)) - ndtr(torch.where(flip, -high, low)))).sum(1)
 
-    def density(self, a):
+    def density(self, a: Tensor) -> Tensor:
         """Its slope. Same shape."""
         t = (a.unsqueeze(1) - self.mean) / self.scale
         return (self.weight / self.scale * torch.exp(-t.square() / 2)).sum(1) / math.sqrt(2 * math.pi)
@@ -100,26 +103,26 @@ class Levels(NamedTuple):
     v: (257,) the share of pixels darker than each level; a: (257,) = Phi^-1(v). Black is most of MNIST, and wide here.
     """
 
-    v: torch.Tensor
-    a: torch.Tensor
+    v: Tensor
+    a: Tensor
 
-    def start(self, mixture, k):
+    def start(self, mixture: Mixture, k: Tensor) -> Tensor:
         """F at the lower border of level k (B, ...)."""
         return (1 - FLOOR) * mixture.below(self.a[k]) + FLOOR * self.v[k]
 
-    def mass(self, mixture, k):
+    def mass(self, mixture: Mixture, k: Tensor) -> Tensor:
         """The probability of level k: F at its upper border less F at its lower."""
         inside = mixture.between(self.a[k], self.a[k + 1])
         return (1 - FLOOR) * inside + FLOOR * (self.v[k + 1] - self.v[k])
 
-    def bend(self, mixture, y):
+    def bend(self, mixture: Mixture, y: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels y (B, ...) in [0, 1] to noise: (z, log dz/dy). F is linear within each level."""
         k = level(y)
         mass = self.mass(mixture, k)
         z = ndtri((self.start(mixture, k) + (LEVELS * y - k) * mass).clamp(EDGE, 1 - EDGE))
         return z, torch.log(LEVELS * mass) - log_normal(z)
 
-    def unbend(self, mixture, z):
+    def unbend(self, mixture: Mixture, z: Tensor) -> Tensor:
         """Noise z (B, ...) to pixels: the inverse of `bend`."""
         share, k = ndtr(z), torch.zeros(z.shape, dtype=torch.int64, device=z.device)
         for half in (128, 64, 32, 16, 8, 4, 2, 1):  # the level in which the share is reached
@@ -128,14 +131,14 @@ class Levels(NamedTuple):
         return (k + u.clamp(0, 1 - 1e-12)) / LEVELS
 
 
-def bend(mixture, a, floor=FLOOR):
+def bend(mixture: Mixture, a: Tensor, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
     """Any numbers a (B, ...) to noise: (z, log dz/da). With one component and no floor, z = (a - mean) / scale."""
     slope = (1 - floor) * mixture.density(a) + floor * log_normal(a).exp()
     z = _quantile(*_shares(mixture, a, floor))
     return z, slope.clamp(min=TINY).log() - log_normal(z)
 
 
-def unbend(mixture, z, floor=FLOOR):
+def unbend(mixture: Mixture, z: Tensor, floor: float = FLOOR) -> Tensor:
     """The inverse of `bend`, by halving the interval that holds it until float64 knows no smaller one."""
     reach = (z.abs() + 9).unsqueeze(1) * mixture.scale
     low, high = (mixture.mean - reach).amin(1).clamp(max=-39), (mixture.mean + reach).amax(1).clamp(min=39)
@@ -158,17 +161,17 @@ def _quantile(below, above):
     return torch.where(below < above, z, -z)
 
 
-def level(y):
+def level(y: Tensor) -> Tensor:
     """The grey level 0 to 255 of y in [0, 1]."""
     return (LEVELS * y).floor().clamp(0, LEVELS - 1).long()
 
 
-def log_normal(z):
+def log_normal(z: Tensor) -> Tensor:
     """log N(z; 0, 1)."""
     return -(z.square() + math.log(2 * math.pi)) / 2
 
 
-def spread(components, reach=2.5):
+def spread(components: int, reach: float = 2.5) -> Tensor:
     """What a network's last bias is at first: components of scale 0.5 with means from -reach to reach. (3 K,)"""
     even, wide = torch.linspace(-reach, reach, components), torch.full((components,), 1.9)
     return torch.cat([torch.zeros(components), even, wide])
@@ -180,16 +183,17 @@ def spread(components, reach=2.5):
 class Net(nn.Module):
     """Residual network that reads the known pixels of each square and says the mixtures of one more."""
 
-    def __init__(self, known, width, blocks, condition, components):
+    def __init__(self, known: int, width: int, blocks: int, condition: int, components: int):
         super().__init__()
         self.first = nn.Conv2d(known, width, 3, padding=1)
         self.blocks = nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks))
-        self.norm, self.last = nn.GroupNorm(8, width), nn.Conv2d(width, 3 * components, 3, padding=1)
+        self.norm = nn.GroupNorm(8, width)
+        self.last = nn.Conv2d(width, 3 * components, 3, padding=1)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
-            self.last.bias.copy_(spread(components))
+        self.last.bias = nn.Parameter(spread(components))
 
-    def forward(self, x, c):  # (B, known, H, W), (B, condition) -> (B, 3 K, H, W)
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:  # (B, known, H, W), (B, condition) -> (B, 3 K, H, W)
         x = self.first(x)
         for block in self.blocks:
             x = block(x, c)
@@ -213,18 +217,18 @@ class Coupling(nn.Module):
         h (B, 1, H, W): pixels in [0, 1] where it is still picture, z where it is noise; c (B, condition); log_det (B,).
     """
 
-    def __init__(self, step, turn, width, blocks, condition, components):
+    def __init__(self, step: int, turn: int, width: int, blocks: int, condition: int, components: int):
         super().__init__()
         self.step, self.known, self.place = step, ORDER[:turn], ORDER[turn] if turn else 0
         self.net = Net(max(1, turn), width, blocks, condition, components)
 
-    def target(self, h):
+    def target(self, h: Tensor) -> Tensor:
         """A view of the numbers that this layer changes: (B, h, w)."""
         down, right = divmod(self.place, 2)
         first = self.step - 1
         return h[:, 0, first + down * self.step :: 2 * self.step, first + right * self.step :: 2 * self.step]
 
-    def mixture(self, h, c, dtype=None):
+    def mixture(self, h: Tensor, c: Tensor, dtype: torch.dtype | None = None) -> Mixture:
         """What the network says of the target: a `Mixture` of (B, K, h, w)."""
         first = self.step - 1
         lattice = h[:, :, first :: self.step, first :: self.step]  # (B, 1, n, n)
@@ -235,21 +239,21 @@ class Coupling(nn.Module):
         height, width = self.target(h).shape[1:]
         return Mixture.read(raw[..., :height, :width].to(dtype or h.dtype))
 
-    def forward(self, h, c, levels):
+    def forward(self, h: Tensor, c: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
         """(h with the target turned into noise, log |det|)."""
         z, log_slope = levels.bend(self.mixture(h, c), self.target(h))
         h = h.clone()
         self.target(h).copy_(z)
         return h, log_slope.flatten(1).sum(1)
 
-    def inverse(self, h, c, levels):
+    def inverse(self, h: Tensor, c: Tensor, levels: Levels) -> Tensor:
         """h with the target turned back into picture."""
         y = levels.unbend(self.mixture(h, c), self.target(h))
         h = h.clone()
         self.target(h).copy_(y)
         return h
 
-    def log_prob(self, y, c, levels, dtype=None):
+    def log_prob(self, y: Tensor, c: Tensor, levels: Levels, dtype: torch.dtype | None = None) -> Tensor:
         """What this layer adds to log p of 8-bit pictures, in nats: (B,).
 
         `forward` and N(z) say the same: log N(z) + log dz/dy = log(256 mass), of which 256 is the levels' own density. So
@@ -267,9 +271,9 @@ class Step(NamedTuple):
     themselves, pixels on a scale where level k reaches from k / 256 to (k + 1) / 256; log_det: (B,) of the way so far;
     layer: how many layers are still picture's, from `Flow.layers` down to 0 on the way to noise, and up on the way back."""
 
-    x: torch.Tensor
-    h: torch.Tensor
-    log_det: torch.Tensor
+    x: Tensor
+    h: Tensor
+    log_det: Tensor
     layer: int
 
 
@@ -290,6 +294,8 @@ class Flow(GenerativeModel):
     """
 
     channels = 1
+    couplings: Any  # ModuleList of Coupling, of whose elements mypy knows only that they are modules
+    shares: Tensor
 
     def __init__(
         self,
@@ -315,11 +321,11 @@ class Flow(GenerativeModel):
         self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
 
     @property
-    def layers(self):
+    def layers(self) -> int:
         """How many couplings there are."""
         return len(self.couplings)
 
-    def fit_levels(self, x):
+    def fit_levels(self, x: Tensor) -> None:
         """Widen the axis where pixels are many, from pictures x (N, 1, H, W) uint8. Before training, once.
 
         What actnorm is to other flows: the first weights see numbers of a usual size. A tenth stays spread evenly.
@@ -339,32 +345,33 @@ class Flow(GenerativeModel):
 
     # --- training and measuring ---
 
-    def loss(self, batch):
+    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). `loss` = -log p, nats a picture, with labels withheld at random; `bits_per_dim` is the same in bits a
         pixel, to which each lattice adds its part.
         """
         x, y = batch
         y = y.view(len(x), -1).masked_fill(torch.rand(len(x), 1, device=x.device) < self.drop, -1)
-        nats, bits = 0, {}
+        nats = torch.zeros((), device=x.device)
+        bits: dict[str, Tensor] = {}
         for coupling, log_p in zip(self.couplings, self._log_probs(x, y, torch.float32)):
             nats = nats - log_p.mean()
             name = f"lattice_{coupling.step}"
-            bits[name] = bits.get(name, 0) - log_p.detach().mean() / (self.latent * math.log(2))
-        return {"loss": nats, "bits_per_dim": sum(bits.values()), **bits}
+            bits[name] = bits.get(name, torch.zeros_like(nats)) - log_p.detach().mean() / (self.latent * math.log(2))
+        return {"loss": nats, "bits_per_dim": torch.stack([*bits.values()]).sum(), **bits}
 
     def _log_probs(self, x, y, dtype):
         """What each layer adds to log p(x | y): layers times (B,), one after the other."""
         pixels, c, levels = self._dequantise(x), F.silu(self.labels(y)), self._levels(dtype)
         return (coupling.log_prob(pixels, c, levels, dtype) for coupling in self.couplings)
 
-    def layer_log_probs(self, x, label=None):
+    def layer_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
         """What each layer adds to log p(x | label), in nats, the finest first: (B, layers). Arguments as of `log_prob`."""
         x = check_pictures("x", x, 1, self.size).to(self.device)
         y = check_labels(label, len(x), self.classes).to(self.device)
         with torch.inference_mode():
             return torch.stack([*self._log_probs(x, y, torch.float64)], 1)
 
-    def log_prob(self, x, label=None):
+    def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
         """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact.
 
         It is the change of variables' log N(z) + log |det| of the pixels with noise, less log 256 a pixel; the same for any
@@ -376,7 +383,7 @@ class Flow(GenerativeModel):
         """
         return self.layer_log_probs(x, label).sum(1)
 
-    def bits_per_dim(self, x, label=None):
+    def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) a pixel: (B,). Arguments as of `log_prob`."""
         return -self.log_prob(x, label) / (self.latent * math.log(2))
 
@@ -389,7 +396,7 @@ class Flow(GenerativeModel):
         return (k + u) / LEVELS
 
     @torch.inference_mode()
-    def encode_steps(self, x, *, label=None, seed=None):
+    def encode_steps(self, x: Tensor, *, label: Labels = None, seed: int | None = None) -> Iterator[Step]:
         """Carry pictures to noise: yields a `Step` before the first layer and after each.
 
         Arguments:
@@ -408,7 +415,7 @@ class Flow(GenerativeModel):
             yield Step(self._look(h, left), h, log_det, left)
 
     @torch.inference_mode()
-    def decode_steps(self, z, *, label=None):
+    def decode_steps(self, z: Tensor, *, label: Labels = None) -> Iterator[Step]:
         """Carry noise to pictures: yields a `Step` before the first layer and after each. z: (B, D); label: of the pictures."""
         check_latents(z, self.latent)
         h = z.double().to(self.device).view(-1, 1, self.size, self.size)
@@ -426,24 +433,26 @@ class Flow(GenerativeModel):
             coupling.target(x).copy_(level(coupling.target(h)) / 255)
         return x.clamp(0, 1)
 
-    def encode(self, x, *, label=None, seed=None):
+    def encode(self, x: Tensor, *, label: Labels = None, seed: int | None = None) -> Tensor:
         """The noise of pictures: (B, 1, H, W) -> z (B, D), float64. Arguments as of `encode_steps`."""
         return _last(self.encode_steps(x, label=label, seed=seed)).h.flatten(1)
 
-    def decode(self, z, *, label=None):
+    def decode(self, z: Tensor, *, label: Labels = None) -> Tensor:
         """The 8-bit picture of each z, the exact inverse of `encode`: (B, D) -> (B, 1, H, W) in [0, 1]."""
         return _last(self.decode_steps(z, label=label)).x
 
-    def codes(self, n, *, temperature=1.0, seed=None):
+    def codes(self, n: int, *, temperature: float = 1.0, seed: int | None = None) -> Tensor:
         """Noise of new pictures, (n, D): N(0, temperature^2). n: 1 to 4096; temperature: 0 to 1.5."""
         n, temperature = check_number("n", n, 1, 4096, whole=True), check_number("temperature", temperature, 0, 1.5)
         return temperature * torch.randn(n, self.latent, generator=generator(seed), dtype=torch.float64)
 
-    def sample_steps(self, n, *, label=None, temperature=1.0, seed=None):
+    def sample_steps(
+        self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None
+    ) -> Iterator[Step]:
         """Draw n pictures and yield a `Step` for the noise and after each layer, coarse to fine. Arguments: `sample`."""
         yield from self.decode_steps(self.codes(n, temperature=temperature, seed=seed), label=label)
 
-    def sample(self, n, *, label=None, temperature=1.0, seed=None):
+    def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
         """n new pictures, (n, 1, H, W) in [0, 1].
 
         Arguments:
@@ -455,7 +464,7 @@ class Flow(GenerativeModel):
         return _last(self.sample_steps(n, label=label, temperature=temperature, seed=seed)).x
 
 
-def _last(steps):
+def _last(steps: Iterable[Step]) -> Step:
     *_, last = steps
     return last
 
@@ -473,17 +482,17 @@ class Usual(NamedTuple):
     mean: (layers,); axes: (layers, layers), which makes the usual ones uncorrelated and of variance 1.
     """
 
-    mean: torch.Tensor
-    axes: torch.Tensor
+    mean: Tensor
+    axes: Tensor
 
     @classmethod
-    def of(cls, nats):
+    def of(cls, nats: Tensor) -> "Usual":
         """From usual pictures' (N, layers)."""
         nats = nats.double()
         values, vectors = torch.linalg.eigh(torch.cov(nats.T) + 1e-6 * torch.eye(nats.shape[1], dtype=torch.float64))
         return cls(nats.mean(0), vectors * values.rsqrt())
 
-    def distance(self, nats):
+    def distance(self, nats: Tensor) -> Tensor:
         """Standard deviations from the mean, over all directions (Mahalanobis): (N, layers) -> (N,); usual is about 1."""
         return ((nats.double() - self.mean) @ self.axes).square().mean(1).sqrt()
 
@@ -497,25 +506,17 @@ class Likelihoods(NamedTuple):
     """
 
     usual: Usual
-    bit_edges: list
-    bits: dict
-    distance_edges: list
-    distances: dict
+    bit_edges: list[float]
+    bits: dict[str, list[float]]
+    distance_edges: list[float]
+    distances: dict[str, list[float]]
 
     @classmethod
-    def of(cls, usual, bits, distances, bins=60):
+    def of(cls, usual: Usual, bits: dict[str, Tensor], distances: dict[str, Tensor], bins: int = 60) -> "Likelihoods":
         """From the numbers (N,) of each kind of picture."""
-        histograms = []
-        for numbers in (bits, distances):
-            high = 1.1 * max(of.quantile(0.99).item() for of in list(numbers.values())[:2])
-            shares = {kind: torch.histc(of.clamp(0, high), bins, 0, high) / len(of) for kind, of in numbers.items()}
-            histograms += [
-                [round(high * i / bins, 5) for i in range(bins + 1)],
-                {kind: [round(v, 5) for v in of.tolist()] for kind, of in shares.items()},
-            ]
-        return cls(usual, *histograms)
+        return cls(usual, *_histograms(bits, bins), *_histograms(distances, bins))
 
-    def share_below(self, what, value):
+    def share_below(self, what: str, value: float) -> float:
         """How many of the model's own test pictures, 0 to 1, have less of `what`, "bits" or "distances"."""
         edges, shares = (self.bit_edges, self.bits) if what == "bits" else (self.distance_edges, self.distances)
         own, width = next(iter(shares.values())), edges[1] - edges[0]
@@ -523,13 +524,21 @@ class Likelihoods(NamedTuple):
         return min(1.0, sum(own[: int(place)]) + (own[int(place)] * (place % 1) if place < len(own) else 0))
 
 
-def save_likelihoods(told, folder):
+def _histograms(numbers: dict[str, Tensor], bins: int) -> tuple[list[float], dict[str, list[float]]]:
+    """(edges, {kind: share of its numbers in each bin}): as wide as the first two kinds need."""
+    high = 1.1 * max(of.quantile(0.99).item() for of in list(numbers.values())[:2])
+    edges = [round(high * i / bins, 5) for i in range(bins + 1)]
+    shares = {kind: torch.histc(of.clamp(0, high), bins, 0, high) / len(of) for kind, of in numbers.items()}
+    return edges, {kind: [round(v, 5) for v in of.tolist()] for kind, of in shares.items()}
+
+
+def save_likelihoods(told: Likelihoods, folder: Path | str) -> None:
     """Write `likelihoods.json` into a checkpoint's folder."""
     usual = {"mean": told.usual.mean.tolist(), "axes": told.usual.axes.tolist()}
     (Path(folder) / "likelihoods.json").write_text(json.dumps({**told._asdict(), "usual": usual}) + "\n", encoding="utf-8")
 
 
-def load_likelihoods(name_or_path):
+def load_likelihoods(name_or_path: Path | str) -> Likelihoods:
     """The `Likelihoods` of a checkpoint, by name or folder."""
     file = checkpoint_folder(name_or_path) / "likelihoods.json"
     try:
@@ -553,7 +562,7 @@ class PlaneCoupling(nn.Module):
         g: generator of the first weights.
     """
 
-    def __init__(self, i, hidden, components, g):
+    def __init__(self, i: int, hidden: int, components: int, g: torch.Generator):
         super().__init__()
         self.i = i
         sizes = [1, hidden, hidden, 3 * components]
@@ -573,13 +582,13 @@ class PlaneCoupling(nn.Module):
     def _joined(self, mine, other):
         return torch.stack([mine, other] if self.i == 0 else [other, mine], 1)
 
-    def forward(self, points):
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """(points with this coordinate bent, log |det| (B,))"""
         mixture, mine, other = self._parts(points)
         z, log_slope = bend(mixture, mine)
         return self._joined(z, other), log_slope
 
-    def inverse(self, points):
+    def inverse(self, points: Tensor) -> Tensor:
         mixture, mine, other = self._parts(points)
         return self._joined(unbend(mixture, mine), other)
 
@@ -591,14 +600,15 @@ class Plane(nn.Module):
     """
 
     SCALE = 2.5  # the square becomes as wide as noise is
+    couplings: Any  # ModuleList of PlaneCoupling
 
-    def __init__(self, layers=6, hidden=32, components=6, seed=0):
+    def __init__(self, layers: int = 6, hidden: int = 32, components: int = 6, seed: int = 0):
         super().__init__()
         g = generator(seed)
         layers = check_number("layers", layers, 1, 12, whole=True)
         self.couplings = nn.ModuleList(PlaneCoupling(i % 2, hidden, components, g) for i in range(layers))
 
-    def log_prob(self, points):
+    def log_prob(self, points: Tensor) -> Tensor:
         """log of the density at points (B, 2), in nats: (B,)."""
         h, log_det = self.SCALE * points, 2 * math.log(self.SCALE)
         for coupling in self.couplings:
@@ -606,14 +616,14 @@ class Plane(nn.Module):
             log_det = log_det + slope
         return log_normal(h).sum(1) + log_det
 
-    def encode(self, points):
+    def encode(self, points: Tensor) -> Tensor:
         """Points to noise, (B, 2) each."""
         h = self.SCALE * points
         for coupling in self.couplings:
             h = coupling(h)[0]
         return h
 
-    def decode_steps(self, z):
+    def decode_steps(self, z: Tensor) -> Iterator[Tensor]:
         """Noise z (B, 2) on its way to points: yields (B, 2) before the first layer and after each, scaled to the square."""
         yield z / self.SCALE
         for coupling in reversed(self.couplings):
@@ -624,7 +634,7 @@ class Plane(nn.Module):
 SHAPES = ("moons", "rings", "checkerboard")
 
 
-def shape(kind, n=1000, *, seed=0):
+def shape(kind: str, n: int = 1000, *, seed: int = 0) -> Tensor:
     """Points to fit a `Plane` to: (n, 2) in [-1, 1].
 
     Arguments: kind: one of SHAPES; n: 16 to 2000; seed: of the points.
@@ -656,14 +666,16 @@ class PlaneStep(NamedTuple):
     step: int
     seconds: float
     nats: float
-    density: torch.Tensor
-    lines: torch.Tensor
+    density: Tensor
+    lines: Tensor
     plane: Plane
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
-def fit_plane(points, *, seconds=10.0, layers=6, seed=0, every=0.3):
+def fit_plane(
+    points: Tensor, *, seconds: float = 10.0, layers: int = 6, seed: int = 0, every: float = 0.3
+) -> Iterator[PlaneStep]:
     """Train a `Plane` on points as they come: yields a `PlaneStep` at once, then about three a second, and at the end.
 
     The only training outside of `train/`: small enough to be watched. Closing the generator stops it.
@@ -676,7 +688,7 @@ def fit_plane(points, *, seconds=10.0, layers=6, seed=0, every=0.3):
         every: 0.05 to 20 seconds between two steps.
     """
     if (
-        not isinstance(points, torch.Tensor)
+        not isinstance(points, Tensor)
         or points.ndim != 2
         or points.shape[1] != 2
         or not points.is_floating_point()
