@@ -148,7 +148,7 @@ def score(dataset, x, label=None):
     """What the flow says of pictures x (N, 1, H, W): a list of facts for each."""
     nats, known = model_of(dataset).layer_log_probs(x, label), likelihoods(dataset)
     bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
-    far = known.usual.distance(nats).tolist()
+    far = known.typicality.distance(nats).tolist()
     return [
         {
             "bits_per_dim": b,
@@ -213,8 +213,8 @@ def beside(source):
 def scored_lines(source):
     make = (
         source["lines"]
-        + f'usual = gm.flow.load_likelihoods("flow-{source["dataset"]}").usual\n'
-        + ("print(model.bits_per_dim(picture), usual.distance(model.layer_log_probs(picture)))\n")
+        + f'typicality = gm.flow.load_likelihoods("flow-{source["dataset"]}").typicality\n'
+        + ("print(model.bits_per_dim(picture), typicality.distance(model.layer_log_probs(picture)))\n")
     )
     return program(make, source["dataset"])
 
@@ -312,7 +312,7 @@ def points_of(kind, drawn):
     import torch
 
     if gm.base.check_choice("shape", kind, list(SHAPES)) != OWN:
-        return gm.flow.shape(kind, POINTS, seed=0), f'points = gm.flow.shape("{kind}", {POINTS}, seed=0)\n'
+        return gm.flow.toy_points(kind, POINTS, seed=0), f'points = gm.flow.toy_points("{kind}", {POINTS}, seed=0)\n'
     points = torch.tensor(unpacked(drawn)[:2000]).clamp(-1, 1)
     if len(points) < 16:
         raise ValueError("points must be at least 16: draw some more of them on the square.")

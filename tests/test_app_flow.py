@@ -90,7 +90,7 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
     tiles, source, told, strange, lines, *_ = flow.open_own(dataset)
     model, known = gm.load(f"flow-{dataset}"), gm.flow.load_likelihoods(f"flow-{dataset}")
     x = gm.data.samples(dataset).floats()[:1]
-    bits, far = model.bits_per_dim(x).item(), known.usual.distance(model.layer_log_probs(x)).item()
+    bits, far = model.bits_per_dim(x).item(), known.typicality.distance(model.layer_log_probs(x)).item()
     assert (tiles["n"], tiles["chosen"]) == (2 * flow.SHOWN, 0) and torch.equal(source["x"], x)
     assert told["text"].startswith(f"{bits:.3f} bits a pixel: likelier than {1 - known.share_below('bits', bits):.0%} of")
     (_, likely, one), (_, typical, two) = json.loads(told["axes"])
@@ -174,7 +174,7 @@ def test_the_way_is_straight_in_z_and_ends_at_the_test_pictures(tmp_path, monkey
 
 
 def test_coordinates_travel_as_text():
-    points = gm.flow.shape("moons", 50)
+    points = gm.flow.toy_points("moons", 50)
     assert np.abs(unpacked(packed(points)) - points.numpy()).max() < 1e-4
     for text in (None, 3, "a", "AAAA", "%%", {"a": 1}, "QUI="):
         assert unpacked(text).shape[1] == 2
@@ -189,7 +189,7 @@ def test_the_plane_shows_points_and_then_what_is_learnt(monkeypatch):
     assert [seen["live"] for seen, _ in some] == [True] * len(some) and not last["live"]
     assert last["stages"] == 3 and len(unpacked(last["lines"])) == 3 * 18 * 41
     assert len(base64.b64decode(last["density"])) == 64 * 64
-    assert 'gm.flow.shape("rings", 1000, seed=0)' in lines and "layers=2" in lines
+    assert 'gm.flow.toy_points("rings", 1000, seed=0)' in lines and "layers=2" in lines
 
 
 def test_a_stopped_training_keeps_what_it_has_come_to():
@@ -204,7 +204,7 @@ def test_the_visitors_points(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "SECONDS", 0.5)
     empty, _ = flow.square(flow.OWN, None)
     assert empty["draw"] and empty["points"] == ""
-    drawn = flow.take_points(gr.EventData(None, {"points": packed(gm.flow.shape("moons", 40))}))
+    drawn = flow.take_points(gr.EventData(None, {"points": packed(gm.flow.toy_points("moons", 40))}))
     shown, _ = flow.square(flow.OWN, drawn)
     assert len(unpacked(shown["points"])) == 40 and "40 points" in shown["text"]
     *_, (last, lines) = flow.train(flow.OWN, drawn, 1)
