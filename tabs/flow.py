@@ -1,4 +1,4 @@
-"""Flow: a map from pictures to noise that can be undone, and what an exact likelihood says, and does not say."""
+"""Flow: an invertible map from pictures to noise, and what an exact likelihood says and does not say."""
 
 import base64
 import functools
@@ -13,7 +13,7 @@ from tabs.components import raw, sheet
 from tabs.components.draw_pad import DrawPad
 from tabs.components.gallery import Gallery
 from tabs.components.likelihood import Likelihood
-from tabs.components.plane_view import PlaneView, packed, unpacked
+from tabs.components.plane_view import PlaneView, pack_points, unpack_points
 from tabs.components.scrubber import Scrubber
 from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as picture_upload
@@ -30,20 +30,22 @@ from tabs.diffusion import (
 )
 
 MODELS = ("flow-mnist", "flow-fashion")
-SETS = {"mnist": "Digits", "fashion": "Clothes"}
-OTHER = {"mnist": "fashion", "fashion": "mnist"}
-ANY, EACH = -1, -2  # answers beside a class: not told; one class after the other
-COUNT, SHOWN, FRAMES, SEEDS = 30, 5, 25, 2**31
-SECONDS, POINTS = 10, 1000  # of the plane's training; of its points, where the visitor draws none
-OWN = "own"  # the visitor's points
-SHAPES = {"moons": "Moons", "rings": "Rings", "checkerboard": "Checkerboard", OWN: "Your points"}
+DATASET_TITLES = {"mnist": "Digits", "fashion": "Clothes"}
+OTHER_DATASET = {"mnist": "fashion", "fashion": "mnist"}
+ANY, EACH = -1, -2  # choices beside a class: no class; one class after another
+MAX_SAMPLES, MAX_SEED = 30, 2**31
+TEST_PICTURES = 5  # of each dataset, to choose from
+FRAMES = 25  # of an interpolation
+SECONDS, POINTS = 10, 1000  # of training in two dimensions; the visitor may draw another number of points
+OWN_POINTS = "own"
+SHAPE_TITLES = {"moons": "Moons", "rings": "Rings", "checkerboard": "Checkerboard", OWN_POINTS: "Your points"}
 
 
-# --- What the visitor asks for ----------------------------------------------------------------------------------------
+# --- Sampling options -------------------------------------------------------------------------------------------------
 
 
-class Wish(NamedTuple):
-    """What the controls say, checked. label: a class, or ANY, or EACH."""
+class SamplingOptions(NamedTuple):
+    """The checked values of the controls. label: a class, ANY or EACH."""
 
     dataset: str
     label: int
@@ -52,393 +54,413 @@ class Wish(NamedTuple):
     seed: int
 
     @property
-    def asked(self):
-        """The label as the model takes it: None where it is not told."""
-        return [i % 10 for i in range(self.n)] if self.label == EACH else None if self.label == ANY else self.label
+    def labels(self):
+        """The label argument of the model: None for any class."""
+        if self.label == EACH:
+            return [i % 10 for i in range(self.n)]
+        return None if self.label == ANY else self.label
 
 
-def wish(dataset, label, temperature, n, seed):
-    return Wish(
-        dataset_in(dataset),
+def sampling_options(dataset, label, temperature, n, seed):
+    return SamplingOptions(
+        check_dataset(dataset),
         gm.base.check_number("label", label, EACH, 9, whole=True),
         gm.base.check_number("temperature", temperature, 0, 1.5),
-        gm.base.check_number("number of pictures", n, 1, COUNT, whole=True),
-        seed_in(seed),
+        gm.base.check_number("number of samples", n, 1, MAX_SAMPLES, whole=True),
+        check_seed(seed),
     )
 
 
-def dataset_in(dataset):
-    return gm.base.check_choice("data set", dataset, list(SETS))
+def check_dataset(dataset):
+    return gm.base.check_choice("dataset", dataset, list(DATASET_TITLES))
 
 
-def model_of(dataset):
-    return gm.load(f"flow-{dataset_in(dataset)}")
+def check_seed(seed):
+    return gm.base.check_number("seed", seed, 0, MAX_SEED, whole=True)
 
 
-def seed_in(value):
-    return gm.base.check_number("seed", value, 0, SEEDS, whole=True)
+def load_model(dataset):
+    return gm.load(f"flow-{check_dataset(dataset)}")
 
 
-def label_from(dataset, text):
-    """A class by its name; ANY of "any"."""
+def parse_label(dataset, text):
+    """A class from its name, ANY from "any"."""
     names = gm.data.CLASSES[dataset]
     return ANY if text == "any" else names.index(gm.base.check_choice("label", text, ["any", *names]))
 
 
-def program(make, dataset=None):
-    """A whole program. make: the lines after those that load the model."""
-    used = [line for name, line in IMPORTS.items() if name in make]
+def program(body, dataset=None):
+    """A complete program: imports, the line that loads the model if there is a dataset, and the body."""
+    imports = [line for name, line in IMPORTS.items() if name in body]
+    if imports:
+        imports.append("")
     load = [f'model = gm.load("flow-{dataset}")'] if dataset else []
-    return "\n".join([*used, *[""] * bool(used), "import genmodels as gm", "", *load, make.rstrip("\n"), ""])
+    return "\n".join([*imports, "import genmodels as gm", "", *load, body.rstrip("\n"), ""])
 
 
-def save(columns, scale=4):
+def save_line(columns, scale=4):
     return f'gm.pictures.grid(x, columns={columns}, scale={scale}).save("picture.png")\n'
 
 
-# --- The pictures on the stage ----------------------------------------------------------------------------------------
+# --- Samples ----------------------------------------------------------------------------------------------------------
 
 
-def across(n):
-    """Columns of n pictures: a little wider than high."""
+def grid_columns(n):
+    """Columns of a grid of n pictures, a little wider than high."""
     return n if n < 4 else round((1.2 * n) ** 0.5 + 0.49)
 
 
-def show(*controls):
+def show_samples(*controls):
     """-> (stage, lines)."""
-    w = wish(*controls)
-    x = model_of(w.dataset).sample(w.n, label=w.asked, temperature=w.temperature, seed=w.seed)
-    return {
-        **sheet(x, across(w.n)),
-        "across": across(w.n),
-        "kinds": "?" * w.n,
-        "labels": "\n".join(["drawn picture"] * w.n),
-    }, lines_of(w)
+    options = sampling_options(*controls)
+    x = generate(options)
+    stage = {
+        **sheet(x, grid_columns(options.n)),
+        "across": grid_columns(options.n),
+        "kinds": "?" * options.n,
+        "labels": "\n".join(["sample"] * options.n),
+    }
+    return stage, python_lines(options)
 
 
-def lines_of(w):
-    told = {} if w.label == ANY else {"label": w.label}
-    told |= {"temperature": w.temperature} if w.temperature != 1 else {}
-    asked = format_arguments({**told, "seed": w.seed})
-    if w.label == EACH:
-        asked = asked.replace(f"label={EACH}", f"label=[i % 10 for i in range({w.n})]")
-    return program(f"x = model.sample({w.n}, {asked})\n" + save(across(w.n)), w.dataset)
+def generate(options):
+    model = load_model(options.dataset)
+    return model.sample(options.n, label=options.labels, temperature=options.temperature, seed=options.seed)
 
 
-def reset():
-    """-> (class, temperature, number): as it came."""
+def python_lines(options):
+    arguments = {}
+    if options.label != ANY:
+        arguments["label"] = options.label
+    if options.temperature != 1:
+        arguments["temperature"] = options.temperature
+    call = format_arguments({**arguments, "seed": options.seed})
+    if options.label == EACH:
+        call = call.replace(f"label={EACH}", f"label=[i % 10 for i in range({options.n})]")
+    return program(f"x = model.sample({options.n}, {call})\n" + save_line(grid_columns(options.n)), options.dataset)
+
+
+def default_options():
+    """-> (class, temperature, number)."""
     return EACH, 1, 20
 
 
-# --- How likely is this? ----------------------------------------------------------------------------------------------
+# --- Likelihood -------------------------------------------------------------------------------------------------------
 #
-# A `source` is a picture to be scored: {"dataset", "x": (1, 1, H, W), "lines" that make `picture`}.
+# A `source` is a picture to be scored: {"dataset", "x": (1, 1, H, W), "lines" of Python that define `picture`}.
 
 
-def likelihoods(dataset):
-    return _likelihoods(gm.base.checkpoint_folder(f"flow-{dataset}"))
+def load_stats(dataset):
+    return _load_stats(gm.base.checkpoint_folder(f"flow-{dataset}"))
 
 
 @functools.lru_cache(maxsize=4)
-def _likelihoods(folder):
+def _load_stats(folder):
     return gm.flow.load_likelihoods(folder)
 
 
 def score(dataset, x, label=None):
-    """What the flow says of pictures x (N, 1, H, W): a list of facts for each."""
-    nats, known = model_of(dataset).layer_log_probs(x, label), likelihoods(dataset)
-    bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
-    far = known.usual.distance(nats).tolist()
+    """Likelihood and typicality of pictures x (N, 1, H, W) under the flow: one dict per picture."""
+    layer_nats = load_model(dataset).layer_log_probs(x, label)
+    stats = load_stats(dataset)
+    nats = layer_nats.sum(1)
+    bits = gm.metrics.bits_per_dim(nats, x[0].numel())
+    distances = stats.typicality.distance(layer_nats)
     return [
         {
             "bits_per_dim": b,
-            "log_prob_nats": n,
-            "less_likely_than_test_pictures": known.share_below("bits", b),
-            "distance": d,
-            "more_unusual_than_test_pictures": known.share_below("distances", d),
+            "log_prob_nats": log_prob,
+            "less_likely_than_test_pictures": stats.share_below("bits", b),
+            "distance": distance,
+            "more_unusual_than_test_pictures": stats.share_below("distances", distance),
         }
-        for b, n, d in zip(bits, nats.sum(1).tolist(), far)
+        for b, log_prob, distance in zip(bits.tolist(), nats.tolist(), distances.tolist())
     ]
 
 
 def verdict(source):
     dataset = require_source(source)["dataset"]
-    told, known = score(dataset, source["x"])[0], likelihoods(dataset)
-    own, other = list(known.bits)[:2]
-    likelier, odder = 1 - told["less_likely_than_test_pictures"], told["more_unusual_than_test_pictures"]
-    opinion = (
-        "It is as usual as the test pictures are."
-        if odder <= 0.99
-        else "Few test pictures are as unusual."
-        if likelier < 0.5
-        else "Likely, and yet unusual: the likelihood alone would have taken it for one of the best."
-    )
+    scores, stats = score(dataset, source["x"])[0], load_stats(dataset)
+    more_likely = 1 - scores["less_likely_than_test_pictures"]
+    more_atypical = scores["more_unusual_than_test_pictures"]
+    if more_atypical <= 0.99:
+        conclusion = "It is as typical as the test pictures are."
+    elif more_likely < 0.5:
+        conclusion = "Few test pictures are as atypical."
+    else:
+        conclusion = "Likely and yet atypical: the likelihood alone would have ranked it among the best."
     text = (
-        f"{told['bits_per_dim']:.3f} bits a pixel: likelier than {likelier:.0%} of the test pictures. Its layers' "
-        f"likelihoods are {told['distance']:.2f} standard deviations from the usual ones, further than those of "
-        f"{odder:.0%} of the test pictures. {opinion}"
+        f"{scores['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
+        f"per-layer log-likelihoods are {scores['distance']:.2f} standard deviations from their typical values, further "
+        f"than those of {more_atypical:.0%} of the test pictures. {conclusion}"
     )
+    own, other = list(stats.bits)[:2]
     axes = [
-        ["Bits a pixel: the less, the likelier", hill(known.bit_edges, known.bits, own, other), told["bits_per_dim"]],
+        ["Bits per pixel (lower is more likely)", histogram(stats.bit_edges, stats.bits, own, other), scores["bits_per_dim"]],
         [
-            "Typicality: standard deviations from the usual; the less, the more usual",
-            hill(known.distance_edges, known.distances, own, other),
-            told["distance"],
+            "Typicality: standard deviations from typical values (lower is more typical)",
+            histogram(stats.distance_edges, stats.distances, own, other),
+            scores["distance"],
         ],
     ]
-    names = [f"test pictures of {SETS[own].lower()}", f"of {SETS[other].lower()}"]
+    names = [f"test pictures of {DATASET_TITLES[own].lower()}", f"test pictures of {DATASET_TITLES[other].lower()}"]
     return {**raw(source["x"][0]), "text": text, "names": json.dumps(names), "axes": json.dumps(axes)}
 
 
-def hill(edges, shares, own, other):
+def histogram(edges, shares, own, other):
     return {"edges": edges, "real": shares[own], "generated": shares[other]}
 
 
-def beside(source):
-    """The picture and stranger ones side by side, with their bits."""
+def comparison(source):
+    """The picture beside less typical ones, with their scores."""
     import torch
 
     dataset, x = require_source(source)["dataset"], source["x"]
     noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
-    other = test_pictures(OTHER[dataset])[0][:1]
-    every = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
-    names = ["this", "inverted", "rotated", f"one of {SETS[OTHER[dataset]].lower()}", "noise", "blank"]
-    told = [
-        f"{name}: {facts['bits_per_dim']:.2f} bits, {facts['distance']:.1f} sd"
-        for name, facts in zip(names, score(dataset, every))
+    other = test_pictures(OTHER_DATASET[dataset])[0][:1]
+    pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
+    names = ["this", "inverted", "rotated", f"one of the {DATASET_TITLES[OTHER_DATASET[dataset]].lower()}", "noise", "blank"]
+    labels = [
+        f"{name}: {scores['bits_per_dim']:.2f} bits/pixel, {scores['distance']:.1f} SD"
+        for name, scores in zip(names, score(dataset, pictures))
     ]
-    return {**sheet(every, len(every)), "labels": told}
+    return {**sheet(pictures, len(pictures)), "labels": labels}
 
 
-def scored_lines(source):
-    make = (
+def likelihood_lines(source):
+    body = (
         source["lines"]
-        + f'usual = gm.flow.load_likelihoods("flow-{source["dataset"]}").usual\n'
-        + ("print(model.bits_per_dim(picture), usual.distance(model.layer_log_probs(picture)))\n")
+        + f'typicality = gm.flow.load_likelihoods("flow-{source["dataset"]}").typicality\n'
+        + "print(model.bits_per_dim(picture), typicality.distance(model.layer_log_probs(picture)))\n"
     )
-    return program(make, source["dataset"])
+    return program(body, source["dataset"])
 
 
-def choose(source):
-    """Another picture -> (source, verdict, side by side, lines, layers, words, their lines)."""
-    return source, verdict(source), beside(source), scored_lines(source), *unfold(source)
+def select_picture(source):
+    """Another picture -> (source, verdict, comparison, lines, layers, round trip in words, their lines)."""
+    return source, verdict(source), comparison(source), likelihood_lines(source), *layer_by_layer(source)
 
 
-def choose_test(dataset, event: gr.EventData):
-    i = wiring.number_from_event(event, "index", 2 * SHOWN - 1)
-    if i < SHOWN:
-        return choose(test_picture_source(dataset_in(dataset), i))
-    return choose({**test_picture_source(OTHER[dataset_in(dataset)], i - SHOWN), "dataset": dataset})
+def select_test_picture(dataset, event: gr.EventData):
+    i = wiring.number_from_event(event, "index", 2 * TEST_PICTURES - 1)
+    if i < TEST_PICTURES:
+        return select_picture(test_picture_source(check_dataset(dataset), i))
+    source = test_picture_source(OTHER_DATASET[check_dataset(dataset)], i - TEST_PICTURES)
+    return select_picture({**source, "dataset": dataset})
 
 
-def choose_drawing(dataset, ink):
-    return choose(drawing_source(dataset_in(dataset), ink))
+def select_drawing(dataset, ink):
+    return select_picture(drawing_source(check_dataset(dataset), ink))
 
 
-def choose_upload(dataset, path):
-    return choose(upload_source(dataset_in(dataset), path))
+def select_upload(dataset, path):
+    return select_picture(upload_source(check_dataset(dataset), path))
 
 
-# --- Unfolding --------------------------------------------------------------------------------------------------------
+# --- Layer by layer ---------------------------------------------------------------------------------------------------
 
 
-def there_and_back(dataset, x, seed=0):
-    """(steps to noise, steps back in the same order, the largest error of the round trip in grey levels)."""
-    model = model_of(dataset)
-    there = list(model.encode_steps(x, seed=seed))
-    back = list(model.decode_steps(there[-1].h.flatten(1)))[::-1]
-    return there, back, 256 * (there[0].h - back[0].h).abs().max().item()
+def round_trip(dataset, x, seed=0):
+    """(steps of encoding, steps of decoding in the same order, the largest error of the round trip in grey levels)."""
+    model = load_model(dataset)
+    encoded = list(model.encode_steps(x, seed=seed))
+    decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]
+    return encoded, decoded, 256 * (encoded[0].h - decoded[0].h).abs().max().item()
 
 
-def left(x, done):
-    """The pixels of x that are picture after so many layers, on the finest whole lattice, enlarged to its size."""
+def remaining_pixels(x, layers):
+    """The pixels of x that are not noise yet after so many layers: the finest complete lattice, enlarged to the size of x."""
     import torch
 
-    step = 2 ** ((done + 2) // 3)
-    lattice = x[:, :, step - 1 :: step, step - 1 :: step]
+    stride = 2 ** ((layers + 2) // 3)
+    lattice = x[:, :, stride - 1 :: stride, stride - 1 :: stride]
     return torch.nn.functional.interpolate(lattice, x.shape[2:]) if lattice.numel() else torch.full_like(x, 0.5)
 
 
-def unfold(source):
-    """-> (frames, words, lines)."""
+def layer_by_layer(source):
+    """-> (frames, round trip in words, lines)."""
     import torch
 
     dataset = require_source(source)["dataset"]
-    there, back, error = there_and_back(dataset, source["x"])
-    rest = [left(step.x, done) for done, step in enumerate(there)]
+    encoded, decoded, error = round_trip(dataset, source["x"])
+    remaining = [remaining_pixels(step.x, layers) for layers, step in enumerate(encoded)]
     frames = {
-        **sheet(torch.cat([*(s.x for s in there + back), *rest]), len(there)),
-        "rows": ["to noise", "and back", "what is left, enlarged"],
+        **sheet(torch.cat([*(step.x for step in encoded + decoded), *remaining]), len(encoded)),
+        "rows": ["encode", "decode", "remaining pixels, enlarged"],
     }
-    noise = there[-1].h
-    words = (
-        f"There and back through {len(there) - 1} layers, the largest error is **{error:.1e}** of a grey level. "
+    noise = encoded[-1].h
+    text = (
+        f"Encoded and decoded through {len(encoded) - 1} layers, the largest error is **{error:.1e}** of a grey level. "
         f"The noise has mean {noise.mean():+.2f} and standard deviation {noise.std():.2f}."
     )
-    make = source["lines"] + (
-        "there = list(model.encode_steps(picture, seed=0))\n"
-        "back = list(model.decode_steps(there[-1].h.flatten(1)))[::-1]\n"
-        "print(256 * (there[0].h - back[0].h).abs().max())\n"
-        f"x = torch.cat([step.x for step in there + back])\n{save(len(there), 2)}"
+    body = source["lines"] + (
+        "encoded = list(model.encode_steps(picture, seed=0))\n"
+        "decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]\n"
+        "print(256 * (encoded[0].h - decoded[0].h).abs().max())\n"
+        f"x = torch.cat([step.x for step in encoded + decoded])\n{save_line(len(encoded), 2)}"
     )
-    return frames, words, program(make, dataset)
+    return frames, text, program(body, dataset)
 
 
-# --- The way between two pictures -------------------------------------------------------------------------------------
+# --- Interpolation ----------------------------------------------------------------------------------------------------
 
 
-def way(dataset, first, last):
-    """-> (frames, lines): on the straight line in z from one test picture to another. first, last: classes."""
+def interpolate(dataset, first, last):
+    """-> (frames, lines): linear in z from one test picture to another. first, last: their classes."""
     import torch
 
-    model, (x, _) = model_of(dataset), test_pictures(dataset)
+    model, (x, _) = load_model(dataset), test_pictures(dataset)
     i, j = (gm.base.check_number("class", c, 0, 9, whole=True) for c in (first, last))
-    j = 10 + j if i == j else j  # test pictures begin with one of each class, twice
+    if i == j:
+        j = 10 + j  # test pictures begin with one of each class, twice
     z = model.encode(x[[i, j]], seed=0)
     t = torch.linspace(0, 1, FRAMES, dtype=z.dtype)[:, None]
     frames = model.decode(torch.lerp(z[:1], z[1:], t))
-    make = (
+    body = (
         f'pictures = gm.data.samples("{dataset}").floats()[[{i}, {j}]]\nz = model.encode(pictures, seed=0)\n'
         f"t = torch.linspace(0, 1, {FRAMES}, dtype=z.dtype)[:, None]\nx = model.decode(torch.lerp(z[:1], z[1:], t))\n"
     )
-    return {**sheet(frames, FRAMES), "rows": ["straight in z"]}, program(make + save(FRAMES, 2), dataset)
+    return {**sheet(frames, FRAMES), "rows": ["linear in z"]}, program(body + save_line(FRAMES, 2), dataset)
 
 
 # --- Two dimensions ---------------------------------------------------------------------------------------------------
 
 
-def points_of(kind, drawn):
-    """(N, 2) tensor of the points to be learnt, and the lines that make them."""
+def training_points(shape, own_points):
+    """((N, 2) tensor of the points to fit, the lines of Python that define them). own_points: the visitor's, packed."""
     import torch
 
-    if gm.base.check_choice("shape", kind, list(SHAPES)) != OWN:
-        return gm.flow.shape(kind, POINTS, seed=0), f'points = gm.flow.shape("{kind}", {POINTS}, seed=0)\n'
-    points = torch.tensor(unpacked(drawn)[:2000]).clamp(-1, 1)
+    if gm.base.check_choice("shape", shape, list(SHAPE_TITLES)) != OWN_POINTS:
+        return gm.flow.toy_points(shape, POINTS, seed=0), f'points = gm.flow.toy_points("{shape}", {POINTS}, seed=0)\n'
+    points = torch.tensor(unpack_points(own_points)[:2000]).clamp(-1, 1)
     if len(points) < 16:
-        raise ValueError("points must be at least 16: draw some more of them on the square.")
-    line = f"np.frombuffer(base64.b64decode({packed(points)!r}), '<i2')"
-    return points, f"points = torch.tensor({line}.reshape(-1, 2) / 8000).float()\n"
+        raise ValueError("At least 16 points are needed: draw more of them in the square.")
+    array = f"np.frombuffer(base64.b64decode({pack_points(points)!r}), '<i2')"
+    return points, f"points = torch.tensor({array}.reshape(-1, 2) / 8000).float()\n"
 
 
-def square(kind, drawn):
-    """-> (square, lines): the points alone, before anything is learnt."""
-    if gm.base.check_choice("shape", kind, list(SHAPES)) == OWN:
-        n = len(unpacked(drawn))
-        said = f"{n} points. Draw more, or train." if n else "Press and drag to draw."
-        return {"points": packed(unpacked(drawn)[:2000]), "draw": True, "text": said}, LINES_PENDING
-    return {"points": packed(points_of(kind, None)[0]), "draw": False, "text": f"{POINTS:,} points."}, LINES_PENDING
+def show_points(shape, own_points):
+    """-> (plane, lines): the points before training."""
+    if gm.base.check_choice("shape", shape, list(SHAPE_TITLES)) == OWN_POINTS:
+        points = unpack_points(own_points)
+        text = f"{len(points)} points. Draw more, or train." if len(points) else "Press and drag to draw points."
+        return {"points": pack_points(points[:2000]), "draw": True, "text": text}, LINES_PENDING
+    points, _ = training_points(shape, None)
+    return {"points": pack_points(points), "draw": False, "text": f"{POINTS:,} points."}, LINES_PENDING
 
 
-def take_points(event: gr.EventData):
-    """The visitor drew -> points, as text."""
+def receive_points(event: gr.EventData):
+    """The visitor drew -> their points, packed."""
     sent = event._data if isinstance(event._data, dict) else {}
-    return packed(unpacked(sent.get("points"))[:2000])
+    return pack_points(unpack_points(sent.get("points"))[:2000])
 
 
-def train(kind, drawn, layers):
-    """Fit a flow to the points while one looks on: yields (square, lines)."""
-    points, make = points_of(kind, drawn)
+def train(shape, own_points, layers):
+    """Fit a flow to the points live: yields (plane, lines)."""
+    points, body = training_points(shape, own_points)
     layers = gm.base.check_number("layers", layers, 1, 12, whole=True)
-    make += (
+    body += (
         f"*_, last = gm.flow.fit_plane(points, seconds={SECONDS}, layers={layers}, seed=0)\n"
-        "print(last.step, last.nats)  # as far as your machine comes in this time\n"
+        "print(last.step, last.nats)  # depends on the speed of your machine\n"
     )
-    seen, lines = None, program(make)
+    step, lines = None, program(body)
     try:
-        for seen in gm.flow.fit_plane(points, seconds=SECONDS, layers=layers, seed=0, every=0.12):
-            yield learnt(kind, points, seen, True), LINES_PENDING if seen.step == 0 else gr.skip()
+        for step in gm.flow.fit_plane(points, seconds=SECONDS, layers=layers, seed=0, every=0.12):
+            yield plane_value(shape, points, step, True), LINES_PENDING if step.step == 0 else gr.skip()
     except wiring.Stopped:
         lines = LINES_STOPPED
-    if seen:
-        yield learnt(kind, points, seen, False), lines
+    if step:
+        yield plane_value(shape, points, step, False), lines
 
 
-def learnt(kind, points, seen, live):
+def plane_value(shape, points, step, live):
+    """The component's value. step: a `PlaneStep`; live: training goes on."""
     import torch
 
-    density = (seen.density / torch.quantile(seen.density, 0.995).clamp(min=1e-9)).clamp(0, 1).sqrt()
+    density = (step.density / torch.quantile(step.density, 0.995).clamp(min=1e-9)).clamp(0, 1).sqrt()
     return {
-        "points": packed(points),
-        "draw": kind == OWN,
+        "points": pack_points(points),
+        "draw": shape == OWN_POINTS,
         "live": live,
-        "stages": len(seen.lines),
-        "lines": packed(seen.lines),
+        "stages": len(step.lines),
+        "lines": pack_points(step.lines),
         "density": base64.b64encode((255 * density).byte().numpy().tobytes()).decode(),
-        "text": f"{seen.step} steps in {seen.seconds:.1f} s: {seen.nats:.2f} nats a point",
+        "text": f"{step.step} steps in {step.seconds:.1f} s: {step.nats:.2f} nats per point (lower is better)",
     }
 
 
 # --- The programming interface ----------------------------------------------------------------------------------------
 
 
-def dataset_of(model):
+def dataset_from_model(model):
     """A name from a visitor never becomes a path."""
     return gm.base.check_choice("model", model, MODELS).split("-")[1]
 
 
-def source_of(dataset, picture, i):
+def picture_source(dataset, picture, i):
     return test_picture_source(dataset, i) if picture is None else upload_source(dataset, picture)
 
 
 def flow_sample(model="flow-mnist", n=20, label="any", temperature=1, seed=0):
-    """Draw new pictures with a flow.
+    """Sample new pictures from a flow.
 
     Args:
         model: flow-mnist (digits) or flow-fashion (clothes).
-        n: how many, 1 to 30.
+        n: number of samples, 1 to 30.
         label: any, or a class such as 7 or ankle boot.
-        temperature: 0 to 1.5, times the noise; 1 draws from the model.
+        temperature: 0 to 1.5, scales the noise; 1 samples from the model's distribution.
         seed: whole number; the same seed gives the same pictures.
     Returns:
         A PNG with the pictures in rows.
     """
-    dataset = dataset_of(model)
-    w = wish(dataset, label_from(dataset, label), temperature, n, seed)
-    x = model_of(dataset).sample(w.n, label=w.asked, temperature=w.temperature, seed=w.seed)
-    return gm.pictures.grid(x, across(w.n), scale=4)
+    dataset = dataset_from_model(model)
+    options = sampling_options(dataset, parse_label(dataset, label), temperature, n, seed)
+    return gm.pictures.grid(generate(options), grid_columns(options.n), scale=4)
 
 
 def flow_score(model="flow-mnist", picture=None, test_picture_number=0, label="any"):
-    """Ask a flow how likely a picture is, exactly, and how usual.
+    """Compute the exact likelihood of a picture under a flow, and how typical the picture is.
 
     Args:
         model: one of the models, see flow_sample.
-        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
         test_picture_number: 0 to 199, used when there is no file.
-        label: any, or the class that it is told.
+        label: any, or the class to condition on.
     Returns:
-        Bits a pixel and log p in nats; the share of test pictures that are likelier; the distance of the layers' likelihoods
-        from the usual ones in standard deviations; the share of test pictures that are less unusual.
+        Bits per pixel and log p in nats; the share of test pictures that are more likely; the distance of the layers'
+        log-likelihoods from their typical values in standard deviations; the share of test pictures that are more typical.
     """
-    dataset = dataset_of(model)
-    told = label_from(dataset, label)
-    return score(dataset, source_of(dataset, picture, test_picture_number)["x"], None if told == ANY else told)[0]
+    dataset = dataset_from_model(model)
+    label = parse_label(dataset, label)
+    x = picture_source(dataset, picture, test_picture_number)["x"]
+    return score(dataset, x, None if label == ANY else label)[0]
 
 
 def flow_unfold(model="flow-mnist", picture=None, test_picture_number=0, seed=0):
-    """Carry a picture through the layers of a flow to noise, and back.
+    """Encode a picture to noise through the layers of a flow, and decode it.
 
     Args:
         model: one of the models, see flow_sample.
-        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
         test_picture_number: 0 to 199, used when there is no file.
-        seed: of the noise of the grey levels, a whole number.
+        seed: of the dequantization noise, a whole number.
     Returns:
-        The largest error of the round trip in grey levels, log |det| of the whole map and of each layer; and a PNG: above the
-        way to noise, below the way back.
+        The largest error of the round trip in grey levels, log |det| of the whole map and of each layer; and a PNG with the
+        steps of encoding above those of decoding.
     """
     import torch
 
-    dataset = dataset_of(model)
-    there, back, error = there_and_back(dataset, source_of(dataset, picture, test_picture_number)["x"], seed_in(seed))
-    log_det = [s.log_det.item() for s in there]
-    each = [after - before for before, after in zip(log_det, log_det[1:])]
-    facts = {"round_trip_error": error, "log_det": log_det[-1], "log_det_of_layers": each}
-    return facts, gm.pictures.grid(torch.cat([s.x for s in there + back]), len(there), scale=2)
+    dataset = dataset_from_model(model)
+    x = picture_source(dataset, picture, test_picture_number)["x"]
+    encoded, decoded, error = round_trip(dataset, x, check_seed(seed))
+    log_det = [step.log_det.item() for step in encoded]
+    log_det_of_layers = [after - before for before, after in zip(log_det, log_det[1:])]
+    facts = {"round_trip_error": error, "log_det": log_det[-1], "log_det_of_layers": log_det_of_layers}
+    return facts, gm.pictures.grid(torch.cat([step.x for step in encoded + decoded]), len(encoded), scale=2)
 
 
 def endpoints():
-    """The functions above under their own names. They check what they are called with; the components do not."""
+    """Register the functions above under their own names. They check their arguments; the components do not."""
 
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
@@ -446,90 +468,101 @@ def endpoints():
     facts, png = gr.JSON(visible=False, label="facts"), gr.Image(format="png", label="picture", visible=False)
     model = gr.Dropdown(list(MODELS), value=MODELS[0], label="model", visible=False)
     file, label = picture_upload(visible=False, label="picture"), gr.Textbox("any", label="label", visible=False)
-    one = boxes(test_picture_number=0)
+    test_picture = boxes(test_picture_number=0)
     wiring.endpoint(flow_sample, [model, *boxes(n=20), label, *boxes(temperature=1, seed=0)], png)
-    wiring.endpoint(flow_score, [model, file, *one, label], facts)
-    wiring.endpoint(flow_unfold, [model, file, *one, *boxes(seed=0)], [facts, png])
+    wiring.endpoint(flow_score, [model, file, *test_picture, label], facts)
+    wiring.endpoint(flow_unfold, [model, file, *test_picture, *boxes(seed=0)], [facts, png])
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=4)
-def _first(folder, dataset):
+def _opening_samples(folder, dataset):
     """(stage, lines) that the tab opens with."""
-    return show(dataset, *reset(), 0)
+    return show_samples(dataset, *default_options(), 0)
 
 
-def open_set(dataset):
-    """Another data set -> (class, temperature, number, seed, stage, lines)."""
-    classes = [("one of each", EACH), ("any", ANY), *((name, i) for i, name in enumerate(gm.data.CLASSES[dataset_in(dataset)]))]
-    label, temperature, n = reset()
-    first = _first(gm.base.checkpoint_folder(f"flow-{dataset}"), dataset)
-    return gr.update(choices=classes, value=label), temperature, n, 0, *first
+def open_dataset(dataset):
+    """Another dataset -> (class, temperature, number, seed, stage, lines)."""
+    names = gm.data.CLASSES[check_dataset(dataset)]
+    classes = [("one of each", EACH), ("any", ANY), *((name, i) for i, name in enumerate(names))]
+    label, temperature, n = default_options()
+    opening = _opening_samples(gm.base.checkpoint_folder(f"flow-{dataset}"), dataset)
+    return gr.update(choices=classes, value=label), temperature, n, 0, *opening
 
 
-def no_set(sentence):
+def dataset_error(sentence):
     return *[gr.skip()] * 4, {"message": sentence}, ""
 
 
 @functools.lru_cache(maxsize=4)
-def _own(folder, dataset):
+def _opening_picture(folder, dataset):
     import torch
 
-    (mine, names), (theirs, others) = test_pictures(dataset), test_pictures(OTHER[dataset])
-    x = torch.cat([mine[:SHOWN], theirs[:SHOWN]])
-    tiles = {**sheet(x, 2 * SHOWN), "labels": names[:SHOWN] + others[:SHOWN], "chosen": 0}
-    return tiles, *choose(test_picture_source(dataset, 0))
+    pictures, names, other = [], [], OTHER_DATASET[dataset]
+    for name in (dataset, other):
+        x, labels = test_pictures(name)
+        pictures.append(x[:TEST_PICTURES])
+        names += labels[:TEST_PICTURES]
+    tiles = {**sheet(torch.cat(pictures), 2 * TEST_PICTURES), "labels": names, "chosen": 0}
+    return tiles, *select_picture(test_picture_source(dataset, 0))
 
 
-def open_own(dataset):
-    """-> (pictures to choose from, and what `choose` gives)."""
-    return _own(gm.base.checkpoint_folder(f"flow-{dataset_in(dataset)}"), dataset)
+def open_picture(dataset):
+    """-> (test pictures to choose from, and the outputs of `select_picture`)."""
+    return _opening_picture(gm.base.checkpoint_folder(f"flow-{check_dataset(dataset)}"), dataset)
 
 
-def no_own(sentence):
+def picture_error(sentence):
     return gr.skip(), None, {"message": sentence}, {"message": sentence}, "", {"message": sentence}, "", ""
 
 
-def open_way(dataset):
+def open_interpolation(dataset):
     """-> (first, last, frames, lines)."""
-    classes = [(name, i) for i, name in enumerate(gm.data.CLASSES[dataset_in(dataset)])]
+    classes = [(name, i) for i, name in enumerate(gm.data.CLASSES[check_dataset(dataset)])]
     first, last = (3, 8) if dataset == "mnist" else (0, 9)
-    return gr.update(choices=classes, value=first), gr.update(choices=classes, value=last), *way(dataset, first, last)
+    frames, lines = interpolate(dataset, first, last)
+    return gr.update(choices=classes, value=first), gr.update(choices=classes, value=last), frames, lines
 
 
-def no_way(sentence):
+def interpolation_error(sentence):
     return gr.skip(), gr.skip(), {"message": sentence}, ""
 
 
 def about(dataset):
-    """The models of the tab in a table, and the card of the one on stage."""
+    """A table of the tab's models, and the card of the selected one."""
     shipped = [name for name in MODELS if (wiring.checkpoints() / name / "README.md").is_file()]
-    return wiring.models_table(shipped) + "\n\n" + wiring.card(f"flow-{dataset_in(dataset)}")
+    return wiring.models_table(shipped) + "\n\n" + wiring.card(f"flow-{check_dataset(dataset)}")
 
 
-def offered():
-    return [name for name in SETS if (wiring.checkpoints() / f"flow-{name}").is_dir()]  # gm.data would import torch
+def shipped_datasets():
+    # gm.data would import torch
+    return [name for name in DATASET_TITLES if (wiring.checkpoints() / f"flow-{name}").is_dir()]
 
 
 def prepare():
-    """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(make, dataset) for dataset in offered() for make in (open_set, open_own)]
+    """Functions to call in the background before the first visitor comes, each of them quick."""
+    return [functools.partial(fn, dataset) for dataset in shipped_datasets() for fn in (open_dataset, open_picture)]
 
 
-def in_python(name):
-    """The lines that make what a tool shows."""
+def python_accordion(name):
+    """The lines of Python that reproduce what a tool shows."""
     with gr.Accordion("In Python", open=False, elem_classes="lines"):
         return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=f"flow-{name}-python")
 
 
 def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
-    shipped = offered() or list(SETS)
+    shipped = shipped_datasets() or list(DATASET_TITLES)
+    gr.Markdown(
+        "A normalizing flow is an invertible map between pictures and noise, so that every picture has an exact likelihood: "
+        "change the temperature of the samples, then score a drawing of your own under *Likelihood*.",
+        elem_classes="hint",
+    )
     with gr.Row(elem_classes="choices"):
         dataset = gr.Radio(
-            [(SETS[name], name) for name in shipped],
+            [(DATASET_TITLES[name], name) for name in shipped],
             value=shipped[0],
             label="Pictures",
             show_label=False,
@@ -538,13 +571,13 @@ def build(opened):
             min_width=220,
         )
 
-    def kind(label, name, choices, value):
+    def dropdown(label, name, choices, value):
         return gr.Dropdown(choices, value=value, label=label, elem_id=f"flow-{name}", elem_classes="plain", min_width=100)
 
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=260, elem_classes=["card", "controls"]):
-            gr.Markdown("### What to draw")
-            label = kind("Class", "label", [("one of each", EACH), ("any", ANY)], EACH)
+            gr.Markdown("### Conditions")
+            label = dropdown("Class", "label", [("one of each", EACH), ("any", ANY)], EACH)
             temperature = gr.Slider(
                 0,
                 1.5,
@@ -555,31 +588,31 @@ def build(opened):
                 elem_id="flow-temperature",
                 elem_classes="plain",
             )
-            n = gr.Slider(1, COUNT, 20, step=1, label="Pictures", buttons=[], elem_id="flow-n", elem_classes="plain")
-            gr.Markdown("### From one to another")
+            n = gr.Slider(1, MAX_SAMPLES, 20, step=1, label="Samples", buttons=[], elem_id="flow-n", elem_classes="plain")
+            gr.Markdown("### Interpolation")
             gr.Markdown(
-                "Two test pictures as noise, and the straight line between: every point on it is a picture.",
+                "Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.",
                 elem_classes="hint",
             )
             with gr.Row(elem_classes=["small-controls", "change"]):
-                first, last = kind("From", "first", [("3", 3)], 3), kind("To", "last", [("8", 8)], 8)
+                first, last = dropdown("From", "first", [("3", 3)], 3), dropdown("To", "last", [("8", 8)], 8)
             frames = Scrubber(ends=("from", "to"), elem_id="flow-way")
-            way_lines = in_python("way")
+            interpolation_lines = python_accordion("way")
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
             stage = Gallery(
                 poster=wiring.poster(f"flow-{shipped[0]}"),
-                name="Drawn pictures",
+                name="Samples",
                 elem_id="flow-stage",
                 elem_classes="live-picture",
             )
-            new, seed, zero = wiring.seed_row("New pictures", "Reset")
+            new, seed, reset = wiring.seed_row("New samples", "Reset")
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("How likely?", id="likely"):
+            with gr.Tab("Likelihood", id="likely"):
                 gr.Markdown(
-                    "Choose one, draw or upload. The likelihood is exact; what it means is another question.",
+                    "Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.",
                     elem_classes="hint",
                 )
-                choices = Tiles(columns=2 * SHOWN, name="Test pictures of both sets", elem_id="flow-own")
+                choices = Tiles(columns=2 * TEST_PICTURES, name="Test pictures of both datasets", elem_id="flow-own")
                 with gr.Row():
                     with gr.Column(min_width=130):
                         pad = DrawPad(elem_id="flow-pad")
@@ -587,27 +620,27 @@ def build(opened):
                         upload = picture_upload(
                             label="Upload a picture", show_label=False, height=150, elem_id="flow-upload", elem_classes="upload"
                         )
-                told = Likelihood(elem_id="flow-verdict")
-                gr.Markdown("The same flow on stranger pictures:", elem_classes="hint")
-                strange = Tiles(pick=False, columns=6, name="Side by side", elem_id="flow-beside")
-                score_lines = in_python("score")
-            with gr.Tab("Unfolding", id="unfold"):
+                likelihood = Likelihood(elem_id="flow-verdict")
+                gr.Markdown("The same flow on less typical pictures:", elem_classes="hint")
+                compared = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
+                score_lines = python_accordion("score")
+            with gr.Tab("Layer by layer", id="unfold"):
                 gr.Markdown(
-                    "The picture chosen under *How likely?*, layer by layer: of each square of pixels three become "
-                    "noise, one after the other, then the same with what is left, down to a single pixel.",
+                    "The picture chosen under *Likelihood*: of each square of 2 x 2 pixels three become noise, one after "
+                    "another, then the same with the remaining pixels, down to a single one.",
                     elem_classes="hint",
                 )
                 layers = Scrubber(ends=("picture", "noise"), elem_id="flow-unfold")
-                words = gr.Markdown(elem_id="flow-error")
-                unfold_lines = in_python("unfold")
+                round_trip_text = gr.Markdown(elem_id="flow-error")
+                layer_lines = python_accordion("unfold")
             with gr.Tab("In two dimensions", id="plane"):
                 gr.Markdown(
-                    "The same kind of layer on points of a plane, trained here and now. The grid is that of the noise, "
-                    "bent by the layers.",
+                    "The same kind of layer on points of the plane, trained live. The grid is straight in noise space; "
+                    "the layers transform it.",
                     elem_classes="hint",
                 )
                 shape = gr.Radio(
-                    [(shown, name) for name, shown in SHAPES.items()],
+                    [(title, name) for name, title in SHAPE_TITLES.items()],
                     value="moons",
                     label="Points",
                     show_label=False,
@@ -620,44 +653,44 @@ def build(opened):
                     depth = gr.Slider(1, 12, 6, step=1, label="Layers", buttons=[], elem_id="flow-depth", elem_classes="plain")
                     begin = gr.Button("Train", variant="primary", scale=2, min_width=80, elem_id="flow-train")
                     stop = gr.Button("Stop", scale=1, min_width=70, elem_id="flow-stop")
-                drawn = gr.State()
-                plane_lines = in_python("plane")
+                own_points = gr.State()
+                plane_lines = python_accordion("plane")
             source = gr.State()
     lines = wiring.python_panel("flow")
     wiring.explanation(__file__, measured=wiring.measured("flow-mnist"))
     with gr.Accordion("The models, and what was measured", open=False):
         card = gr.Markdown()
 
-    controls, here = [dataset, label, temperature, n, seed], [stage, lines]
+    controls, outputs = [dataset, label, temperature, n, seed], [stage, lines]
     for control in (label, temperature, n):
-        wiring.live(control.input, show, controls, here)
-    wiring.live(seed.input, show, controls, here, lambda sentence: [gr.skip()] * 2)  # half typed
-    fresh = wiring.act(new.click, wiring.fresh_seed, None, seed)
-    wiring.act(fresh.then, show, controls, here)
-    again = wiring.act(zero.click, reset, None, [label, temperature, n])
-    wiring.act(again.then, show, controls, here)
+        wiring.live(control.input, show_samples, controls, outputs)
+    wiring.live(seed.input, show_samples, controls, outputs, lambda sentence: [gr.skip()] * 2)  # half typed
+    seeded = wiring.act(new.click, wiring.fresh_seed, None, seed)
+    wiring.act(seeded.then, show_samples, controls, outputs)
+    cleared = wiring.act(reset.click, default_options, None, [label, temperature, n])
+    wiring.act(cleared.then, show_samples, controls, outputs)
 
+    interpolation = [frames, interpolation_lines]
     for end in (first, last):
-        wiring.live(end.input, way, [dataset, first, last], [frames, way_lines], lambda sentence: [gr.skip()] * 2)
+        wiring.live(end.input, interpolate, [dataset, first, last], interpolation, lambda sentence: [gr.skip()] * 2)
 
-    chosen = [source, told, strange, score_lines, layers, words, unfold_lines]
-    wiring.act(choices.input, choose_test, dataset, chosen)
-    wiring.live(pad.input, choose_drawing, [dataset, pad], chosen)
-    wiring.act(upload.upload, choose_upload, [dataset, upload], chosen)
+    selected = [source, likelihood, compared, score_lines, layers, round_trip_text, layer_lines]
+    wiring.act(choices.input, select_test_picture, dataset, selected)
+    wiring.live(pad.input, select_drawing, [dataset, pad], selected)
+    wiring.act(upload.upload, select_upload, [dataset, upload], selected)
 
-    player, seen = wiring.Runs(plane), [plane, plane_lines]
-    player.act(shape.input, square, [shape, drawn], seen)
-    sketched = wiring.live(plane.input, take_points, None, drawn)
-    player.act(sketched.then, square, [shape, drawn], seen)
-    player.stream(begin.click, train, [shape, drawn, depth], seen, rate=8)
-    player.stop(stop.click)
+    runs, plane_outputs = wiring.Runs(plane), [plane, plane_lines]
+    runs.act(shape.input, show_points, [shape, own_points], plane_outputs)
+    received = wiring.live(plane.input, receive_points, None, own_points)
+    runs.act(received.then, show_points, [shape, own_points], plane_outputs)
+    runs.stream(begin.click, train, [shape, own_points, depth], plane_outputs, rate=8)
+    runs.stop(stop.click)
 
     for event in (opened, dataset.input):
-        then = functools.partial(
-            wiring.act(event, open_set, dataset, [*controls[1:], *here], no_set).then, trigger_mode="always_last"
-        )
-        wiring.act(then, open_own, dataset, [choices, *chosen], no_own)
-        wiring.act(then, open_way, dataset, [first, last, frames, way_lines], no_way)
+        samples_shown = wiring.act(event, open_dataset, dataset, [*controls[1:], *outputs], dataset_error)
+        then = functools.partial(samples_shown.then, trigger_mode="always_last")
+        wiring.act(then, open_picture, dataset, [choices, *selected], picture_error)
+        wiring.act(then, open_interpolation, dataset, [first, last, *interpolation], interpolation_error)
         wiring.act(then, about, dataset, card)
-    player.act(opened, square, [shape, drawn], seen)
+    runs.act(opened, show_points, [shape, own_points], plane_outputs)
     endpoints()

@@ -102,10 +102,10 @@ def flow_stand_in(folder, dataset):
         model.save_pretrained(folder)
     other = "fashion" if dataset == "mnist" else "mnist"
     nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other)}
-    usual = gm.flow.Usual.of(nats[dataset])
+    typicality = gm.flow.Typicality.fit(nats[dataset])
     bits = {name: gm.metrics.bits_per_dim(of.sum(1), 784) for name, of in nats.items()}
-    far = {name: usual.distance(of) for name, of in nats.items()}
-    gm.flow.save_likelihoods(gm.flow.Likelihoods.of(usual, bits, far), folder)
+    far = {name: typicality.distance(of) for name, of in nats.items()}
+    gm.flow.save_likelihoods(gm.flow.LikelihoodStats.from_values(typicality, bits, far), folder)
 
 
 def gan_stand_in(folder, seed=0, **size):

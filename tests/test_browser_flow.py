@@ -35,18 +35,18 @@ def opened(browser, page_url):  # noqa: F811
 
 
 @pytest.fixture
-def asked(opened):
-    """What the page asks the server for during a test, once the page has come to rest."""
+def requests(opened):
+    """The page's requests to the server during a test, after its own have ended."""
     opened.wait_for_timeout(1500)
-    asked = []
+    urls = []
 
-    def ask(request):
+    def record(request):
         if "/gradio_api/" in request.url:
-            asked.append(request.url)
+            urls.append(request.url)
 
-    opened.on("request", ask)
-    yield asked
-    opened.remove_listener("request", ask)
+    opened.on("request", record)
+    yield urls
+    opened.remove_listener("request", record)
 
 
 def test_temperature_changes_the_pictures_and_reset_brings_them_back(opened):
@@ -57,20 +57,20 @@ def test_temperature_changes_the_pictures_and_reset_brings_them_back(opened):
         opened.keyboard.press("ArrowLeft")
     changed(opened, STAGE, before)
     opened.get_by_role("button", name="Reset").locator("visible=true").click()
-    opened.wait_for_function(f"([s, was]) => ({PIXELS})(s) === was", arg=[STAGE, before])
+    opened.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[STAGE, before])
 
 
 def test_another_picture_and_a_drawing_are_scored(opened):
-    tab(opened, "How likely?")
+    tab(opened, "Likelihood")
     assert opened.locator("#flow-verdict svg").count() == 2
     assert opened.locator("#flow-beside figcaption").count() == 6
-    for do in (lambda: opened.locator("#flow-own button").nth(7).click(), lambda: stroke(opened)):
-        before, drawn = opened.evaluate(TEXT), opened.evaluate(PIXELS, "#flow-verdict canvas")
+    for act in (lambda: opened.locator("#flow-own button").nth(7).click(), lambda: stroke(opened)):
+        before, pixels = opened.evaluate(TEXT), opened.evaluate(PIXELS, "#flow-verdict canvas")
         mark = opened.locator("#flow-verdict .mark.yours").first.get_attribute("x1")
-        do()
-        changed(opened, "#flow-verdict canvas", drawn)
+        act()
+        changed(opened, "#flow-verdict canvas", pixels)
         opened.wait_for_function(f"before => {TEXT} !== before", arg=before)
-        assert "bits a pixel" in opened.evaluate(TEXT)
+        assert "bits per pixel" in opened.evaluate(TEXT)
         assert opened.locator("#flow-verdict .mark.yours").first.get_attribute("x1") != mark
 
 
@@ -83,29 +83,29 @@ def stroke(page):
     page.mouse.up()
 
 
-def test_unfolding_and_the_way_are_scrubbed_without_the_server(opened, asked):
-    tab(opened, "Unfolding")
+def test_layers_and_interpolation_are_scrubbed_without_the_server(opened, requests):
+    tab(opened, "Layer by layer")
     opened.wait_for_selector("#flow-unfold canvas")
     assert opened.locator("#flow-unfold canvas").count() == 3
     for stage in ("#flow-unfold", "#flow-way"):
         assert len(set(scrubbed(opened, stage))) == 3
-    assert asked == []
+    assert requests == []
     assert "e-" in opened.locator("#flow-error strong").inner_text()
 
 
-def test_a_plane_is_learnt_live_stopped_and_its_layers_looked_through(opened):
+def test_a_plane_is_trained_live_stopped_and_its_layers_scrubbed(opened):
     tab(opened, "In two dimensions")
     opened.wait_for_selector(f"{PLANE}")
     opened.wait_for_function("document.querySelector('#flow-plane .text').textContent.includes('1,000 points')")
     before = opened.evaluate(PIXELS, PLANE)
     opened.locator("#flow-train").click()
-    opened.wait_for_function("document.querySelector('#flow-plane .text').textContent.includes('nats a point')")
-    seen = changed(opened, PLANE, before)
+    opened.wait_for_function("document.querySelector('#flow-plane .text').textContent.includes('nats per point')")
+    trained = changed(opened, PLANE, before)
     opened.locator("#flow-stop").click()
     opened.wait_for_selector("#flow-plane .bar:not([hidden])")
     opened.locator("#flow-plane input[type=range]").focus()
     opened.keyboard.press("Home")
-    assert opened.evaluate(PIXELS, PLANE) not in (before, seen)
+    assert opened.evaluate(PIXELS, PLANE) not in (before, trained)
 
 
 def test_the_visitor_draws_points(opened):
@@ -127,7 +127,7 @@ def test_the_visitor_draws_points(opened):
 
 
 def test_a_narrow_screen(browser, page_url):  # noqa: F811
-    """390 px wide: nothing sticks out, and the pictures stay in sight while a slider under them is moved."""
+    """390 px wide: nothing overflows, and the samples stay in view while a slider under them is moved."""
     context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     page = context.new_page()
     page.goto(f"{page_url}?__theme=dark")
@@ -135,6 +135,8 @@ def test_a_narrow_screen(browser, page_url):  # noqa: F811
     page.wait_for_selector(STAGE, timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator("#flow-temperature input[type=range]").scroll_into_view_if_needed()
-    box, slider = (page.locator(of).last.bounding_box() for of in ("#flow-stage .gallery", "#flow-temperature input"))
+    box, slider = (
+        page.locator(selector).last.bounding_box() for selector in ("#flow-stage .gallery", "#flow-temperature input")
+    )
     assert 0 <= box["y"] and box["y"] + box["height"] < slider["y"] + slider["height"]
     context.close()

@@ -144,7 +144,7 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
             lambda m, x: list(m.sample_steps(2, label=1, seed=1))[-1][:3],  # x, h, log_det
             lambda m: [(2, 1, m.size, m.size)] * 2 + [(2,)],
         ),
-        "codes": (lambda m, x: m.codes(7, temperature=1.5, seed=1), lambda m: (7, m.latent)),
+        "sample_latents": (lambda m, x: m.sample_latents(7, temperature=1.5, seed=1), lambda m: (7, m.latent)),
         "encode": (lambda m, x: m.encode(x, label=1, seed=1), lambda m: (B, m.latent)),
         "encode_steps": (lambda m, x: list(m.encode_steps(x))[-1][:3], lambda m: [(B, 1, m.size, m.size)] * 2 + [(B,)]),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent), label=1), pictures(B)),
@@ -336,7 +336,7 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
     ],
     "flow": [
         (lambda m, bad: m.sample(bad), "n", NO_COUNT),
-        (lambda m, bad: m.codes(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample_latents(bad), "n", NO_COUNT),
         (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.encode(grey(m), seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),

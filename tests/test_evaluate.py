@@ -369,9 +369,9 @@ def test_numbers_of_a_flow(root):
     assert f"of bits a pixel: {wins:.3f}; mean {theirs.mean():.3g} bits" in first.metric_args["beside"]
     facts = gm.flow.load_likelihoods("flow-mnist")
     nats, val = (model.layer_log_probs(of) for of in (clothes, data.load("mnist", "val").floats()))
-    wins = facts.usual.distance(nats)[:, None] > facts.usual.distance(model.layer_log_probs(test.floats()))[None]
+    wins = facts.typicality.distance(nats)[:, None] > facts.typicality.distance(model.layer_log_probs(test.floats()))[None]
     assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-5)
-    assert facts.usual.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
+    assert facts.typicality.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
     assert list(facts.bits) == list(facts.distances) == ["mnist", "fashion", "inverted", "rotated", "noise"]
 
 

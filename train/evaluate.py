@@ -34,7 +34,7 @@ from genmodels import data, metrics
 from genmodels.base import check_choice, check_number, checkpoint_folder, checkpoint_root, generator
 from genmodels.denoiser import CLASSICAL, add_noise, classical, luma
 from genmodels.diffusion import SAMPLERS
-from genmodels.flow import Likelihoods, Usual, log_normal, save_likelihoods
+from genmodels.flow import LikelihoodStats, Typicality, log_normal, save_likelihoods
 from genmodels.vae import load_latents
 from train import cards, ngram, photographs, texts
 from train.cards import shown
@@ -299,8 +299,8 @@ def likelihoods(at):
         .item(),
         beside=f"one draw: {draws[0].mean():.4f}, exact: {bits[at.dataset][:200].mean():.4f}",
     )
-    usual = Usual.of(layers("val", at.load("val").x[:STRANGE]))
-    far = {kind: usual.distance(of) for kind, of in nats.items()}
+    typicality = Typicality.fit(layers("val", at.load("val").x[:STRANGE]))
+    far = {kind: typicality.distance(of) for kind, of in nats.items()}
     for kind in strange:
         at.add(
             "auroc",
@@ -311,7 +311,7 @@ def likelihoods(at):
             beside=f"of bits a pixel: {auroc(bits[at.dataset], bits[kind]):.3f}; mean {bits[kind].mean():.3g} bits",
         )
     if at.split == "test":
-        save_likelihoods(Likelihoods.of(usual, bits, far), at.folder)
+        save_likelihoods(LikelihoodStats.from_values(typicality, bits, far), at.folder)
     return f"{shown(mean)} bits/dim"
 
 
