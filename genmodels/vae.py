@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from genmodels.autoencoder import check_latents
@@ -66,7 +66,7 @@ class VAE(GenerativeModel):
         residual: int = 0,
         likelihood: str = "bernoulli",
         beta: float = 1.0,
-        values: list = [],  # noqa: B006
+        values: list[int] = [],  # noqa: B006
     ):
         super().__init__()
         if size % 2**levels:
@@ -75,7 +75,8 @@ class VAE(GenerativeModel):
         self.family = check_choice("likelihood", likelihood, ("bernoulli", "gaussian"))
         widths = [channels] + [width * 2**i for i in range(levels)]  # from the picture down
         low = (widths[-1], size // 2**levels, size // 2**levels)
-        down, up = [], []
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
         for i, (above, below) in enumerate(zip(widths, widths[1:])):
             down += [nn.Conv2d(above, below, 4, 2, 1), nn.SiLU()]
             up = [nn.ConvTranspose2d(below, above, 4, 2, 1), *([nn.SiLU()] if i else []), *up]
@@ -104,25 +105,25 @@ class VAE(GenerativeModel):
 
     # --- the three distributions ---
 
-    def prior(self):
+    def prior(self) -> Normal:
         """p(z) = N(0, I) over (D,)."""
         return Normal(torch.zeros(self.latent, device=self.device), 1.0)
 
-    def encode(self, x):
+    def encode(self, x: Tensor) -> Normal:
         """q(z | x), a `torch.distributions.Normal` over (B, D). x: (B, C, H, W) in [0, 1]."""
         return self.posterior(check_pictures("x", x, self.channels, self.size))
 
-    def posterior(self, x):
+    def posterior(self, x: Tensor) -> Normal:
         """`encode` without the check of x, for training."""
         mean, log_var = self.encoder(x).float().chunk(2, dim=1)  # (B, D) each; 32-bit even where autocast ran the layers
         # sd from 0.001 to 55: never 0, never infinite. NaN passes, so that training can name the loss that broke.
         return Normal(mean, torch.exp(0.5 * log_var.clamp(-14, 8)), validate_args=False)
 
-    def likelihood(self, z):
+    def likelihood(self, z: Tensor) -> Independent:
         """p(x | z), a distribution over (C, H, W) for each row of z (B, D)."""
         return self.pixels(self.decoder(check_latents(z, self.latent)))
 
-    def pixels(self, logits):
+    def pixels(self, logits: Tensor) -> Independent:
         """p(x | z) from what the decoder says of z, for training."""
         logits = logits.float()
         if self.family == "bernoulli":
@@ -131,7 +132,7 @@ class VAE(GenerativeModel):
 
     # --- training and measuring ---
 
-    def loss(self, batch):
+    def loss(self, batch: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
         """batch: (x, y). Returns `loss` = beta KL - E log p(x | z), with one draw of z, and its terms, in nats a picture.
 
         With `values`, y (B, K) are the attributes, negative where hidden; `labels` is how far the mean code is from their
@@ -141,7 +142,7 @@ class VAE(GenerativeModel):
         if self.family == "bernoulli":
             x = torch.bernoulli(x)
         q = self.posterior(x)
-        z, labels = q.rsample(), None
+        z = q.rsample()
         if self.values:
             told = self.answers(y)
             rest = q.mean - told
@@ -153,14 +154,15 @@ class VAE(GenerativeModel):
         kl = kl_divergence(q, self.prior()).sum(1).mean()
         terms = {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
         if self.values:
-            terms |= {"loss": terms["loss"] + LABELS * labels, "labels": labels.detach()}
+            terms["loss"] = terms["loss"] + LABELS * labels
+            terms["labels"] = labels.detach()
         return terms
 
-    def binarise(self, x, seed=0):
+    def binarise(self, x: Tensor, seed: int | None = 0) -> Tensor:
         """Black and white pictures drawn from the greys, the same for the same seed. Shape and type of x."""
         return (torch.rand(x.shape, generator=generator(seed)).to(x) < x).to(x)
 
-    def elbo(self, x, seed=0):
+    def elbo(self, x: Tensor, seed: int | None = 0) -> tuple[Tensor, Tensor]:
         """(log p(x | z), KL) of each picture with one draw of z, (B,) each, in nats; their difference is the bound.
 
         For a "bernoulli" model and grey x, log p(x | z) is its mean over all binarisations of x (given the code of the greys).
@@ -171,7 +173,7 @@ class VAE(GenerativeModel):
         log_px = self.likelihood(q.mean + q.stddev * noise).log_prob(x)
         return log_px, kl_divergence(q, self.prior()).sum(1)
 
-    def log_prob(self, x, samples=100, seed=0, chunk=512):
+    def log_prob(self, x: Tensor, samples: int = 100, seed: int | None = 0, chunk: int = 512) -> Tensor:
         """The importance-weighted bound on log p(x), (B,) nats: log mean_k p(x, z_k) / q(z_k | x), with `samples` draws of z.
 
         Rises with `samples` towards log p(x); with one it is the ELBO. chunk: decoder calls at a time, for the cache.
@@ -189,18 +191,18 @@ class VAE(GenerativeModel):
             terms.append(log_px + (p.log_prob(z) - q.log_prob(z)).sum(2))
         return torch.logsumexp(torch.cat(terms), 0) - math.log(samples)
 
-    def _log_px(self, z, x):
+    def _log_px(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x | z) for z (K, B, D) and x (B, C, H, W): (K, B)."""
         flat = self.likelihood(z.flatten(0, 1))
         return flat.log_prob(x.expand(len(z), *x.shape).flatten(0, 1)).view(len(z), len(x))
 
     # --- pictures ---
 
-    def decode(self, z):
+    def decode(self, z: Tensor) -> Tensor:
         """The mean picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
         return torch.sigmoid(self.decoder(check_latents(z, self.latent)))
 
-    def codes(self, n, *, label=None, seed=None, temperature=1.0):
+    def codes(self, n: int, *, label: Tensor | None = None, seed: int | None = None, temperature: float = 1.0) -> Tensor:
         """Codes (n, D) of new pictures: from the prior, or, with labels (n, K), from around the sum of their vectors.
 
         label: for a model trained with `values`, negative where hidden. `LABELS` says how far codes lie from their sum: the
@@ -218,17 +220,17 @@ class VAE(GenerativeModel):
         with torch.no_grad():
             return self.answers(label.to(self.device)) + (z / math.sqrt(2 * LABELS)).to(self.device)
 
-    def sample(self, n, *, label=None, seed=None, temperature=1.0):
+    def sample(self, n: int, *, label: Tensor | None = None, seed: int | None = None, temperature: float = 1.0) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]: the mean pictures of `codes`, which has the same arguments."""
         with torch.inference_mode():
             return self.decode(self.codes(n, label=label, seed=seed, temperature=temperature))
 
-    def reconstruct(self, x):
+    def reconstruct(self, x: Tensor) -> Tensor:
         """decode(mean code of x): (B, C, H, W) -> (B, C, H, W)."""
         return self.decode(self.encode(x).mean)
 
 
-def interpolate(z0, z1, steps, spherical=True):
+def interpolate(z0: Tensor, z1: Tensor, steps: int, spherical: bool = True) -> Tensor:
     """Codes on the way from z0 to z1, both included: (D,), (D,) -> (steps, D).
 
     A straight line leaves the shell of radius about sqrt(D) where a Gaussian prior puts its codes; the spherical way
@@ -259,12 +261,12 @@ class Latents(NamedTuple):
         A model trained with `values` learnt them. Digits and clothes have only "class": the mean codes of the classes.
     """
 
-    kl: torch.Tensor
-    mean: torch.Tensor
-    std: torch.Tensor
-    values: dict
+    kl: Tensor
+    mean: Tensor
+    std: Tensor
+    values: dict[str, dict[str, Tensor]]
 
-    def move(self, z, attribute, source, target, amount=1.0):
+    def move(self, z: Tensor, attribute: str, source: str, target: str, amount: float = 1.0) -> Tensor:
         """z (B, D) moved from value `source` of an attribute towards value `target` by the difference of their vectors.
 
         Larsen et al., Autoencoding beyond pixels (2015). amount: -3 to 3; 0 leaves z as it is, 1 goes the whole way.
@@ -276,16 +278,16 @@ class Latents(NamedTuple):
         )
         return z + check_number("amount", amount, -3, 3) * step
 
-    def change(self, z, before, after, amount=1.0):
+    def change(self, z: Tensor, before: dict[str, str], after: dict[str, str], amount: float = 1.0) -> Tensor:
         """`move` along all attributes whose values in the dict `before` differ from those in `after`, where both are known."""
         for attribute, known in self.values.items():
-            values = before.get(attribute), after.get(attribute)
-            if values[0] != values[1] and values[0] in known and values[1] in known:
-                z = self.move(z, attribute, *values, amount)
+            source, target = before.get(attribute), after.get(attribute)
+            if source != target and source in known and target in known:
+                z = self.move(z, attribute, source, target, amount)
         return z
 
 
-def measure_latents(vae, x, y, names):
+def measure_latents(vae: VAE, x: Tensor, y: Tensor, names: dict[str, list[str]]) -> Latents:
     """`Latents` of a model from pictures x (N, C, H, W) uint8 and labels y (N,) or (N, K), -1 where an attribute is hidden.
 
     names: attribute -> names of its values, in the order of y's columns.
@@ -303,7 +305,7 @@ def measure_latents(vae, x, y, names):
         1,
     ).double()  # (N, all values)
     if vae.values:
-        vectors = torch.cat([table.weight for table in vae.answers.tables])
+        vectors = torch.cat(list(vae.answers.parameters()))
     else:  # all at once by least squares: the difference that a value makes while the others stay, not what comes with it
         vectors = torch.linalg.pinv(given.T @ given, hermitian=True) @ (given.T @ mean.double())
     values, seen = {}, given.any(0)
@@ -314,22 +316,22 @@ def measure_latents(vae, x, y, names):
     return Latents(kl, mean.mean(0), mean.std(0), values)
 
 
-def save_latents(latents, folder):
+def save_latents(latents: Latents, folder: Path | str) -> None:
     """Write `latents.safetensors` into a checkpoint's folder."""
     flat = {f"{a}/{v}": code for a, of in latents.values.items() for v, code in of.items()}
     save_file({"kl": latents.kl, "mean": latents.mean, "std": latents.std, **flat}, str(Path(folder) / "latents.safetensors"))
 
 
-def load_latents(name_or_path):
+def load_latents(name_or_path: Path | str) -> Latents:
     """The `Latents` of a checkpoint, by name or folder."""
     file = checkpoint_folder(name_or_path) / "latents.safetensors"
     try:
         tensors = load_file(file)
-        facts = [tensors.pop(k) for k in ("kl", "mean", "std")]
+        kl, mean, std = (tensors.pop(k) for k in ("kl", "mean", "std"))
     except (OSError, SafetensorError, KeyError) as e:
         raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
-    values = {}
+    values: dict[str, dict[str, Tensor]] = {}
     for key, code in tensors.items():
         attribute, _, value = key.partition("/")
         values.setdefault(attribute, {})[value] = code
-    return Latents(*facts, values)
+    return Latents(kl, mean, std, values)

@@ -7,8 +7,12 @@ Many pictures travel as one PNG sheet in a data URI, the live picture as raw byt
 import base64
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+
+if TYPE_CHECKING:  # the page answers before torch is imported
+    from torch import Tensor
 
 HERE = Path(__file__).parent
 
@@ -16,7 +20,7 @@ HERE = Path(__file__).parent
 class Component(gr.HTML):
     """A gr.HTML whose template, script and style are the files named after its class: `LatentMap` -> latent_map.js."""
 
-    def __init__(self, value=None, **props):
+    def __init__(self, value: Any = None, **props: Any) -> None:
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
         text = {
             name: (HERE / name).read_text(encoding="utf-8")
@@ -31,16 +35,16 @@ class Component(gr.HTML):
         )
         vars(self).update(self.props)  # else gr.HTML takes a prop whose name is quoted in the script for an event
 
-    def api_info(self):
-        return {"type": "object", "description": type(self).__doc__.split("\n")[0]}
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": (type(self).__doc__ or "").split("\n")[0]}
 
-    def example_payload(self):
+    def example_payload(self) -> None:
         return None
 
     example_value = example_payload
 
 
-def raw(x):
+def raw(x: "Tensor") -> dict[str, Any]:
     """One picture (C, H, W) in [0, 1] as the dict that the scripts draw fastest: size and base64 of its bytes."""
     import genmodels as gm
 
@@ -49,7 +53,7 @@ def raw(x):
     return {"w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
 
 
-def sheet(x, columns):
+def sheet(x: "Tensor", columns: int) -> dict[str, Any]:
     """Pictures (N, C, H, W) in [0, 1] as one PNG: size of a picture, their number, columns, and the data URI."""
     import genmodels as gm
 
