@@ -15,7 +15,7 @@ function load() {
     svg.setAttribute('class', 'hills');
     svg.setAttribute('role', 'img');
     svg.setAttribute('aria-label', `${name}: ${at}`);
-    hills(svg, shares, [[at, 'yours']], number => number.toFixed(1));
+    drawHistograms(svg, shares, [[at, 'yours']], number => number.toFixed(1));
     figure.append(make('figcaption', '', name), svg);
     axes.append(figure);
   }
