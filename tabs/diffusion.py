@@ -76,7 +76,7 @@ class Wish(NamedTuple):
     def affordable(self, repeats=1, guidances=None):
         """Raises a ValueError if the run would put too many pictures through the network."""
         twice = [2 if g not in (0, 1) and self.asked is not None else 1 for g in guidances or [self.guidance]]
-        work = self.n * gm.diffusion.calls(self.sampler, self.steps) * repeats * sum(twice)
+        work = self.n * gm.diffusion.function_evaluations(self.sampler, self.steps) * repeats * sum(twice)
         if work > WORK:
             raise ValueError(
                 f"This run would put {work:,} pictures through the network; at most {WORK:,} are allowed. "
@@ -262,7 +262,7 @@ def compare_samplers(*controls):
     w = w._replace(sampler="ddim", steps=min(w.steps, STEPS))  # the only one that minds eta
     w.affordable(repeats=5)  # Heun asks twice
     options = without("sampler", w.options())
-    names = [f"{shown}: {gm.diffusion.calls(sampler, w.steps)} calls" for sampler, shown in SAMPLERS.items()]
+    names = [f"{shown}: {gm.diffusion.function_evaluations(sampler, w.steps)} calls" for sampler, shown in SAMPLERS.items()]
     runs = [w.model.sample_steps(w.n, sampler=s, **options) for s in SAMPLERS]
     lines = (
         f"samplers = {json.dumps(list(SAMPLERS))}\n"

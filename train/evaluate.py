@@ -170,7 +170,7 @@ def vae(at):
         on_the_map(at, at.each(lambda part: model.encode(part).mean, at.set.x))
     if at.dataset == "avatars":
         attributes(at)
-    return headline if model.family == "bernoulli" else f"{psnr}, {headline}, {fid}"
+    return headline if model.likelihood_name == "bernoulli" else f"{psnr}, {headline}, {fid}"
 
 
 def classifier(at):
@@ -565,7 +565,7 @@ def on_the_map(at, codes, side=30):
 def likelihood(at):
     """ELBO, KL, bits; for a model of black and white pixels the importance-weighted likelihood. Returns a headline."""
     model, x, dims = at.model, at.set.floats(), at.set.x[0].numel()
-    binary = model.family == "bernoulli"
+    binary = model.likelihood_name == "bernoulli"
     if binary:
         x = model.binarise(x, at.seed)
     kind = f"pixels drawn black or white, seed {at.seed}" if binary else "a density of greys in [0, 1]"

@@ -31,7 +31,7 @@ function draw() {
   out.replaceChildren(...told);
   canvas.setAttribute('aria-label', `${value.label}. ${told[0].textContent}`);
   score.hidden = !facts.edges;
-  if (facts.edges) hills(score.querySelector('svg'), {edges: facts.edges, real: facts.real[frame], generated: facts.generated[frame]});
+  if (facts.edges) drawHistograms(score.querySelector('svg'), {edges: facts.edges, real: facts.real[frame], generated: facts.generated[frame]});
 }
 function place(number) {  // of a number on the slider, 0 to 100: moments are not evenly apart
   const {numbers} = facts, last = range.max;

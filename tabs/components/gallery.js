@@ -49,7 +49,7 @@ function load() {
       if (props.pick) { tile.setAttribute('aria-label', label); tile.disabled = v.chosen !== undefined; }
     });
     figure.hidden = !ground || props.pick;
-    if (!figure.hidden) hills(svg, ground, scores.map((s, i) => [s, KINDS[v.kinds[i]]]));
+    if (!figure.hidden) drawHistograms(svg, ground, scores.map((s, i) => [s, KINDS[v.kinds[i]]]));
   });
 }
 watch('value', load);

@@ -8,7 +8,7 @@ function load() {
   drawRaw(find('canvas'), v);
   find('.text').textContent = v.text;
   const ground = JSON.parse(v.hills), low = ground.edges[0], reach = ground.edges.at(-1) - low || 1;
-  hills(find('svg'), ground, [[v.score, 'yours']]);
+  drawHistograms(find('svg'), ground, [[v.score, 'yours']]);
   const all = JSON.parse(v.kinds), best = Math.max(...all.map(kind => kind[1]));
   kinds.replaceChildren(...all.map(([name, score]) => {
     const row = make('div', 'kind' + (score === best ? ' best' : '')), bar = make('i');
