@@ -13,13 +13,14 @@ the second task of a generator that leaves pictures out; Harkonen et al., GANSpa
 
 import json
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from genmodels.autoencoder import check_latents
@@ -37,7 +38,7 @@ from genmodels.layers import ConditionalBlock, LabelEmbedding, ResidualBlock
 # --- objectives: scores (B,) of real and of generated pictures -> what one player is to make small ---
 
 
-def nonsaturating(real, fake):
+def nonsaturating(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """(discriminator's, generator's) loss. Goodfellow et al. 2014, section 3.
 
     The discriminator is a classifier of real against generated: -log D(x) - log(1 - D(G(z))). In the minimax game the
@@ -46,7 +47,7 @@ def nonsaturating(real, fake):
     return (F.softplus(-real) + F.softplus(fake)).mean(), F.softplus(-fake).mean()
 
 
-def relativistic(real, fake):
+def relativistic(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """(discriminator's, generator's) loss. Jolicoeur-Martineau 2018: scores are compared in pairs of real and generated.
 
     Each generated picture is held against a real one, not against a border of all: a generator that drops a mode is not
@@ -55,7 +56,7 @@ def relativistic(real, fake):
     return F.softplus(fake - real).mean(), F.softplus(real - fake).mean()
 
 
-def penalty(discriminator, x, y):
+def penalty(discriminator: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
     """Squared length of the slope of the scores in the pixels of x (B, C, H, W), for each picture: (B,).
 
     On real pictures it is R1, on generated ones R2 (Mescheder et al. 2018): at the goal, where the two look the same, no
@@ -75,7 +76,19 @@ class Generator(nn.Module):
     Arguments: as of `GAN`. Shapes: z, w (B, D); y (B, questions), -1 where open; picture (B, C, H, W) in [-1, 1].
     """
 
-    def __init__(self, channels, size, classes, patch, widths, depth, latent, fine):
+    encoder: nn.Sequential  # only with a second task: see `GAN`
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        classes: list[int],
+        patch: int,
+        widths: list[int],
+        depth: int,
+        latent: int,
+        fine: list[int],
+    ):
         super().__init__()
         self.low = (widths[-1], *[size // (patch * 2 ** (len(widths) - 1))] * 2)
         self.labels = LabelEmbedding(classes, latent)
@@ -86,26 +99,27 @@ class Generator(nn.Module):
             self.levels.append(nn.ModuleList(ConditionalBlock(widths[i], latent) for _ in range(depth)))
             if i:
                 self.larger.append(nn.Sequential(nn.Conv2d(widths[i], 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
-        last, width = [nn.GroupNorm(8, widths[0]), nn.SiLU()], widths[0]
+        last: list[nn.Module] = [nn.GroupNorm(8, widths[0]), nn.SiLU()]
+        width = widths[0]
         for f in fine:
             last += [nn.Conv2d(width, 4 * f, 1), nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(f, f, 3, padding=1), nn.SiLU()]
             width, patch = f, patch // 2
         last += [nn.Conv2d(width, channels * patch**2, 3, padding=1), nn.PixelShuffle(patch), nn.Tanh()]
         self.last = nn.Sequential(*last)
 
-    def code(self, z, y):  # (B, D), (B, questions) -> w (B, D)
+    def code(self, z: Tensor, y: Tensor) -> Tensor:  # (B, D), (B, questions) -> w (B, D)
         return self.mapping(torch.cat([z, self.labels(y)], 1))
 
-    def paint(self, w):  # (B, D) -> (B, C, H, W) in [-1, 1]
+    def paint(self, w: Tensor) -> Tensor:  # (B, D) -> (B, C, H, W) in [-1, 1]
         x = self.first(w).view(-1, *self.low).contiguous(memory_format=torch.channels_last)
         for i, level in enumerate(self.levels):
             if i:
                 x = self.larger[i - 1](x)
-            for block in level:
+            for block in level:  # type: ignore[attr-defined]  # a ModuleList of ModuleLists
                 x = block(x, w)
         return self.last(x)
 
-    def forward(self, z, y):
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.paint(self.code(z, y))
 
 
@@ -115,20 +129,22 @@ class Discriminator(nn.Module):
     Arguments: as of `GAN`. Shapes: x (B, C, H, W) in [-1, 1]; y (B, questions), -1 where open; score (B,).
     """
 
-    def __init__(self, channels, size, classes, patch, widths, blocks, features=256):
+    def __init__(
+        self, channels: int, size: int, classes: list[int], patch: int, widths: list[int], blocks: int, features: int = 256
+    ):
         super().__init__()
         self.body = nn.Sequential(*seen(channels, size, patch, widths, blocks, features), nn.SiLU())
         self.score = nn.Linear(features, 1, bias=False)  # of the objective only differences of scores matter
         self.labels = LabelEmbedding(classes, features)
 
-    def forward(self, x, y):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
         f = self.body(x)  # (B, features)
         return self.score(f)[:, 0] + (f * self.labels(y)).sum(1) / math.sqrt(f.shape[1])
 
 
-def seen(channels, size, patch, widths, blocks, features):
+def seen(channels: int, size: int, patch: int, widths: list[int], blocks: int, features: int) -> list[nn.Module]:
     """Layers from a picture to its features: (B, C, H, W) -> (B, features)."""
-    layers = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
+    layers: list[nn.Module] = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
     for i, width in enumerate(widths):
         if i:
             layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * widths[i - 1], width, 1)]
@@ -174,15 +190,15 @@ class GAN(GenerativeModel):
         self,
         channels: int = 1,
         size: int = 28,
-        classes: list = [10],  # noqa: B006
+        classes: list[int] = [10],  # noqa: B006
         latent: int = 64,
         patch: int = 2,
-        widths: list = [48, 96],  # noqa: B006
+        widths: list[int] = [48, 96],  # noqa: B006
         blocks: int = 1,
-        conditions: list = ["class"],  # noqa: B006
+        conditions: list[str] = ["class"],  # noqa: B006
         gamma: float = 0.1,
         drop: float = 0.1,
-        fine: list = [],  # noqa: B006
+        fine: list[int] = [],  # noqa: B006
         depth: int = 1,
         recall: float = 0.0,
     ):
@@ -202,7 +218,7 @@ class GAN(GenerativeModel):
 
     # --- training: two players, each with its own loss and its own turn ---
 
-    def discriminator_loss(self, batch):
+    def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). `loss` = relativistic + gamma / 2 (R1 + R2), and its terms; no gradient reaches the generator."""
         real, y = self._real(batch)
         with torch.no_grad():
@@ -219,7 +235,7 @@ class GAN(GenerativeModel):
             "r2": r2.mean().detach(),
         }
 
-    def generator_loss(self, batch):
+    def generator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). `loss` = relativistic + recall (squared error / 2 s^2 + KL); no gradient reaches the discriminator."""
         real, y = self._real(batch)
         z, terms = torch.randn(len(y), self.latent, device=y.device), {}
@@ -237,7 +253,7 @@ class GAN(GenerativeModel):
         scores = functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))).float()
         return {"loss": relativistic(*scores.chunk(2))[1] + task, **terms}
 
-    def _real(self, batch):
+    def _real(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The batch on the networks' scale, labels (B, questions) withheld at random."""
         x, y = batch
         y = y.view(len(x), -1)
@@ -245,7 +261,9 @@ class GAN(GenerativeModel):
 
     # --- pictures ---
 
-    def codes(self, n, *, label=None, truncation=1.0, seed=None):
+    def codes(
+        self, n: int, *, label: int | list | Tensor | None = None, truncation: float = 1.0, seed: int | None = None
+    ) -> Tensor:
         """Codes w (n, D) of new pictures.
 
         Arguments:
@@ -262,34 +280,36 @@ class GAN(GenerativeModel):
             w = self.generator.code(z, y)
             return w if truncation == 1 else torch.lerp(self._mean(y), w, truncation)
 
-    def _mean(self, y, draws=256):
+    def _mean(self, y: Tensor, draws: int = 256) -> Tensor:
         """Mean code of the labels y (n, questions): (n, D)."""
         kinds, which = y.unique(dim=0, return_inverse=True)
         z = torch.randn(draws, self.latent, generator=generator(0)).to(self.device)
         return torch.stack([self.generator.code(z, kind.expand(draws, -1)).mean(0) for kind in kinds])[which]
 
-    def decode(self, w):
+    def decode(self, w: Tensor) -> Tensor:
         """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
         return (self.generator.paint(check_latents(w, self.latent, "w")) + 1) / 2
 
-    def sample(self, n, **options):
+    def sample(
+        self, n: int, *, label: int | list | Tensor | None = None, truncation: float = 1.0, seed: int | None = None
+    ) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]: the pictures of `codes`, which has the same arguments."""
         with torch.inference_mode():
-            return self.decode(self.codes(n, **options))
+            return self.decode(self.codes(n, label=label, truncation=truncation, seed=seed))
 
-    def interpolate(self, start, end, steps):
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the straight line between two codes (D,), both included: (steps, D), 2 to 256 of them.
 
         Straight, because w has no prior whose shell the line would leave.
         """
         t = torch.linspace(0, 1, check_number("steps", steps, 2, 256, whole=True))[:, None]
         for name, w in (("start", start), ("end", end)):
-            if not isinstance(w, torch.Tensor) or w.shape != (self.latent,):
+            if not isinstance(w, Tensor) or w.shape != (self.latent,):
                 raise ValueError(f"{name} must be one code, a float tensor ({self.latent},).")
         start, end = check_latents(start[None], self.latent, "start"), check_latents(end[None], self.latent, "end")
         return torch.lerp(start, end, t.to(start.device))
 
-    def directions(self, k=8, *, seed=0, draws=4096):
+    def directions(self, k: int = 8, *, seed: int | None = 0, draws: int = 4096) -> Tensor:
         """The k directions in which codes vary most about the mean of their label, (k, D), one standard deviation long each.
 
         Principal components of w, found without supervision (Harkonen et al. 2020). k: 1 to D. draws: 1024 to 65536 codes.
@@ -308,7 +328,7 @@ class GAN(GenerativeModel):
             axes = axes * torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))  # a sign of their own
             return axes[:k] * (sd[:k, None] / math.sqrt(len(w)))
 
-    def score(self, x, label=None):
+    def score(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
         """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the higher, the more real they look to it.
 
         Only differences mean something: it was trained to put real pictures above generated ones, not above zero.
@@ -320,7 +340,9 @@ class GAN(GenerativeModel):
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def project_steps(self, x, *, label=None, steps=100, seed=0):
+    def project_steps(
+        self, x: Tensor, *, label: int | list | Tensor | None = None, steps: int = 100, seed: int | None = 0
+    ) -> Iterator["Projection"]:
         """Look for the picture nearest to x (1, C, H, W) that the generator can paint, and yield a `Projection` a step.
 
         From the best of 512 drawn codes, or of the encoder's if there is one, w descends the squared error (Abdal, Qin and
@@ -364,8 +386,8 @@ class GAN(GenerativeModel):
 class Projection(NamedTuple):
     """x: (1, C, H, W) the generator's picture in [0, 1]; w: (1, D) its code; error: mean squared, to the picture aimed at."""
 
-    x: torch.Tensor
-    w: torch.Tensor
+    x: Tensor
+    w: Tensor
     error: float
 
 
@@ -392,11 +414,11 @@ class DCGAN(GenerativeModel):
         self,
         channels: int = 1,
         size: int = 28,
-        classes: list = [10],  # noqa: B006
+        classes: list[int] = [10],  # noqa: B006
         latent: int = 64,
         width: int = 48,
         levels: int = 2,
-        conditions: list = ["class"],  # noqa: B006
+        conditions: list[str] = ["class"],  # noqa: B006
     ):
         super().__init__()
         if size % 2**levels:
@@ -404,8 +426,13 @@ class DCGAN(GenerativeModel):
         self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
         self.conditions = list(conditions)
         low, wide = size // 2**levels, width * 2 ** (levels - 1)
-        paint = [nn.Linear(2 * latent, wide * low**2), nn.Unflatten(1, (wide, low, low)), nn.BatchNorm2d(wide), nn.ReLU()]
-        judge = [nn.Conv2d(channels + 1, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        paint: list[nn.Module] = [
+            nn.Linear(2 * latent, wide * low**2),
+            nn.Unflatten(1, (wide, low, low)),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+        ]
+        judge: list[nn.Module] = [nn.Conv2d(channels + 1, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for i in range(levels - 1):  # no bias: the next layer takes the mean off
             from_, to = wide // 2**i, wide // 2 ** (i + 1)
             paint += [nn.ConvTranspose2d(from_, to, 4, 2, 1, bias=False), nn.BatchNorm2d(to), nn.ReLU()]
@@ -419,14 +446,14 @@ class DCGAN(GenerativeModel):
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(layer.weight, 0, 0.02)
 
-    def _paint(self, z, y):
+    def _paint(self, z: Tensor, y: Tensor) -> Tensor:
         return self.generator["net"](torch.cat([z, self.generator["labels"](y)], 1))
 
-    def _judge(self, x, y):
+    def _judge(self, x: Tensor, y: Tensor) -> Tensor:
         maps = self.discriminator["labels"](y).view(-1, 1, self.size, self.size)
         return self.discriminator["net"](torch.cat([x, maps], 1))[:, 0].float()
 
-    def discriminator_loss(self, batch):
+    def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). -log D(x) - log(1 - D(G(z))); no gradient reaches the generator.
 
         Real and generated pictures pass in batches of their own.
@@ -437,7 +464,7 @@ class DCGAN(GenerativeModel):
             fake = self._paint(torch.randn(len(x), self.latent, device=x.device), y)
         return {"loss": nonsaturating(self._judge(2 * x - 1, y), self._judge(fake, y))[0]}
 
-    def generator_loss(self, batch):
+    def generator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y), of which the labels are used. -log D(G(z)); no gradient reaches the discriminator."""
         x, y = batch
         y = y.view(len(x), -1)
@@ -446,7 +473,7 @@ class DCGAN(GenerativeModel):
         scores = functional_call(self, frozen, (fake, y), {"method": "_judge"})
         return {"loss": nonsaturating(scores, scores)[1]}
 
-    def sample(self, n, *, label=None, seed=None):
+    def sample(self, n: int, *, label: int | list | Tensor | None = None, seed: int | None = None) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.check_labels`."""
         n = check_number("n", n, 1, 4096, whole=True)
         y = check_labels(label, n, self.classes).to(self.device)
@@ -454,7 +481,7 @@ class DCGAN(GenerativeModel):
         with torch.inference_mode():
             return (self._paint(z, y) + 1) / 2
 
-    def score(self, x, label=None):
+    def score(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
         """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the logarithm of the odds that x is real."""
         x = check_pictures("x", x, self.channels, self.size).to(self.device)
         y = check_labels(label, len(x), self.classes).to(self.device)
@@ -473,25 +500,25 @@ class Replay(NamedTuple):
     losses: player -> list of [step, loss], means over the steps since the entry before.
     """
 
-    steps: list
-    pictures: torch.Tensor
-    edges: list
-    real: list
-    generated: list
-    losses: dict
+    steps: list[int]
+    pictures: Tensor
+    edges: list[float]
+    real: list[list[float]]
+    generated: list[list[float]]
+    losses: dict[str, list[list[float]]]
 
 
-def save_replay(replay, folder):
+def save_replay(replay: Replay, folder: Path | str) -> None:
     """Write `replay.webp` (a row a moment) and `replay.json`."""
     T, n, C, H, W = replay.pictures.shape
     rows = replay.pictures.permute(0, 3, 1, 4, 2).reshape(T * H, n * W, C)  # (T, H, n, W, C)
     picture = Image.fromarray(rows.expand(-1, -1, 3).numpy() if C == 1 else rows.numpy())
     picture.save(Path(folder) / "replay.webp", quality=80, method=6)
-    facts = replay._replace(pictures=[n, C, H])._asdict()
+    facts = replay._asdict() | {"pictures": [n, C, H]}
     (Path(folder) / "replay.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
-def load_replay(name_or_path):
+def load_replay(name_or_path: Path | str) -> Replay:
     """The `Replay` of a checkpoint."""
     folder = checkpoint_folder(name_or_path)
     try:

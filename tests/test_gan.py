@@ -604,5 +604,5 @@ def test_dcgan_halves_its_map_as_often_as_asked():
 def test_the_generator_can_be_deeper_than_the_discriminator():
     model = GAN(size=8, latent=4, widths=[8, 8], depth=3)
     assert [len(level) for level in model.generator.levels] == [3, 3]
-    assert sum(isinstance(m, layers.Residual) for m in model.discriminator.modules()) == 2
+    assert sum(isinstance(m, layers.ResidualBlock) for m in model.discriminator.modules()) == 2
     assert model.sample(2, seed=0).shape == (2, 1, 8, 8)
