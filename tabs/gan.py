@@ -461,7 +461,10 @@ def quiz_round(dataset, seed, k):
 
 
 def start_round(dataset, seed, k=0, visitor=0, discriminator=0, answered=0):
-    """-> (state, pictures, words, lines): a round that waits for its answer. The last three count right and all answers."""
+    """-> (state, pictures, words, lines): a round that waits for its answer.
+
+    visitor, discriminator: their right answers in the `answered` rounds before.
+    """
     current = quiz_round(dataset, check_seed(seed), k)
     state = {
         "dataset": dataset,
