@@ -403,11 +403,11 @@ def write_card(folder, results, command, headline):
             " Training also drew the code towards a sum of one vector for each value of the labels, "
             "so that an attribute is changed by a difference of vectors."
         )
-    if config.get("recall"):  # of a GAN
+    if config.get("reconstruction_weight"):  # of a GAN
         words["labels"] = (
             " Its generator has a second task, that of a VAE: an encoder gives each training picture a code, "
             "from which it is painted again (Larsen et al., Autoencoding beyond pixels, 2016), with a weight "
-            f"of {config['recall']:g}."
+            f"of {config['reconstruction_weight']:g}."
         )
     if hasattr(model, "conditions"):
         words |= {

@@ -40,7 +40,7 @@ from train import cards, ngram, photographs, texts
 from train.cards import shown
 from train.denoiser import SIGMAS, SMALL_NOISES
 from train.engine import keep_freed_memory
-from train.gan import VALIDATED
+from train.gan import VALIDATION_SIZE
 
 MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
 AMOUNTS = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # how far to move a face; the validation split chooses
@@ -796,7 +796,7 @@ def beside_rival(at, rival):
             "fid_then",
             f"lowest FID to the validation split in the first {then:.1f} minutes of training",
             fid,
-            n=min(VALIDATED, len(at.load("val"))),
+            n=min(VALIDATION_SIZE, len(at.load("val"))),
             beside=f"the plain DCGAN in as many: {its:.4g}",
         )
         at.results[-1].dataset_split = "val"

@@ -12,10 +12,10 @@ function load() {
   for (const [name, shares, score] of JSON.parse(v.axes)) {
     const figure = make('figure'), svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     svg.setAttribute('viewBox', '0 0 480 100');
-    svg.setAttribute('class', 'hills');
+    svg.setAttribute('class', 'score-histogram');
     svg.setAttribute('role', 'img');
     svg.setAttribute('aria-label', `${name}: ${score}`);
-    hills(svg, shares, [[score, 'yours']], number => number.toFixed(1));
+    scoreHistogram(svg, shares, [[score, 'yours']], number => number.toFixed(1));
     figure.append(make('figcaption', '', name), svg);
     axes.append(figure);
   }
