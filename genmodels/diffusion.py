@@ -12,11 +12,12 @@ Each sampler names its own paper.
 
 import math
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
 from genmodels.layers import ConditionalBlock, LabelEmbedding
@@ -27,18 +28,18 @@ from genmodels.layers import ConditionalBlock, LabelEmbedding
 # noise. Moving along the circle, dx/d(angle) = alpha eps - sigma x_0 =: v, which is what the network predicts.
 
 
-def alpha_sigma(t):
+def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
     """How much picture and how much noise x_t has at t (any shape) in [0, 1]; alpha^2 + sigma^2 = 1. The cosine schedule."""
     angle = t * (math.pi / 2)
     return torch.cos(angle), torch.sin(angle)
 
 
-def to_v(x0, eps, alpha, sigma):
+def to_v(x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
     """The velocity on the circle from the clean picture and the noise."""
     return alpha * eps - sigma * x0
 
 
-def from_v(x, v, alpha, sigma):
+def from_v(x: Tensor, v: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
     """(x0, eps) of the noisy picture x with velocity v. The inverse of `to_v`, at every t."""
     return alpha * x - sigma * v, sigma * x + alpha * v
 
@@ -50,14 +51,19 @@ class Step(NamedTuple):
     """One step of a sampler. x: the picture after it, at time t and noise level sigma; x0, eps: what it was made from, the
     clean picture and the noise that the network saw in the picture before. (B, C, H, W), raw: neither clamped nor scaled."""
 
-    x: torch.Tensor
-    x0: torch.Tensor
-    eps: torch.Tensor
+    x: Tensor
+    x0: Tensor
+    eps: Tensor
     t: float
     sigma: float
 
 
-def ddpm(predict, x, times, noise, eta=1.0):
+Predict = Callable[[Tensor, float], tuple[Tensor, Tensor]]  # (x, t) -> (x0, eps)
+Noise = Callable[[], Tensor]
+Label = int | list | Tensor | None  # see `base.check_labels`
+
+
+def ddpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 1.0) -> Iterator[Step]:
     """Ancestral sampling: draw from q(x_s | x_t, x_0) with the predicted x_0. Ho, Jain and Abbeel 2020.
 
     Arguments, of this and every other sampler:
@@ -78,7 +84,7 @@ def ddpm(predict, x, times, noise, eta=1.0):
         yield Step(x, x0, eps, s, s_s)
 
 
-def ddim(predict, x, times, noise, eta=0.0):
+def ddim(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[Step]:
     """The same marginals with less noise on the way: none at eta 0, as much as `ddpm` at 1. Song, Meng and Ermon 2021."""
     for t, s in zip(times, times[1:]):
         (a_t, s_t), (a_s, s_s) = _level(t), _level(s)
@@ -90,7 +96,7 @@ def ddim(predict, x, times, noise, eta=0.0):
         yield Step(x, x0, eps, s, s_s)
 
 
-def dpm(predict, x, times, noise, eta=0.0):
+def dpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[Step]:
     """DPM-Solver++(2M): x_0 drawn as a line through its last two predictions, over half the log signal-to-noise ratio.
 
     Lu et al., DPM-Solver++ (2022). Second order at one network call a step. At t = 1 and t = 0 the ratio is infinite: the
@@ -110,7 +116,7 @@ def dpm(predict, x, times, noise, eta=0.0):
         yield Step(x, x0, eps, s, s_s)
 
 
-def heun(predict, x, times, noise, eta=0.0):
+def heun(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[Step]:
     """Heun's method on dx/d(angle) = v: a step, a look from there, then the mean of both slopes. Karras et al. 2022 (EDM).
 
     Second order at two network calls a step; the last step to t = 0 takes one.
@@ -127,15 +133,15 @@ def heun(predict, x, times, noise, eta=0.0):
         yield Step(x, x0, eps, s, s_s)
 
 
-def _level(t):
+def _level(t: float) -> tuple[float, float]:
     """alpha and sigma as floats. Exact at both ends, where cos and sin leave a rounding error that the log would blow up."""
     return (1.0, 0.0) if t == 0 else (0.0, 1.0) if t == 1 else (math.cos(t * math.pi / 2), math.sin(t * math.pi / 2))
 
 
-SAMPLERS = {"ddpm": ddpm, "ddim": ddim, "dpm": dpm, "heun": heun}
+SAMPLERS: dict[str, Callable[..., Iterator[Step]]] = {"ddpm": ddpm, "ddim": ddim, "dpm": dpm, "heun": heun}
 
 
-def calls(sampler, steps):
+def calls(sampler: str, steps: int) -> int:
     """How often a sampler asks the network in so many steps."""
     return 2 * steps - 1 if sampler == "heun" else steps
 
@@ -146,13 +152,13 @@ def calls(sampler, steps):
 class Attention(nn.Module):
     """Every place looks at every other. Vaswani et al. 2017."""
 
-    def __init__(self, width, heads):
+    def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads, self.norm = heads, nn.GroupNorm(8, width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, x):  # (B, width, H, W) -> the same
+    def forward(self, x: Tensor) -> Tensor:  # (B, width, H, W) -> the same
         B, C, H, W = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # (B, HW, C)
         q, k, v = self.qkv(tokens).view(B, H * W, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
@@ -177,7 +183,9 @@ class UNet(nn.Module):
         x (B, C, H, W), t (B,) in [0, 1], y (B, questions) with -1 where the answer is open -> v (B, C, H, W).
     """
 
-    def __init__(self, channels, classes, patch, widths, blocks, heads):
+    frequencies: Tensor
+
+    def __init__(self, channels: int, classes: list[int], patch: int, widths: list[int], blocks: int, heads: int):
         super().__init__()
         condition = 2 * widths[0]
         self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # slow to fast, over t in [0, 1]
@@ -200,19 +208,19 @@ class UNet(nn.Module):
             nn.PixelShuffle(patch),
         )
 
-    def forward(self, x, t, y):
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         angles = t[:, None] * self.frequencies  # (B, 32)
         c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.labels(y))
         x, seen = self.first(x), []
         for i, level in enumerate(self.down):
             if i:
                 x = self.smaller[i - 1](x)
-            for block in level:
+            for block in level.children():
                 x = block(x, c)
                 seen.append(x)
         x = self.middle(x)
         for i in reversed(range(len(self.up))):
-            for block in self.up[i]:
+            for block in self.up[i].children():
                 x = block(x + seen.pop(), c)
             if i:
                 x = self.larger[i - 1](x)
@@ -241,12 +249,12 @@ class Diffusion(GenerativeModel):
         self,
         channels: int = 1,
         size: int = 28,
-        classes: list = [10],  # noqa: B006
+        classes: list[int] = [10],  # noqa: B006
         patch: int = 2,
-        widths: list = [48, 96],  # noqa: B006
+        widths: list[int] = [48, 96],  # noqa: B006
         blocks: int = 2,
         heads: int = 4,
-        conditions: list = ["class"],  # noqa: B006
+        conditions: list[str] = ["class"],  # noqa: B006
         predicts: str = "v",
         drop: float = 0.1,
     ):
@@ -262,7 +270,7 @@ class Diffusion(GenerativeModel):
 
     # --- training ---
 
-    def loss(self, batch):
+    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). The mean squared error of v at a random time, with labels withheld at random."""
         x, y = batch
         y = y.view(len(x), -1)
@@ -272,7 +280,7 @@ class Diffusion(GenerativeModel):
             withheld = withheld | (torch.rand(y.shape, device=x.device) < self.drop)
         return {"loss": self.error(x, y.masked_fill(withheld, -1), t, torch.randn_like(x)).mean()}
 
-    def error(self, x, y, t, eps):
+    def error(self, x: Tensor, y: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """Mean squared error of v for each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
         x0 = 2 * x - 1
         alpha, sigma = (level.view(-1, 1, 1, 1) for level in alpha_sigma(t))
@@ -284,7 +292,17 @@ class Diffusion(GenerativeModel):
     # --- sampling: everything below yields or returns pictures on the scale [0, 1], of which noisy ones step outside ---
 
     @torch.inference_mode()
-    def sample_steps(self, n, *, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
+    def sample_steps(
+        self,
+        n: int,
+        *,
+        label: Label = None,
+        sampler: str = "dpm",
+        steps: int = 16,
+        guidance: float = 1.0,
+        eta: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[Step]:
         """Draw n pictures and yield a `Step` after each of `steps` steps, from pure noise to the finished pictures.
 
         Arguments:
@@ -300,22 +318,33 @@ class Diffusion(GenerativeModel):
         x = self._noise(check_number("n", n, 1, 4096, whole=True), g)
         yield from self._run(x, 1.0, label, sampler, steps, guidance, eta, g)
 
-    def sample(self, n, **options):
+    def sample(self, n: int, **options: Any) -> Tensor:
         """The last picture of `sample_steps`, which has the same arguments: (n, C, H, W) in [0, 1]."""
         return _last(self.sample_steps(n, **options))
 
-    def start(self, n, *, seed=None):
+    def start(self, n: int, *, seed: int | None = None) -> Tensor:
         """The pure noise that `sample_steps` of the same n and seed begins with, on the scale of its pictures."""
         return (self._noise(check_number("n", n, 1, 4096, whole=True), generator(seed)) + 1) / 2
 
-    def noise(self, x, t, *, seed=None):
+    def noise(self, x: Tensor, t: float, *, seed: int | None = None) -> Tensor:
         """x_t: the picture x (B, C, H, W) drowned in noise up to time t in [0, 1], in one step. Same shape."""
         x = check_pictures("x", x, self.channels, self.size)
         alpha, sigma = _level(check_number("t", t, 0, 1))
         return (alpha * (2 * x - 1) + sigma * torch.randn(x.shape, generator=generator(seed)).to(x) + 1) / 2
 
     @torch.inference_mode()
-    def edit_steps(self, x, *, strength=0.6, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
+    def edit_steps(
+        self,
+        x: Tensor,
+        *,
+        strength: float = 0.6,
+        label: Label = None,
+        sampler: str = "dpm",
+        steps: int = 16,
+        guidance: float = 1.0,
+        eta: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[Step]:
         """Drown x (B, C, H, W) up to time `strength` (0.01 to 1) and denoise it from there. Meng et al., SDEdit (2022).
 
         The more noise, the less of x survives. Other arguments and steps as in `sample_steps`.
@@ -326,12 +355,23 @@ class Diffusion(GenerativeModel):
         x = alpha * (2 * x - 1) + sigma * self._noise(len(x), g)
         yield from self._run(x, strength, label, sampler, steps, guidance, eta, g)
 
-    def edit(self, x, **options):
+    def edit(self, x: Tensor, **options: Any) -> Tensor:
         """The last picture of `edit_steps`, which has the same arguments: (B, C, H, W) in [0, 1]."""
         return _last(self.edit_steps(x, **options))
 
     @torch.inference_mode()
-    def restore(self, noisy, sigma, *, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
+    def restore(
+        self,
+        noisy: Tensor,
+        sigma: float,
+        *,
+        label: Label = None,
+        sampler: str = "dpm",
+        steps: int = 16,
+        guidance: float = 1.0,
+        eta: float = 0.0,
+        seed: int | None = None,
+    ) -> Tensor:
         """Noisy pictures (B, C, H, W) with Gaussian noise of standard deviation `sigma` (0.01 to 4), denoised: a draw from what
         they may have been, (B, C, H, W) in [0, 1].
 
@@ -346,7 +386,17 @@ class Diffusion(GenerativeModel):
         return _last(self._run(x, t, label, sampler, steps, guidance, eta, generator(seed)))
 
     @torch.inference_mode()
-    def inpaint_steps(self, x, mask, *, label=None, steps=32, resample=3, guidance=1.0, seed=None):
+    def inpaint_steps(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        *,
+        label: Label = None,
+        steps: int = 32,
+        resample: int = 3,
+        guidance: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[Step]:
         """Invent the part of x (B, C, H, W) where mask is True and keep the rest. Lugmayr et al., RePaint (2022).
 
         Arguments:
@@ -375,19 +425,19 @@ class Diffusion(GenerativeModel):
             shown = torch.where(mask, (now + 1) / 2, x) if s == 0 else (now + 1) / 2  # what is known, to the last bit
             yield Step(shown, (step.x0 + 1) / 2, step.eps, s, s_s)
 
-    def inpaint(self, x, mask, **options):
+    def inpaint(self, x: Tensor, mask: Tensor, **options: Any) -> Tensor:
         """The last picture of `inpaint_steps`, which has the same arguments: (B, C, H, W) in [0, 1]."""
         return _last(self.inpaint_steps(x, mask, **options))
 
-    def labels(self, label, n):
+    def labels(self, label: Label, n: int) -> Tensor:
         """Labels for n pictures, (n, questions) int64, -1 where open; see `base.check_labels`."""
         return check_labels(label, n, self.classes).to(self.device)
 
-    def _noise(self, n, g):
+    def _noise(self, n: int, g: torch.Generator) -> Tensor:
         x = torch.randn(n, self.channels, self.size, self.size, generator=g)
         return x.to(self.device).contiguous(memory_format=torch.channels_last)
 
-    def _predict(self, label, n, guidance):
+    def _predict(self, label: Label, n: int, guidance: float) -> Predict:
         """The samplers' `predict`: (x, t) -> (x0, eps), guided, with x0 clipped to what a picture can be."""
         guidance, y = check_number("guidance", guidance, 0, 10), self.labels(label, n)
         nobody = torch.full_like(y, -1)
@@ -406,7 +456,9 @@ class Diffusion(GenerativeModel):
 
         return predict
 
-    def _run(self, x, start, label, sampler, steps, guidance, eta, g):
+    def _run(
+        self, x: Tensor, start: float, label: Label, sampler: str, steps: int, guidance: float, eta: float, g: torch.Generator
+    ) -> Iterator[Step]:
         """A sampler from x at time `start`, its steps on the scale of pictures."""
         solve, times = SAMPLERS[check_choice("sampler", sampler, list(SAMPLERS))], _times(start, steps)
         predict, eta = self._predict(label, len(x), guidance), check_number("eta", eta, 0, 1)
@@ -414,11 +466,11 @@ class Diffusion(GenerativeModel):
             yield step._replace(x=(step.x + 1) / 2, x0=(step.x0 + 1) / 2)
 
 
-def _times(start, steps):
+def _times(start: float, steps: int) -> list[float]:
     """`steps` + 1 times from `start` down to 0: even steps along the circle."""
     steps = check_number("steps", steps, 1, 1000, whole=True)
     return [start * (steps - i) / steps for i in range(steps + 1)]
 
 
-def _last(steps):
+def _last(steps: Iterator[Step]) -> Tensor:
     return deque(steps, maxlen=1).pop().x.clamp(0, 1)
