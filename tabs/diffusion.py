@@ -76,7 +76,7 @@ class Wish(NamedTuple):
     def affordable(self, repeats=1, guidances=None):
         """Raises a ValueError if the run would put too many pictures through the network."""
         twice = [2 if g not in (0, 1) and self.asked is not None else 1 for g in guidances or [self.guidance]]
-        work = self.n * gm.diffusion.calls(self.sampler, self.steps) * repeats * sum(twice)
+        work = self.n * gm.diffusion.function_evaluations(self.sampler, self.steps) * repeats * sum(twice)
         if work > WORK:
             raise ValueError(
                 f"This run would put {work:,} pictures through the network; at most {WORK:,} are allowed. "
@@ -227,7 +227,7 @@ def generate(*controls):
     w.affordable()
     options = w.options()
     lines = lines_of(w, f"x = model.sample({w.n}, {format_arguments(options)})\n")
-    yield from play(w.model.sample_steps(w.n, **options), w.model.start(w.n, seed=w.seed), 1.0, w.steps, lines)
+    yield from play(w.model.sample_steps(w.n, **options), w.model.initial_noise(w.n, seed=w.seed), 1.0, w.steps, lines)
 
 
 @functools.lru_cache(maxsize=4)
@@ -242,7 +242,7 @@ def finished(dataset):
 
 def compare(w, names, runs, lines):
     """Several runs from the same noise, step by step side by side: yields (stage, lines)."""
-    noise = cell(w.model.start(w.n, seed=w.seed))
+    noise = cell(w.model.initial_noise(w.n, seed=w.seed))
     film = [(0, [noise] * len(names))]
     try:
         for k in range(1, w.steps + 1):
@@ -262,7 +262,7 @@ def compare_samplers(*controls):
     w = w._replace(sampler="ddim", steps=min(w.steps, STEPS))  # the only one that minds eta
     w.affordable(repeats=5)  # Heun asks twice
     options = without("sampler", w.options())
-    names = [f"{shown}: {gm.diffusion.calls(sampler, w.steps)} calls" for sampler, shown in SAMPLERS.items()]
+    names = [f"{shown}: {gm.diffusion.function_evaluations(sampler, w.steps)} calls" for sampler, shown in SAMPLERS.items()]
     runs = [w.model.sample_steps(w.n, sampler=s, **options) for s in SAMPLERS]
     lines = (
         f"samplers = {json.dumps(list(SAMPLERS))}\n"
@@ -360,7 +360,7 @@ def drown(source, t, seed):
     """The forward process: the picture with the noise of time t."""
     import torch
 
-    x = model_of(require_source(source)["dataset"]).noise(
+    x = model_of(require_source(source)["dataset"]).q_sample(
         source["x"], t, seed=gm.base.check_number("seed", seed, 0, 2**31, whole=True)
     )
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(float(t)))
@@ -380,7 +380,7 @@ def edit(source, t, *controls):
     w.affordable()
     x, options = source["x"].expand(w.n, -1, -1, -1), {"strength": t, **w.options()}
     make = source["lines"] + f"x = model.edit(picture.expand({w.n}, -1, -1, -1), {format_arguments(options)})\n"
-    yield from play(w.model.edit_steps(x, **options), w.model.noise(x, t, seed=w.seed), t, w.steps, lines_of(w, make))
+    yield from play(w.model.edit_steps(x, **options), w.model.q_sample(x, t, seed=w.seed), t, w.steps, lines_of(w, make))
 
 
 def inpaint(source, mask, *controls):
@@ -405,7 +405,7 @@ def inpaint(source, mask, *controls):
         )
     )
     steps = w.model.inpaint_steps(x, torch.from_numpy(mask)[None, None], **options)
-    yield from play(steps, w.model.start(w.n, seed=w.seed), 1.0, w.steps, lines_of(w, make))
+    yield from play(steps, w.model.initial_noise(w.n, seed=w.seed), 1.0, w.steps, lines_of(w, make))
 
 
 # --- Quality ----------------------------------------------------------------------------------------------------------
@@ -498,7 +498,7 @@ def diffusion_noise(model="diffusion-mnist", picture=None, test_picture_number=0
 
     source = source_of(dataset_of(model), picture, test_picture_number)
     t, seed = gm.base.check_number("t", t, 0, 1), gm.base.check_number("seed", seed, 0, 2**31, whole=True)
-    x = model_of(source["dataset"]).noise(source["x"], t, seed=seed)
+    x = model_of(source["dataset"]).q_sample(source["x"], t, seed=seed)
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(t))
     return {"t": t, "alpha": float(alpha), "sigma": float(sigma)}, gm.pictures.grid(x, scale=8)
 

@@ -93,7 +93,7 @@ def test_a_run_shows_the_noise_every_step_and_what_the_network_said(dataset):
     stage, _ = ended(diffusion.generate(*controls(dataset, sampler="ddim", steps=4, seed=5)))
     model = gm.load(f"diffusion-{dataset}")
     steps = list(model.sample_steps(2, sampler="ddim", steps=4, seed=5))
-    now = [model.start(2, seed=5), *(step.x for step in steps)]
+    now = [model.initial_noise(2, seed=5), *(step.x for step in steps)]
     assert stage["numbers"] == [0, 1, 2, 3, 4]
     for k in range(5):
         x, x0, eps = shown(stage, k)
@@ -136,7 +136,7 @@ def test_a_long_run_is_shown_with_some_steps_left_out():
 
 
 def test_the_same_noise_for_every_sampler_and_guidance():
-    noise = squared(gm.load("diffusion-mnist").start(4, seed=3))
+    noise = squared(gm.load("diffusion-mnist").initial_noise(4, seed=3))
     for run, rows in ((diffusion.compare_samplers, 4), (diffusion.compare_guidances, len(diffusion.GUIDANCES))):
         stage, _ = ended(run(*controls(n=4, steps=2, seed=3)))
         assert len(stage["rows"]) == rows
@@ -152,7 +152,7 @@ def test_the_same_noise_for_every_sampler_and_guidance():
 def test_a_run_of_ones_own_picture_begins_with_that_picture_in_noise():
     source = diffusion.test_picture_source("mnist", 3)
     stage, _ = ended(diffusion.edit(source, 0.5, *controls(seed=4)))
-    drowned = gm.load("diffusion-mnist").noise(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
+    drowned = gm.load("diffusion-mnist").q_sample(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
     assert (shown(stage, 0)[0] == squared(drowned)).all()
     pixels = np.frombuffer(base64.b64decode(diffusion.drown(source, 0.5, 4)["pixels"]), np.uint8).reshape(28, 28, 1)
     assert (shown(stage, 0)[0][:28, :28] == pixels).all()  # the preview is the first of them
@@ -398,7 +398,7 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
     model, steps, closed = gm.load("diffusion-mnist"), [], threading.Event()
 
     class Slow:  # the model, slow enough to be left
-        start, labels, classes = model.start, model.labels, model.classes
+        initial_noise, labels, classes = model.initial_noise, model.labels, model.classes
 
         def sample_steps(self, *args, **options):
             try:
