@@ -1,7 +1,7 @@
-// Before each component's script. The script is a function of (element, props, trigger, watch).
+// Precedes each component's script. Both together are the body of a function of (element, props, trigger, watch).
 const find = selector => element.querySelector(selector);
 
-// One picture of raw bytes, {w, h, c, pixels}, onto a canvas of that size.
+// Draws one picture of raw bytes, {w, h, c, pixels}, onto a canvas of that size.
 function drawRaw(canvas, v) {
   const bytes = atob(v.pixels), image = new ImageData(v.w, v.h), out = image.data;
   for (let i = 0, j = 0; j < out.length; i += v.c) {
@@ -14,14 +14,14 @@ function drawRaw(canvas, v) {
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-// The PNG of a sheet {w, h, n, columns, source}; then() is skipped when a newer value has come meanwhile.
-function openSheet(v, current, then) {
+// Decodes the PNG of a sheet {w, h, n, columns, source}. onOpen is not called if a newer value has arrived meanwhile.
+function openSheet(v, isCurrent, onOpen) {
   const image = new Image();
-  image.onload = () => { if (current()) then(image); };
+  image.onload = () => { if (isCurrent()) onOpen(image); };
   image.src = v.source;
 }
 
-// Picture number i of a sheet onto a canvas.
+// Draws picture number i of a sheet onto a canvas.
 function drawCell(canvas, image, v, i) {
   if (canvas.width !== v.w || canvas.height !== v.h) { canvas.width = v.w; canvas.height = v.h; }
   const context = canvas.getContext('2d');
