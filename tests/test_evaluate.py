@@ -64,15 +64,15 @@ def root(tmp_path, monkeypatch):
     """A folder with one small checkpoint of each kind; the sample pictures are its data sets."""
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setenv("GENMODELS_DATA", str(data.SAMPLES))
-    monkeypatch.setattr(evaluate, "MOVED", ("smiling",))
-    monkeypatch.setattr(evaluate, "AMOUNTS", (1.0, 2.0))
+    monkeypatch.setattr(evaluate, "EDITED_ATTRIBUTES", ("smiling",))
+    monkeypatch.setattr(evaluate, "EDIT_AMOUNTS", (1.0, 2.0))
     monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
-    monkeypatch.setattr(evaluate, "CALLS", (1, 2))
-    monkeypatch.setattr(evaluate, "WRITTEN", 2)
-    monkeypatch.setattr(evaluate, "CLASSICS", 5)
+    monkeypatch.setattr(evaluate, "FUNCTION_EVALUATIONS", (1, 2))
+    monkeypatch.setattr(evaluate, "PIXELS_PER_CLASS", 2)
+    monkeypatch.setattr(evaluate, "CLASSICAL_PICTURES", 5)
     monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
     monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
-    monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
+    monkeypatch.setattr(evaluate, "fid_by_function_evaluations", functools.partial(evaluate.fid_by_function_evaluations, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
         folder = tmp_path / "checkpoints" / name
@@ -97,7 +97,7 @@ def run(*arguments):
 
 def measured(root, name, *options):
     """{kind: number, the first of each kind} of the card that evaluate writes, and the card."""
-    done = run(name, "--drawn", 80, "--samples", 5, "--runs", root.parent / "runs", *options)
+    done = run(name, "--generated", 80, "--samples", 5, "--runs", root.parent / "runs", *options)
     assert done.exit_code == 0, done.output
     card = ModelCard.load(root / name / "README.md")
     return {r.metric_type: r.metric_value for r in reversed(card.data.eval_results)}, card
@@ -110,7 +110,7 @@ def test_a_card_says_all_that_a_number_needs(root, name):
         assert math.isfinite(r.metric_value), r
         split = "val" if r.metric_type == "fid_then" else "test"
         assert (r.dataset_split, r.metric_args["N"] > 0) == (split, True)
-        assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
+        assert f"| {r.metric_name} | {cards.format_value(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     assert card.data.license == "apache-2.0"
     assert (card.data.genmodels["minutes"], card.data.genmodels["parameters"]) == (
         1.5,
@@ -121,11 +121,11 @@ def test_a_card_says_all_that_a_number_needs(root, name):
         "cpu, 2 threads",
         "2026-01-31",
         f"python -m train.evaluate {name}",
-        "--drawn 80",
+        "--generated 80",
         "## Intended use",
         "## Limits",
         "## Data and licence",
-        cards.SETS[name.split("-")[1]]["licence"],
+        cards.DATASETS[name.split("-")[1]]["licence"],
     ):
         assert words in card.content
     assert "{" not in card.content
@@ -173,9 +173,9 @@ def test_numbers_of_a_vae(root):
     assert values["nll"] == pytest.approx(-model.log_prob(binary, 5, seed=3).mean().item(), rel=1e-4)
     assert values["bits_per_dim"] == pytest.approx(values["nll"] / 784 / math.log(2), rel=1e-4)
     fid = next(r for r in card.data.eval_results if r.metric_type == "fid")
-    judge = gm.load("classifier-mnist")
-    drawn = gm.metrics.features(judge, model.sample(80, seed=3))
-    assert fid.metric_value == pytest.approx(gm.metrics.fid(drawn, gm.metrics.features(judge, x)), rel=1e-3, abs=1e-4)
+    classifier = gm.load("classifier-mnist")
+    drawn = gm.metrics.features(classifier, model.sample(80, seed=3))
+    assert fid.metric_value == pytest.approx(gm.metrics.fid(drawn, gm.metrics.features(classifier, x)), rel=1e-3, abs=1e-4)
     assert (fid.metric_args["N"], fid.metric_args["seed"]) == (80, 3)
     assert "principal components" in fid.metric_args["beside"]
     again, _ = measured(root, "vae-mnist", "--seed", 3)
@@ -186,21 +186,21 @@ def test_a_gaussian_vae_of_faces_is_measured_along_attributes(root):
     _, card = measured(root, "vae-avatars")
     names = [r.metric_name for r in card.data.eval_results if r.metric_type in ("share", "moved")]
     assert [name.split(":")[0].split(" ")[0] for name in names] == ["smiling"] * 3
-    moved = next(r for r in card.data.eval_results if "value aimed at" in r.metric_name)
+    moved = next(r for r in card.data.eval_results if "target value" in r.metric_name)
     assert moved.metric_args["N"] == len(data.load("avatars", "test"))
     assert "chosen on the validation split" in moved.metric_args["beside"]
 
 
 def test_numbers_of_a_diffusion_model(root):
     values, card = measured(root, "diffusion-mnist", "--steps", 2, "--guidance", 1.5)
-    test, model, judge = data.load("mnist", "test"), gm.load("diffusion-mnist"), gm.load("classifier-mnist")
+    test, model, classifier = data.load("mnist", "test"), gm.load("diffusion-mnist"), gm.load("classifier-mnist")
     y = torch.arange(160) % 10
     x = model.sample(160, label=y, sampler="dpm", steps=2, guidance=1.5, seed=0)
-    assert values["share"] == pytest.approx((judge.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
     x = (x * 255).round().to(torch.uint8)
     assert values["cas"] == pytest.approx(metrics.cas(x, y, test.x, test.y).mean, abs=1e-5)
-    real = metrics.features(judge, test.x)
-    assert values["fid"] == pytest.approx(metrics.fid(metrics.features(judge, x[:80]), real), rel=1e-3, abs=1e-4)
+    real = metrics.features(classifier, test.x)
+    assert values["fid"] == pytest.approx(metrics.fid(metrics.features(classifier, x[:80]), real), rel=1e-3, abs=1e-4)
     assert "--steps 2 --guidance 1.5" in card.data.genmodels["command"]
 
     table = json.loads((root / "diffusion-mnist" / "calls.json").read_text(encoding="utf-8"))
@@ -220,7 +220,7 @@ def test_numbers_of_a_diffusion_model(root):
 def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
     _, theirs = measured(root, "dcgan-mnist")
     values, card = measured(root, "gan-mnist")
-    train, test, model, judge = (
+    train, test, model, classifier = (
         data.load("mnist", "train"),
         data.load("mnist", "test"),
         gm.load("gan-mnist"),
@@ -228,23 +228,23 @@ def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
     )
     y = torch.arange(160) % 10
     x = (model.sample(160, label=y, seed=0) * 255).round().to(torch.uint8)
-    assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
     shares = []
     for c in range(10):
         real, other, fake = (
-            metrics.features(judge, of[label == c]) for of, label in ((test.x, test.y), (train.x, train.y), (x, y))
+            metrics.features(classifier, of[label == c]) for of, label in ((test.x, test.y), (train.x, train.y), (x, y))
         )
         k = min(map(len, (real, other, fake)))
         shares.append(metrics.precision_recall(real[:k], fake[:k])[1] / metrics.precision_recall(real[:k], other[:k])[1])
     assert values["ratio"] == pytest.approx(min(shares), abs=1e-5)
-    numbers = {r.metric_name: cards.shown(r) for r in theirs.data.eval_results}
+    numbers = {r.metric_name: cards.format_value(r) for r in theirs.data.eval_results}
     for r in card.data.eval_results:
         if r.metric_type not in ("cas_sd", "fid_then"):
             assert r.metric_args["beside"].endswith(f"minutes): {numbers[r.metric_name]}"), r
     # Both took 1.5 minutes for 10 steps; the DCGAN was last validated at step 6, when the GAN had not yet come to 5.
     then = card.data.eval_results[-1]
     assert (then.metric_type, then.metric_value, then.dataset_split) == ("fid_then", 9.0, "val")
-    assert "the first 0.9 minutes" in then.metric_name and then.metric_args["beside"].endswith("in as many: 14")
+    assert "the first 0.9 minutes" in then.metric_name and then.metric_args["beside"].endswith("in the same time: 14")
 
 
 def test_numbers_of_a_transformer_of_plays(root):
@@ -259,7 +259,7 @@ def test_numbers_of_a_transformer_of_plays(root):
     reference = json.loads((root / "transformer-shakespeare" / "reference.json").read_text(encoding="utf-8"))
     assert reference["nats"] == pytest.approx(nats, rel=1e-4)
     for words in (
-        "20,480 tokens seen",
+        "20,480 training tokens",
         "```text\n--- seed 0\n\n春 said\n```",
         "`alphabet=65 characters`",
         "| passages |",
@@ -271,8 +271,8 @@ def test_numbers_of_a_transformer_of_plays(root):
     log.write_text(log.read_text(encoding="utf-8").replace("train.x", "train.x --whole"), encoding="utf-8")
     cards.rewrite_card(log.parent)
     whole = (log.parent / "README.md").read_text(encoding="utf-8")
-    assert "this run read the validation split too" in whole and "in earlier runs that had not read it" in whole
-    assert "the best of them" not in whole and "which was not trained on" not in whole
+    assert "this run trained on the validation split too" in whole and "in earlier runs not trained on it" in whole
+    assert "the best on" not in whole and "which was not trained on" not in whole
 
 
 def test_numbers_of_a_transformer_of_poems(root):
@@ -299,17 +299,17 @@ def test_numbers_of_a_transformer_of_poems(root):
 
 def test_numbers_of_a_transformer_of_pixels(root):
     values, card = measured(root, "transformer-mnist")
-    test, model, judge = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
+    test, model, classifier = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
     bits = model.bits_per_dim(test.floats(), test.y)
     assert values["bits_per_dim"] == pytest.approx(bits.double().mean().item(), rel=1e-4)
     assert card.data.eval_results[0].metric_args["N"] == N
     y = torch.arange(20) % 10
     x = (model.sample(20, label=y, seed=0) * 255).round().to(torch.uint8)
-    assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
     assert values["cas"] == pytest.approx(metrics.cas(x, y, test.x, test.y, per_class=2).mean, abs=1e-5)
     cas = next(r for r in card.data.eval_results if r.metric_type == "cas")
     assert cas.metric_args["N"] == 20 and "20 pictures instead of 20,000" in cas.metric_name
-    assert "samples.png" in card.content and "62,720 tokens seen" in card.content
+    assert "samples.png" in card.content and "62,720 training tokens" in card.content
     measured(root, "transformer-mnist")  # from what was kept: a moment
 
 
@@ -320,7 +320,7 @@ def test_numbers_of_a_denoiser_of_photographs(root):
     colour = [p[None] / 255 for p in photographs.load("colour")]
     assert [p.shape[1] for p in grey + colour] == [1, 1, 3, 3]
     for what, clean in (("in grey", grey), ("in colour", colour)):
-        for how, told in (("told sigma", {"sigma": 25 / 255}), ("blind", {})):
+        for how, told in (("sigma given", {"sigma": 25 / 255}), ("blind", {})):
             noisy = [add_noise(x, "gaussian", 25 / 255, seed=3 + k) for k, x in enumerate(clean)]
             psnr = [quality(model.restore(y, **told), x)[0] for x, y in zip(clean, noisy)]
             row = next(r for r in rows if r.metric_name == f"PSNR {what}, sigma 25, {how}, dB")
@@ -334,12 +334,12 @@ def test_numbers_of_a_denoiser_of_photographs(root):
 
 def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
     values, card = measured(root, "dvae-mnist")
-    test, judge = data.load("mnist", "test"), gm.load("classifier-mnist")
+    test, classifier = data.load("mnist", "test"), gm.load("classifier-mnist")
     noisy = add_noise(test.floats(), "gaussian", 25 / 255, seed=0)
     restored = {"denoiser": gm.load("denoiser-mnist").restore(noisy, 25 / 255), "dvae": gm.load("dvae-mnist").restore(noisy)}
     cells = {
         name: f"{metrics.psnr(x, test.x).mean():.2f} / {metrics.ssim(x, test.x).mean():.3f} / "
-        f"{(judge.predict(x)[:, 0] == test.y).double().mean():.1%}"
+        f"{(classifier.predict(x)[:, 0] == test.y).double().mean():.1%}"
         for name, x in restored.items()
     }
     row = next(line for line in card.text.split("\n") if line.startswith("| gaussian, sigma 25 |"))
@@ -353,20 +353,20 @@ def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
 
 def test_numbers_of_a_flow(root):
     values, card = measured(root, "flow-mnist", "--seed", 3)
-    test, model, judge = data.load("mnist", "test"), gm.load("flow-mnist"), gm.load("classifier-mnist")
+    test, model, classifier = data.load("mnist", "test"), gm.load("flow-mnist"), gm.load("classifier-mnist")
     numbers = [r.metric_value for r in card.data.eval_results if r.metric_type == "bits_per_dim"]
     bits, told = model.bits_per_dim(test.floats()), model.bits_per_dim(test.floats(), test.y)
     assert numbers == pytest.approx([bits.mean().item(), told.mean().item(), bits.mean().item()], rel=1e-4)
-    assert f"one draw: {bits.mean():.4f}, exact: {bits.mean():.4f}" in card.data.eval_results[2].metric_args["beside"]
+    assert f"one sample: {bits.mean():.4f}, exact: {bits.mean():.4f}" in card.data.eval_results[2].metric_args["beside"]
     y = torch.arange(160) % 10
     x = torch.cat([model.sample(160, label=y, seed=3)])
-    assert values["share"] == pytest.approx((judge.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
     clothes = data.load("fashion", "test").floats()
     theirs = model.bits_per_dim(clothes)
     wins = (theirs[:, None] > bits[None]).double().mean().item()
     first = next(r for r in card.data.eval_results if r.metric_type == "auroc")
     assert first.metric_name.endswith("mnist against fashion")
-    assert f"of bits a pixel: {wins:.3f}; mean {theirs.mean():.3g} bits" in first.metric_args["beside"]
+    assert f"AUROC of bits per pixel: {wins:.3f}; mean {theirs.mean():.3g} bits" in first.metric_args["beside"]
     facts = gm.flow.load_likelihoods("flow-mnist")
     nats, val = (model.layer_log_probs(of) for of in (clothes, data.load("mnist", "val").floats()))
     wins = facts.usual.distance(nats)[:, None] > facts.usual.distance(model.layer_log_probs(test.floats()))[None]
@@ -376,9 +376,9 @@ def test_numbers_of_a_flow(root):
 
 
 def test_drawing_goes_on_where_it_was_stopped(root):
-    at = evaluate.Measuring("diffusion-mnist", runs=root.parent / "runs")
+    evaluation = evaluate.Evaluation("diffusion-mnist", runs=root.parent / "runs")
     y, drawn = torch.arange(30) % 10, []
-    sample = at.model.sample
+    sample = evaluation.model.sample
 
     def counted(n, **options):
         drawn.append(n)
@@ -386,10 +386,10 @@ def test_drawing_goes_on_where_it_was_stopped(root):
             raise KeyboardInterrupt
         return sample(n, **options)
 
-    at.model = type("Model", (), {"sample": staticmethod(counted)})()
+    evaluation.model = type("Model", (), {"sample": staticmethod(counted)})()
     with pytest.raises(KeyboardInterrupt):
-        at.draw(y, batch=10, steps=1)
-    x = at.draw(y, batch=10, steps=1)
+        evaluation.generate(y, batch=10, steps=1)
+    x = evaluation.generate(y, batch=10, steps=1)
     assert drawn == [10, 10, 10, 10]  # the first two were not drawn again
     alone = torch.cat([sample(10, label=y[i : i + 10], steps=1, seed=i) for i in (0, 10, 20)])
     assert torch.equal(x, (alone * 255).round().to(torch.uint8))
@@ -399,18 +399,20 @@ def test_faces_are_asked_for_as_real_ones_are(root):
     _, card = measured(root, "diffusion-avatars", "--steps", 1)
     shares = {r.metric_name.split()[1]: r.metric_args["N"] for r in card.data.eval_results if r.metric_type == "share"}
     assert list(shares) == ["smiling", "glasses"]
-    at = evaluate.Measuring("diffusion-avatars")
+    evaluation = evaluate.Evaluation("diffusion-avatars")
     names = list(data.ATTRIBUTES)
-    assert torch.equal(evaluate.requests(at, 3), at.set.y[:3][:, [names.index("smiling"), names.index("glasses")]])
+    assert torch.equal(
+        evaluate.labels_to_sample(evaluation, 3), evaluation.data.y[:3][:, [names.index("smiling"), names.index("glasses")]]
+    )
 
 
 def test_the_map_counts_classes(root, monkeypatch):
-    """A judge that tells pictures by their mean grey sees two classes where there are two greys."""
-    at = evaluate.Measuring("autoencoder-mnist")
-    at.model = type("Model", (), {"decode": lambda self, z: (z[:, :1] > 0).float()})()
-    at.judge = lambda: type("Judge", (), {"predict": lambda self, x: x.long()})()
-    evaluate.on_the_map(at, torch.randn(500, 2))
-    assert (at.results[0].metric_value, at.results[0].metric_args["N"]) == (2, 900)
+    """A classifier that tells pictures by their mean grey sees two classes where there are two greys."""
+    evaluation = evaluate.Evaluation("autoencoder-mnist")
+    evaluation.model = type("Model", (), {"decode": lambda self, z: (z[:, :1] > 0).float()})()
+    evaluation.classifier = lambda: type("Judge", (), {"predict": lambda self, x: x.long()})()
+    evaluate.count_classes_on_latent_map(evaluation, torch.randn(500, 2))
+    assert (evaluation.results[0].metric_value, evaluation.results[0].metric_args["N"]) == (2, 900)
 
 
 def test_a_probes_directions_reach_as_far_as_the_means(root):
@@ -425,9 +427,9 @@ def test_a_probes_directions_reach_as_far_as_the_means(root):
 
 
 def test_a_long_measurement_goes_on_where_it_was_stopped(root, tmp_path, monkeypatch):
-    at = evaluate.Measuring("vae-mnist", samples=3, runs=tmp_path / "whole")
-    x = at.model.binarise(at.set.floats())
-    whole = evaluate.importance_weighted(at, x, batch=20)
+    evaluation = evaluate.Evaluation("vae-mnist", samples=3, runs=tmp_path / "whole")
+    x = evaluation.model.binarise(evaluation.data.floats())
+    whole = evaluate.importance_weighted(evaluation, x, batch=20)
     assert len(whole) == N
 
     calls, log_prob = [], gm.VAE.log_prob
@@ -439,14 +441,14 @@ def test_a_long_measurement_goes_on_where_it_was_stopped(root, tmp_path, monkeyp
         return log_prob(self, *args, **kwargs)
 
     monkeypatch.setattr(gm.VAE, "log_prob", stopped)
-    at.runs = tmp_path / "parts"
+    evaluation.runs = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
-        evaluate.importance_weighted(at, x, batch=20)
-    assert torch.equal(evaluate.importance_weighted(at, x, batch=20), whole)
+        evaluate.importance_weighted(evaluation, x, batch=20)
+    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), whole)
     assert calls == [0, 20, 40, 40, 60]
-    assert torch.equal(evaluate.importance_weighted(at, x, batch=20), whole)
+    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), whole)
     assert len(calls) == 5  # all of it was known
-    evaluate.importance_weighted(at, 1 - x, batch=20)
+    evaluate.importance_weighted(evaluation, 1 - x, batch=20)
     assert len(calls) == 9  # but not of other pictures
 
 
