@@ -111,8 +111,8 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
         "use": "Generating pictures of a class, turning rough drawings into pictures (SDEdit), inpainting; seeing every step; "
         "teaching.",
         "limits": OWN_FEATURES + " Published CAS of differentially private diffusion models (98.1 % on MNIST, 86.2 % on "
-        "Fashion-MNIST) come from a handicapped baseline: they are a floor. Whatever the condition, a sample is something "
-        "like {title}.",
+        "Fashion-MNIST) come from a handicapped baseline: they are a floor. Every sample looks like {title}, whatever the "
+        "condition.",
     },
     "gan": {
         "task": "unconditional-image-generation",
@@ -125,9 +125,10 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
         "code": "x = model.sample(16, label={label}, truncation=0.8, seed=0)\nmodel.score(x, {label})  # by the discriminator",
         "use": "Generating pictures of a class in one pass; interpolation and directions in latent space; seeing the "
         "discriminator's scores; teaching.",
-        "limits": OWN_FEATURES + " It has no likelihood, and a picture that it cannot generate has no code. Its discriminator "
-        "knows only the faults of this generator: it is not a detector of generated pictures. Whatever the condition, a sample "
-        "is something like {title}.",
+        "limits": OWN_FEATURES
+        + " The model has no likelihood, and a picture that it cannot generate has no code. Its discriminator "
+        "knows only the faults of this generator: it is not a detector of generated pictures. Every sample looks "
+        "like {title}, whatever the condition.",
     },
     "dcgan": {
         "task": "unconditional-image-generation",
@@ -137,7 +138,7 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
         "what": "The classic baseline: a conditional DCGAN ({conditions}) with the non-saturating loss.",
         "code": "x = model.sample(16, label={label}, seed=0)\nmodel.score(x, {label})",
         "use": "A baseline; teaching.",
-        "limits": OWN_FEATURES + " Whatever the condition, a sample is something like {title}.",
+        "limits": OWN_FEATURES + " Every sample looks like {title}, whatever the condition.",
     },
     "flow": {
         "task": "unconditional-image-generation",
@@ -158,7 +159,7 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
         "likelihoods, a blank picture the highest. Pixels that become noise in the same layer are sampled independently of "
         "each other, given the rest: edges in samples are rougher than a GAN's. "
         + OWN_FEATURES
-        + " Whatever the condition, a sample is something like {title}.",
+        + " Every sample looks like {title}, whatever the condition.",
     },
     "transformer": {  # by dataset
         "shakespeare": {
@@ -205,7 +206,7 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
             "use": "A baseline for likelihoods; completing pictures; seeing the probability of each pixel; teaching.",
             "limits": "A picture takes 784 forward passes. "
             + OWN_FEATURES
-            + " Whatever the condition, a sample is something like {title}.",
+            + " Every sample looks like {title}, whatever the condition.",
         },
     },
     "denoiser": {
