@@ -7,6 +7,7 @@ import math
 import os
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -28,6 +29,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
     named scalars of which `"loss"` is to be differentiated. Nothing about a call is stored on `self`: all visitors of the
     page share one loaded model.
     """
+
+    renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
 
     def forward(self, *args, method="loss", **kwargs):
         """Call `method`. Training goes through here, so that a wrapper such as DistributedDataParallel sees each loss."""
@@ -94,6 +97,11 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             weights = load_file(file, device=str(map_location))
         except (SafetensorError, OSError) as e:
             raise CheckpointError(f"{file} is truncated or no safetensors file ({e}): copy it again.") from e
+        if cls.renamed_arguments:  # the mixin passes only keys that it knows
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            for old, new in cls.renamed_arguments.items():
+                if old in config:
+                    model_kwargs.setdefault(new, config[old])
         try:
             model = cls(**model_kwargs)
             for name in [k for k, v in weights.items() if v.dtype == torch.int8]:

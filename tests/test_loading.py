@@ -283,6 +283,19 @@ def test_8_bits_are_saved_smaller_still_and_cost_each_row_at_most_half_a_step(sh
         vae._save_pretrained(folder, bits=4)
 
 
+def test_an_old_config_with_a_renamed_argument_is_still_read(shelf, vae, monkeypatch):
+    file = shelf / "vae-good" / CONFIG
+    file.write_text(file.read_text(encoding="utf-8").replace('"latent"', '"code_size"'), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="does not fit the VAE"):  # without the entry the default is taken
+        gm.load("vae-good")
+    monkeypatch.setattr(gm.VAE, "renamed_arguments", {"code_size": "latent"})
+    loaded = gm.load("vae-good")
+    assert loaded.config == vae.config
+    assert torch.equal(loaded.sample(2, seed=0), vae.sample(2, seed=0))
+    loaded.save_pretrained(shelf / "vae-new")  # written with today's name
+    assert json.loads((shelf / "vae-new" / CONFIG).read_text(encoding="utf-8"))["latent"] == 2
+
+
 def test_half_precision_leaves_whole_numbers_whole(tmp_path):
     judge = gm.Classifier(size=8, classes=[3], widths=[4], features=5)
     for _ in range(3):
