@@ -13,7 +13,7 @@ import genmodels as gm
 from genmodels import data, denoiser
 from genmodels.vae import load_latents
 from train import cards
-from train.evaluate import reference
+from train.evaluate import reference_values
 
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = {
@@ -91,7 +91,7 @@ def test_is_complete_and_small(name):
 @every
 def test_loads_and_is_the_model_of_its_card(name):
     model = gm.load(ROOT / name)
-    family, _ = cards.family_and_set(name)
+    family, _ = cards.family_and_dataset(name)
     assert type(model).__name__ == gm.FAMILIES[family][1]
     assert all(torch.isfinite(w).all() for w in model.state_dict().values())
     _, facts = cards.read_card(ROOT / name)
@@ -101,7 +101,7 @@ def test_loads_and_is_the_model_of_its_card(name):
 @every
 def test_gives_the_same_numbers_as_when_it_was_measured(name):
     expected = json.loads((ROOT / name / "reference.json").read_text(encoding="utf-8"))
-    measured = reference(gm.load(ROOT / name), cards.family_and_set(name)[1])
+    measured = reference_values(gm.load(ROOT / name), cards.family_and_dataset(name)[1])
     assert set(measured) == set(expected)
     for kind, values in expected.items():
         assert len(values) >= 16
@@ -110,7 +110,7 @@ def test_gives_the_same_numbers_as_when_it_was_measured(name):
 
 @every
 def test_card_says_what_was_measured_and_how(name):
-    _, dataset = cards.family_and_set(name)
+    _, dataset = cards.family_and_dataset(name)
     card = ModelCard.load(ROOT / name / "README.md")
     results, facts = card.data.eval_results, card.data.genmodels
     assert results
@@ -118,7 +118,7 @@ def test_card_says_what_was_measured_and_how(name):
         assert isinstance(r.metric_value, float | int)
         split = "val" if r.metric_type == "fid_then" else "test"  # which compares two trainings, not two models
         assert (r.dataset_type, r.dataset_split) == (dataset, split)
-        assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
+        assert f"| {r.metric_name} | {cards.format_value(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first number is of drawn pictures
         assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
     alone = [
@@ -129,7 +129,7 @@ def test_card_says_what_was_measured_and_how(name):
     assert alone == []
     assert facts["command"].startswith(f"python -m train.evaluate {name}")
     assert (facts["minutes"] > 0, bool(facts["headline"])) == (True, True)
-    for words in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.SETS[dataset]["credit"]):
+    for words in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.DATASETS[dataset]["credit"]):
         assert words in card.content
 
 
@@ -167,7 +167,7 @@ def test_samples_depend_on_the_seed_alone(name):
 
 @pytest.mark.parametrize("name", [name for name in VAES if "avatars" not in name])
 def test_samples_show_every_class(name):
-    judge = gm.load(ROOT / f"classifier-{cards.family_and_set(name)[1]}")
+    judge = gm.load(ROOT / f"classifier-{cards.family_and_dataset(name)[1]}")
     said = judge.predict(gm.load(ROOT / name).sample(500, seed=0))[:, 0]
     assert set(said.tolist()) == set(range(10))
 
@@ -176,7 +176,7 @@ def test_samples_show_every_class(name):
 def test_latents_are_those_of_the_model(name):
     """Their KL is that of the sample pictures, roughly, and every class or attribute has its vectors."""
     model, latents = gm.load(ROOT / name), load_latents(ROOT / name)
-    dataset = cards.family_and_set(name)[1]
+    dataset = cards.family_and_dataset(name)[1]
     names = data.ATTRIBUTES if dataset == "avatars" else {"class": data.CLASSES[dataset]}
     assert {a: set(of) - {"hidden"} for a, of in latents.values.items()} == {a: set(of) for a, of in names.items()}
     q = model.encode(data.samples(dataset).floats())
@@ -196,7 +196,7 @@ def test_an_autoencoder_beats_as_many_principal_components(dataset):
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("diffusion-", "gan-"))))
 def test_the_judge_sees_what_was_asked_for(name):
-    family, dataset = cards.family_and_set(name)
+    family, dataset = cards.family_and_dataset(name)
     model, judge = gm.load(name), gm.load(f"classifier-{dataset}")
     options = {"steps": 8, "guidance": 1.5} if family == "diffusion" else {}
     if dataset == "avatars":
@@ -212,7 +212,7 @@ def test_the_judge_sees_what_was_asked_for(name):
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith("flow-")))
 def test_a_flow_is_undone_and_knows_what_is_usual(name):
-    model, facts, dataset = gm.load(name), gm.flow.load_likelihoods(name), cards.family_and_set(name)[1]
+    model, facts, dataset = gm.load(name), gm.flow.load_likelihoods(name), cards.family_and_dataset(name)[1]
     x = data.samples(dataset).floats()
     for label in (None, data.samples(dataset).y[:20]):
         first, *_, noise = model.encode_steps(x[:20], label=label, seed=0)
@@ -226,7 +226,7 @@ def test_a_flow_is_undone_and_knows_what_is_usual(name):
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("denoiser-", "dvae-"))))
 def test_a_denoiser_beats_the_classical_methods(name):
-    family, dataset = cards.family_and_set(name)
+    family, dataset = cards.family_and_dataset(name)
     x, s = (data.samples(dataset).floats()[::40] if dataset != "photo" else data.samples(dataset).floats())[:5], 100 / 255
     if dataset == "photo":
         s = 25 / 255
