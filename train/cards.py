@@ -282,7 +282,7 @@ METRIC_NOTES = {  # metric type -> how it is measured
     "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]; SSIM: Wang et al. 2004. "
     "The noise is that of `genmodels.denoiser.add_noise`, Gaussian noise not clipped.",
     "moved": "Editing attributes of a face (Larsen et al. 2015): the classifier reads the decoded picture before and after. "
-    "Attributes that change by definition (`genmodels.metrics.LINKED`) or are hidden are not counted.",
+    "Attributes that change by definition (`genmodels.metrics.LINKED_ATTRIBUTES`) or are hidden are not counted.",
 }
 CARD_TEMPLATE = """# {name}
 
