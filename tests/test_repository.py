@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole: versions, sizes, which folder imports which, nothing unpickled."""
+"""Checks of the repository as a whole: versions, sizes, imports between folders, names and type hints, nothing unpickled."""
 
 import ast
 import re
@@ -85,7 +85,7 @@ def test_every_checkpoint_folder_is_complete(files):
     assert [name for name, has in folders.items() if len(has & {"samples.png", "samples.txt"}) != 1] == []
 
 
-def test_local_links_of_the_readme_lead_somewhere():
+def test_local_links_of_the_readme_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)", text) + re.findall(r'(?:src|href)="([^"#]+)"', text)
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
@@ -104,17 +104,17 @@ def imports(file):
 
 
 @pytest.mark.parametrize(
-    ("where", "never"),
+    ("folder", "forbidden"),
     [
         ("genmodels", {"gradio", "accelerate", "train", "tabs", "app", "typer"}),
         ("train", {"gradio", "tabs", "app"}),
         ("tabs", {"accelerate", "train", "app", "torchvision", "torchmetrics", "skimage", "typer"}),
     ],
 )
-def test_imports_go_one_way(where, never):
-    checked = [file for file in CODE if file.is_relative_to(ROOT / where)]
+def test_imports_go_one_way(folder, forbidden):
+    checked = [file for file in CODE if file.is_relative_to(ROOT / folder)]
     assert checked
-    found = {(file.name, name) for file in checked for name in imports(file) if name.split(".")[0] in never}
+    found = {(file.name, name) for file in checked for name in imports(file) if name.split(".")[0] in forbidden}
     assert found == set()
 
 
@@ -133,7 +133,7 @@ def test_nothing_is_unpickled():
 
 
 def test_importing_the_package_does_not_import_torch():
-    """The page answers before torch is there."""
+    """The page answers before torch is imported."""
     code = "import sys, genmodels; print(*sorted({'torch', 'numpy', 'gradio'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (run.returncode, run.stdout.strip()) == (0, ""), run.stderr
@@ -222,8 +222,8 @@ def test_space_says_what_is_missing(repo, sentence, monkeypatch):
         space.main(repo)
 
 
-def test_an_older_python_gets_a_sentence(tmp_path):
-    """make stops before it makes an environment."""
+def test_an_older_python_gives_a_clear_error(tmp_path):
+    """make stops before it creates an environment."""
     old = tmp_path / "python"
     as_old = "import sys; sys.version_info = (3, 9); exec(sys.argv[1])"
     old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{as_old}' \"$2\"\n", encoding="utf-8")
