@@ -334,7 +334,7 @@ def flow_likelihoods(evaluation):
         comparison=f"one sample: {sample_bits[0].mean():.4f}, exact: {bits[dataset][:200].mean():.4f}",
     )
 
-    typicality = Usual.of(layer_log_probs("val", evaluation.load("val").x[:TYPICALITY_PICTURES]))
+    typicality = Typicality.fit(layer_log_probs("val", evaluation.load("val").x[:TYPICALITY_PICTURES]))
     distances = {kind: typicality.distance(values) for kind, values in log_probs.items()}
     for kind in unusual:
         evaluation.add(
@@ -346,7 +346,7 @@ def flow_likelihoods(evaluation):
             comparison=f"AUROC of bits per pixel: {auroc(bits[dataset], bits[kind]):.3f}; mean {bits[kind].mean():.3g} bits",
         )
     if evaluation.split == "test":
-        save_likelihoods(Likelihoods.of(typicality, bits, distances), evaluation.folder)
+        save_likelihoods(LikelihoodStats.from_values(typicality, bits, distances), evaluation.folder)
     return f"{format_value(mean)} bits/dim"
 
 
@@ -895,7 +895,7 @@ def compare_with_dcgan(evaluation, baseline):
             "fid_then",
             f"lowest FID to the validation split in the first {minutes:.1f} minutes of training",
             lowest,
-            n=min(VALIDATED, len(evaluation.load("val"))),
+            n=min(VALIDATION_SIZE, len(evaluation.load("val"))),
             comparison=f"the plain DCGAN in the same time: {dcgan_lowest:.4g}",
         )
         result.dataset_split = "val"

@@ -89,9 +89,9 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
     def finish(model, folder):
         log = [json.loads(line) for line in (settings.runs / name / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         last = max(line.get("step", 0) for line in log)
-        steps = [s for s in range(last + 1) if engine.is_snapshot_step(s, last)]
-        told = [load_file(moments / f"{s:07d}.safetensors") for s in steps]
-        scores = torch.stack([torch.stack([m["real"], m["generated"]]) for m in told])  # (T, 2, 500)
+        steps = [step for step in range(last + 1) if engine.is_snapshot_step(step, last)]
+        tensors = [load_file(snapshots / f"{step:07d}.safetensors") for step in steps]
+        scores = torch.stack([torch.stack([t["real"], t["generated"]]) for t in tensors])  # (T, 2, 500)
         low, high = scores.flatten().quantile(torch.tensor([0.005, 0.995])).tolist()
 
         def histogram(scores):  # shares; scores beyond the edges count in the outermost bins
@@ -133,7 +133,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         clip=100.0,
         ema=0.998,
         finish=finish,
-        snapshot=moment,
+        snapshot=snapshot,
         anneal=None if classic else anneal,
     )
 
