@@ -133,7 +133,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         clip=100.0,
         ema=0.998,
         finish=finish,
-        snapshot=snapshot,
+        snapshot=save_snapshot,
         anneal=None if classic else anneal,
     )
 
