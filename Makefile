@@ -1,6 +1,7 @@
 # make app                    the page on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that)
-# make test [ARGS="-k vae"]   the tests
-# make lint                   ruff
+# make test [ARGS="-k vae"]   all tests, with two threads, and the examples in docstrings
+# make test-threads           the tests of the models' mathematics once more, with one thread
+# make lint                   ruff check, ruff format --check, mypy
 # make space REPO=user/name   puts this folder on Hugging Face as a Space
 # PYTHON=... names another interpreter for a new .venv.
 
@@ -8,8 +9,9 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 APP := .venv/app-installed
 DEV := .venv/dev-installed
+MATHEMATICS := contract metrics vae gan flow diffusion transformer denoiser autoencoder classifier tokens ngram
 
-.PHONY: app test lint space
+.PHONY: app test test-threads lint space
 
 app: $(APP)
 	$(BIN)/python app.py
@@ -17,8 +19,14 @@ app: $(APP)
 test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
 
+# Results may differ in the last bits with the number of threads: no test may depend on that.
+test-threads: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MATHEMATICS:%=tests/test_%.py) $(ARGS)
+
 lint: $(DEV)
-	$(BIN)/ruff check . $(ARGS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 space: $(APP)
 	@$(BIN)/python tools/space.py $(REPO)

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is in this folder
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # all models are in this folder
 
 import gradio as gr
 
@@ -16,8 +16,8 @@ Every picture is computed while you watch, by models that this project trained. 
 FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
-def trained(family):
-    """Whether there is a checkpoint for a tab to show; where there is none at all, each tab says what is missing."""
+def has_checkpoint(family):
+    """Whether a tab has a checkpoint to show; if there is none at all, every tab is shown and says what is missing."""
     folder = wiring.checkpoints()
     return any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
 
@@ -28,14 +28,14 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
     gr.Markdown(HEADER, elem_classes="header")
     visited = [None, *(gr.State(False) for _ in modules[1:])]
     with gr.Tabs():
-        for (title, name), module, seen in zip(TABS, modules, visited):
+        for (title, name), module, tab_visited in zip(TABS, modules, visited):
             family = name.split(".")[-1]
-            with gr.Tab(title, id=family, visible=trained(family)) as tab:
-                module.build(wiring.opening(demo, tab, seen))
+            with gr.Tab(title, id=family, visible=has_checkpoint(family)) as tab:
+                module.build(wiring.opening(demo, tab, tab_visited))
     for module in modules:
         for fn in getattr(module, "ENDPOINTS", ()):
-            events.endpoint(fn)
-demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring.py lets one compute at a time
+            events.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
 
 
 def main():

@@ -1,12 +1,13 @@
-"""The diffusion model's speed: its network against its own layers, its loop against bare calls, both against diffusers.
+"""Speed of the diffusion model: network against its bare layers, sampling loop against bare calls, both against diffusers.
 
     python -m benchmarks.diffusion            two minutes on two cores; prints a table
     python -m benchmarks.diffusion --readme   also puts it into README.md
 
-Nothing else may run on the machine meanwhile. Medians of one run, in turns. Weights do not matter: without the checkpoint
-`diffusion-mnist` they are random.
+Nothing else may run on the machine meanwhile. Each number is the median of several rounds, in which the candidates take turns.
+The weights do not matter: without the checkpoint `diffusion-mnist` they are random.
 """
 
+import functools
 import os
 import statistics
 import time
@@ -25,63 +26,71 @@ from genmodels.base import CheckpointError, generator
 from genmodels.diffusion import Diffusion, alpha_sigma
 
 ROOT = Path(__file__).resolve().parent.parent
-N, STEPS = 16, 16  # digits, and network calls for each
-TIMES = 100 * STEPS  # theirs are whole numbers, and among so many are all of ours
+N, STEPS = 16, 16  # samples, and network calls for each
+TIMES = 100 * STEPS  # of diffusers, whose times are integers: a multiple of STEPS contains all of our times
 
 
 def in_turns(rounds, *jobs):
-    """Median seconds of each job; the first round is thrown away."""
+    """Median seconds of each job; the first round is a warm-up."""
     times = [[] for _ in jobs]
-    for turn in range(rounds + 1):
-        for job, taken in zip(jobs, times):
-            began = time.perf_counter()
+    for i in range(rounds + 1):
+        for job, seconds in zip(jobs, times):
+            start = time.perf_counter()
             job()
-            taken += [time.perf_counter() - began] if turn else []
-    return [statistics.median(taken) for taken in times]
+            if i:
+                seconds.append(time.perf_counter() - start)
+    return [statistics.median(seconds) for seconds in times]
 
 
-def inputs(model, n):
-    """(x, t, y) of a network call as samplers make it."""
+def network_inputs(model, n):
+    """(x, t, y) of a network call, in the form that samplers use."""
     x = torch.randn(n, model.channels, model.size, model.size).contiguous(memory_format=torch.channels_last)
     return x, torch.full((n,), 0.5), model.labels(None, n)
 
 
-def recorded(net, given):
+def record_layer_inputs(net, inputs):
     """[(layer, its input)] of every convolution and linear layer in one network call."""
     calls = []
     layers = [module for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
     hooks = [layer.register_forward_pre_hook(lambda layer, args: calls.append((layer, args[0].clone()))) for layer in layers]
-    net(*given)
+    net(*inputs)
     for hook in hooks:
         hook.remove()
     return calls
 
 
-def calling(model, rounds):
-    """Network calls per second, and how much of their time is arithmetic that cannot be avoided."""
+def run_layers(calls):
+    for layer, x in calls:
+        layer(x)
+
+
+def measure_network(model, rounds):
+    """Network calls per second, and the share of their time that the bare layers take."""
     rows = []
     for n in (1, 16, 64):
-        given = inputs(model, n)
-        layers = recorded(model.net, given)
-        whole, alone = in_turns(
-            max(3, rounds * 16 // n), lambda given=given: model.net(*given), lambda layers=layers: [f(x) for f, x in layers]
+        inputs = network_inputs(model, n)
+        call_network = functools.partial(model.net, *inputs)
+        call_layers = functools.partial(run_layers, record_layer_inputs(model.net, inputs))
+        network, layers = in_turns(max(3, rounds * 16 // n), call_network, call_layers)
+        speed = f"{1 / network:.1f}/s, {n / network:.0f} pictures/s"
+        rows.append(
+            (f"network calls, batch {n}", speed, f"its bare layers take **{layers / network:.0%}** of that; target: 60 %")
         )
-        speed = f"{1 / whole:.1f}/s, {n / whole:.0f} pictures/s"
-        rows.append((f"network calls, batch {n}", speed, f"its own layers alone **{alone / whole:.0%}** of that; aim: 60 %"))
     return rows
 
 
-def looping(model, rounds):
+def measure_loop(model, rounds):
     """Sixteen digits in sixteen steps, against as many bare network calls."""
-    given, label = inputs(model, N), torch.arange(N) % 10
+    inputs = network_inputs(model, N)
+    label = torch.arange(N) % 10
     sample, bare = in_turns(
         rounds,
         lambda: model.sample(N, label=label, steps=STEPS, seed=0),
-        lambda: [model.net(*given) for _ in range(STEPS)],
+        lambda: [model.net(*inputs) for _ in range(STEPS)],
     )
     return [
-        (f"{N} digits in {STEPS} steps", f"{sample:.2f} s", "aim: 1.0 s"),
-        ("the same network calls without a loop", f"{bare:.2f} s", f"the loop adds **{sample / bare - 1:.1%}**; aim: 5 %"),
+        (f"{N} digits in {STEPS} steps", f"{sample:.2f} s", "target: 1.0 s"),
+        ("the same network calls without a loop", f"{bare:.2f} s", f"the loop adds **{sample / bare - 1:.1%}**; target: 5 %"),
     ]
 
 
@@ -89,7 +98,7 @@ def looping(model, rounds):
 
 
 class Adapter(nn.Module):
-    """A network of ours as their pipeline calls one."""
+    """Our network with the interface that the pipeline of diffusers expects."""
 
     dtype, device = torch.float32, torch.device("cpu")
 
@@ -102,19 +111,19 @@ class Adapter(nn.Module):
         return SimpleNamespace(sample=self.net(x, x.new_full((len(x),), (t.item() + 1) / TIMES), self.y))
 
 
-class Nothing(nn.Module):
-    """A network that costs nothing, so that what remains is the loop."""
+class IdentityNetwork(nn.Module):
+    """A network that costs nothing, so that only the loop is timed."""
 
     def __init__(self):
         super().__init__()
-        self.where = nn.Parameter(torch.zeros(()))  # a model's device is that of its parameters
+        self.parameter = nn.Parameter(torch.zeros(()))  # a model's device is that of its parameters
 
     def forward(self, x, t, y):
         return x
 
 
 def pipeline(unet):
-    """Their DDIM loop on our schedule and our times."""
+    """The DDIM loop of diffusers with our schedule and our times."""
     alpha_bar = alpha_sigma(torch.arange(TIMES + 1, dtype=torch.float64) / TIMES)[0] ** 2
     scheduler = DDIMScheduler(
         num_train_timesteps=TIMES,
@@ -129,8 +138,8 @@ def pipeline(unet):
     )[0]
 
 
-def theirs():
-    """A U-Net as their class makes it, of about as many parameters; of several, the one with the fewest FLOPs."""
+def diffusers_unet():
+    """A U-Net of diffusers with about as many parameters as ours; of several configurations, the one with the fewest FLOPs."""
     unet = UNet2DModel(
         sample_size=28,
         in_channels=1,
@@ -141,39 +150,41 @@ def theirs():
         down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
     )
-    return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # as ours is
+    return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # like ours
 
 
-def cost(net, *given):
+def cost(net, *inputs):
     """Parameters and FLOPs of one call, in words."""
     with FlopCounterMode(display=False) as counter:
-        net(*given)
+        net(*inputs)
     parameters = sum(p.numel() for p in net.parameters())
-    return f"{parameters / 1e6:.2f} M parameters, {counter.get_total_flops() / 1e6 / len(given[0]):.0f} MFLOP a picture"
+    return f"{parameters / 1e6:.2f} M parameters, {counter.get_total_flops() / 1e6 / len(inputs[0]):.0f} MFLOP per picture"
 
 
-def comparing(model, rounds):
-    """Sixteen digits in sixteen steps by their DDIM pipeline: with their network, with ours, with one that costs nothing."""
-    unet, idle = theirs(), Diffusion()
-    idle.net, given = Nothing(), inputs(model, N)
+def measure_diffusers(model, rounds):
+    """Sixteen digits in sixteen steps by the DDIM pipeline of diffusers: with its network, ours, and one that costs nothing."""
+    unet = diffusers_unet()
+    idle = Diffusion()
+    idle.net = IdentityNetwork()
+    inputs = network_inputs(model, N)
 
-    def ours(model):
+    def sampling(model):
         return lambda: model.sample(N, sampler="ddim", steps=STEPS, seed=0)
 
-    same = pipeline(Adapter(model))
-    assert torch.allclose(ours(model)(), same(), atol=1e-2), "both loops must draw the same pictures"
-    mine, their, adapted = in_turns(rounds, ours(model), pipeline(unet), same)
-    loop, their_loop = in_turns(10 * rounds, ours(idle), pipeline(Adapter(idle)))
+    adapted_pipeline = pipeline(Adapter(model))
+    assert torch.allclose(sampling(model)(), adapted_pipeline(), atol=1e-2), "both loops must generate the same samples"
+    ours, theirs, adapted = in_turns(rounds, sampling(model), pipeline(unet), adapted_pipeline)
+    loop, their_loop = in_turns(10 * rounds, sampling(idle), pipeline(Adapter(idle)))
     return [
-        (f"{N} digits in {STEPS} DDIM steps", f"{mine:.2f} s", cost(model.net, *given)),
+        (f"{N} digits in {STEPS} DDIM steps", f"{ours:.2f} s", cost(model.net, *inputs)),
         (
-            "`diffusers`: its pipeline and a network of its own",
-            f"{their:.2f} s, **{their / mine:.1f}** times as long",
-            cost(unet, given[0], 500),
+            "`diffusers`: its pipeline with its own network",
+            f"{theirs:.2f} s, **{theirs / ours:.1f}** times as long",
+            cost(unet, inputs[0], 500),
         ),
-        ("`diffusers`: its pipeline around our network", f"{adapted:.2f} s", f"**{adapted / mine:.2f}** times as long"),
+        ("`diffusers`: its pipeline with our network", f"{adapted:.2f} s", f"**{adapted / ours:.2f}** times as long"),
         (
-            "the loop around a network that costs nothing",
+            "the loop with a network that costs nothing",
             f"{loop * 1000:.1f} ms",
             f"`diffusers`: {their_loop * 1000:.1f} ms, **{their_loop / loop:.1f}** times as long",
         ),
@@ -182,22 +193,24 @@ def comparing(model, rounds):
 
 def main(
     readme: Annotated[bool, typer.Option("--readme", help="Put the table into README.md.")] = False,
-    rounds: Annotated[int, typer.Option(help="How often each thing is timed.")] = 15,
+    rounds: Annotated[int, typer.Option(help="How often each job is timed.")] = 15,
 ):
     """Measure the diffusion model and print a table."""
     try:
-        model, weights = gm.load("diffusion-mnist"), "diffusion-mnist"
+        model = gm.load("diffusion-mnist")
+        weights = "diffusion-mnist"
     except CheckpointError:
-        model, weights = Diffusion().eval().requires_grad_(False), "random weights"
+        model = Diffusion().eval().requires_grad_(False)
+        weights = "random weights"
     with torch.inference_mode():
-        rows = [*calling(model, rounds), *looping(model, rounds), *comparing(model, rounds)]
-    table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+        rows = [*measure_network(model, rounds), *measure_loop(model, rounds), *measure_diffusers(model, rounds)]
+    table = "\n".join(["| what | measured | comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.diffusion` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {weights}."
     print(f"{note}\n\n{table}")
     if readme:
         file, begin, end = ROOT / "README.md", "<!-- diffusion-benchmarks:begin -->", "<!-- diffusion-benchmarks:end -->"
-        head, rest = file.read_text(encoding="utf-8").split(begin)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+        head, tail = file.read_text(encoding="utf-8").split(begin)
+        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail.split(end)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

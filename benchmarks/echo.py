@@ -1,24 +1,24 @@
-"""Two trivial pages to compare with, and a bare one: python -m benchmarks.echo image|stage|bare PORT"""
+"""Two trivial pages to compare with, and an empty one: python -m benchmarks.echo image|stage|bare PORT"""
 
 import sys
 
 import gradio as gr
 import numpy as np
 
-which, port = sys.argv[1], int(sys.argv[2])
+kind, port = sys.argv[1], int(sys.argv[2])
 
 
-def flat(value):
-    """A picture that needs no model: one grey, told by the slider."""
+def uniform(value):
+    """A picture that needs no model: uniformly grey, as bright as the slider says."""
     return np.full((28, 28), int((value + 3) / 6 * 255), np.uint8)
 
 
 with gr.Blocks() as demo:
-    if which == "image":  # what most demos do
+    if kind == "image":  # as in most demos
         slider = gr.Slider(-3, 3, 0, step=0.1, elem_id="slider")
         image = gr.Image(elem_id="picture")
-        slider.change(flat, slider, image)
-    elif which == "stage":  # the page's own wiring and components, without a model
+        slider.change(uniform, slider, image)
+    elif kind == "stage":  # the page's own wiring and components, without a model
         import torch
 
         from tabs import wiring
@@ -27,7 +27,7 @@ with gr.Blocks() as demo:
         from tabs.components.stage import Stage
 
         def echo(payload):
-            return raw(torch.from_numpy(flat(payload["z"][0]))[None] / 255)
+            return raw(torch.from_numpy(uniform(payload["z"][0]))[None] / 255)
 
         start = {"model": "none", "z": [0.0] * 40, "dims": [[i, f"#{i + 1}"] for i in range(40)], "unused": 0}
         sliders = Sliders(start, elem_id="vae-sliders")

@@ -1,9 +1,9 @@
-"""The page's speed: a slider's move, the start, memory, sixteen visitors at once.
+"""The page's speed: moving a slider, starting, memory, sixteen concurrent visitors.
 
     python -m benchmarks.page            five minutes on two cores; prints a table
-    python -m benchmarks.page --readme   also puts it into README.md
+    python -m benchmarks.page --readme   also writes it into README.md
 
-Nothing else may run on the machine meanwhile. Ratios are between medians of one run, in turns.
+Nothing else should run on the machine meanwhile. Ratios compare medians that were measured alternately in one run.
 """
 
 import json
@@ -33,32 +33,32 @@ from tabs.components import raw
 ROOT = Path(__file__).resolve().parent.parent
 VAES = ("vae-mnist", "vae-fashion", "vae-avatars")
 
-# Moves a slider and waits until the new pixels are there: the canvas is drawn, or the new image is decoded.
+# Moves a slider n times and waits for the new pixels: until the canvas is drawn, or the new image is decoded.
 MOVES = """async ([selector, picture, n]) => {
   const slider = document.querySelector(selector), times = [];
-  const context = CanvasRenderingContext2D.prototype, kept = {};
-  let drawn = null;
-  for (const way of ['putImageData', 'drawImage']) {
-    kept[way] = context[way];
-    context[way] = function (...a) { kept[way].apply(this, a); if (drawn) drawn(); };
+  const context = CanvasRenderingContext2D.prototype, originals = {};
+  let onDraw = null;
+  for (const method of ['putImageData', 'drawImage']) {
+    originals[method] = context[method];
+    context[method] = function (...args) { originals[method].apply(this, args); if (onDraw) onDraw(); };
   }
   for (let i = 0; i < n; i++) {
     const image = document.querySelector(picture + ' img'), before = image && image.src;
     const done = picture == '#picture'
-      ? new Promise(ok => { const look = () => { const now = document.querySelector(picture + ' img');
-          now && now.src != before ? now.decode().then(ok, look) : setTimeout(look, 1) }; look(); })
-      : new Promise(ok => drawn = ok);
+      ? new Promise(resolve => { const poll = () => { const current = document.querySelector(picture + ' img');
+          current && current.src != before ? current.decode().then(resolve, poll) : setTimeout(poll, 1) }; poll(); })
+      : new Promise(resolve => onDraw = resolve);
     const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
     const start = performance.now();
     set.call(slider, (-2.5 + 5 * ((i * 7) % n) / n).toFixed(1));
     slider.dispatchEvent(new Event('input', {bubbles: true}));
     slider.dispatchEvent(new Event('change', {bubbles: true}));
-    await Promise.race([done, new Promise(ok => setTimeout(ok, 5000))]);
+    await Promise.race([done, new Promise(resolve => setTimeout(resolve, 5000))]);
     times.push(performance.now() - start);
-    drawn = null;
-    await new Promise(ok => setTimeout(ok, 120));
+    onDraw = null;
+    await new Promise(resolve => setTimeout(resolve, 120));
   }
-  Object.assign(context, kept);
+  Object.assign(context, originals);
   return times;
 }"""
 
@@ -71,7 +71,7 @@ def free_port():
 
 @contextmanager
 def serving(*command):
-    """A page in a process of its own: (address, process, seconds until it answered)."""
+    """A page in its own process: (address, process, seconds until it answered)."""
     port = free_port()
     env = os.environ | {
         "GRADIO_SERVER_NAME": "127.0.0.1",
@@ -79,7 +79,7 @@ def serving(*command):
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
     }
-    began = time.monotonic()
+    started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, *command, *([str(port)] if "-m" in command else [])],
         cwd=ROOT,
@@ -94,24 +94,24 @@ def serving(*command):
                 urllib.request.urlopen(url, timeout=5).read()
                 break
             except OSError:
-                if process.poll() is not None or time.monotonic() - began > 60:
+                if process.poll() is not None or time.monotonic() - started > 60:
                     raise RuntimeError(f"{' '.join(command)} did not start") from None
                 time.sleep(0.01)
-        yield url, process, time.monotonic() - began
+        yield url, process, time.monotonic() - started
     finally:
         process.terminate()
         process.wait(20)
 
 
 def live_event(url):
-    """Number of the event that a slider of the code sends."""
+    """Number of the event that the sliders of the latent code send."""
     config = json.loads(urllib.request.urlopen(f"{url}/config").read())
     sliders = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "vae-sliders")
     return next(d["id"] for d in config["dependencies"] if [sliders, "input"] in [list(t) for t in d["targets"]])
 
 
 def move(url, event, model, z):
-    """One move of a slider, as the browser sends it. Returns the answer's data; raises on an HTTP error."""
+    """Sends one move of a slider as the browser does. Returns the response's data; raises on an HTTP error."""
     body = {"data": [{"model": model, "z": z, "dims": [], "unused": 0}], "fn_index": event, "session_hash": "benchmark"}
     request = urllib.request.Request(
         f"{url}/gradio_api/run/predict", json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -128,24 +128,25 @@ def p95(values):
 
 
 def decoding():
-    """Server time of one move: decode and pack the picture, with the page's number of threads."""
+    """Server time of one move: decoding and packing the picture, with the page's number of threads."""
     torch.set_num_threads(wiring.THREADS)
     rows = []
     for name in VAES:
-        vae, times = gm.load(name), []
+        vae = gm.load(name)
+        times = []
         with torch.no_grad():
             for i in range(220):
                 z = torch.full((1, vae.latent), i / 220)
-                began = time.perf_counter()
+                started = time.perf_counter()
                 raw(vae.decode(z)[0])
-                times.append((time.perf_counter() - began) * 1000)
-        aim = 15 if vae.size == 64 else 3
-        rows.append((f"one decode, {name}", f"{median(times[20:]):.1f} ms (p95 {p95(times[20:]):.1f})", f"aim: {aim} ms"))
+                times.append((time.perf_counter() - started) * 1000)
+        target = 15 if vae.size == 64 else 3
+        rows.append((f"one decode, {name}", f"{median(times[20:]):.1f} ms (p95 {p95(times[20:]):.1f})", f"aim: {target} ms"))
     return rows
 
 
 def moving(rounds=4, moves=15):
-    """A slider's move to the new picture in a browser, against the same with a gr.Image and with no model."""
+    """Time from a slider's move to the new picture in a browser, compared with a gr.Image and with the page without a model."""
     pages = {
         "page": ("app.py",),
         "image": ("-m", "benchmarks.echo", "image"),
@@ -164,43 +165,46 @@ def moving(rounds=4, moves=15):
                 if name != "image":
                     tabs[name].wait_for_selector("#vae-sliders input[type=range]", timeout=60_000)
                 tabs[name].wait_for_timeout(3000)
-            for turn in range(rounds + 1):  # the first is thrown away
+            for turn in range(rounds + 1):  # the first is a warm-up
                 for name, tab in tabs.items():
                     slider = "#slider input[type=range]" if name == "image" else "#vae-sliders input[type=range]"
                     tab.bring_to_front()
-                    taken = tab.evaluate(MOVES, [slider, "#picture" if name == "image" else "#vae-stage", moves])
-                    times[name] += taken if turn else []
+                    picture = "#picture" if name == "image" else "#vae-stage"
+                    durations = tab.evaluate(MOVES, [slider, picture, moves])
+                    times[name] += durations if turn else []
         browser.close()
-    mine, image, stage = (median(times[name]) for name in ("page", "image", "stage"))
-    both = [f"{median(t):.0f} / {p95(t):.0f} ms" for t in (times["page"], times["image"], times["stage"])]
+    medians = {name: median(times[name]) for name in pages}
+    quantiles = {name: f"{median(times[name]):.0f} / {p95(times[name]):.0f} ms" for name in pages}
+    to_image, to_stage = medians["page"] / medians["image"], medians["page"] / medians["stage"]
     return [
-        ("slider to new picture in the browser, p50 / p95", both[0], ""),
-        ("the same for a gr.Image without a model", both[1], f"ratio **{mine / image:.2f}**; must: 1.0, aim: 0.6"),
-        ("the same for this page's wiring without a model", both[2], f"ratio **{mine / stage:.2f}**; aim: 1.3"),
+        ("slider to new picture in the browser, p50 / p95", quantiles["page"], ""),
+        ("the same for a gr.Image without a model", quantiles["image"], f"ratio **{to_image:.2f}**; must: 1.0, aim: 0.6"),
+        ("the same for this page's wiring without a model", quantiles["stage"], f"ratio **{to_stage:.2f}**; aim: 1.3"),
     ]
 
 
 def starting(times=3):
-    """From `python app.py` to the first answer, against a bare page; to the first live picture; memory with all models."""
-    mine, bare, live, memory = [], [], [], 0
+    """From `python app.py` to the first response, compared with a bare page; to the first picture; memory with all models."""
+    page, bare, live = [], [], []
+    memory = 0
     for _ in range(times):
-        began = time.monotonic()
+        started = time.monotonic()
         with serving("app.py") as (url, process, seconds):
-            mine.append(seconds)
+            page.append(seconds)
             move(url, live_event(url), "vae-mnist", [0.5])
-            live.append(time.monotonic() - began)
-            if len(mine) == times:
+            live.append(time.monotonic() - started)
+            if len(page) == times:
                 for name in (*VAES, "vae-mnist-2d", "vae-fashion-2d"):
                     move(url, live_event(url), name, [0.5])
-                time.sleep(15)  # the background loads the rest
+                time.sleep(15)  # the other models load in the background
                 memory = psutil.Process(process.pid).memory_info().rss / 2**30
         with serving("-m", "benchmarks.echo", "bare") as (_, _, seconds):
             bare.append(seconds)
     return [
         (
             "`python app.py` to the first page",
-            f"{median(mine):.1f} s (bare Gradio page: {median(bare):.1f} s)",
-            f"ratio **{median(mine) / median(bare):.2f}**; aim: 1.5",
+            f"{median(page):.1f} s (bare Gradio page: {median(bare):.1f} s)",
+            f"ratio **{median(page) / median(bare):.2f}**; aim: 1.5",
         ),
         ("`python app.py` to the first live picture", f"{median(live):.1f} s", ""),
         ("memory with every checkpoint loaded", f"{memory:.2f} GB", "aim: 1.5 GB"),
@@ -208,8 +212,8 @@ def starting(times=3):
 
 
 def visiting(visitors=16, seconds=15):
-    """All visitors drag sliders at once: each asks for the next picture 50 ms after it got the last."""
-    taken, errors = [], []
+    """All visitors drag sliders at once: each requests the next picture 50 ms after the previous one has arrived."""
+    durations, errors = [], []
     with serving("app.py") as (url, *_):
         event = live_event(url)
         for name in VAES:
@@ -220,12 +224,13 @@ def visiting(visitors=16, seconds=15):
         def visit(i):
             step = 0
             while time.monotonic() < until:
-                began, step = time.monotonic(), step + 1
+                started = time.monotonic()
+                step += 1
                 try:
                     move(url, event, VAES[i % len(VAES)], [((step * 7 + i) % 60) / 10 - 3])
                 except (OSError, urllib.error.URLError, ValueError) as e:
                     errors.append(str(e))
-                taken.append((time.monotonic() - began) * 1000)
+                durations.append((time.monotonic() - started) * 1000)
                 time.sleep(0.05)
 
         threads = [threading.Thread(target=visit, args=(i,)) for i in range(visitors)]
@@ -236,22 +241,22 @@ def visiting(visitors=16, seconds=15):
     return [
         (
             f"{visitors} visitors moving sliders for {seconds} s, p50 / p95",
-            f"{median(taken):.0f} / {p95(taken):.0f} ms, {len(taken) / seconds:.0f} pictures/s",
+            f"{median(durations):.0f} / {p95(durations):.0f} ms, {len(durations) / seconds:.0f} pictures/s",
             f"**{len(errors)} errors**; must: no error, p95 1 s",
         )
     ]
 
 
-def main(readme: Annotated[bool, typer.Option("--readme", help="Put the table into README.md.")] = False):
+def main(readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False):
     """Measure the page and print a table."""
     rows = [*decoding(), *moving(), *starting(), *visiting()]
-    table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | compared with |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.page` on {os.cpu_count()} cores, {wiring.THREADS} thread(s) for the models of the page."
     print(table)
     if readme:
         file = ROOT / "README.md"
-        head, rest = file.read_text(encoding="utf-8").split("<!-- benchmarks:begin -->")
-        tail = rest.split("<!-- benchmarks:end -->")[1]
+        head, remainder = file.read_text(encoding="utf-8").split("<!-- benchmarks:begin -->")
+        tail = remainder.split("<!-- benchmarks:end -->")[1]
         file.write_text(f"{head}<!-- benchmarks:begin -->\n{note}\n\n{table}\n<!-- benchmarks:end -->{tail}", encoding="utf-8")
 
 

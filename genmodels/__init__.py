@@ -1,8 +1,10 @@
-"""Deep generative models in PyTorch, one family a file, with weights trained on real data.
+"""Deep generative models in PyTorch, one file per model family, with weights trained on real data.
 
 >>> import genmodels as gm
 >>> vae = gm.load("vae-mnist")
->>> x = vae.sample(16, seed=0)                       # (16, 1, 28, 28) in [0, 1]
+>>> x = vae.sample(16, seed=0)  # pictures with values in [0, 1]
+>>> x.shape
+torch.Size([16, 1, 28, 28])
 
 Importing the package does not import torch; the first name that needs it does.
 """
@@ -13,8 +15,12 @@ if sys.version_info < (3, 11):
     raise ImportError(f"genmodels needs Python 3.11 or newer; this is Python {sys.version_info[0]}.{sys.version_info[1]}.")
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
-FAMILIES = {  # family, the first word of a checkpoint's name -> (module, class)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAMILIES = {  # model family, the first word of a checkpoint's name -> (module, class)
     "autoencoder": ("genmodels.autoencoder", "Autoencoder"),
     "vae": ("genmodels.vae", "VAE"),
     "diffusion": ("genmodels.diffusion", "Diffusion"),
@@ -47,7 +53,7 @@ _CLASSES = {name: module for module, name in FAMILIES.values()}
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]
 
 
-def load(name_or_path):
+def load(name_or_path: "str | Path") -> Any:  # a GenerativeModel; its methods depend on its family
     """Return the model of a checkpoint, in eval mode and frozen.
 
     Arguments:
@@ -56,15 +62,15 @@ def load(name_or_path):
     Raises:
         genmodels.base.CheckpointError: one sentence on what is missing or broken. Nothing is ever unpickled.
 
-    The same folder is read once: later calls share the loaded model, which no call changes. A copy of your own, to train
-    further say, is `gm.VAE.from_pretrained(folder).train().requires_grad_()`.
+    The same folder is read once: later calls share the loaded model, which no call changes. For a copy of your own, for
+    example to train further, use `gm.VAE.from_pretrained(folder).train().requires_grad_()`.
     """
     from genmodels.base import load_checkpoint
 
     return load_checkpoint(name_or_path)
 
 
-def checkpoints():
+def checkpoints() -> list[str]:
     """Names of the checkpoints that `load` finds, sorted."""
     from genmodels.base import checkpoint_root
 
@@ -72,7 +78,7 @@ def checkpoints():
     return sorted(f.parent.name for f in root.glob("[!.]*/config.json")) if root.is_dir() else []
 
 
-def __getattr__(name):  # PEP 562: torch is imported by the first name that needs it
+def __getattr__(name: str) -> Any:  # PEP 562: torch is imported by the first name that needs it
     if name in _CLASSES:
         return getattr(importlib.import_module(_CLASSES[name]), name)
     if name in _MODULES:
@@ -80,5 +86,5 @@ def __getattr__(name):  # PEP 562: torch is imported by the first name that need
     raise AttributeError(f"module 'genmodels' has no attribute '{name}'")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

@@ -1,24 +1,26 @@
-"""Autoencoder: squeeze a picture through two numbers and draw it again.
+"""Autoencoder: compress a picture to a code of a few numbers and reconstruct it from them.
 
 Reference: Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (Science 2006).
 """
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from genmodels.base import GenerativeModel, check_pictures
 
 
 class Autoencoder(GenerativeModel):
-    """A fully connected encoder z = f(x) and decoder x = g(z), trained to give the picture back.
+    """A fully connected encoder z = f(x) and decoder x = g(z), trained to reconstruct the picture.
 
-    Nothing asks the codes to follow any distribution, so it has holes where no picture was put: compare `VAE`.
+    The loss puts no constraint on the distribution of the codes, so latent space has holes: compare `VAE`.
 
     Arguments:
         channels, size: of the pictures, which are (channels, size, size).
-        latent: D, how many numbers the code has.
-        hidden: widths of the layers from the picture down to the code; the decoder mirrors them.
+        latent: D, dimension of the code.
+        hidden: widths of the hidden layers from the picture to the code; the decoder mirrors them.
     Shapes:
         x (B, C, H, W) in [0, 1]; z (B, D).
     """
@@ -30,26 +32,26 @@ class Autoencoder(GenerativeModel):
         self.encoder = nn.Sequential(nn.Flatten(), *_dense([pixels, *hidden, latent]))
         self.decoder = nn.Sequential(*_dense([latent, *hidden[::-1], pixels]), nn.Unflatten(1, (channels, size, size)))
 
-    def encode(self, x):
+    def encode(self, x: Tensor) -> Tensor:
         """The code of each picture: (B, C, H, W) in [0, 1] -> (B, D)."""
         return self.encoder(check_pictures("x", x, self.channels, self.size))
 
-    def decode(self, z):
-        """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
+    def decode(self, z: Tensor) -> Tensor:
+        """The reconstruction from each code: (B, D) -> (B, C, H, W) in [0, 1]."""
         return torch.sigmoid(self.decoder(check_latents(z, self.latent)))
 
-    def likelihood(self, z):
-        """p(x | z) = N(x; decode(z), 1): its log-probability is the squared error, up to scale and a constant."""
-        return _around(self.decode(z))
+    def likelihood(self, z: Tensor) -> Independent:
+        """p(x | z) = N(x; decode(z), 1): its log-probability is the negative squared error, up to scale and a constant."""
+        return _unit_normal(self.decode(z))
 
-    def loss(self, batch):
+    def loss(self, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
         """batch: (x, _). Returns `loss`, the mean of -log p(x | f(x)), and `mse` per pixel."""
         x, _ = batch
-        p = _around(torch.sigmoid(self.decoder(self.encoder(x))))
+        p = _unit_normal(torch.sigmoid(self.decoder(self.encoder(x))))
         return {"loss": -p.log_prob(x).mean(), "mse": (p.mean - x).square().mean().detach()}
 
 
-def check_latents(z, latent, name="z"):
+def check_latents(z: Any, latent: int, name: str = "z") -> Tensor:
     """`z` as float32 if it is a finite float tensor (B, latent); else a ValueError that says so."""
     if not isinstance(z, torch.Tensor) or z.ndim != 2 or z.shape[1] != latent or not z.is_floating_point():
         raise ValueError(
@@ -60,14 +62,14 @@ def check_latents(z, latent, name="z"):
     return z.float()
 
 
-def _around(mean):
-    """N(mean, 1) over pictures. NaN passes, so that training can name the loss that broke."""
+def _unit_normal(mean: Tensor) -> Independent:
+    """N(mean, 1) over pictures. NaN is not refused here: the training loop reports it with the name of the loss."""
     return Independent(Normal(mean, 1.0, validate_args=False), 3)
 
 
-def _dense(widths):
+def _dense(widths: list[int]) -> list[nn.Module]:
     """Linear layers with SiLU between them."""
-    layers = []
-    for i, o in zip(widths, widths[1:]):
-        layers += [nn.Linear(i, o), nn.SiLU()]
+    layers: list[nn.Module] = []
+    for width, next_width in zip(widths, widths[1:]):
+        layers += [nn.Linear(width, next_width), nn.SiLU()]
     return layers[:-1]

@@ -1,4 +1,4 @@
-"""What all models share: saving, strict loading, private random numbers, checks of arguments."""
+"""Shared by all models: saving, strict loading, private random numbers, checks of arguments."""
 
 import functools
 import importlib
@@ -6,45 +6,52 @@ import json
 import math
 import os
 import threading
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, Literal, overload
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from genmodels import FAMILIES
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is missing, truncated or not one of ours. The message is a sentence fit for the page."""
+    """A checkpoint is missing, truncated or not one of this package. The message is a sentence that the page can show."""
 
 
 class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels"):
     """A module whose constructor arguments are its `config.json` and whose weights load strictly or not at all.
 
-    Subclasses give plain keyword arguments (int, float, str, bool, list) to their constructor, and `loss(batch)`, a dict of
-    named scalars of which `"loss"` is to be differentiated. Nothing about a call is stored on `self`: all visitors of the
-    page share one loaded model.
+    Subclasses have a constructor with plain keyword arguments (int, float, str, bool, list) and a method `loss(batch)` that
+    returns a dict of named scalars, of which `"loss"` is the one to differentiate. Nothing about a call is stored on `self`:
+    all visitors of the page share one loaded model.
     """
 
-    def forward(self, *args, method="loss", **kwargs):
+    renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
+
+    def forward(self, *args: Any, method: str = "loss", **kwargs: Any) -> Any:
         """Call `method`. Training goes through here, so that a wrapper such as DistributedDataParallel sees each loss."""
         return getattr(self, method)(*args, **kwargs)
 
     @property
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """The constructor's arguments, as written to `config.json`."""
-        return dict(self._hub_mixin_config or {})
+        config = self._hub_mixin_config
+        return dict(config) if isinstance(config, dict) else {}
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def _save_pretrained(self, save_directory, bits=32):
-        """Write `config.json` and `model.safetensors`. bits of each number: 32, 16, or 8 (matrices and convolutions only,
-        see `quantize_8bit`; the rest 16)."""
+    def _save_pretrained(self, save_directory: Path, bits: int = 32) -> None:
+        """Write `config.json` and `model.safetensors`.
+
+        bits: per number: 32, 16, or 8 (matrices and convolutions only, see `quantize_8bit`; all other tensors 16).
+        """
         check_choice("bits", bits, (32, 16, 8))
         family = next(f for f, (_, name) in FAMILIES.items() if name == type(self).__name__)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
@@ -61,16 +68,16 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
     def _from_pretrained(
         cls,
         *,
-        model_id,
-        revision,
-        cache_dir,
-        force_download,
-        local_files_only,
-        token,
-        map_location="cpu",
-        **model_kwargs,
-    ):
-        """The mixin loads with strict=False and falls back on pickle; this neither."""
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        map_location: str | torch.device = "cpu",
+        **model_kwargs: Any,
+    ) -> "GenerativeModel":
+        """Strict, and never unpickles: the mixin's own loads with strict=False and falls back on pickle."""
         if os.path.isdir(model_id):
             folder = Path(model_id)
         else:
@@ -93,58 +100,63 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         try:
             weights = load_file(file, device=str(map_location))
         except (SafetensorError, OSError) as e:
-            raise CheckpointError(f"{file} is truncated or no safetensors file ({e}): copy it again.") from e
+            raise CheckpointError(f"{file} is truncated or not a safetensors file ({e}): copy it again.") from e
+        if cls.renamed_arguments:  # the mixin passes only keys that it knows
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            for old, new in cls.renamed_arguments.items():
+                if old in config:
+                    model_kwargs.setdefault(new, config[old])
         try:
             model = cls(**model_kwargs)
             for name in [k for k, v in weights.items() if v.dtype == torch.int8]:
                 weights[name] = dequantize_8bit(weights[name], weights.pop(f"{name}.scale"))
             model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
-            what = str(e).strip().splitlines()[-1].strip()
-            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {what}") from e
+            reason = str(e).strip().splitlines()[-1].strip()
+            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {reason}") from e
         return model.eval().requires_grad_(False)
 
 
-def quantize_8bit(w):
-    """(whole numbers from -127 to 127, scale of each row): w, (rows, ...), is about their product. A row is what makes one
-    output, and rows differ in size: one scale for all would cost the small ones most."""
+def quantize_8bit(w: Tensor) -> tuple[Tensor, Tensor]:
+    """(int8 values from -127 to 127, scale per row): w (rows, ...) is approximately their product. A row holds the weights of
+    one output, and rows differ in size: with one scale for all, small rows would lose most of their precision."""
     scale = w.flatten(1).abs().amax(1).clamp(min=1e-12) / 127
     return (w / scale.view(-1, *[1] * (w.ndim - 1))).round().to(torch.int8), scale
 
 
-def dequantize_8bit(w, scale):
+def dequantize_8bit(w: Tensor, scale: Tensor) -> Tensor:
     return w.float() * scale.view(-1, *[1] * (w.ndim - 1))
 
 
-def checkpoint_root():
+def checkpoint_root() -> Path:
     """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
     return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(__file__).resolve().parent.parent / "checkpoints")
 
 
-def checkpoint_folder(name_or_path):
+def checkpoint_folder(name_or_path: str | Path) -> Path:
     """The folder of a checkpoint: that path if it is a folder, else that name under `checkpoint_root()`."""
-    given = Path(str(name_or_path))
-    folder = given if os.path.isdir(given) else checkpoint_root() / given  # isdir: False, not an error, for a name too long
-    if given.name != str(given) and folder is not given:
-        raise CheckpointError(f"No folder {given}: give a checkpoint's name or an existing folder.")
+    path = Path(str(name_or_path))
+    folder = path if os.path.isdir(path) else checkpoint_root() / path  # os.path.isdir takes names of any length
+    if path.name != str(path) and folder is not path:
+        raise CheckpointError(f"There is no folder {path}: give a checkpoint's name or an existing folder.")
     if not os.path.isdir(folder):
         names = ", ".join(sorted(f.parent.name for f in checkpoint_root().glob("[!.]*/config.json"))) or "none"
-        raise CheckpointError(f"There is no checkpoint '{given}' in {checkpoint_root()}; there are: {names}.")
+        raise CheckpointError(f"There is no checkpoint '{path}' in {checkpoint_root()}; there are: {names}.")
     return folder
 
 
 _load_lock = threading.Lock()
 
 
-def load_checkpoint(name_or_path):
+def load_checkpoint(name_or_path: str | Path) -> GenerativeModel:
     """`genmodels.load`: a folder's model, read once and shared."""
     folder = checkpoint_folder(name_or_path).resolve()
-    with _load_lock:  # two visitors of a new tab must not both read the file
+    with _load_lock:  # two visitors who open a tab at once must not both read the file
         return _load_folder(folder)
 
 
 @functools.lru_cache(maxsize=64)
-def _load_folder(folder):
+def _load_folder(folder: Path) -> GenerativeModel:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         module, name = FAMILIES[config["family"]]
@@ -158,11 +170,11 @@ def _load_folder(folder):
     return getattr(importlib.import_module(module), name).from_pretrained(folder)
 
 
-def generator(seed):
-    """A private random number generator, so that the same seed gives the same picture whatever others do.
+def generator(seed: int | None) -> torch.Generator:
+    """A private random number generator, so that the same seed gives the same picture whatever other callers do.
 
-    seed: a whole number from 0 to 2**63 - 1, or None for a fresh one. Always on the CPU, whose stream is the same on every
-    machine; draw there and move the numbers.
+    seed: a whole number from 0 to 2**63 - 1, or None for a random one. The generator is on the CPU, where the numbers are the
+    same on every machine: generate them there, then move them.
     """
     g = torch.Generator()
     if seed is None:
@@ -172,61 +184,66 @@ def generator(seed):
     return g
 
 
-def check_number(name, value, low, high, whole=False):
-    """`value` as a float (or int, if `whole`) if it lies in [low, high]; else a ValueError that says what is allowed."""
+@overload
+def check_number(name: str, value: Any, low: float, high: float, whole: Literal[True]) -> int: ...
+@overload
+def check_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> float: ...
+def check_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> float:
+    """`value` as a float (or int, if `whole`) if it is in [low, high]; else a ValueError that says what is allowed."""
     kind = "a whole number" if whole else "a number"
-    allowed = f"{name} must be {kind} from {low} to {high}"
+    requirement = f"{name} must be {kind} from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
-        raise ValueError(f"{allowed}, not {str(value)[:40]!r}.")
+        raise ValueError(f"{requirement}, not {str(value)[:40]!r}.")
     try:
-        plain = float(value)
-        fits = math.isfinite(plain) and low <= value <= high and not (whole and plain != int(plain))
+        number = float(value)
+        fits = math.isfinite(number) and low <= value <= high and not (whole and number != int(number))
     except (OverflowError, TypeError, ValueError, RuntimeError):
         fits = False
     if not fits:
-        raise ValueError(f"{allowed}, not {str(value)[:40]}.")
-    return int(value) if whole else plain
+        raise ValueError(f"{requirement}, not {str(value)[:40]}.")
+    return int(value) if whole else number
 
 
-def check_choice(name, value, allowed):
+def check_choice(name: str, value: Any, allowed: Collection) -> Any:
     """`value` if it is one of `allowed`; else a ValueError that lists them."""
     if not isinstance(value, (str, int)) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {str(value)[:40]!r}.")
     return value
 
 
-def check_pictures(name, x, channels, size):
-    """`x` as float32 (B, C, H, W) if it has the model's shape and lies in [0, 1]; else a ValueError saying so."""
-    want = f"{name} must be a float tensor (B, {channels}, {size}, {size}) with values in [0, 1]"
+def check_pictures(name: str, x: Any, channels: int, size: int) -> Tensor:
+    """`x` as float32 (B, C, H, W) if it has the model's shape and values in [0, 1]; else a ValueError that says so."""
+    requirement = f"{name} must be a float tensor (B, {channels}, {size}, {size}) with values in [0, 1]"
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1:] != (channels, size, size) or not len(x):
-        raise ValueError(f"{want}, not {tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")
+        raise ValueError(f"{requirement}, not {tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")
     if not x.is_floating_point() or not bool(((x >= 0) & (x <= 1)).all()):  # NaN fails this too
-        raise ValueError(f"{want}; divide 8-bit pictures by 255.")
+        raise ValueError(f"{requirement}; divide 8-bit pictures by 255.")
     return x.float()
 
 
-def check_labels(label, n, classes):
-    """Labels for n pictures, (n, questions) int64, -1 where open, from what a caller may give; else a ValueError.
+def check_labels(label: Any, n: int, classes: Sequence[int]) -> Tensor:
+    """Labels of n pictures, (n, K) int64 for K attributes, -1 where unspecified; a ValueError if `label` is none of these:
 
-    label: None (all open), a whole number (where there is one question), or a list or tensor: (questions,) for all
-    pictures, (n, questions), or (n,) where there is one question. -1 leaves a question open.
-    classes: number of answers to each question.
+    label: None (all unspecified), a whole number (if K = 1), or a list or tensor: (K,) for all pictures, (n, K), or (n,) if
+    K = 1. -1 leaves an attribute unspecified.
+    classes: number of values of each of the K attributes; a class label is one attribute.
     """
     K = len(classes)
     if label is None:
         return torch.full((n, K), -1)
-    bounds = " and ".join(f"-1 to {c - 1}" for c in classes)
-    wrong = f"label must be None or {K} whole number{'s'[: K - 1]} ({bounds}), or one row of them for each picture"
+    ranges = " and ".join(f"-1 to {c - 1}" for c in classes)
+    plural = "" if K == 1 else "s"
+    requirement = f"label must be None or {K} whole number{plural} ({ranges}), or one row of them for each picture"
     try:
         y = label if isinstance(label, torch.Tensor) else torch.tensor(label)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise ValueError(f"{wrong}.") from None
+        raise ValueError(f"{requirement}.") from None
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-        raise ValueError(f"{wrong}, not {str(label)[:40]}.")
-    if y.ndim < 2 and y.numel() == K:  # the same for all
+        raise ValueError(f"{requirement}, not {str(label)[:40]}.")
+    if y.ndim < 2 and y.numel() == K:  # one label for all pictures
         y = y.view(1, K).expand(n, K)
     elif K == 1 and y.shape == (n,):
         y = y.view(n, 1)
     if y.shape != (n, K) or bool((y < -1).any() | (y >= torch.tensor(classes, device=y.device)).any()):
-        raise ValueError(f"{wrong}, not {str(label)[:40]}.")
+        raise ValueError(f"{requirement}, not {str(label)[:40]}.")
     return y.long()

@@ -1,28 +1,28 @@
-"""The judge: a small convolutional classifier whose features measure generated pictures and whose verdicts grade them.
+"""A small convolutional classifier: its features and predictions measure generated pictures.
 
 Reference: Simonyan and Zisserman, Very deep convolutional networks (2014), at a hundredth of the size, with batch
-normalisation (Ioffe and Szegedy 2015).
+normalization (Ioffe and Szegedy 2015).
 """
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from genmodels.base import GenerativeModel, check_pictures
 
 
 class Classifier(GenerativeModel):
-    """Stages of two 3x3 convolutions, halved in between, then one dense layer of features and a linear head a question.
+    """Stages of two 3x3 convolutions with pooling in between, then a dense layer of features and one linear head per attribute.
 
     Arguments:
         channels, size: of the pictures, which are (channels, size, size).
-        classes: number of answers to each question: [10] for digits or clothes, one entry an attribute for the avatars.
+        classes: number of values of each of the K attributes: [10] for digits or clothes, 16 entries for the avatars.
         widths: channels of each stage.
         stem: stride of the first convolution (2 for 64x64 pictures).
-        features: F, how many numbers describe a picture; FID and its kin are measured in them.
-        dropout: share of features dropped in training.
+        features: F, dimension of the features; FID and related metrics are measured in them.
+        dropout: probability of dropping a feature in training.
     Shapes:
-        x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where there is no answer.
+        x (B, C, H, W) in [0, 1]; labels (B,) if K = 1, or (B, K), -1 where there is no label.
     """
 
     def __init__(
@@ -37,41 +37,43 @@ class Classifier(GenerativeModel):
     ):
         super().__init__()
         self.channels, self.size, self.classes = channels, size, list(classes)
-        layers, before, side = [], channels, size // stem
+        layers: list[nn.Module] = []
+        width_before = channels
+        side = size // stem
         for i, width in enumerate(widths):
             if i:
                 layers.append(nn.MaxPool2d(2))
                 side //= 2
             for stride in (1 if i else stem, 1):
-                layers += [nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-                before = width
+                layers += [nn.Conv2d(width_before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+                width_before = width
         self.body = nn.Sequential(
             *layers,
             nn.Flatten(),
-            nn.Linear(before * side**2, features, bias=False),
+            nn.Linear(width_before * side**2, features, bias=False),
             nn.BatchNorm1d(features),
             nn.ReLU(),
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, sum(classes))
 
-    def features(self, x):
-        """What the last hidden layer sees: (B, C, H, W) in [0, 1] -> (B, F)."""
+    def features(self, x: Tensor) -> Tensor:
+        """Activations of the last hidden layer: (B, C, H, W) in [0, 1] -> (B, F)."""
         return self.body(2 * check_pictures("x", x, self.channels, self.size) - 1)
 
-    def logits(self, x):
-        """A tuple with (B, answers) for each question."""
+    def logits(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Logits (B, values) of each of the K attributes."""
         return self.head(self.features(x)).split(self.classes, dim=1)
 
-    def predict(self, x):
-        """The likeliest answer to each question: (B, questions)."""
-        return torch.stack([scores.argmax(1) for scores in self.logits(x)], dim=1)
+    def predict(self, x: Tensor) -> Tensor:
+        """The most likely value of each attribute: (B, K)."""
+        return torch.stack([logits.argmax(1) for logits in self.logits(x)], dim=1)
 
-    def loss(self, batch):
-        """batch: (x, y). Cross-entropy, mean over the questions, with `accuracy` beside it. y of -1 does not count."""
+    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """batch: (x, y). Cross-entropy, mean over the attributes, and `accuracy`. Labels of -1 do not count."""
         x, y = batch
-        y = y.view(len(x), -1)  # (B, questions)
-        scores = self.head(self.dropout(self.body(2 * x - 1))).split(self.classes, dim=1)
-        losses = [F.cross_entropy(s, t, ignore_index=-1) for s, t in zip(scores, y.T) if bool((t >= 0).any())]
-        right = torch.stack([s.argmax(1) for s in scores], dim=1)[y >= 0] == y[y >= 0]
-        return {"loss": torch.stack(losses).mean(), "accuracy": right.float().mean()}
+        y = y.view(len(x), -1)  # (B, K)
+        logits = self.head(self.dropout(self.body(2 * x - 1))).split(self.classes, dim=1)
+        losses = [F.cross_entropy(s, t, ignore_index=-1) for s, t in zip(logits, y.T) if bool((t >= 0).any())]
+        correct = torch.stack([s.argmax(1) for s in logits], dim=1)[y >= 0] == y[y >= 0]
+        return {"loss": torch.stack(losses).mean(), "accuracy": correct.float().mean()}

@@ -330,10 +330,10 @@ class DenoisingVAE(GenerativeModel):
         """batch: (x, ...). Returns `loss` = beta KL - E log p(x | z) with one draw of q(z | y), and its terms, in nats."""
         x = batch[0]
         y, _ = spoilt(x, self.noises, self.strongest)
-        if self.vae.family == "bernoulli":
+        if self.vae.likelihood_name == "bernoulli":
             x = torch.bernoulli(x)
         q = self.vae.posterior(y)
-        log_px = self.vae.pixels(self.vae.decoder(q.rsample())).log_prob(x).mean()
+        log_px = self.vae.pixel_distribution(self.vae.decoder(q.rsample())).log_prob(x).mean()
         kl = kl_divergence(q, self.vae.prior()).sum(1).mean()
         return {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
 

@@ -1,142 +1,161 @@
-"""Diffusion: a network that takes a little noise off a picture, asked again and again, from pure noise to a picture.
+"""Diffusion: a network learns to remove a little noise from a picture; applied step by step, it turns noise into a picture.
 
-Three separate things: the network (`UNet`), the noising process (`alpha_sigma`, `to_v`, `from_v`), and samplers, plain
-functions of one signature (`ddpm`, `ddim`, `dpm`, `heun`; all in `SAMPLERS`). `Diffusion` holds a trained network and runs
-them.
+Three separate parts: the network (`UNet`), the noising process (`alpha_sigma`, `to_v`, `from_v`), and the samplers, plain
+functions with one signature (`ddpm`, `ddim`, `dpm`, `heun`; all in `SAMPLERS`). `Diffusion` holds a trained network and runs
+a sampler on it.
 
 References: Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved DDPM (2021),
 for the cosine schedule; Salimans and Ho, Progressive distillation (2022), for v; Ho and Salimans, Classifier-free diffusion
-guidance (2022); Li and He, Back to basics: let denoising generative models denoise (2025), for x0 where patches are large.
-Each sampler names its own paper.
+guidance (2022); Li and He, Back to basics: let denoising generative models denoise (2025), for predicting x0 where patches
+are large. Each sampler cites its own paper.
 """
 
 import math
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
-# --- the noising process ---
+# --- the noising process (forward process) ---
 #
 # x_t = alpha x_0 + sigma eps with alpha = cos(angle), sigma = sin(angle), angle = t pi / 2: t = 0 is the picture, t = 1 pure
-# noise. Moving along the circle, dx/d(angle) = alpha eps - sigma x_0 =: v, which is what the network predicts.
+# noise. x_t moves along a quarter circle with velocity dx/d(angle) = alpha eps - sigma x_0 =: v, which the network predicts.
 
 
-def alpha_sigma(t):
-    """How much picture and how much noise x_t has at t (any shape) in [0, 1]; alpha^2 + sigma^2 = 1. The cosine schedule."""
+def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
+    """The cosine schedule: the weights of picture and noise in x_t, for t in [0, 1] of any shape. alpha^2 + sigma^2 = 1."""
     angle = t * (math.pi / 2)
     return torch.cos(angle), torch.sin(angle)
 
 
-def to_v(x0, eps, alpha, sigma):
-    """The velocity on the circle from the clean picture and the noise."""
+def to_v(x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+    """The velocity v of the clean picture x0 and the noise eps."""
     return alpha * eps - sigma * x0
 
 
-def from_v(x, v, alpha, sigma):
-    """(x0, eps) of the noisy picture x with velocity v. The inverse of `to_v`, at every t."""
+def from_v(x: Tensor, v: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+    """(x0, eps) of the noisy picture x with velocity v. The inverse of `to_v` at every t."""
     return alpha * x - sigma * v, sigma * x + alpha * v
 
 
-# --- samplers: each takes the same arguments and yields a `Step` after each step ---
+# --- samplers: all take the same arguments and yield a `DiffusionStep` after each step ---
 
 
-class Step(NamedTuple):
-    """One step of a sampler. x: the picture after it, at time t and noise level sigma; x0, eps: what it was made from, the
-    clean picture and the noise that the network saw in the picture before. (B, C, H, W), raw: neither clamped nor scaled."""
+class DiffusionStep(NamedTuple):
+    """The state after one step of a sampler.
 
-    x: torch.Tensor
-    x0: torch.Tensor
-    eps: torch.Tensor
+    x: the new picture x_t, at time t and noise level sigma.
+    x0, eps: the clean picture and the noise that the network predicted from the previous x_t; the step was computed from them.
+    All are (B, C, H, W) and raw: neither clamped nor rescaled.
+    """
+
+    x: Tensor
+    x0: Tensor
+    eps: Tensor
     t: float
     sigma: float
 
 
-def ddpm(predict, x, times, noise, eta=1.0):
-    """Ancestral sampling: draw from q(x_s | x_t, x_0) with the predicted x_0. Ho, Jain and Abbeel 2020.
+Predict = Callable[[Tensor, float], tuple[Tensor, Tensor]]  # (x, t) -> (x0, eps)
+Noise = Callable[[], Tensor]
+Label = int | list | Tensor | None  # see `base.check_labels`
 
-    Arguments, of this and every other sampler:
-        predict: (x, t) -> (x0, eps), the network's opinion of x at time t (a float).
+
+def ddpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 1.0) -> Iterator[DiffusionStep]:
+    """Ancestral sampling: sample x_s from q(x_s | x_t, x_0) with the predicted x_0. Ho, Jain and Abbeel 2020.
+
+    Arguments (of every sampler):
+        predict: (x, t) -> (x0, eps), the network's prediction for x at time t (a float).
         x: (B, C, H, W), the picture at times[0].
-        times: falling floats, from the noisy start (1 is pure noise) to the end (0 is the clean picture).
-        noise: () -> fresh Gaussian noise of the shape of x, for samplers that add some.
-        eta: how much noise `ddim` adds; the others ignore it.
+        times: decreasing floats, from the noisy start (1: pure noise) to the end (0: the clean picture).
+        noise: () -> fresh Gaussian noise of the shape of x, for stochastic samplers.
+        eta: amount of noise that `ddim` adds; the other samplers ignore it.
     """
     for t, s in zip(times, times[1:]):
-        (a_t, s_t), (a_s, s_s) = _level(t), _level(s)
+        a_t, s_t = _level(t)
+        a_s, s_s = _level(s)
         x0, eps = predict(x, t)
-        a_ts = a_t / a_s  # x_t = a_ts x_s + noise of this variance:
+        a_ts = a_t / a_s  # q(x_t | x_s) = N(a_ts x_s, var_ts)
         var_ts = s_t**2 - (a_ts * s_s) ** 2
         x = (a_s * var_ts * x0 + a_ts * s_s**2 * x) / s_t**2
         if s > 0:
             x = x + math.sqrt(var_ts) * s_s / s_t * noise()
-        yield Step(x, x0, eps, s, s_s)
+        yield DiffusionStep(x, x0, eps, s, s_s)
 
 
-def ddim(predict, x, times, noise, eta=0.0):
-    """The same marginals with less noise on the way: none at eta 0, as much as `ddpm` at 1. Song, Meng and Ermon 2021."""
+def ddim(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[DiffusionStep]:
+    """The same marginals with less fresh noise: none at eta 0, as much as `ddpm` at eta 1. Song, Meng and Ermon 2021."""
     for t, s in zip(times, times[1:]):
-        (a_t, s_t), (a_s, s_s) = _level(t), _level(s)
+        a_t, s_t = _level(t)
+        a_s, s_s = _level(s)
         x0, eps = predict(x, t)
-        fresh = eta * s_s / s_t * math.sqrt(max(0.0, 1 - (a_t / a_s) ** 2))
-        x = a_s * x0 + math.sqrt(max(0.0, s_s**2 - fresh**2)) * eps
-        if fresh > 0:
-            x = x + fresh * noise()
-        yield Step(x, x0, eps, s, s_s)
+        noise_std = eta * s_s / s_t * math.sqrt(max(0.0, 1 - (a_t / a_s) ** 2))
+        x = a_s * x0 + math.sqrt(max(0.0, s_s**2 - noise_std**2)) * eps
+        if noise_std > 0:
+            x = x + noise_std * noise()
+        yield DiffusionStep(x, x0, eps, s, s_s)
 
 
-def dpm(predict, x, times, noise, eta=0.0):
-    """DPM-Solver++(2M): x_0 drawn as a line through its last two predictions, over half the log signal-to-noise ratio.
+def dpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[DiffusionStep]:
+    """DPM-Solver++(2M): extrapolates x_0 linearly from its last two predictions, in half the log signal-to-noise ratio.
 
-    Lu et al., DPM-Solver++ (2022). Second order at one network call a step. At t = 1 and t = 0 the ratio is infinite: the
-    formulas' limits there are a step of first order.
+    Lu et al., DPM-Solver++ (2022). Second order with one network call per step. At t = 1 and t = 0 the log ratio is infinite;
+    the formulas' limit there is a first-order step.
     """
-    before = None  # the last prediction, and how much the log ratio grew with it
+    previous_x0, previous_h = None, math.inf
     for t, s in zip(times, times[1:]):
-        (a_t, s_t), (a_s, s_s) = _level(t), _level(s)
+        a_t, s_t = _level(t)
+        a_s, s_s = _level(s)
         x0, eps = predict(x, t)
-        shrink = (s_s * a_t) / (a_s * s_t)  # exp(-h)
-        h = -math.log(shrink) if shrink > 0 else math.inf
-        line = x0
-        if before and h < math.inf and before[1] < math.inf:
-            line = x0 + (x0 - before[0]) * (h / (2 * before[1]))
-        x = s_s / s_t * x + a_s * (1 - shrink) * line
-        before = x0, h
-        yield Step(x, x0, eps, s, s_s)
+        exp_minus_h = (s_s * a_t) / (a_s * s_t)
+        h = -math.log(exp_minus_h) if exp_minus_h > 0 else math.inf  # the step's growth of half the log ratio
+        extrapolated = x0
+        if previous_x0 is not None and h < math.inf and previous_h < math.inf:
+            extrapolated = x0 + (x0 - previous_x0) * (h / (2 * previous_h))
+        x = s_s / s_t * x + a_s * (1 - exp_minus_h) * extrapolated
+        previous_x0, previous_h = x0, h
+        yield DiffusionStep(x, x0, eps, s, s_s)
 
 
-def heun(predict, x, times, noise, eta=0.0):
-    """Heun's method on dx/d(angle) = v: a step, a look from there, then the mean of both slopes. Karras et al. 2022 (EDM).
+def heun(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[DiffusionStep]:
+    """Heun's method on dx/d(angle) = v: an Euler step, then again with the mean of v at both ends. Karras et al. 2022 (EDM).
 
-    Second order at two network calls a step; the last step to t = 0 takes one.
+    Second order with two network calls per step; the last step, to t = 0, takes one.
     """
     for t, s in zip(times, times[1:]):
-        (a_t, s_t), (a_s, s_s) = _level(t), _level(s)
+        a_t, s_t = _level(t)
+        a_s, s_s = _level(s)
         x0, eps = predict(x, t)
         if s == 0:
-            x = x0  # the whole way along the circle; at t = 0 there is no noise to look at
+            x = x0  # the circle's end; predict would divide by sigma, which is 0 there
         else:
-            turn, v = (s - t) * math.pi / 2, to_v(x0, eps, a_t, s_t)
-            x0_s, eps_s = predict(x + turn * v, s)
-            x = x + turn * (v + to_v(x0_s, eps_s, a_s, s_s)) / 2
-        yield Step(x, x0, eps, s, s_s)
+            dangle = (s - t) * math.pi / 2
+            v = to_v(x0, eps, a_t, s_t)
+            x0_s, eps_s = predict(x + dangle * v, s)
+            x = x + dangle * (v + to_v(x0_s, eps_s, a_s, s_s)) / 2
+        yield DiffusionStep(x, x0, eps, s, s_s)
 
 
-def _level(t):
-    """alpha and sigma as floats. Exact at both ends, where cos and sin leave a rounding error that the log would blow up."""
-    return (1.0, 0.0) if t == 0 else (0.0, 1.0) if t == 1 else (math.cos(t * math.pi / 2), math.sin(t * math.pi / 2))
+def _level(t: float) -> tuple[float, float]:
+    """alpha and sigma as floats. Exact at both ends: the rounding error of cos(pi / 2) would grow large in a logarithm."""
+    if t == 0:
+        return 1.0, 0.0
+    if t == 1:
+        return 0.0, 1.0
+    return math.cos(t * math.pi / 2), math.sin(t * math.pi / 2)
 
 
-SAMPLERS = {"ddpm": ddpm, "ddim": ddim, "dpm": dpm, "heun": heun}
+SAMPLERS: dict[str, Callable[..., Iterator[DiffusionStep]]] = {"ddpm": ddpm, "ddim": ddim, "dpm": dpm, "heun": heun}
 
 
-def calls(sampler, steps):
-    """How often a sampler asks the network in so many steps."""
+def function_evaluations(sampler: str, steps: int) -> int:
+    """Number of network calls (NFE) of a sampler with that many steps."""
     return 2 * steps - 1 if sampler == "heun" else steps
 
 
@@ -144,15 +163,17 @@ def calls(sampler, steps):
 
 
 class Attention(nn.Module):
-    """Every place looks at every other. Vaswani et al. 2017."""
+    """Self-attention between all positions of a feature map. Vaswani et al. 2017."""
 
-    def __init__(self, width, heads):
+    def __init__(self, width: int, heads: int):
         super().__init__()
-        self.heads, self.norm = heads, nn.GroupNorm(8, width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.heads = heads
+        self.norm = nn.GroupNorm(8, width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
         nn.init.zeros_(self.out.weight)
 
-    def forward(self, x):  # (B, width, H, W) -> the same
+    def forward(self, x: Tensor) -> Tensor:  # (B, width, H, W) -> the same
         B, C, H, W = x.shape
         tokens = self.norm(x).flatten(2).transpose(1, 2)  # (B, HW, C)
         q, k, v = self.qkv(tokens).view(B, H * W, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
@@ -163,35 +184,40 @@ class Attention(nn.Module):
 class UNet(nn.Module):
     """Predicts v from a noisy picture, its time and its labels. Ronneberger et al. 2015, as Ho et al. 2020 use it.
 
-    Squares of patch x patch pixels become channels first, so that the widest maps are small: two cores are enough. Each
-    level halves the map; what the way down saw is added on the way up.
+    Patches of patch x patch pixels become channels first, so that even the largest feature maps are small enough for two
+    CPU cores. Each level halves the resolution; the outputs of the downward blocks are added to the inputs of the upward ones.
 
     Arguments:
         channels: of the pictures, of any height and width that patch * 2 ** (levels - 1) divides.
-        classes: number of answers to each question that the labels answer.
-        patch: side of the squares.
+        classes: number of values of each attribute in the labels.
+        patch: side of a patch, in pixels.
         widths: channels of each level.
-        blocks: residual blocks a level, down and up each.
-        heads: of the attention at the lowest level.
+        blocks: residual blocks per level, in each direction.
+        heads: of the attention at the lowest resolution.
     Shapes:
-        x (B, C, H, W), t (B,) in [0, 1], y (B, questions) with -1 where the answer is open -> v (B, C, H, W).
+        x (B, C, H, W), t (B,) in [0, 1], y (B, attributes) with -1 for unspecified -> v (B, C, H, W).
     """
 
-    def __init__(self, channels, classes, patch, widths, blocks, heads):
+    frequencies: Tensor
+
+    def __init__(self, channels: int, classes: list[int], patch: int, widths: list[int], blocks: int, heads: int):
         super().__init__()
         condition = 2 * widths[0]
-        self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # slow to fast, over t in [0, 1]
+        self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # of the time embedding
         self.time = nn.Sequential(nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
         self.labels = LabelEmbedding(classes, condition)
         self.first = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1))
-        self.down, self.up, self.smaller, self.larger = (nn.ModuleList() for _ in range(4))
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()
+        self.smaller = nn.ModuleList()
+        self.larger = nn.ModuleList()
         for i, width in enumerate(widths):
             self.down.append(nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks)))
             self.up.append(nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks)))
             if i:
-                above = widths[i - 1]
-                self.smaller.append(nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * above, width, 1)))
-                self.larger.append(nn.Sequential(nn.Conv2d(width, 4 * above, 1), nn.PixelShuffle(2)))
+                upper_width = widths[i - 1]
+                self.smaller.append(nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * upper_width, width, 1)))
+                self.larger.append(nn.Sequential(nn.Conv2d(width, 4 * upper_width, 1), nn.PixelShuffle(2)))
         self.middle = Attention(widths[-1], heads)
         self.last = nn.Sequential(
             nn.GroupNorm(8, widths[0]),
@@ -200,20 +226,21 @@ class UNet(nn.Module):
             nn.PixelShuffle(patch),
         )
 
-    def forward(self, x, t, y):
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
         angles = t[:, None] * self.frequencies  # (B, 32)
         c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.labels(y))
-        x, seen = self.first(x), []
+        x = self.first(x)
+        skips = []
         for i, level in enumerate(self.down):
             if i:
                 x = self.smaller[i - 1](x)
-            for block in level:
+            for block in level.children():
                 x = block(x, c)
-                seen.append(x)
+                skips.append(x)
         x = self.middle(x)
         for i in reversed(range(len(self.up))):
-            for block in self.up[i]:
-                x = block(x + seen.pop(), c)
+            for block in self.up[i].children():
+                x = block(x + skips.pop(), c)
             if i:
                 x = self.larger[i - 1](x)
         return self.last(x)
@@ -223,30 +250,31 @@ class UNet(nn.Module):
 
 
 class Diffusion(GenerativeModel):
-    """A U-Net trained to tell picture and noise apart at every noise level, with labels that are sometimes withheld.
+    """A U-Net trained to predict picture and noise at every noise level, with labels that are randomly dropped.
 
     Arguments:
         channels, size: of the pictures, which are (channels, size, size); patch * 2 ** (levels - 1) divides size.
-        classes: number of answers to each question: [10] for digits or clothes, one entry an attribute for avatars.
+        classes: number of values of each attribute: [10] for digits or clothes, one entry per attribute for avatars.
         patch, widths, blocks, heads: of the `UNet`.
-        conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
-        predicts: what the network's output is, "v" or "x0". Noise cannot be compressed: to tell v of patches of as many
-            values as the network is wide, it would have to carry all their noise through its layers. Pictures need less.
-        drop: share of training pictures whose labels are withheld, all of them, and of single labels withheld in the others.
+        conditions: the attributes' names; of avatars, those of `data.ATTRIBUTES`.
+        predicts: the network's output, "v" or "x0". Noise cannot be compressed: to predict v for patches of as many values
+            as the network has channels, it would have to carry all their noise through its layers. Pictures need less.
+        drop: probability that all labels of a training picture are dropped; of several attributes, each is also dropped by
+            itself with this probability.
     Shapes:
-        x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where open.
+        x (B, C, H, W) in [0, 1]; labels (B,) or (B, attributes), -1 for unspecified.
     """
 
     def __init__(
         self,
         channels: int = 1,
         size: int = 28,
-        classes: list = [10],  # noqa: B006
+        classes: list[int] = [10],  # noqa: B006
         patch: int = 2,
-        widths: list = [48, 96],  # noqa: B006
+        widths: list[int] = [48, 96],  # noqa: B006
         blocks: int = 2,
         heads: int = 4,
-        conditions: list = ["class"],  # noqa: B006
+        conditions: list[str] = ["class"],  # noqa: B006
         predicts: str = "v",
         drop: float = 0.1,
     ):
@@ -255,170 +283,233 @@ class Diffusion(GenerativeModel):
         self.multiple = patch * 2 ** (len(widths) - 1)
         if size % self.multiple:
             raise ValueError(f"size must be divisible by {self.multiple} (patch * 2 ** (levels - 1)), not {size}.")
-        self.channels, self.size, self.classes, self.drop = channels, size, list(classes), drop
+        self.channels = channels
+        self.size = size
+        self.classes = list(classes)
         self.conditions = list(conditions)
+        self.drop = drop
         self.net = UNet(channels, classes, patch, widths, blocks, heads)
-        self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
+        self.to(memory_format=torch.channels_last)  # convolutions on the CPU are faster in this layout
 
     # --- training ---
 
-    def loss(self, batch):
-        """batch: (x, y). The mean squared error of v at a random time, with labels withheld at random."""
+    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """batch: (x, y). The mean squared error of v at random times, with labels dropped at random."""
         x, y = batch
         y = y.view(len(x), -1)
-        t = (torch.arange(len(x), device=x.device) + torch.rand(len(x), device=x.device)) / len(x)  # evenly spread
-        withheld = torch.rand(len(x), 1, device=x.device) < self.drop
+        t = (torch.arange(len(x), device=x.device) + torch.rand(len(x), device=x.device)) / len(
+            x
+        )  # one per interval: stratified
+        dropped = torch.rand(len(x), 1, device=x.device) < self.drop
         if len(self.classes) > 1:
-            withheld = withheld | (torch.rand(y.shape, device=x.device) < self.drop)
-        return {"loss": self.error(x, y.masked_fill(withheld, -1), t, torch.randn_like(x)).mean()}
+            dropped = dropped | (torch.rand(y.shape, device=x.device) < self.drop)
+        return {"loss": self.error(x, y.masked_fill(dropped, -1), t, torch.randn_like(x)).mean()}
 
-    def error(self, x, y, t, eps):
-        """Mean squared error of v for each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
+    def error(self, x: Tensor, y: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """Mean squared error of v of each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
         x0 = 2 * x - 1
         alpha, sigma = (level.view(-1, 1, 1, 1) for level in alpha_sigma(t))
-        told = self.net(alpha * x0 + sigma * eps, t, y).float()
-        if self.predicts == "x0":  # the same but where there is hardly any noise: x0 - told = sigma (v - its v)
-            return ((x0 - told) / sigma.clamp(min=0.2)).square().flatten(1).mean(1)
-        return (told - to_v(x0, eps, alpha, sigma)).square().flatten(1).mean(1)
+        prediction = self.net(alpha * x0 + sigma * eps, t, y).float()
+        if self.predicts == "x0":
+            # The error of x0 is sigma times that of v: dividing gives the error of v, but for a clamp where sigma is small.
+            return ((x0 - prediction) / sigma.clamp(min=0.2)).square().flatten(1).mean(1)
+        return (prediction - to_v(x0, eps, alpha, sigma)).square().flatten(1).mean(1)
 
-    # --- sampling: everything below yields or returns pictures on the scale [0, 1], of which noisy ones step outside ---
+    # --- sampling: all methods below yield or return pictures scaled to [0, 1]; noisy pictures exceed that range ---
 
     @torch.inference_mode()
-    def sample_steps(self, n, *, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
-        """Draw n pictures and yield a `Step` after each of `steps` steps, from pure noise to the finished pictures.
+    def sample_steps(
+        self,
+        n: int,
+        *,
+        label: Label = None,
+        sampler: str = "dpm",
+        steps: int = 16,
+        guidance: float = 1.0,
+        eta: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[DiffusionStep]:
+        """Sample n pictures: yields a `DiffusionStep` after each of `steps` steps, from pure noise to the finished pictures.
 
         Arguments:
             n: 1 to 4096 pictures.
-            label: what they show; see `labels`.
-            sampler: one of `SAMPLERS`. `heun` asks the network twice a step.
+            label: their class or attributes; see `labels`.
+            sampler: one of `SAMPLERS`. `heun` calls the network twice per step.
             steps: 1 to 1000.
-            guidance: 0 (ignore the label) to 10; 1 draws from the model, more exaggerates what the label changes.
-            eta: 0 to 1, noise that `ddim` adds on its way.
-            seed: of the first noise (`start`) and of all later noise.
+            guidance: scale of classifier-free guidance, 0 (unconditional) to 10; 1 samples from the conditional model as
+                trained, more amplifies the effect of the label.
+            eta: 0 to 1, amount of noise that `ddim` adds in each step.
+            seed: of the initial noise (see `initial_noise`) and of all later noise.
         """
         g = generator(seed)
-        x = self._noise(check_number("n", n, 1, 4096, whole=True), g)
-        yield from self._run(x, 1.0, label, sampler, steps, guidance, eta, g)
+        x = self._gaussian_noise(check_number("n", n, 1, 4096, whole=True), g)
+        yield from self._run_sampler(x, 1.0, label, sampler, steps, guidance, eta, g)
 
-    def sample(self, n, **options):
-        """The last picture of `sample_steps`, which has the same arguments: (n, C, H, W) in [0, 1]."""
-        return _last(self.sample_steps(n, **options))
+    def sample(self, n: int, **options: Any) -> Tensor:
+        """The finished pictures of `sample_steps`, with the same arguments: (n, C, H, W) in [0, 1]."""
+        return _finished(self.sample_steps(n, **options))
 
-    def start(self, n, *, seed=None):
-        """The pure noise that `sample_steps` of the same n and seed begins with, on the scale of its pictures."""
-        return (self._noise(check_number("n", n, 1, 4096, whole=True), generator(seed)) + 1) / 2
+    def initial_noise(self, n: int, *, seed: int | None = None) -> Tensor:
+        """The pure noise from which `sample_steps` with the same n and seed starts, scaled like its pictures."""
+        return (self._gaussian_noise(check_number("n", n, 1, 4096, whole=True), generator(seed)) + 1) / 2
 
-    def noise(self, x, t, *, seed=None):
-        """x_t: the picture x (B, C, H, W) drowned in noise up to time t in [0, 1], in one step. Same shape."""
+    def q_sample(self, x: Tensor, t: float, *, seed: int | None = None) -> Tensor:
+        """The forward process: x_t of the picture x (B, C, H, W) at time t in [0, 1], in one step. Same shape."""
         x = check_pictures("x", x, self.channels, self.size)
         alpha, sigma = _level(check_number("t", t, 0, 1))
         return (alpha * (2 * x - 1) + sigma * torch.randn(x.shape, generator=generator(seed)).to(x) + 1) / 2
 
     @torch.inference_mode()
-    def edit_steps(self, x, *, strength=0.6, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
-        """Drown x (B, C, H, W) up to time `strength` (0.01 to 1) and denoise it from there. Meng et al., SDEdit (2022).
+    def edit_steps(
+        self,
+        x: Tensor,
+        *,
+        strength: float = 0.6,
+        label: Label = None,
+        sampler: str = "dpm",
+        steps: int = 16,
+        guidance: float = 1.0,
+        eta: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[DiffusionStep]:
+        """Add noise to x (B, C, H, W) up to time `strength` (0.01 to 1), then denoise from there. Meng et al., SDEdit (2022).
 
         The more noise, the less of x survives. Other arguments and steps as in `sample_steps`.
         """
         x = check_pictures("x", x, self.channels, self.size).to(self.device)
-        strength, g = check_number("strength", strength, 0.01, 1), generator(seed)
+        strength = check_number("strength", strength, 0.01, 1)
+        g = generator(seed)
         alpha, sigma = _level(strength)
-        x = alpha * (2 * x - 1) + sigma * self._noise(len(x), g)
-        yield from self._run(x, strength, label, sampler, steps, guidance, eta, g)
+        x = alpha * (2 * x - 1) + sigma * self._gaussian_noise(len(x), g)
+        yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, g)
 
-    def edit(self, x, **options):
-        """The last picture of `edit_steps`, which has the same arguments: (B, C, H, W) in [0, 1]."""
-        return _last(self.edit_steps(x, **options))
+    def edit(self, x: Tensor, **options: Any) -> Tensor:
+        """The finished pictures of `edit_steps`, with the same arguments: (B, C, H, W) in [0, 1]."""
+        return _finished(self.edit_steps(x, **options))
 
     @torch.inference_mode()
-    def restore(self, noisy, sigma, *, label=None, sampler="dpm", steps=16, guidance=1.0, eta=0.0, seed=None):
-        """Noisy pictures (B, C, H, W) with Gaussian noise of standard deviation `sigma` (0.01 to 4), denoised: a draw from what
-        they may have been, (B, C, H, W) in [0, 1].
+    def restore(
+        self,
+        noisy: Tensor,
+        sigma: float,
+        *,
+        label: Label = None,
+        sampler: str = "dpm",
+        steps: int = 16,
+        guidance: float = 1.0,
+        eta: float = 0.0,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Denoise pictures (B, C, H, W) that have Gaussian noise of standard deviation `sigma` (0.01 to 4): a posterior sample
+        of the clean pictures, (B, C, H, W) in [0, 1].
 
-        On the model's scale, twice that of pictures, noise of 2 sigma beside the picture is x_t / alpha at the time t where
-        sigma(t) / alpha(t) = 2 sigma: the run begins there. Other arguments as in `sample_steps`.
+        The model's pixels run from -1 to 1, so there the noise is 2 sigma. Such a picture is x_t / alpha at the time t where
+        sigma(t) / alpha(t) = 2 sigma: sampling starts there. Other arguments as in `sample_steps`.
         """
         shape = (self.channels, self.size, self.size)
         if not isinstance(noisy, torch.Tensor) or noisy.shape[1:] != shape or not bool(noisy.isfinite().all()):
             raise ValueError(f"noisy must be a float tensor (B, {', '.join(map(str, shape))}) of finite numbers.")
         t = math.atan(2 * check_number("sigma", sigma, 0.01, 4)) * 2 / math.pi
         x = (_level(t)[0] * (2 * noisy.float() - 1)).to(self.device).contiguous(memory_format=torch.channels_last)
-        return _last(self._run(x, t, label, sampler, steps, guidance, eta, generator(seed)))
+        return _finished(self._run_sampler(x, t, label, sampler, steps, guidance, eta, generator(seed)))
 
     @torch.inference_mode()
-    def inpaint_steps(self, x, mask, *, label=None, steps=32, resample=3, guidance=1.0, seed=None):
-        """Invent the part of x (B, C, H, W) where mask is True and keep the rest. Lugmayr et al., RePaint (2022).
+    def inpaint_steps(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        *,
+        label: Label = None,
+        steps: int = 32,
+        resample: int = 3,
+        guidance: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[DiffusionStep]:
+        """Generate the part of x (B, C, H, W) where mask is True and keep the rest. Lugmayr et al., RePaint (2022).
 
         Arguments:
             mask: (B, 1, H, W) or (1, 1, H, W), bool.
-            resample: 1 to 20, how often each step is undone and done again, so that the new part comes to fit the old.
-        Other arguments and steps as in `sample_steps`; the sampler is `ddpm`; all steps but the last are resampled.
+            resample: 1 to 20, how often each step is run: between runs noise is added back, so that the new part adapts to
+                the rest. The last step, to t = 0, runs once.
+        Other arguments and steps as in `sample_steps`; the sampler is `ddpm`.
         """
         x = check_pictures("x", x, self.channels, self.size).to(self.device)
-        fits = isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
-        if not fits or mask.shape not in {(n, 1, self.size, self.size) for n in (1, len(x))}:
-            raise ValueError(f"mask must be a bool tensor (B, 1, {self.size}, {self.size}), True where x is to be invented.")
+        is_mask = isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
+        if not is_mask or mask.shape not in {(n, 1, self.size, self.size) for n in (1, len(x))}:
+            raise ValueError(f"mask must be a bool tensor (B, 1, {self.size}, {self.size}), True where x is to be generated.")
         times = _times(1.0, steps)
         resample = check_number("resample", resample, 1, 20, whole=True)
-        predict, g, mask = self._predict(label, len(x), guidance), generator(seed), mask.to(self.device)
-        known, now = 2 * x - 1, self._noise(len(x), g)
+        predict = self._predict(label, len(x), guidance)
+        g = generator(seed)
+        mask = mask.to(self.device)
+        x0 = 2 * x - 1
+        x_t = self._gaussian_noise(len(x), g)
         for t, s in zip(times, times[1:]):
-            (a_t, s_t), (a_s, s_s) = _level(t), _level(s)
-            for again in reversed(range(resample)):
-                step = next(ddpm(predict, now, (t, s), lambda: self._noise(len(x), g)))
-                now = torch.where(mask, step.x, a_s * known + s_s * self._noise(len(x), g))
-                if again and s > 0:  # back up to t, with fresh noise
-                    a_ts = a_t / a_s
-                    now = a_ts * now + math.sqrt(s_t**2 - (a_ts * s_s) ** 2) * self._noise(len(x), g)
-                elif not again or s == 0:
+            a_t, s_t = _level(t)
+            a_s, s_s = _level(s)
+            for repeats_left in reversed(range(resample)):
+                step = next(ddpm(predict, x_t, (t, s), lambda: self._gaussian_noise(len(x), g)))
+                x_t = torch.where(mask, step.x, a_s * x0 + s_s * self._gaussian_noise(len(x), g))
+                if s == 0 or not repeats_left:
                     break
-            shown = torch.where(mask, (now + 1) / 2, x) if s == 0 else (now + 1) / 2  # what is known, to the last bit
-            yield Step(shown, (step.x0 + 1) / 2, step.eps, s, s_s)
+                a_ts = a_t / a_s  # back to time t with fresh noise
+                x_t = a_ts * x_t + math.sqrt(s_t**2 - (a_ts * s_s) ** 2) * self._gaussian_noise(len(x), g)
+            picture = (x_t + 1) / 2
+            if s == 0:
+                picture = torch.where(mask, picture, x)  # the kept part is bit-identical, without the rounding of 2 x - 1
+            yield DiffusionStep(picture, (step.x0 + 1) / 2, step.eps, s, s_s)
 
-    def inpaint(self, x, mask, **options):
-        """The last picture of `inpaint_steps`, which has the same arguments: (B, C, H, W) in [0, 1]."""
-        return _last(self.inpaint_steps(x, mask, **options))
+    def inpaint(self, x: Tensor, mask: Tensor, **options: Any) -> Tensor:
+        """The finished pictures of `inpaint_steps`, with the same arguments: (B, C, H, W) in [0, 1]."""
+        return _finished(self.inpaint_steps(x, mask, **options))
 
-    def labels(self, label, n):
-        """Labels for n pictures, (n, questions) int64, -1 where open; see `base.check_labels`."""
+    def labels(self, label: Label, n: int) -> Tensor:
+        """Labels for n pictures, (n, attributes) int64, -1 for unspecified; see `base.check_labels`."""
         return check_labels(label, n, self.classes).to(self.device)
 
-    def _noise(self, n, g):
+    def _gaussian_noise(self, n: int, g: torch.Generator) -> Tensor:
         x = torch.randn(n, self.channels, self.size, self.size, generator=g)
         return x.to(self.device).contiguous(memory_format=torch.channels_last)
 
-    def _predict(self, label, n, guidance):
-        """The samplers' `predict`: (x, t) -> (x0, eps), guided, with x0 clipped to what a picture can be."""
-        guidance, y = check_number("guidance", guidance, 0, 10), self.labels(label, n)
-        nobody = torch.full_like(y, -1)
-        if guidance == 0 or torch.equal(y, nobody):
-            guidance, y = 1.0, nobody
+    def _predict(self, label: Label, n: int, guidance: float) -> Predict:
+        """The samplers' `predict`: (x, t) -> (x0, eps), with classifier-free guidance and x0 clipped to the pixels' range."""
+        guidance = check_number("guidance", guidance, 0, 10)
+        y = self.labels(label, n)
+        unconditional = torch.full_like(y, -1)
+        if guidance == 0 or torch.equal(y, unconditional):
+            guidance, y = 1.0, unconditional
 
         def predict(x, t):
             alpha, sigma = _level(t)
             if guidance == 1:
-                told = self.net(x, x.new_full((n,), t), y)
-            else:  # one call for both opinions
-                told, without = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, nobody])).chunk(2)
-                told = without + guidance * (told - without)
-            x0 = (told if self.predicts == "x0" else alpha * x - sigma * told).clamp(-1, 1)
+                out = self.net(x, x.new_full((n,), t), y)
+            else:  # both predictions in one call
+                conditional, baseline = self.net(
+                    torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional])
+                ).chunk(2)
+                out = baseline + guidance * (conditional - baseline)
+            x0 = (out if self.predicts == "x0" else alpha * x - sigma * out).clamp(-1, 1)
             return x0, (x - alpha * x0) / sigma
 
         return predict
 
-    def _run(self, x, start, label, sampler, steps, guidance, eta, g):
-        """A sampler from x at time `start`, its steps on the scale of pictures."""
-        solve, times = SAMPLERS[check_choice("sampler", sampler, list(SAMPLERS))], _times(start, steps)
-        predict, eta = self._predict(label, len(x), guidance), check_number("eta", eta, 0, 1)
-        for step in solve(predict, x, times, lambda: self._noise(len(x), g), eta):
+    def _run_sampler(
+        self, x: Tensor, start: float, label: Label, sampler: str, steps: int, guidance: float, eta: float, g: torch.Generator
+    ) -> Iterator[DiffusionStep]:
+        """Run a sampler from x at time `start`; x and x0 of its steps are rescaled to [0, 1]."""
+        solver = SAMPLERS[check_choice("sampler", sampler, list(SAMPLERS))]
+        times = _times(start, steps)
+        predict = self._predict(label, len(x), guidance)
+        eta = check_number("eta", eta, 0, 1)
+        for step in solver(predict, x, times, lambda: self._gaussian_noise(len(x), g), eta):
             yield step._replace(x=(step.x + 1) / 2, x0=(step.x0 + 1) / 2)
 
 
-def _times(start, steps):
-    """`steps` + 1 times from `start` down to 0: even steps along the circle."""
+def _times(start: float, steps: int) -> list[float]:
+    """`steps` + 1 evenly spaced times from `start` down to 0."""
     steps = check_number("steps", steps, 1, 1000, whole=True)
     return [start * (steps - i) / steps for i in range(steps + 1)]
 
 
-def _last(steps):
+def _finished(steps: Iterator[DiffusionStep]) -> Tensor:
     return deque(steps, maxlen=1).pop().x.clamp(0, 1)

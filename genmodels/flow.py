@@ -1,40 +1,42 @@
-"""Normalizing flow: an invertible map from pictures to noise, so that the likelihood of a picture is exact.
+"""Normalizing flow: an invertible map from pictures to noise, which makes the likelihood of a picture exact.
 
-A flow has no bottleneck and no bound. Where z = f(x) can be undone and z is Gaussian, the density of x is that of z times
-how much f stretches space at x:
+A flow has no bottleneck and needs no bound. If z = f(x) is invertible and z is Gaussian, the change of variables gives the
+density of x: that of z times how much f stretches space at x,
 
     log p(x) = log N(f(x); 0, I) + log |det df/dx|
 
-Each layer is a coupling: a part of the numbers stays as it is, a network reads it, and says how to bend the axis of each
-other number, one by one. The network itself is never inverted; the Jacobian is triangular, its determinant the product of
-the slopes of the bends. Here a bend is z = Phi^-1(F(x)), with F the distribution function of a mixture of Gaussians and Phi
-that of one: with one component it is (x - mean) / scale, the affine coupling of RealNVP; with more it can turn any density of
-one number into a Gaussian.
+Each layer is a coupling: it leaves a part of the values unchanged, a network reads that part and predicts, for each of the
+other values, a monotone transform of one variable. The network itself is never inverted; the Jacobian is triangular and its
+determinant is the product of the derivatives. Here the transform is z = Phi^-1(F(x)), with F the distribution function (cdf)
+of a mixture of Gaussians and Phi that of the standard normal: with one component it is (x - mean) / scale, the affine
+coupling of RealNVP; with more it can turn any density of one variable into a Gaussian.
 
-Pictures are squeezed as in RealNVP: of each square of 2 x 2 pixels three become noise, one after the other, each given what
-is still picture; then the same with the quarter that is left, down to one pixel. What has become noise stays noise (split).
-Backwards, a picture grows from its middle pixel out, each time twice as fine. Sampling takes one pass through each layer.
+Pictures are squeezed as in RealNVP: of each square of 2 x 2 pixels three become noise, one after another, each conditioned on
+the pixels that remain; then the same with the remaining quarter, down to one pixel. A value that has become noise is not
+changed again (split). In the inverse direction a picture grows from its middle pixel, doubling its resolution each time.
+Sampling takes one pass through each layer.
 
-Pixels are 8-bit, and a density needs continuous numbers: each pixel gets uniform noise of the width of its level
-(dequantization). F is linear within a level, and the networks read levels, so that this noise costs nothing and cancels: the
-likelihood is that of the 8-bit picture, no bound on it. A smooth flow spends many layers on building the box of width 1/256
-into which four of five pixels of MNIST fall, and does not get there.
+Pixels are 8-bit and a density needs continuous values: each pixel gets uniform noise as wide as one grey level
+(dequantization). F is linear within a level, and the networks read grey levels, so that this noise cancels and costs nothing:
+the result is the likelihood of the 8-bit picture itself, not a bound on it. A smooth flow would spend many layers on building
+the box of width 1/256 into which four of five pixels of MNIST fall, without ever getting it exactly.
 
 References: Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP (2017), for couplings, squeeze and split; Ho et
 al., Flow++ (2019), for the mixture's distribution function as a coupling; Mueller et al., Neural importance sampling (2019),
-for couplings linear within bins; Theis, van den Oord and Bethge, A note on the evaluation of generative models (2016), for
-dequantization; Reed et al., Parallel multiscale autoregressive density estimation (2017), whose order of pixels this is.
+for couplings that are linear within bins; Theis, van den Oord and Bethge, A note on the evaluation of generative models
+(2016), for dequantization; Reed et al., Parallel multiscale autoregressive density estimation (2017), for the order of pixels.
 """
 
 import json
 import math
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
 from genmodels.autoencoder import check_latents
@@ -50,246 +52,274 @@ from genmodels.base import (
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
-FLOOR = 1e-3  # share of a mixture that is the axis' own N(0, 1): no slope is ever 0
-FAR = 100.0  # stands for infinity, whose product with a slope of 0 would be NaN
-EDGE = 1e-15  # how near to 0 and 1 the share of a pixel may come: its |z| stays under 8.3
-TINY = 1e-300  # the least share of which float64 can tell the place
 LEVELS = 256
+FLOOR = 1e-3  # weight of a standard normal mixed into each mixture, so that no derivative is 0
+MAX_EDGE = 100.0  # stands for infinity, whose product with a density of 0 would be NaN
+CDF_MARGIN = 1e-15  # distance of a pixel's cdf from 0 and 1, which keeps |z| below 8.3
+TINY = 1e-300  # smallest cdf whose quantile float64 can represent
+
+Labels = int | Sequence | Tensor | None  # see `base.check_labels`
 
 
-# --- bends: monotone maps of one number ---
+# --- monotone transforms of one variable ---
 
 
-def ndtr(x):
-    """Phi, the share of N(0, 1) that lies below x; unlike torch's, exact where it is small."""
+def ndtr(x: Tensor) -> Tensor:
+    """Phi, the cdf of N(0, 1). Unlike torch's it is exact where it is small."""
     return torch.erfc(-math.sqrt(0.5) * x) / 2
 
 
 class Mixture(NamedTuple):
-    """K Gaussians for each number. weight, mean, scale: (B, K, ...)."""
+    """A mixture of K Gaussians for each value. weight, mean, scale: (B, K, ...)."""
 
-    weight: torch.Tensor
-    mean: torch.Tensor
-    scale: torch.Tensor
+    weight: Tensor
+    mean: Tensor
+    scale: Tensor
 
     @classmethod
-    def read(cls, raw):
-        """From a network's output (B, 3 K, ...), whatever it is: means within +-6, scales from exp(-7) to exp(2)."""
+    def from_raw(cls, raw: Tensor) -> "Mixture":
+        """From a network's unbounded output (B, 3 K, ...): means within +-6, scales from exp(-7) to exp(2)."""
         logits, mean, scale = raw.chunk(3, dim=1)
         return cls(logits.softmax(1), 6 * torch.tanh(mean / 6), torch.exp(4.5 * torch.tanh(scale / 4.5) - 2.5))
 
-    def below(self, a):
-        """The distribution function at a (B, ...): the share that lies below. Same shape."""
-        return (self.weight * ndtr((a.unsqueeze(1) - self.mean) / self.scale)).sum(1)
+    def _standardize(self, a: Tensor) -> Tensor:
+        return (a.unsqueeze(1) - self.mean) / self.scale  # (B, ...) -> (B, K, ...)
 
-    def between(self, low, high):
-        """The share between low and high (B, ...), from the side of each component on which shares are small and so exact."""
-        low, high = ((a.unsqueeze(1) - self.mean) / self.scale for a in (low, high))
-        flip = low + high > 0
-        return (self.weight * (ndtr(torch.where(flip, -low, high)) - ndtr(torch.where(flip, -high, low)))).sum(1)
+    def cdf(self, a: Tensor) -> Tensor:
+        """The distribution function at a (B, ...). Same shape."""
+        return (self.weight * ndtr(self._standardize(a))).sum(1)
 
-    def density(self, a):
-        """Its slope. Same shape."""
-        t = (a.unsqueeze(1) - self.mean) / self.scale
+    def pdf(self, a: Tensor) -> Tensor:
+        """The density at a (B, ...). Same shape."""
+        t = self._standardize(a)
         return (self.weight / self.scale * torch.exp(-t.square() / 2)).sum(1) / math.sqrt(2 * math.pi)
+
+    def interval_probability(self, low: Tensor, high: Tensor) -> Tensor:
+        """cdf(high) - cdf(low), for (B, ...). Right of a component's mean it is mirrored: small cdfs are the exact ones."""
+        t_low, t_high = self._standardize(low), self._standardize(high)
+        mirror = t_low + t_high > 0
+        upper = ndtr(torch.where(mirror, -t_low, t_high))
+        lower = ndtr(torch.where(mirror, -t_high, t_low))
+        return (self.weight * (upper - lower)).sum(1)
 
 
 class Levels(NamedTuple):
-    """Where the grey levels lie on an axis on which all pixels of the data, taken together, are Gaussian.
+    """The borders of the grey levels on an axis on which the dataset's pixels, pooled, are standard normal.
 
-    v: (257,) the share of pixels darker than each level; a: (257,) = Phi^-1(v). Black is most of MNIST, and wide here.
+    cumulative: (257,) share of pixels darker than each level; edges: (257,) its quantiles Phi^-1(cumulative). Black makes up
+    most of MNIST and is a wide interval on this axis.
+
+    A mixture on this axis defines probabilities of the 256 levels, and so a piecewise linear cdf F of pixels in [0, 1].
     """
 
-    v: torch.Tensor
-    a: torch.Tensor
+    cumulative: Tensor
+    edges: Tensor
 
-    def start(self, mixture, k):
+    def cdf(self, mixture: Mixture, k: Tensor) -> Tensor:
         """F at the lower border of level k (B, ...)."""
-        return (1 - FLOOR) * mixture.below(self.a[k]) + FLOOR * self.v[k]
+        return (1 - FLOOR) * mixture.cdf(self.edges[k]) + FLOOR * self.cumulative[k]
 
-    def mass(self, mixture, k):
-        """The probability of level k: F at its upper border less F at its lower."""
-        inside = mixture.between(self.a[k], self.a[k + 1])
-        return (1 - FLOOR) * inside + FLOOR * (self.v[k + 1] - self.v[k])
+    def pmf(self, mixture: Mixture, k: Tensor) -> Tensor:
+        """The probability of level k (B, ...)."""
+        probability = mixture.interval_probability(self.edges[k], self.edges[k + 1])
+        return (1 - FLOOR) * probability + FLOOR * (self.cumulative[k + 1] - self.cumulative[k])
 
-    def bend(self, mixture, y):
-        """Pixels y (B, ...) in [0, 1] to noise: (z, log dz/dy). F is linear within each level."""
-        k = level(y)
-        mass = self.mass(mixture, k)
-        z = ndtri((self.start(mixture, k) + (LEVELS * y - k) * mass).clamp(EDGE, 1 - EDGE))
-        return z, torch.log(LEVELS * mass) - log_normal(z)
+    def transform(self, mixture: Mixture, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels y (B, ...) in [0, 1] to noise: (z, log dz/dy)."""
+        k = grey_level(y)
+        pmf = self.pmf(mixture, k)
+        z = ndtri((self.cdf(mixture, k) + (LEVELS * y - k) * pmf).clamp(CDF_MARGIN, 1 - CDF_MARGIN))
+        return z, torch.log(LEVELS * pmf) - log_normal(z)
 
-    def unbend(self, mixture, z):
-        """Noise z (B, ...) to pixels: the inverse of `bend`."""
-        share, k = ndtr(z), torch.zeros(z.shape, dtype=torch.int64, device=z.device)
-        for half in (128, 64, 32, 16, 8, 4, 2, 1):  # the level in which the share is reached
-            k = torch.where(self.start(mixture, k + half) <= share, k + half, k)
-        u = (share - self.start(mixture, k)) / self.mass(mixture, k)
+    def inverse(self, mixture: Mixture, z: Tensor) -> Tensor:
+        """Noise z (B, ...) to pixels in [0, 1]: the inverse of `transform`."""
+        cdf = ndtr(z)
+        k = torch.zeros(z.shape, dtype=torch.int64, device=z.device)
+        for bit in (128, 64, 32, 16, 8, 4, 2, 1):  # binary search for the level that contains the cdf
+            k = torch.where(self.cdf(mixture, k + bit) <= cdf, k + bit, k)
+        u = (cdf - self.cdf(mixture, k)) / self.pmf(mixture, k)
         return (k + u.clamp(0, 1 - 1e-12)) / LEVELS
 
 
-def bend(mixture, a, floor=FLOOR):
-    """Any numbers a (B, ...) to noise: (z, log dz/da). With one component and no floor, z = (a - mean) / scale."""
-    slope = (1 - floor) * mixture.density(a) + floor * log_normal(a).exp()
-    z = _quantile(*_shares(mixture, a, floor))
-    return z, slope.clamp(min=TINY).log() - log_normal(z)
+def mixture_transform(mixture: Mixture, a: Tensor, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
+    """Real values a (B, ...) to noise: (z, log dz/da). With one component and floor=0, z = (a - mean) / scale."""
+    pdf = (1 - floor) * mixture.pdf(a) + floor * log_normal(a).exp()
+    z = _normal_quantile(*_cdf_and_survival(mixture, a, floor))
+    return z, pdf.clamp(min=TINY).log() - log_normal(z)
 
 
-def unbend(mixture, z, floor=FLOOR):
-    """The inverse of `bend`, by halving the interval that holds it until float64 knows no smaller one."""
+def mixture_inverse(mixture: Mixture, z: Tensor, floor: float = FLOOR) -> Tensor:
+    """The inverse of `mixture_transform`, by bisection down to the resolution of float64."""
     reach = (z.abs() + 9).unsqueeze(1) * mixture.scale
-    low, high = (mixture.mean - reach).amin(1).clamp(max=-39), (mixture.mean + reach).amax(1).clamp(min=39)
+    low = (mixture.mean - reach).amin(1).clamp(max=-39)
+    high = (mixture.mean + reach).amax(1).clamp(min=39)
     for _ in range(64):
         middle = (low + high) / 2
-        more = _quantile(*_shares(mixture, middle, floor)) < z
-        low, high = torch.where(more, middle, low), torch.where(more, high, middle)
+        too_low = _normal_quantile(*_cdf_and_survival(mixture, middle, floor)) < z
+        low, high = torch.where(too_low, middle, low), torch.where(too_low, high, middle)
     return (low + high) / 2
 
 
-def _shares(mixture, a, floor):
+def _cdf_and_survival(mixture: Mixture, a: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """F and 1 - F, each exact where it is small."""
     mirrored = mixture._replace(mean=-mixture.mean)
-    return ((1 - floor) * side.below(at) + floor * ndtr(at) for side, at in ((mixture, a), (mirrored, -a)))
+    cdf = (1 - floor) * mixture.cdf(a) + floor * ndtr(a)
+    survival = (1 - floor) * mirrored.cdf(-a) + floor * ndtr(-a)
+    return cdf, survival
 
 
-def _quantile(below, above):
-    """Phi^-1 of a share, from the smaller side."""
-    z = ndtri(torch.minimum(below, above).clamp(min=TINY))
-    return torch.where(below < above, z, -z)
+def _normal_quantile(cdf: Tensor, survival: Tensor) -> Tensor:
+    """Phi^-1 of a cdf, computed from the smaller of the two tails."""
+    z = ndtri(torch.minimum(cdf, survival).clamp(min=TINY))
+    return torch.where(cdf < survival, z, -z)
 
 
-def level(y):
-    """The grey level 0 to 255 of y in [0, 1]."""
+def grey_level(y: Tensor) -> Tensor:
+    """The grey level, 0 to 255, of y in [0, 1]."""
     return (LEVELS * y).floor().clamp(0, LEVELS - 1).long()
 
 
-def log_normal(z):
+def log_normal(z: Tensor) -> Tensor:
     """log N(z; 0, 1)."""
     return -(z.square() + math.log(2 * math.pi)) / 2
 
 
-def spread(components, reach=2.5):
-    """What a network's last bias is at first: components of scale 0.5 with means from -reach to reach. (3 K,)"""
-    even, wide = torch.linspace(-reach, reach, components), torch.full((components,), 1.9)
-    return torch.cat([torch.zeros(components), even, wide])
+def initial_bias(components: int, reach: float = 2.5) -> Tensor:
+    """First bias of a network's last layer: K equal components of scale 0.5, means from -reach to reach. (3 K,)"""
+    logits = torch.zeros(components)
+    means = torch.linspace(-reach, reach, components)
+    scales = torch.full((components,), 1.9)
+    return torch.cat([logits, means, scales])
 
 
 # --- couplings of pictures ---
 
 
-class Net(nn.Module):
-    """Residual network that reads the known pixels of each square and says the mixtures of one more."""
+class CouplingNet(nn.Module):
+    """Residual network that reads the context pixels of each 2 x 2 square and predicts the mixture of one more pixel."""
 
-    def __init__(self, known, width, blocks, condition, components):
+    def __init__(self, context: int, width: int, blocks: int, condition: int, components: int):
         super().__init__()
-        self.first = nn.Conv2d(known, width, 3, padding=1)
+        self.first = nn.Conv2d(context, width, 3, padding=1)
         self.blocks = nn.ModuleList(ConditionalBlock(width, condition) for _ in range(blocks))
-        self.norm, self.last = nn.GroupNorm(8, width), nn.Conv2d(width, 3 * components, 3, padding=1)
+        self.norm = nn.GroupNorm(8, width)
+        self.last = nn.Conv2d(width, 3 * components, 3, padding=1)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
-            self.last.bias.copy_(spread(components))
+        self.last.bias = nn.Parameter(initial_bias(components))
 
-    def forward(self, x, c):  # (B, known, H, W), (B, condition) -> (B, 3 K, H, W)
+    def forward(self, x: Tensor, c: Tensor) -> Tensor:  # (B, context, H, W), (B, condition) -> (B, 3 K, H, W)
         x = self.first(x)
         for block in self.blocks:
             x = block(x, c)
         return self.last(F.silu(self.norm(x)))
 
 
-ORDER = (3, 0, 1, 2)  # of the places in a square, row by row: the first stays for the next lattice, the last is first noise
+# Pixels of a 2 x 2 square, numbered row by row, in the order in which they are generated. The first belongs to the next
+# coarser lattice; the last is the first to become noise.
+ORDER = (3, 0, 1, 2)
 
 
 class Coupling(nn.Module):
-    """One pixel of each square becomes noise, given those before it in ORDER.
+    """One pixel of each square becomes noise, conditioned on the pixels before it in ORDER.
 
-    A lattice is every pixel, every 2nd, every 4th and so on. Its squares of 2 x 2 are channels for the network, which so
-    works on a map of half the side (RealNVP's squeeze and channel-wise mask).
+    A lattice is every pixel, every 2nd, every 4th and so on. Its squares of 2 x 2 pixels are the network's input channels, so
+    that it works on a map of half the side (RealNVP's squeeze and channel-wise mask).
 
     Arguments:
-        step: of the lattice, 1, 2, 4 and so on.
-        turn: 1 to 3, which place of ORDER is the target; 0 where the lattice is a single pixel, with nothing known.
-        width, blocks, condition, components: of the `Net`.
+        stride: of the lattice, 1, 2, 4 and so on.
+        position: 1 to 3, the target's position in ORDER; 0 if the lattice is a single pixel, without context.
+        width, blocks, condition, components: of the `CouplingNet`.
     Shapes:
-        h (B, 1, H, W): pixels in [0, 1] where it is still picture, z where it is noise; c (B, condition); log_det (B,).
+        h (B, 1, H, W): pixels in [0, 1] that are not transformed yet, z where they are; c (B, condition), the embedded label;
+        log_det (B,).
     """
 
-    def __init__(self, step, turn, width, blocks, condition, components):
+    def __init__(self, stride: int, position: int, width: int, blocks: int, condition: int, components: int):
         super().__init__()
-        self.step, self.known, self.place = step, ORDER[:turn], ORDER[turn] if turn else 0
-        self.net = Net(max(1, turn), width, blocks, condition, components)
+        self.stride = stride
+        self.context = ORDER[:position]
+        self.target_index = ORDER[position] if position else 0
+        self.net = CouplingNet(max(1, position), width, blocks, condition, components)
 
-    def target(self, h):
-        """A view of the numbers that this layer changes: (B, h, w)."""
-        down, right = divmod(self.place, 2)
-        first = self.step - 1
-        return h[:, 0, first + down * self.step :: 2 * self.step, first + right * self.step :: 2 * self.step]
+    def target(self, h: Tensor) -> Tensor:
+        """A view of the pixels that this layer changes: (B, h, w)."""
+        row, column = divmod(self.target_index, 2)
+        first = self.stride - 1
+        return h[:, 0, first + row * self.stride :: 2 * self.stride, first + column * self.stride :: 2 * self.stride]
 
-    def mixture(self, h, c, dtype=None):
-        """What the network says of the target: a `Mixture` of (B, K, h, w)."""
-        first = self.step - 1
-        lattice = h[:, :, first :: self.step, first :: self.step]  # (B, 1, n, n)
+    def predict_mixture(self, h: Tensor, c: Tensor, dtype: torch.dtype | None = None) -> Mixture:
+        """The target's `Mixture` given its context: (B, K, h, w)."""
+        first = self.stride - 1
+        lattice = h[:, :, first :: self.stride, first :: self.stride]  # (B, 1, n, n)
         odd = lattice.shape[2] % 2
         squares = F.pixel_unshuffle(F.pad(lattice, (0, odd, 0, odd)), 2)  # (B, 4, g, g)
-        seen = squares[:, list(self.known)] if self.known else torch.ones_like(squares[:, :1])
-        raw = self.net((level(seen) / 127.5 - 1).to(self.net.first.weight.dtype), c)
+        context = squares[:, list(self.context)] if self.context else torch.ones_like(squares[:, :1])
+        raw = self.net((grey_level(context) / 127.5 - 1).to(self.net.first.weight.dtype), c)
         height, width = self.target(h).shape[1:]
-        return Mixture.read(raw[..., :height, :width].to(dtype or h.dtype))
+        return Mixture.from_raw(raw[..., :height, :width].to(dtype or h.dtype))
 
-    def forward(self, h, c, levels):
-        """(h with the target turned into noise, log |det|)."""
-        z, log_slope = levels.bend(self.mixture(h, c), self.target(h))
+    def forward(self, h: Tensor, c: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
+        """(h with the target transformed into noise, log |det|)."""
+        z, log_derivative = levels.transform(self.predict_mixture(h, c), self.target(h))
         h = h.clone()
         self.target(h).copy_(z)
-        return h, log_slope.flatten(1).sum(1)
+        return h, log_derivative.flatten(1).sum(1)
 
-    def inverse(self, h, c, levels):
-        """h with the target turned back into picture."""
-        y = levels.unbend(self.mixture(h, c), self.target(h))
+    def inverse(self, h: Tensor, c: Tensor, levels: Levels) -> Tensor:
+        """h with the target transformed back into pixels."""
+        y = levels.inverse(self.predict_mixture(h, c), self.target(h))
         h = h.clone()
         self.target(h).copy_(y)
         return h
 
-    def log_prob(self, y, c, levels, dtype=None):
-        """What this layer adds to log p of 8-bit pictures, in nats: (B,).
+    def log_prob(self, y: Tensor, c: Tensor, levels: Levels, dtype: torch.dtype | None = None) -> Tensor:
+        """This layer's term of log p of 8-bit pictures y (B, 1, H, W), in nats: (B,).
 
-        `forward` and N(z) say the same: log N(z) + log dz/dy = log(256 mass), of which 256 is the levels' own density. So
-        training needs no z.
+        The same as from `forward`: log N(z) + log dz/dy = log(256 pmf), where 256 is the density within one level. So
+        training does not need z.
         """
-        mixture = self.mixture(y, c, dtype)
-        return torch.log(levels.mass(mixture, level(self.target(y)))).flatten(1).sum(1)
+        mixture = self.predict_mixture(y, c, dtype)
+        return torch.log(levels.pmf(mixture, grey_level(self.target(y)))).flatten(1).sum(1)
 
 
 # --- the model ---
 
 
-class Step(NamedTuple):
-    """After one layer. x: (B, 1, H, W) in [0, 1], to look at: pixels, and 0.5 + z / 6 where it is noise; h: the numbers
-    themselves, pixels on a scale where level k reaches from k / 256 to (k + 1) / 256; log_det: (B,) of the way so far;
-    layer: how many layers are still picture's, from `Flow.layers` down to 0 on the way to noise, and up on the way back."""
+class FlowStep(NamedTuple):
+    """The state between two layers.
 
-    x: torch.Tensor
-    h: torch.Tensor
-    log_det: torch.Tensor
+    x: (B, 1, H, W) in [0, 1], for display: pixels, and 0.5 + z / 6 where they have become noise.
+    h: (B, 1, H, W), the values themselves: z, and pixels on a scale on which level k reaches from k / 256 to (k + 1) / 256.
+    log_det: (B,) log |det| of the layers applied so far.
+    layer: number of layers whose targets are still pixels: from `Flow.layers` down to 0 when encoding, up when decoding.
+    """
+
+    x: Tensor
+    h: Tensor
+    log_det: Tensor
     layer: int
 
 
 class Flow(GenerativeModel):
-    """A multi-scale flow of couplings on squares of pixels, from the finest lattice to a single pixel; label-conditional.
+    """A label-conditional multi-scale flow: couplings on squares of pixels, from the finest lattice to a single pixel.
 
     Arguments:
         size: of the pictures, which are grey: (1, size, size).
-        classes: number of answers to each question: [10] for digits or clothes.
-        widths: channels of the networks of each lattice, the finest first; the last counts for all that follow.
+        classes: number of values of each label attribute: [10] for digits or clothes.
+        widths: channels of the networks of each lattice, the finest first; the last value is used for all coarser ones.
         blocks: residual blocks of each network.
-        components: K, Gaussians in a mixture.
-        conditions: the questions' names.
-        drop: share of training pictures whose label is withheld, so that pictures without a label have a likelihood too.
+        components: K, Gaussians in each mixture.
+        conditions: names of the label's attributes.
+        drop: share of training pictures whose label is hidden, so that p(x) without a label is learned too.
     Shapes:
-        x (B, 1, H, W) in [0, 1]; z (B, D) with D = H W, float64: the numbers of a picture are few, and their inverse
-        is to be exact; labels (B,) or (B, questions), -1 where open.
+        x (B, 1, H, W) in [0, 1]; z (B, D) with D = H W, float64 because the inverse is to be exact and a picture has few
+        values; labels (B,) or (B, attributes), -1 if unspecified.
     """
 
     channels = 1
+    couplings: Any  # ModuleList of Coupling; mypy knows its elements only as modules
+    shares: Tensor
 
     def __init__(
         self,
@@ -302,258 +332,281 @@ class Flow(GenerativeModel):
         drop: float = 0.25,
     ):
         super().__init__()
-        self.size, self.drop = check_number("size", size, 2, 256, whole=True), drop
+        self.size = check_number("size", size, 2, 256, whole=True)
+        self.drop = drop
         self.classes, self.conditions = list(classes), list(conditions)
-        self.latent, condition = size**2, 32
+        self.latent = size**2
+        condition = 32  # width of the embedded label
         self.labels = LabelEmbedding(classes, condition)
-        self.couplings = nn.ModuleList()  # in the order of the way to noise
+        self.couplings = nn.ModuleList()  # in the order in which `encode` applies them
         for i in range(size.bit_length()):
             width = widths[min(i, len(widths) - 1)]
-            for turn in (3, 2, 1) if size >> i > 1 else (0,):
-                self.couplings.append(Coupling(2**i, turn, width, blocks, condition, components))
+            for position in (3, 2, 1) if size >> i > 1 else (0,):
+                self.couplings.append(Coupling(2**i, position, width, blocks, condition, components))
         self.register_buffer("shares", torch.full((LEVELS,), 1 / LEVELS))  # of pixels in each level: see `fit_levels`
-        self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
+        self.to(memory_format=torch.channels_last)  # once, in the constructor: convolutions on the CPU are faster this way
 
     @property
-    def layers(self):
-        """How many couplings there are."""
+    def layers(self) -> int:
+        """The number of couplings."""
         return len(self.couplings)
 
-    def fit_levels(self, x):
-        """Widen the axis where pixels are many, from pictures x (N, 1, H, W) uint8. Before training, once.
+    def fit_levels(self, x: Tensor) -> None:
+        """Set the axis of `Levels` from training pictures x (N, 1, H, W) uint8. Call it once, before training.
 
-        What actnorm is to other flows: the first weights see numbers of a usual size. A tenth stays spread evenly.
+        It does what actnorm does in other flows: with the first weights, inputs already have a reasonable scale. A tenth of
+        the mass stays uniform over the levels.
         """
         counts = x.flatten().bincount(minlength=LEVELS).double()
         self.shares.copy_(0.9 * counts / counts.sum() + 0.1 / LEVELS)
 
-    def _levels(self, dtype=torch.float64):
+    def _levels(self, dtype: torch.dtype = torch.float64) -> Levels:
         shares = self.shares.double()
-        v = F.pad((shares / shares.sum()).cumsum(0), (1, 0))
-        a = ndtri(v)
-        a[0], a[-1], v[-1] = -FAR, FAR, 1
-        return Levels(v.to(dtype), a.to(dtype))
+        cumulative = F.pad((shares / shares.sum()).cumsum(0), (1, 0))
+        edges = ndtri(cumulative)
+        edges[0], edges[-1] = -MAX_EDGE, MAX_EDGE
+        cumulative[-1] = 1
+        return Levels(cumulative.to(dtype), edges.to(dtype))
 
-    def _condition(self, label, n):
+    def _condition(self, label: Labels, n: int) -> Tensor:
         return F.silu(self.labels(check_labels(label, n, self.classes).to(self.device)))
 
-    # --- training and measuring ---
+    # --- training and likelihood ---
 
-    def loss(self, batch):
-        """batch: (x, y). `loss` = -log p, nats a picture, with labels withheld at random; `bits_per_dim` is the same in bits a
-        pixel, to which each lattice adds its part.
+    def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """batch: (x, y). `loss` = -log p in nats per picture, with labels hidden at random; `bits_per_dim` is the same in bits
+        per pixel, and `lattice_1`, `lattice_2`, ... are each lattice's terms of it.
         """
         x, y = batch
         y = y.view(len(x), -1).masked_fill(torch.rand(len(x), 1, device=x.device) < self.drop, -1)
-        nats, bits = 0, {}
+        nats = torch.zeros((), device=x.device)
+        bits: dict[str, Tensor] = {}
         for coupling, log_p in zip(self.couplings, self._log_probs(x, y, torch.float32)):
             nats = nats - log_p.mean()
-            name = f"lattice_{coupling.step}"
-            bits[name] = bits.get(name, 0) - log_p.detach().mean() / (self.latent * math.log(2))
-        return {"loss": nats, "bits_per_dim": sum(bits.values()), **bits}
+            name = f"lattice_{coupling.stride}"
+            bits[name] = bits.get(name, torch.zeros_like(nats)) - log_p.detach().mean() / (self.latent * math.log(2))
+        return {"loss": nats, "bits_per_dim": torch.stack([*bits.values()]).sum(), **bits}
 
-    def _log_probs(self, x, y, dtype):
-        """What each layer adds to log p(x | y): layers times (B,), one after the other."""
-        pixels, c, levels = self._dequantise(x), F.silu(self.labels(y)), self._levels(dtype)
+    def _log_probs(self, x: Tensor, y: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
+        """Each layer's term of log p(x | y), one after another: (B,) each."""
+        pixels, c, levels = self._dequantize(x), F.silu(self.labels(y)), self._levels(dtype)
         return (coupling.log_prob(pixels, c, levels, dtype) for coupling in self.couplings)
 
-    def layer_log_probs(self, x, label=None):
-        """What each layer adds to log p(x | label), in nats, the finest first: (B, layers). Arguments as of `log_prob`."""
+    def layer_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
+        """Each layer's term of log p(x | label) in nats, the finest lattice first: (B, layers). Arguments: see `log_prob`."""
         x = check_pictures("x", x, 1, self.size).to(self.device)
         y = check_labels(label, len(x), self.classes).to(self.device)
         with torch.inference_mode():
             return torch.stack([*self._log_probs(x, y, torch.float64)], 1)
 
-    def log_prob(self, x, label=None):
-        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact.
+    def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
+        """The exact log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,).
 
-        It is the change of variables' log N(z) + log |det| of the pixels with noise, less log 256 a pixel; the same for any
-        noise, so that the bound of uniform dequantization (Theis et al. 2016) is no loss here.
+        It equals the change of variables' log N(z) + log |det| of dequantized pixels, minus log 256 per pixel, for any
+        dequantization noise. So the bound of uniform dequantization (Theis et al. 2016) is tight for this flow.
 
         Arguments:
             x: rounded to 256 levels.
-            label: see `base.check_labels`; None is the density of pictures whose label is not told.
+            label: see `base.check_labels`; None gives the density without a label.
         """
         return self.layer_log_probs(x, label).sum(1)
 
-    def bits_per_dim(self, x, label=None):
-        """-log2 p(x | label) a pixel: (B,). Arguments as of `log_prob`."""
+    def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
+        """-log2 p(x | label) per pixel: (B,). Arguments: see `log_prob`."""
         return -self.log_prob(x, label) / (self.latent * math.log(2))
 
     # --- to noise and back ---
 
-    def _dequantise(self, x, g=None):
-        """Where in [0, 1] the pixels lie: somewhere in their level of width 1/256, or, without g, in its middle."""
+    def _dequantize(self, x: Tensor, g: torch.Generator | None = None) -> Tensor:
+        """Pixels as continuous values in [0, 1]: uniform within their level of width 1/256, or its middle without g."""
         k = (255 * x.double()).round()
         u = torch.full_like(k, 0.5) if g is None else torch.rand(k.shape, generator=g, dtype=k.dtype).to(k.device)
         return (k + u) / LEVELS
 
     @torch.inference_mode()
-    def encode_steps(self, x, *, label=None, seed=None):
-        """Carry pictures to noise: yields a `Step` before the first layer and after each.
+    def encode_steps(self, x: Tensor, *, label: Labels = None, seed: int | None = None) -> Iterator[FlowStep]:
+        """Transform pictures to noise: yields a `FlowStep` before the first layer and after each.
 
         Arguments:
             x: (B, 1, H, W) in [0, 1], rounded to 256 levels.
-            label: what they show; see `base.check_labels`.
-            seed: of the noise of the levels, with which z is Gaussian for pictures like those of the training; None puts
-                each pixel in the middle of its level.
+            label: of the pictures; see `base.check_labels`.
+            seed: of the dequantization noise, with which z is Gaussian for pictures like the training data; None puts each
+                pixel in the middle of its level.
         """
         x = check_pictures("x", x, 1, self.size).to(self.device)
-        h = self._dequantise(x, None if seed is None else generator(seed))
-        c, levels, log_det = self._condition(label, len(x)), self._levels(), torch.zeros_like(h[:, 0, 0, 0])
-        yield Step(self._look(h, self.layers), h, log_det, self.layers)
+        h = self._dequantize(x, None if seed is None else generator(seed))
+        c, levels = self._condition(label, len(x)), self._levels()
+        log_det = torch.zeros_like(h[:, 0, 0, 0])
+        yield FlowStep(self._preview(h, self.layers), h, log_det, self.layers)
         for i, coupling in enumerate(self.couplings):
-            h, slope = coupling(h, c, levels)
-            log_det, left = log_det + slope, self.layers - 1 - i
-            yield Step(self._look(h, left), h, log_det, left)
+            h, layer_log_det = coupling(h, c, levels)
+            log_det = log_det + layer_log_det
+            layer = self.layers - 1 - i
+            yield FlowStep(self._preview(h, layer), h, log_det, layer)
 
     @torch.inference_mode()
-    def decode_steps(self, z, *, label=None):
-        """Carry noise to pictures: yields a `Step` before the first layer and after each. z: (B, D); label: of the pictures."""
+    def decode_steps(self, z: Tensor, *, label: Labels = None) -> Iterator[FlowStep]:
+        """Transform noise z (B, D) to pictures: yields a `FlowStep` before the first layer and after each."""
         check_latents(z, self.latent)
         h = z.double().to(self.device).view(-1, 1, self.size, self.size)
-        c, levels, log_det = self._condition(label, len(h)), self._levels(), torch.zeros_like(h[:, 0, 0, 0])
-        yield Step(self._look(h, 0), h, log_det, 0)
+        c, levels = self._condition(label, len(h)), self._levels()
+        log_det = torch.zeros_like(h[:, 0, 0, 0])
+        yield FlowStep(self._preview(h, 0), h, log_det, 0)
         for i, coupling in enumerate(reversed(self.couplings)):
             h = coupling.inverse(h, c, levels)
             log_det = log_det - coupling(h, c, levels)[1]
-            yield Step(self._look(h, i + 1), h, log_det, i + 1)
+            yield FlowStep(self._preview(h, i + 1), h, log_det, i + 1)
 
-    def _look(self, h, layer):
-        """h as a picture in [0, 1], of which the last `layer` couplings' targets are still pixels."""
+    def _preview(self, h: Tensor, layer: int) -> Tensor:
+        """h as a picture in [0, 1], of which the targets of the last `layer` couplings are still pixels."""
         x = (0.5 + h / 6).float()
         for coupling in self.couplings[self.layers - layer :]:
-            coupling.target(x).copy_(level(coupling.target(h)) / 255)
+            coupling.target(x).copy_(grey_level(coupling.target(h)) / 255)
         return x.clamp(0, 1)
 
-    def encode(self, x, *, label=None, seed=None):
-        """The noise of pictures: (B, 1, H, W) -> z (B, D), float64. Arguments as of `encode_steps`."""
+    def encode(self, x: Tensor, *, label: Labels = None, seed: int | None = None) -> Tensor:
+        """Pictures to noise: (B, 1, H, W) -> z (B, D), float64. Arguments: see `encode_steps`."""
         return _last(self.encode_steps(x, label=label, seed=seed)).h.flatten(1)
 
-    def decode(self, z, *, label=None):
+    def decode(self, z: Tensor, *, label: Labels = None) -> Tensor:
         """The 8-bit picture of each z, the exact inverse of `encode`: (B, D) -> (B, 1, H, W) in [0, 1]."""
         return _last(self.decode_steps(z, label=label)).x
 
-    def codes(self, n, *, temperature=1.0, seed=None):
-        """Noise of new pictures, (n, D): N(0, temperature^2). n: 1 to 4096; temperature: 0 to 1.5."""
-        n, temperature = check_number("n", n, 1, 4096, whole=True), check_number("temperature", temperature, 0, 1.5)
+    def sample_latents(self, n: int, *, temperature: float = 1.0, seed: int | None = None) -> Tensor:
+        """z of n new pictures, (n, D): N(0, temperature^2). n: 1 to 4096; temperature: 0 to 1.5."""
+        n = check_number("n", n, 1, 4096, whole=True)
+        temperature = check_number("temperature", temperature, 0, 1.5)
         return temperature * torch.randn(n, self.latent, generator=generator(seed), dtype=torch.float64)
 
-    def sample_steps(self, n, *, label=None, temperature=1.0, seed=None):
-        """Draw n pictures and yield a `Step` for the noise and after each layer, coarse to fine. Arguments: `sample`."""
-        yield from self.decode_steps(self.codes(n, temperature=temperature, seed=seed), label=label)
+    def sample_steps(
+        self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None
+    ) -> Iterator[FlowStep]:
+        """Sample pictures, coarse to fine: yields a `FlowStep` for the noise and after each layer. See `sample`."""
+        yield from self.decode_steps(self.sample_latents(n, temperature=temperature, seed=seed), label=label)
 
-    def sample(self, n, *, label=None, temperature=1.0, seed=None):
+    def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
         """n new pictures, (n, 1, H, W) in [0, 1].
 
         Arguments:
             n: 1 to 4096.
-            label: what they show; see `base.check_labels`.
-            temperature: 0 to 1.5, times the noise. Below 1 pixels take likelier values, at 0 the middle of what they may be.
+            label: of the pictures; see `base.check_labels`.
+            temperature: 0 to 1.5, scales the noise. Below 1 pixels take more likely values; 0 gives each pixel's median.
             seed: of the noise.
         """
         return _last(self.sample_steps(n, label=label, temperature=temperature, seed=seed)).x
 
 
-def _last(steps):
+def _last(steps: Iterable[FlowStep]) -> FlowStep:
     *_, last = steps
     return last
 
 
-# --- what is likely, and what is usual ---
+# --- likelihood and typicality ---
 
 
-class Usual(NamedTuple):
-    """What `layer_log_probs` of usual pictures are, to tell the unusual ones.
+class Typicality(NamedTuple):
+    """Mean and covariance of the `layer_log_probs` of typical pictures, to detect atypical ones.
 
-    A likelihood alone does not: most of what is simple is likely, and a typical picture is not the likeliest (Nalisnick et
-    al., Detecting out-of-distribution inputs using typicality, 2019). But each layer has its own, and these together are
-    somewhere else for strange pictures (as of Morningstar et al., Density of states estimation, 2021).
+    The likelihood alone does not detect them: simple pictures often are very likely, and a typical picture is not the most
+    likely one (Nalisnick et al., Detecting out-of-distribution inputs using typicality, 2019). The layers' likelihoods
+    together are more telling (as in Morningstar et al., Density of states estimation, 2021).
 
-    mean: (layers,); axes: (layers, layers), which makes the usual ones uncorrelated and of variance 1.
+    mean: (layers,); whitening: (layers, layers), the matrix after which typical values are uncorrelated with variance 1.
     """
 
-    mean: torch.Tensor
-    axes: torch.Tensor
+    mean: Tensor
+    whitening: Tensor
 
     @classmethod
-    def of(cls, nats):
-        """From usual pictures' (N, layers)."""
+    def fit(cls, nats: Tensor) -> "Typicality":
+        """From the layer log-probabilities (N, layers) of typical pictures."""
         nats = nats.double()
         values, vectors = torch.linalg.eigh(torch.cov(nats.T) + 1e-6 * torch.eye(nats.shape[1], dtype=torch.float64))
         return cls(nats.mean(0), vectors * values.rsqrt())
 
-    def distance(self, nats):
-        """Standard deviations from the mean, over all directions (Mahalanobis): (N, layers) -> (N,); usual is about 1."""
-        return ((nats.double() - self.mean) @ self.axes).square().mean(1).sqrt()
+    def distance(self, nats: Tensor) -> Tensor:
+        """Mahalanobis distance from the mean, per dimension: (N, layers) -> (N,). About 1 for typical pictures."""
+        return ((nats.double() - self.mean) @ self.whitening).square().mean(1).sqrt()
 
 
-class Likelihoods(NamedTuple):
-    """Facts about a trained flow, kept beside the weights in `likelihoods.json`.
+class LikelihoodStats(NamedTuple):
+    """Likelihoods that were measured on a trained flow, stored beside the weights in `likelihoods.json`.
 
-    usual: `Usual` of validation pictures; bits, distances: kind of picture -> histogram of bits a pixel and of distances,
-    shares that sum to 1; the first kind is the model's own; bit_edges, distance_edges: of their bins, the last of which holds
-    what is beyond.
+    typicality: fitted to validation pictures.
+    bits, distances: kind of picture -> histogram of bits per pixel, or of typicality distances, as shares that sum to 1. The
+        first kind is the model's own test split.
+    bit_edges, distance_edges: of the histograms' bins. The last bin also counts all larger values.
     """
 
-    usual: Usual
-    bit_edges: list
-    bits: dict
-    distance_edges: list
-    distances: dict
+    typicality: Typicality
+    bit_edges: list[float]
+    bits: dict[str, list[float]]
+    distance_edges: list[float]
+    distances: dict[str, list[float]]
 
     @classmethod
-    def of(cls, usual, bits, distances, bins=60):
-        """From the numbers (N,) of each kind of picture."""
-        histograms = []
-        for numbers in (bits, distances):
-            high = 1.1 * max(of.quantile(0.99).item() for of in list(numbers.values())[:2])
-            shares = {kind: torch.histc(of.clamp(0, high), bins, 0, high) / len(of) for kind, of in numbers.items()}
-            histograms += [
-                [round(high * i / bins, 5) for i in range(bins + 1)],
-                {kind: [round(v, 5) for v in of.tolist()] for kind, of in shares.items()},
-            ]
-        return cls(usual, *histograms)
+    def from_values(
+        cls, typicality: Typicality, bits: dict[str, Tensor], distances: dict[str, Tensor], bins: int = 60
+    ) -> "LikelihoodStats":
+        """From the values (N,) of each kind of picture."""
+        return cls(typicality, *_histograms(bits, bins), *_histograms(distances, bins))
 
-    def share_below(self, what, value):
-        """How many of the model's own test pictures, 0 to 1, have less of `what`, "bits" or "distances"."""
-        edges, shares = (self.bit_edges, self.bits) if what == "bits" else (self.distance_edges, self.distances)
-        own, width = next(iter(shares.values())), edges[1] - edges[0]
-        place = min(max(value / width, 0), len(own))
-        return min(1.0, sum(own[: int(place)]) + (own[int(place)] * (place % 1) if place < len(own) else 0))
+    def share_below(self, quantity: str, value: float) -> float:
+        """Share, 0 to 1, of the model's own test pictures whose `quantity` ("bits" or "distances") is below value."""
+        if quantity == "bits":
+            edges, histograms = self.bit_edges, self.bits
+        else:
+            edges, histograms = self.distance_edges, self.distances
+        shares = next(iter(histograms.values()))
+        position = min(max(value / (edges[1] - edges[0]), 0), len(shares))  # in bins
+        i = int(position)
+        partial = shares[i] * (position - i) if i < len(shares) else 0
+        return min(1.0, sum(shares[:i]) + partial)
 
 
-def save_likelihoods(told, folder):
+def _histograms(values: dict[str, Tensor], bins: int) -> tuple[list[float], dict[str, list[float]]]:
+    """(edges, {kind: share of its values in each bin}), over the range of the first two kinds."""
+    high = 1.1 * max(v.quantile(0.99).item() for v in list(values.values())[:2])
+    edges = [round(high * i / bins, 5) for i in range(bins + 1)]
+    shares = {kind: torch.histc(v.clamp(0, high), bins, 0, high) / len(v) for kind, v in values.items()}
+    return edges, {kind: [round(share, 5) for share in histogram.tolist()] for kind, histogram in shares.items()}
+
+
+def save_likelihoods(stats: LikelihoodStats, folder: Path | str) -> None:
     """Write `likelihoods.json` into a checkpoint's folder."""
-    usual = {"mean": told.usual.mean.tolist(), "axes": told.usual.axes.tolist()}
-    (Path(folder) / "likelihoods.json").write_text(json.dumps({**told._asdict(), "usual": usual}) + "\n", encoding="utf-8")
+    content: dict[str, Any] = {
+        "usual": {"mean": stats.typicality.mean.tolist(), "axes": stats.typicality.whitening.tolist()},
+        **{name: value for name, value in stats._asdict().items() if name != "typicality"},
+    }
+    (Path(folder) / "likelihoods.json").write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
-def load_likelihoods(name_or_path):
-    """The `Likelihoods` of a checkpoint, by name or folder."""
+def load_likelihoods(name_or_path: Path | str) -> LikelihoodStats:
+    """The `LikelihoodStats` of a checkpoint, by name or folder."""
     file = checkpoint_folder(name_or_path) / "likelihoods.json"
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        usual = Usual(*(torch.tensor(facts["usual"][k], dtype=torch.float64) for k in ("mean", "axes")))
-        return Likelihoods(**{**facts, "usual": usual})
-    except (OSError, ValueError, KeyError, TypeError) as e:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        usual = content.pop("usual")
+        mean, whitening = (torch.tensor(usual[key], dtype=torch.float64) for key in ("mean", "axes"))
+        return LikelihoodStats(Typicality(mean, whitening), **content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
 
 
-# --- the same couplings on points of a plane, trained while one looks on ---
+# --- the same couplings on points of a plane, small enough to be trained live ---
 
 
 class PlaneCoupling(nn.Module):
-    """One coordinate is bent, as the other says. points (B, 2), float64.
+    """One coordinate of points (B, 2), float64, is transformed, conditioned on the other.
 
     Arguments:
         i: 0 or 1, the coordinate that changes.
-        hidden: units of the network's two layers.
+        hidden: units of the network's two hidden layers.
         components: K.
-        g: generator of the first weights.
+        g: generator of the initial weights.
     """
 
-    def __init__(self, i, hidden, components, g):
+    def __init__(self, i: int, hidden: int, components: int, g: torch.Generator):
         super().__init__()
         self.i = i
         sizes = [1, hidden, hidden, 3 * components]
@@ -563,85 +616,91 @@ class PlaneCoupling(nn.Module):
             nn.init.normal_(layer.bias, generator=g)
         with torch.no_grad():
             layers[2].weight.mul_(0.1)
-            layers[2].bias.copy_(spread(components, 1.3))  # together about N(0, 1), of which the bend is the identity
+            layers[2].bias.copy_(initial_bias(components, 1.3))  # about N(0, 1), of which the transform is the identity
         self.net = nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
 
-    def _parts(self, points):
-        mine, other = points[:, self.i], points[:, 1 - self.i]
-        return Mixture.read(self.net(other[:, None])), mine, other
+    def _split(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        return points[:, self.i], points[:, 1 - self.i]
 
-    def _joined(self, mine, other):
-        return torch.stack([mine, other] if self.i == 0 else [other, mine], 1)
+    def _join(self, target: Tensor, context: Tensor) -> Tensor:
+        return torch.stack([target, context] if self.i == 0 else [context, target], 1)
 
-    def forward(self, points):
-        """(points with this coordinate bent, log |det| (B,))"""
-        mixture, mine, other = self._parts(points)
-        z, log_slope = bend(mixture, mine)
-        return self._joined(z, other), log_slope
+    def _predict_mixture(self, context: Tensor) -> Mixture:
+        return Mixture.from_raw(self.net(context[:, None]))
 
-    def inverse(self, points):
-        mixture, mine, other = self._parts(points)
-        return self._joined(unbend(mixture, mine), other)
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """(points with this coordinate transformed, log |det| (B,))"""
+        target, context = self._split(points)
+        z, log_derivative = mixture_transform(self._predict_mixture(context), target)
+        return self._join(z, context), log_derivative
+
+    def inverse(self, points: Tensor) -> Tensor:
+        """The points of which `forward` made these."""
+        z, context = self._split(points)
+        return self._join(mixture_inverse(self._predict_mixture(context), z), context)
 
 
-class Plane(nn.Module):
-    """A flow of points (B, 2) of the square [-1, 1]^2, float64: couplings that bend the two coordinates in turn.
+class PlaneFlow(nn.Module):
+    """A flow of points (B, 2) of the square [-1, 1]^2, float64: couplings that transform the two coordinates in turn.
 
-    Arguments: layers: 1 to 12; hidden, components: of each `PlaneCoupling`; seed: of the first weights.
+    Arguments: layers: 1 to 12; hidden, components: of each `PlaneCoupling`; seed: of the initial weights.
     """
 
-    SCALE = 2.5  # the square becomes as wide as noise is
+    SCALE = 2.5  # stretches the square to the width of the noise
+    couplings: Any  # ModuleList of PlaneCoupling
 
-    def __init__(self, layers=6, hidden=32, components=6, seed=0):
+    def __init__(self, layers: int = 6, hidden: int = 32, components: int = 6, seed: int = 0):
         super().__init__()
         g = generator(seed)
         layers = check_number("layers", layers, 1, 12, whole=True)
         self.couplings = nn.ModuleList(PlaneCoupling(i % 2, hidden, components, g) for i in range(layers))
 
-    def log_prob(self, points):
-        """log of the density at points (B, 2), in nats: (B,)."""
+    def log_prob(self, points: Tensor) -> Tensor:
+        """Log-density at points (B, 2), in nats: (B,)."""
         h, log_det = self.SCALE * points, 2 * math.log(self.SCALE)
         for coupling in self.couplings:
-            h, slope = coupling(h)
-            log_det = log_det + slope
+            h, layer_log_det = coupling(h)
+            log_det = log_det + layer_log_det
         return log_normal(h).sum(1) + log_det
 
-    def encode(self, points):
-        """Points to noise, (B, 2) each."""
+    def encode(self, points: Tensor) -> Tensor:
+        """Points (B, 2) to noise z (B, 2)."""
         h = self.SCALE * points
         for coupling in self.couplings:
             h = coupling(h)[0]
         return h
 
-    def decode_steps(self, z):
-        """Noise z (B, 2) on its way to points: yields (B, 2) before the first layer and after each, scaled to the square."""
+    def decode_steps(self, z: Tensor) -> Iterator[Tensor]:
+        """Noise z (B, 2) to points: yields (B, 2), scaled to the square, before the first layer and after each."""
         yield z / self.SCALE
         for coupling in reversed(self.couplings):
             z = coupling.inverse(z)
             yield z / self.SCALE
 
 
-SHAPES = ("moons", "rings", "checkerboard")
+TOY_SHAPES = ("moons", "rings", "checkerboard")
 
 
-def shape(kind, n=1000, *, seed=0):
-    """Points to fit a `Plane` to: (n, 2) in [-1, 1].
+def toy_points(shape: str, n: int = 1000, *, seed: int = 0) -> Tensor:
+    """Points to fit a `PlaneFlow` to: (n, 2) in [-1, 1].
 
-    Arguments: kind: one of SHAPES; n: 16 to 2000; seed: of the points.
+    Arguments: shape: one of TOY_SHAPES; n: 16 to 2000; seed: of the points.
     """
-    check_choice("shape", kind, SHAPES)
+    check_choice("shape", shape, TOY_SHAPES)
     n, g = check_number("n", n, 16, 2000, whole=True), generator(seed)
-    if kind == "checkerboard":
+    if shape == "checkerboard":
         x = 2 * torch.rand(n, generator=g) - 1
-        column = (2 * (x + 1)).floor()  # 0 to 3; of the four rows of each column, two
+        column = (2 * (x + 1)).floor()  # 0 to 3; each column has points in two of its four rows
         row = 2 * torch.randint(2, (n,), generator=g) + column % 2
         return 0.9 * torch.stack([x, (row + torch.rand(n, generator=g)) / 2 - 1], 1)
-    noise, turn, first = 0.03 * torch.randn(n, 2, generator=g), torch.rand(n, generator=g), torch.arange(n) % 2 == 0
-    if kind == "rings":
-        angle, radius = 2 * math.pi * turn, torch.where(first, 0.8, 0.4)
+    noise = 0.03 * torch.randn(n, 2, generator=g)
+    u = torch.rand(n, generator=g)
+    first = torch.arange(n) % 2 == 0  # points of the first ring or moon
+    if shape == "rings":
+        angle, radius = 2 * math.pi * u, torch.where(first, 0.8, 0.4)
         points = radius[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], 1)
     else:
-        angle = math.pi * turn
+        angle = math.pi * u
         x = torch.where(first, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
         y = torch.where(first, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
         points = 0.6 * torch.stack([x, y], 1)
@@ -649,34 +708,40 @@ def shape(kind, n=1000, *, seed=0):
 
 
 class PlaneStep(NamedTuple):
-    """How far a `Plane` has come. step: updates so far; seconds: since the start; nats: -log p of a point, mean of the last
-    updates; density: (64, 64), over the square, row 0 at the top; lines: (layers + 1, 18, 41, 2), the straight grid of the
-    noise and what each layer, backwards, makes of it; plane: the flow, in training."""
+    """The state of a `PlaneFlow` in training.
+
+    step: number of updates; seconds: since the start; nats: -log p per point, mean since the previous state.
+    density: (64, 64), over the square, row 0 at the top.
+    lines: (layers + 1, 18, 41, 2), a straight grid in noise space and its image after each inverse layer.
+    plane: the flow itself.
+    """
 
     step: int
     seconds: float
     nats: float
-    density: torch.Tensor
-    lines: torch.Tensor
-    plane: Plane
+    density: Tensor
+    lines: Tensor
+    plane: PlaneFlow
 
 
 @torch.inference_mode(False)
 @torch.enable_grad()
-def fit_plane(points, *, seconds=10.0, layers=6, seed=0, every=0.3):
-    """Train a `Plane` on points as they come: yields a `PlaneStep` at once, then about three a second, and at the end.
+def fit_plane(
+    points: Tensor, *, seconds: float = 10.0, layers: int = 6, seed: int = 0, every: float = 0.3
+) -> Iterator[PlaneStep]:
+    """Train a `PlaneFlow` live: yields a `PlaneStep` at once, then about three per second, and at the end.
 
-    The only training outside of `train/`: small enough to be watched. Closing the generator stops it.
+    The only training outside of `train/`, because it is meant to be watched. Closing the generator stops it.
 
     Arguments:
         points: float tensor (N, 2) in [-1, 1], 16 to 2,000 of them.
         seconds: 0.5 to 20.
         layers: 1 to 12 couplings.
-        seed: of first weights and batches.
-        every: 0.05 to 20 seconds between two steps.
+        seed: of initial weights and batches.
+        every: seconds between two states, 0.05 to 20.
     """
     if (
-        not isinstance(points, torch.Tensor)
+        not isinstance(points, Tensor)
         or points.ndim != 2
         or points.shape[1] != 2
         or not points.is_floating_point()
@@ -684,35 +749,40 @@ def fit_plane(points, *, seconds=10.0, layers=6, seed=0, every=0.3):
         or not bool((points.abs() <= 1).all())
     ):
         raise ValueError("points must be a float tensor (N, 2) with values in [-1, 1], 16 to 2000 of them.")
-    seconds, every, g = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20), generator(seed)
-    plane, points, at = Plane(layers, seed=seed), points.detach().clone().double(), 0
-    adam = torch.optim.Adam(plane.parameters(), lr=5e-3)
-    began = told = time.monotonic()
-    losses = []
-    yield _seen(plane, 0, 0.0, -plane.log_prob(points).mean().item())
-    while (now := time.monotonic() - began) < seconds:
-        adam.param_groups[0]["lr"] = 5e-3 * (1 - now / seconds)
+    seconds, every = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20)
+    g = generator(seed)
+    plane = PlaneFlow(layers, seed=seed)
+    points = points.detach().clone().double()
+    optimizer = torch.optim.Adam(plane.parameters(), lr=5e-3)
+    start = last_yield = time.monotonic()
+    step = 0
+    losses: list[float] = []
+    yield _plane_step(plane, 0, 0.0, -plane.log_prob(points).mean().item())
+    while (elapsed := time.monotonic() - start) < seconds:
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - elapsed / seconds)
         i = torch.randint(len(points), (256,), generator=g)
-        # a little noise, so that single points do not become needles of density
+        # a little noise keeps the density from collapsing onto single points
         x = points[i] + 0.02 * torch.randn(256, 2, generator=g, dtype=torch.float64)
         loss = -plane.log_prob(x).mean()
-        adam.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        adam.step()
-        at += 1
+        optimizer.step()
+        step += 1
         losses.append(loss.item())
-        if time.monotonic() - told > every:
-            yield _seen(plane, at, time.monotonic() - began, sum(losses) / len(losses))
-            told, losses = time.monotonic(), []
-    yield _seen(plane, at, time.monotonic() - began, sum(losses) / len(losses) if losses else float("nan"))
+        if time.monotonic() - last_yield > every:
+            yield _plane_step(plane, step, time.monotonic() - start, sum(losses) / len(losses))
+            last_yield, losses = time.monotonic(), []
+    nats = sum(losses) / len(losses) if losses else float("nan")
+    yield _plane_step(plane, step, time.monotonic() - start, nats)
 
 
 @torch.no_grad()
-def _seen(plane, step, seconds, nats):
+def _plane_step(plane: PlaneFlow, step: int, seconds: float, nats: float) -> PlaneStep:
     side = (torch.arange(64, dtype=torch.float64) + 0.5) / 32 - 1
-    there = torch.stack([side.expand(64, 64), -side[:, None].expand(64, 64)], 2).view(-1, 2)
-    along, across = torch.linspace(-2.5, 2.5, 41, dtype=torch.float64), torch.linspace(-2, 2, 9, dtype=torch.float64)
-    upright = torch.stack([across[:, None].expand(9, 41), along.expand(9, 41)], 2)  # (9, 41, 2)
-    grid = torch.cat([upright, upright.flip(2)]).view(-1, 2)
-    lines = torch.stack([way.view(18, 41, 2) for way in plane.decode_steps(grid)])
-    return PlaneStep(step, seconds, nats, plane.log_prob(there).exp().view(64, 64), lines, plane)
+    centers = torch.stack([side.expand(64, 64), -side[:, None].expand(64, 64)], 2).view(-1, 2)  # of the density's cells
+    along = torch.linspace(-2.5, 2.5, 41, dtype=torch.float64)
+    across = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    vertical = torch.stack([across[:, None].expand(9, 41), along.expand(9, 41)], 2)  # (9, 41, 2)
+    grid = torch.cat([vertical, vertical.flip(2)]).view(-1, 2)
+    lines = torch.stack([points.view(18, 41, 2) for points in plane.decode_steps(grid)])
+    return PlaneStep(step, seconds, nats, plane.log_prob(centers).exp().view(64, 64), lines, plane)

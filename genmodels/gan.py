@@ -1,25 +1,26 @@
-"""Generative adversarial network: a generator that paints and a discriminator that tells its pictures from real ones.
+"""Generative adversarial networks: a generator makes pictures and a discriminator tells them from real ones.
 
-The two play against each other: the discriminator learns to give real pictures higher scores, the generator to paint what
-scores high. `GAN` is today's stable form; `DCGAN` is the classic one, to read and to compare.
+The two are trained against each other: the discriminator learns to give real pictures higher scores, the generator to make
+pictures that score high. `GAN` is a modern, stable form; `DCGAN` is the classic one, to read and to compare with.
 
 References: Goodfellow et al., Generative adversarial networks (2014); Radford, Metz and Chintala, DCGAN (2015); Mescheder,
 Geiger and Nowozin, Which training methods for GANs do actually converge? (2018), for the penalty R1 and its twin R2;
 Jolicoeur-Martineau, The relativistic discriminator (2018), and Huang et al., The GAN is dead; long live the GAN! (2024), for
-the two together; Miyato and Koyama, cGANs with projection discriminator (2018), for labels; Karras et al., A style-based
-generator architecture (2019), for w; Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2016), for
-the second task of a generator that leaves pictures out; Harkonen et al., GANSpace (2020), for directions.
+their combination; Miyato and Koyama, cGANs with projection discriminator (2018), for labels; Karras et al., A style-based
+generator architecture (2019), for the latent space w; Larsen et al., Autoencoding beyond pixels using a learned similarity
+metric (2016), for the reconstruction loss; Harkonen et al., GANSpace (2020), for principal directions.
 """
 
 import json
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from genmodels.autoencoder import check_latents
@@ -34,157 +35,185 @@ from genmodels.base import (
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding, ResidualBlock
 
-# --- objectives: scores (B,) of real and of generated pictures -> what one player is to make small ---
+# --- objectives: scores (B,) of real and of generated pictures -> the loss of each network ---
 
 
-def nonsaturating(real, fake):
-    """(discriminator's, generator's) loss. Goodfellow et al. 2014, section 3.
+def nonsaturating_losses(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """(discriminator loss, generator loss). Goodfellow et al. 2014, section 3.
 
-    The discriminator is a classifier of real against generated: -log D(x) - log(1 - D(G(z))). In the minimax game the
-    generator would maximise its second term, which is flat where the generator is bad; so it minimises -log D(G(z)).
+    The discriminator is a binary classifier of real against generated: -log D(x) - log(1 - D(G(z))). In the minimax game
+    the generator would maximise the second term, whose gradient vanishes where the generator is bad ("saturates"); so it
+    minimises -log D(G(z)) instead.
     """
-    return (F.softplus(-real) + F.softplus(fake)).mean(), F.softplus(-fake).mean()
+    discriminator_loss = (F.softplus(-real) + F.softplus(fake)).mean()
+    generator_loss = F.softplus(-fake).mean()
+    return discriminator_loss, generator_loss
 
 
-def relativistic(real, fake):
-    """(discriminator's, generator's) loss. Jolicoeur-Martineau 2018: scores are compared in pairs of real and generated.
+def relativistic_losses(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """(discriminator loss, generator loss). Jolicoeur-Martineau 2018: scores are compared in pairs of real and generated.
 
-    Each generated picture is held against a real one, not against a border of all: a generator that drops a mode is not
-    safe on the right side of the border, and has a slope to climb wherever it stands.
+    Each generated picture is compared with a real one instead of with one decision boundary for all. A generator that drops
+    a mode cannot settle on the right side of that boundary: it always has a gradient to follow.
     """
-    return F.softplus(fake - real).mean(), F.softplus(real - fake).mean()
+    discriminator_loss = F.softplus(fake - real).mean()
+    generator_loss = F.softplus(real - fake).mean()
+    return discriminator_loss, generator_loss
 
 
-def penalty(discriminator, x, y):
-    """Squared length of the slope of the scores in the pixels of x (B, C, H, W), for each picture: (B,).
+def gradient_penalty(discriminator: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """Squared norm of the gradient of the score with respect to the pixels of x (B, C, H, W), per picture: (B,).
 
-    On real pictures it is R1, on generated ones R2 (Mescheder et al. 2018): at the goal, where the two look the same, no
-    slope is left to push the generator on; without it the players circle about that point for ever.
+    On real pictures it is R1, on generated ones R2 (Mescheder et al. 2018). At the equilibrium, where both look the same, it
+    leaves no gradient that would push the generator away again; without it, training circles around that point for ever.
     """
     x = x.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(discriminator(x, y).sum(), x, create_graph=True)
-    return slope.square().flatten(1).sum(1)
+    (gradient,) = torch.autograd.grad(discriminator(x, y).sum(), x, create_graph=True)
+    return gradient.square().flatten(1).sum(1)
 
 
 # --- the two networks ---
 
 
 class Generator(nn.Module):
-    """z -> w -> picture. w (B, D), made of z and labels, scales and shifts every layer, as in Karras et al. 2019.
+    """z -> w -> picture. A mapping network turns z and the labels into w, which modulates every layer (Karras et al. 2019).
 
-    Arguments: as of `GAN`. Shapes: z, w (B, D); y (B, questions), -1 where open; picture (B, C, H, W) in [-1, 1].
+    Arguments: those of `GAN`. Shapes: z, w (B, D); y (B, attributes), -1 where unspecified; picture (B, C, H, W) in [-1, 1].
     """
 
-    def __init__(self, channels, size, classes, patch, widths, depth, latent, fine):
+    encoder: nn.Sequential  # only with a reconstruction loss: see `GAN`
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        classes: list[int],
+        patch: int,
+        widths: list[int],
+        depth: int,
+        latent: int,
+        fine: list[int],
+    ):
         super().__init__()
-        self.low = (widths[-1], *[size // (patch * 2 ** (len(widths) - 1))] * 2)
+        lowest = size // (patch * 2 ** (len(widths) - 1))  # side of the smallest feature map
+        self.lowest_shape = (widths[-1], lowest, lowest)
         self.labels = LabelEmbedding(classes, latent)
         self.mapping = nn.Sequential(nn.Linear(2 * latent, 2 * latent), nn.SiLU(), nn.Linear(2 * latent, latent))
-        self.first = nn.Linear(latent, math.prod(self.low))
-        self.levels, self.larger = nn.ModuleList(), nn.ModuleList()
-        for i in reversed(range(len(widths))):  # from the smallest map up
+        self.first = nn.Linear(latent, math.prod(self.lowest_shape))
+        self.levels = nn.ModuleList()
+        self.larger = nn.ModuleList()
+        for i in reversed(range(len(widths))):  # from the smallest feature map to the largest
             self.levels.append(nn.ModuleList(ConditionalBlock(widths[i], latent) for _ in range(depth)))
             if i:
                 self.larger.append(nn.Sequential(nn.Conv2d(widths[i], 4 * widths[i - 1], 1), nn.PixelShuffle(2)))
-        last, width = [nn.GroupNorm(8, widths[0]), nn.SiLU()], widths[0]
-        for f in fine:
-            last += [nn.Conv2d(width, 4 * f, 1), nn.PixelShuffle(2), nn.SiLU(), nn.Conv2d(f, f, 3, padding=1), nn.SiLU()]
-            width, patch = f, patch // 2
-        last += [nn.Conv2d(width, channels * patch**2, 3, padding=1), nn.PixelShuffle(patch), nn.Tanh()]
-        self.last = nn.Sequential(*last)
+        layers: list[nn.Module] = [nn.GroupNorm(8, widths[0]), nn.SiLU()]
+        width = widths[0]
+        for narrower in fine:
+            layers += [nn.Conv2d(width, 4 * narrower, 1), nn.PixelShuffle(2), nn.SiLU()]
+            layers += [nn.Conv2d(narrower, narrower, 3, padding=1), nn.SiLU()]
+            width = narrower
+            patch //= 2
+        layers += [nn.Conv2d(width, channels * patch**2, 3, padding=1), nn.PixelShuffle(patch), nn.Tanh()]
+        self.last = nn.Sequential(*layers)
 
-    def code(self, z, y):  # (B, D), (B, questions) -> w (B, D)
+    def map_latents(self, z: Tensor, y: Tensor) -> Tensor:  # (B, D), (B, attributes) -> w (B, D)
         return self.mapping(torch.cat([z, self.labels(y)], 1))
 
-    def paint(self, w):  # (B, D) -> (B, C, H, W) in [-1, 1]
-        x = self.first(w).view(-1, *self.low).contiguous(memory_format=torch.channels_last)
+    def synthesize(self, w: Tensor) -> Tensor:  # (B, D) -> (B, C, H, W) in [-1, 1]
+        x = self.first(w).view(-1, *self.lowest_shape).contiguous(memory_format=torch.channels_last)
         for i, level in enumerate(self.levels):
             if i:
                 x = self.larger[i - 1](x)
-            for block in level:
+            for block in level:  # type: ignore[attr-defined]  # a ModuleList of ModuleLists
                 x = block(x, w)
         return self.last(x)
 
-    def forward(self, z, y):
-        return self.paint(self.code(z, y))
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.synthesize(self.map_latents(z, y))
 
 
 class Discriminator(nn.Module):
-    """A picture and its labels -> score: high for real, low for generated. No normalisation, which would mix the batch.
+    """A picture and its labels -> score: high for real, low for generated pictures. There is no batch normalization: the
+    gradient penalties need scores that do not depend on the rest of the batch.
 
-    Arguments: as of `GAN`. Shapes: x (B, C, H, W) in [-1, 1]; y (B, questions), -1 where open; score (B,).
+    Arguments: those of `GAN`. Shapes: x (B, C, H, W) in [-1, 1]; y (B, attributes), -1 where unspecified; score (B,).
     """
 
-    def __init__(self, channels, size, classes, patch, widths, blocks, features=256):
+    def __init__(
+        self, channels: int, size: int, classes: list[int], patch: int, widths: list[int], blocks: int, features: int = 256
+    ):
         super().__init__()
-        self.body = nn.Sequential(*seen(channels, size, patch, widths, blocks, features), nn.SiLU())
-        self.score = nn.Linear(features, 1, bias=False)  # of the objective only differences of scores matter
+        self.body = nn.Sequential(*feature_layers(channels, size, patch, widths, blocks, features), nn.SiLU())
+        self.score = nn.Linear(features, 1, bias=False)  # the objective depends on differences of scores only
         self.labels = LabelEmbedding(classes, features)
 
-    def forward(self, x, y):
-        f = self.body(x)  # (B, features)
-        return self.score(f)[:, 0] + (f * self.labels(y)).sum(1) / math.sqrt(f.shape[1])
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        features = self.body(x)  # (B, features)
+        return self.score(features)[:, 0] + (features * self.labels(y)).sum(1) / math.sqrt(features.shape[1])
 
 
-def seen(channels, size, patch, widths, blocks, features):
+def feature_layers(channels: int, size: int, patch: int, widths: list[int], blocks: int, features: int) -> list[nn.Module]:
     """Layers from a picture to its features: (B, C, H, W) -> (B, features)."""
-    layers = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
+    layers: list[nn.Module] = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
     for i, width in enumerate(widths):
         if i:
             layers += [nn.PixelUnshuffle(2), nn.Conv2d(4 * widths[i - 1], width, 1)]
         layers += [ResidualBlock(width) for _ in range(blocks)]
-    low = size // (patch * 2 ** (len(widths) - 1))
-    return [*layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * low**2, features)]
+    lowest = size // (patch * 2 ** (len(widths) - 1))  # side of the smallest feature map
+    return [*layers, nn.SiLU(), nn.Flatten(), nn.Linear(widths[-1] * lowest**2, features)]
 
 
 # --- the model ---
 
 
-PAINTED_SD = 0.16  # of a pixel in [-1, 1] about what is painted again: what a VAE of this size leaves open
+RECONSTRUCTION_SD = 0.16  # of a pixel in [-1, 1] about its reconstruction: the error that a VAE of this size leaves
 
 
 class GAN(GenerativeModel):
     """A label-conditional pair of residual networks, trained on the relativistic objective with R1 and R2.
 
-    Why this objective: with both penalties it provably converges near the goal and does not drop modes (Huang et al. 2024),
-    so that neither normalisation nor tricks are needed; `nonsaturating` and `DCGAN` are what it replaces.
+    Why this objective: with both penalties it provably converges near the equilibrium and does not drop modes (Huang et al.
+    2024), so that neither normalization layers nor tricks are needed. It replaces `nonsaturating_losses` and `DCGAN`.
 
     Arguments:
         channels, size: of the pictures, which are (channels, size, size); patch * 2 ** (levels - 1) divides size.
-        classes: number of answers to each question: [10] for digits or clothes, one entry an attribute for avatars.
-        latent: D, numbers in z and in w.
-        patch: side of the squares of pixels that become channels first, in both networks; keeps the widest maps small.
-        widths: channels of each level, largest map first; each level halves the map.
-        blocks: residual blocks a level of the discriminator.
-        depth: the same of the generator. Its task is the harder one: where it is too shallow, what it paints is too typical
-            and the discriminator wins by ever more.
-        fine: channels of further doublings of the generator's map, as often as 2 divides patch. Where squares of pixels come
-            straight from the widest map, flat colours and cloth get a grain.
-        conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
-        gamma: weight of the penalties.
-        drop: share of pictures whose labels are withheld from both players.
-        recall: weight, a nat, of a second task of the generator: to paint each training picture again from a code that an
-            encoder gives it, as a VAE does (Larsen et al. 2016). The discriminator alone asks for pictures that look real, not
-            for all of them. 0: none, and no encoder.
+        classes: number of values of each attribute: [10] for digits or clothes, one entry per attribute for avatars.
+        latent: D, number of dimensions of z and of w.
+        patch: side of the pixel squares that are folded into channels first, in both networks; keeps the widest feature maps
+            small.
+        widths: channels of each level, largest feature map first; each level halves the map.
+        blocks: residual blocks per level of the discriminator.
+        depth: residual blocks per level of the generator. Its task is the harder one: if it is too shallow, its samples are
+            too typical and the discriminator wins by ever more.
+        fine: channels of additional 2x upsampling stages at the end of the generator, as many as 2 divides patch. Where
+            pixel squares come straight from the widest feature map, flat colours and cloth look grainy.
+        conditions: names of the attributes; for avatars, those of `data.ATTRIBUTES`.
+        gamma: weight of the gradient penalties.
+        drop: share of pictures whose labels are withheld from both networks.
+        reconstruction_weight: weight, per nat, of the generator's second loss: an encoder maps each training picture to a
+            latent code, from which the generator reconstructs it, as in a VAE (Larsen et al. 2016). The discriminator
+            demands only that samples look real, not that every real picture can be generated. 0: no such loss, no encoder.
     Shapes:
-        x (B, C, H, W) in [0, 1]; z, w (B, D); labels (B,) or (B, questions), -1 where open.
+        x (B, C, H, W) in [0, 1]; z, w (B, D); labels (B,) or (B, attributes), -1 where unspecified.
     """
+
+    renamed_arguments: ClassVar[dict[str, str]] = {"recall": "reconstruction_weight"}
 
     def __init__(
         self,
         channels: int = 1,
         size: int = 28,
-        classes: list = [10],  # noqa: B006
+        classes: list[int] = [10],  # noqa: B006
         latent: int = 64,
         patch: int = 2,
-        widths: list = [48, 96],  # noqa: B006
+        widths: list[int] = [48, 96],  # noqa: B006
         blocks: int = 1,
-        conditions: list = ["class"],  # noqa: B006
+        conditions: list[str] = ["class"],  # noqa: B006
         gamma: float = 0.1,
         drop: float = 0.1,
-        fine: list = [],  # noqa: B006
+        fine: list[int] = [],  # noqa: B006
         depth: int = 1,
-        recall: float = 0.0,
+        reconstruction_weight: float = 0.0,
     ):
         super().__init__()
         multiple = patch * 2 ** (len(widths) - 1)
@@ -192,26 +221,32 @@ class GAN(GenerativeModel):
             raise ValueError(f"size must be divisible by {multiple} (patch * 2 ** (levels - 1)), not {size}.")
         if patch % 2 ** len(fine):
             raise ValueError(f"patch must be divisible by {2 ** len(fine)} (2 ** the length of fine), not {patch}.")
-        self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
-        self.conditions, self.gamma, self.drop, self.recall = list(conditions), gamma, drop, recall
+        self.channels = channels
+        self.size = size
+        self.classes = list(classes)
+        self.latent = latent
+        self.conditions = list(conditions)
+        self.gamma = gamma
+        self.drop = drop
+        self.reconstruction_weight = reconstruction_weight
         self.generator = Generator(channels, size, classes, patch, widths, depth, latent, fine)
-        if recall:
-            self.generator.encoder = nn.Sequential(*seen(channels, size, patch, widths, blocks, 2 * latent))
+        if reconstruction_weight:
+            self.generator.encoder = nn.Sequential(*feature_layers(channels, size, patch, widths, blocks, 2 * latent))
         self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
-        self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
+        self.to(memory_format=torch.channels_last)  # convolutions on two cores are faster this way
 
-    # --- training: two players, each with its own loss and its own turn ---
+    # --- training: two networks, each with a loss of its own, updated in turn ---
 
-    def discriminator_loss(self, batch):
+    def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). `loss` = relativistic + gamma / 2 (R1 + R2), and its terms; no gradient reaches the generator."""
         real, y = self._real(batch)
         with torch.no_grad():
             fake = self.generator(torch.randn(len(y), self.latent, device=y.device), y)
         scores = self.discriminator(torch.cat([real, fake]), y.repeat(2, 1)).float()
-        adversarial, _ = relativistic(*scores.chunk(2))
-        # A quarter of the batch tells the penalties' mean well enough, and slopes of slopes cost most of the turn.
+        adversarial, _ = relativistic_losses(*scores.chunk(2))
+        # A quarter of the batch estimates the penalties well enough; second derivatives take most of the time of an update.
         k = max(1, len(y) // 4)
-        r1, r2 = penalty(self.discriminator, torch.cat([real[:k], fake[:k]]), y[:k].repeat(2, 1)).float().chunk(2)
+        r1, r2 = gradient_penalty(self.discriminator, torch.cat([real[:k], fake[:k]]), y[:k].repeat(2, 1)).float().chunk(2)
         return {
             "loss": adversarial + self.gamma / 2 * (r1.mean() + r2.mean()),
             "adversarial": adversarial.detach(),
@@ -219,99 +254,116 @@ class GAN(GenerativeModel):
             "r2": r2.mean().detach(),
         }
 
-    def generator_loss(self, batch):
-        """batch: (x, y). `loss` = relativistic + recall (squared error / 2 s^2 + KL); no gradient reaches the discriminator."""
+    def generator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """batch: (x, y). `loss` = relativistic + reconstruction_weight (squared error / 2 s^2 + KL); no gradient reaches
+        the discriminator."""
         real, y = self._real(batch)
-        z, terms = torch.randn(len(y), self.latent, device=y.device), {}
-        if self.recall:
+        z = torch.randn(len(y), self.latent, device=y.device)
+        terms = {}
+        if self.reconstruction_weight:
             mean, log_sd = self.generator.encoder(real).float().chunk(2, 1)
-            own = mean + log_sd.exp() * torch.randn_like(mean)  # (B, D)
-            fake, again = self.generator(torch.cat([z, own]), y.repeat(2, 1)).chunk(2)
+            code = mean + log_sd.exp() * torch.randn_like(mean)  # (B, D)
+            fake, reconstruction = self.generator(torch.cat([z, code]), y.repeat(2, 1)).chunk(2)
             kl = 0.5 * (mean.square() + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1).mean()
-            error = (again.float() - real).square()
+            error = (reconstruction.float() - real).square()
             terms = {"kl": kl.detach(), "error": error.mean().detach()}
-            task = self.recall * (error.flatten(1).sum(1).mean() / (2 * PAINTED_SD**2) + kl)
+            nats = error.flatten(1).sum(1).mean() / (2 * RECONSTRUCTION_SD**2) + kl
+            reconstruction_loss = self.reconstruction_weight * nats
         else:
-            fake, task = self.generator(z, y), 0.0
+            fake = self.generator(z, y)
+            reconstruction_loss = 0.0
         frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         scores = functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))).float()
-        return {"loss": relativistic(*scores.chunk(2))[1] + task, **terms}
+        _, adversarial = relativistic_losses(*scores.chunk(2))
+        return {"loss": adversarial + reconstruction_loss, **terms}
 
-    def _real(self, batch):
-        """The batch on the networks' scale, labels (B, questions) withheld at random."""
+    def _real(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The batch with pictures in [-1, 1] and labels (B, attributes), some of them withheld at random."""
         x, y = batch
         y = y.view(len(x), -1)
         return 2 * x - 1, y.masked_fill(torch.rand(len(x), 1, device=x.device) < self.drop, -1)
 
     # --- pictures ---
 
-    def codes(self, n, *, label=None, truncation=1.0, seed=None):
-        """Codes w (n, D) of new pictures.
+    def sample_latents(
+        self, n: int, *, label: int | list | Tensor | None = None, truncation: float = 1.0, seed: int | None = None
+    ) -> Tensor:
+        """Latent codes w (n, D) of new pictures.
 
         Arguments:
             n: 1 to 4096.
-            label: what they show; see `base.check_labels`.
-            truncation: 0 to 1.5. Each code is drawn towards the mean code of its label: below 1 pictures are more typical
-                and less varied, at 0 all of a label are the same (Karras et al. 2019).
+            label: class or attributes; see `base.check_labels`.
+            truncation: 0 to 1.5. Scales the distance of each code from the mean code of its label: below 1, pictures are more
+                typical and less varied; at 0, all pictures of a label are the same (Karras et al. 2019).
             seed: of z.
         """
-        n, truncation = check_number("n", n, 1, 4096, whole=True), check_number("truncation", truncation, 0, 1.5)
+        n = check_number("n", n, 1, 4096, whole=True)
+        truncation = check_number("truncation", truncation, 0, 1.5)
         y = check_labels(label, n, self.classes).to(self.device)
         z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
         with torch.inference_mode():
-            w = self.generator.code(z, y)
-            return w if truncation == 1 else torch.lerp(self._mean(y), w, truncation)
+            w = self.generator.map_latents(z, y)
+            return w if truncation == 1 else torch.lerp(self._mean_latents(y), w, truncation)
 
-    def _mean(self, y, draws=256):
-        """Mean code of the labels y (n, questions): (n, D)."""
-        kinds, which = y.unique(dim=0, return_inverse=True)
-        z = torch.randn(draws, self.latent, generator=generator(0)).to(self.device)
-        return torch.stack([self.generator.code(z, kind.expand(draws, -1)).mean(0) for kind in kinds])[which]
+    def _mean_latents(self, y: Tensor, samples: int = 256) -> Tensor:
+        """Mean code of each of the labels y (n, attributes), over `samples` of z: (n, D)."""
+        labels, index = y.unique(dim=0, return_inverse=True)
+        z = torch.randn(samples, self.latent, generator=generator(0)).to(self.device)
+        means = [self.generator.map_latents(z, label.expand(samples, -1)).mean(0) for label in labels]
+        return torch.stack(means)[index]
 
-    def decode(self, w):
-        """The picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return (self.generator.paint(check_latents(w, self.latent, "w")) + 1) / 2
+    def decode(self, w: Tensor) -> Tensor:
+        """The picture of each latent code: (B, D) -> (B, C, H, W) in [0, 1]."""
+        return (self.generator.synthesize(check_latents(w, self.latent, "w")) + 1) / 2
 
-    def sample(self, n, **options):
-        """n new pictures, (n, C, H, W) in [0, 1]: the pictures of `codes`, which has the same arguments."""
+    def sample(
+        self, n: int, *, label: int | list | Tensor | None = None, truncation: float = 1.0, seed: int | None = None
+    ) -> Tensor:
+        """n new pictures, (n, C, H, W) in [0, 1]. The arguments are those of `sample_latents`."""
         with torch.inference_mode():
-            return self.decode(self.codes(n, **options))
+            return self.decode(self.sample_latents(n, label=label, truncation=truncation, seed=seed))
 
-    def interpolate(self, start, end, steps):
-        """Codes on the straight line between two codes (D,), both included: (steps, D), 2 to 256 of them.
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """Linear interpolation between two latent codes (D,), both included: (steps, D). steps: 2 to 256.
 
-        Straight, because w has no prior whose shell the line would leave.
+        Linear, not spherical: w has no Gaussian prior, so there is no shell of typical norms to stay on.
         """
         t = torch.linspace(0, 1, check_number("steps", steps, 2, 256, whole=True))[:, None]
         for name, w in (("start", start), ("end", end)):
-            if not isinstance(w, torch.Tensor) or w.shape != (self.latent,):
-                raise ValueError(f"{name} must be one code, a float tensor ({self.latent},).")
-        start, end = check_latents(start[None], self.latent, "start"), check_latents(end[None], self.latent, "end")
+            if not isinstance(w, Tensor) or w.shape != (self.latent,):
+                raise ValueError(f"{name} must be one latent code, a float tensor ({self.latent},).")
+        start = check_latents(start[None], self.latent, "start")
+        end = check_latents(end[None], self.latent, "end")
         return torch.lerp(start, end, t.to(start.device))
 
-    def directions(self, k=8, *, seed=0, draws=4096):
-        """The k directions in which codes vary most about the mean of their label, (k, D), one standard deviation long each.
+    def directions(self, k: int = 8, *, seed: int | None = 0, samples: int = 4096) -> Tensor:
+        """The k directions of largest variance of w about the mean of its label, (k, D), each one standard deviation long.
 
-        Principal components of w, found without supervision (Harkonen et al. 2020). k: 1 to D. draws: 1024 to 65536 codes.
+        Principal components of w, found without supervision (Harkonen et al. 2020).
+
+        Arguments:
+            k: 1 to D.
+            seed: of the latent codes.
+            samples: 1024 to 65536, number of latent codes.
         """
-        k, draws = (
-            check_number("k", k, 1, self.latent, whole=True),
-            check_number("draws", draws, 1024, 65536, whole=True) // 64 * 64,
-        )
+        k = check_number("k", k, 1, self.latent, whole=True)
+        samples = check_number("samples", samples, 1024, 65536, whole=True) // 64 * 64
         g = generator(seed)
-        y = torch.stack([torch.randint(c, (64,), generator=g) for c in self.classes], 1)  # (64, questions)
-        z = torch.randn(draws, self.latent, generator=g).to(self.device)
+        y = torch.stack([torch.randint(c, (64,), generator=g) for c in self.classes], 1)  # (64, attributes)
+        z = torch.randn(samples, self.latent, generator=g).to(self.device)
         with torch.inference_mode():
-            w = self.generator.code(z, y.repeat(draws // 64, 1).to(self.device)).view(-1, 64, self.latent)
+            w = self.generator.map_latents(z, y.repeat(samples // 64, 1).to(self.device)).view(-1, 64, self.latent)
             w = (w - w.mean(0)).flatten(0, 1)
             _, sd, axes = torch.linalg.svd(w, full_matrices=False)
-            axes = axes * torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))  # a sign of their own
+            # The sign of a singular vector is arbitrary: its largest component is made positive.
+            axes = axes * torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))
             return axes[:k] * (sd[:k, None] / math.sqrt(len(w)))
 
-    def score(self, x, label=None):
-        """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the higher, the more real they look to it.
+    def score(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
+        """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): higher means that they look more real to it.
 
-        Only differences mean something: it was trained to put real pictures above generated ones, not above zero.
+        Only differences between scores have a meaning: it was trained to score real pictures above generated ones, not above
+        zero.
         """
         x = check_pictures("x", x, self.channels, self.size).to(self.device)
         y = check_labels(label, len(x), self.classes).to(self.device)
@@ -320,33 +372,37 @@ class GAN(GenerativeModel):
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def project_steps(self, x, *, label=None, steps=100, seed=0):
-        """Look for the picture nearest to x (1, C, H, W) that the generator can paint, and yield a `Projection` a step.
+    def project_steps(
+        self, x: Tensor, *, label: int | list | Tensor | None = None, steps: int = 100, seed: int | None = 0
+    ) -> Iterator["Projection"]:
+        """GAN inversion: find the latent code whose picture is nearest to x (1, C, H, W). Yields one `Projection` per step.
 
-        From the best of 512 drawn codes, or of the encoder's if there is one, w descends the squared error (Abdal, Qin and
-        Wonka, Image2StyleGAN, 2019).
+        The search begins at the best of 512 random codes and, if there is an encoder, of its codes; then w descends the
+        squared error (Abdal, Qin and Wonka, Image2StyleGAN, 2019).
 
         Arguments:
             x: one picture in [0, 1].
-            label: of the drawn codes; None tries all labels.
+            label: of the random codes; None tries all labels.
             steps: 1 to 1000, of Adam.
-            seed: of the drawn codes.
+            seed: of the random codes.
         """
         x = check_pictures("x", x, self.channels, self.size).clone().to(self.device)
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, {self.channels}, {self.size}, {self.size}), not {len(x)}.")
-        steps, g = check_number("steps", steps, 1, 1000, whole=True), generator(seed)
+        steps = check_number("steps", steps, 1, 1000, whole=True)
+        g = generator(seed)
         if label is None:
             label = torch.stack([torch.randint(c, (512,), generator=g) for c in self.classes], 1)
         y = check_labels(label, 512, self.classes).to(self.device)
         with torch.no_grad():
             z = torch.randn(512, self.latent, generator=g).to(self.device)
-            if self.recall:  # its code with some of the labels
-                told = self.generator.encoder(2 * x - 1)[:, : self.latent].expand(64, -1)
-                z, y = torch.cat([z, told]), torch.cat([y, y[:64]])
-            drawn = self.generator.code(z, y)
-            errors = (self.decode(drawn) - x).square().flatten(1).mean(1)
-        w = drawn[errors.argmin()][None].clone().requires_grad_()
+            if self.reconstruction_weight:  # the encoder's code, with 64 of the labels
+                encoded = self.generator.encoder(2 * x - 1)[:, : self.latent].expand(64, -1)
+                z = torch.cat([z, encoded])
+                y = torch.cat([y, y[:64]])
+            candidates = self.generator.map_latents(z, y)
+            errors = (self.decode(candidates) - x).square().flatten(1).mean(1)
+        w = candidates[errors.argmin()][None].clone().requires_grad_()
         adam = torch.optim.Adam([w], lr=0.05)
         for i in range(steps):
             adam.param_groups[0]["lr"] = 0.05 * math.cos(math.pi / 2 * i / steps)
@@ -362,151 +418,174 @@ class GAN(GenerativeModel):
 
 
 class Projection(NamedTuple):
-    """x: (1, C, H, W) the generator's picture in [0, 1]; w: (1, D) its code; error: mean squared, to the picture aimed at."""
+    """A step of GAN inversion.
 
-    x: torch.Tensor
-    w: torch.Tensor
+    x: (1, C, H, W), the generator's picture in [0, 1]; w: (1, D), its latent code; error: mean squared error to the target.
+    """
+
+    x: Tensor
+    w: Tensor
     error: float
 
 
-# --- the classic, for comparison ---
+# --- the classic GAN, for comparison ---
 
 
 class DCGAN(GenerativeModel):
-    """Transposed convolutions and batch statistics, on the non-saturating loss. Radford et al. 2015, with labels.
+    """Transposed convolutions and batch normalization, trained on the non-saturating loss. Radford et al. 2015, with labels.
 
-    Labels join as in Mirza and Osindero, Conditional generative adversarial nets (2014): to z, and as maps to the picture.
+    Label embeddings are concatenated to z, and to the picture as additional channels, as in Mirza and Osindero, Conditional
+    generative adversarial nets (2014).
 
     Arguments:
         channels, size: of the pictures; size is divisible by 2 ** levels.
-        classes: number of answers to each question.
-        latent: D, numbers in z.
-        width: channels of the largest map; each smaller one has twice as many.
-        levels: how often the map is halved.
-        conditions: the questions' names; of avatars, those of `data.ATTRIBUTES`.
+        classes: number of values of each attribute.
+        latent: D, number of dimensions of z.
+        width: channels of the largest feature map; each smaller one has twice as many.
+        levels: how often the feature map is halved.
+        conditions: names of the attributes; for avatars, those of `data.ATTRIBUTES`.
     Shapes:
-        x (B, C, H, W) in [0, 1]; labels (B,) or (B, questions), -1 where open.
+        x (B, C, H, W) in [0, 1]; labels (B,) or (B, attributes), -1 where unspecified.
     """
 
     def __init__(
         self,
         channels: int = 1,
         size: int = 28,
-        classes: list = [10],  # noqa: B006
+        classes: list[int] = [10],  # noqa: B006
         latent: int = 64,
         width: int = 48,
         levels: int = 2,
-        conditions: list = ["class"],  # noqa: B006
+        conditions: list[str] = ["class"],  # noqa: B006
     ):
         super().__init__()
         if size % 2**levels:
             raise ValueError(f"size must be divisible by {2**levels} (2 ** levels), not {size}.")
-        self.channels, self.size, self.classes, self.latent = channels, size, list(classes), latent
+        self.channels = channels
+        self.size = size
+        self.classes = list(classes)
+        self.latent = latent
         self.conditions = list(conditions)
-        low, wide = size // 2**levels, width * 2 ** (levels - 1)
-        paint = [nn.Linear(2 * latent, wide * low**2), nn.Unflatten(1, (wide, low, low)), nn.BatchNorm2d(wide), nn.ReLU()]
-        judge = [nn.Conv2d(channels + 1, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for i in range(levels - 1):  # no bias: the next layer takes the mean off
-            from_, to = wide // 2**i, wide // 2 ** (i + 1)
-            paint += [nn.ConvTranspose2d(from_, to, 4, 2, 1, bias=False), nn.BatchNorm2d(to), nn.ReLU()]
-            from_, to = width * 2**i, width * 2 ** (i + 1)
-            judge += [nn.Conv2d(from_, to, 4, 2, 1, bias=False), nn.BatchNorm2d(to), nn.LeakyReLU(0.2)]
-        paint += [nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
-        judge += [nn.Flatten(), nn.Linear(wide * low**2, 1)]
-        self.generator = nn.ModuleDict({"labels": LabelEmbedding(classes, latent), "net": nn.Sequential(*paint)})
-        self.discriminator = nn.ModuleDict({"labels": LabelEmbedding(classes, size * size), "net": nn.Sequential(*judge)})
+        lowest = size // 2**levels  # side of the smallest feature map
+        widest = width * 2 ** (levels - 1)
+        generator_layers: list[nn.Module] = [
+            nn.Linear(2 * latent, widest * lowest**2),
+            nn.Unflatten(1, (widest, lowest, lowest)),
+            nn.BatchNorm2d(widest),
+            nn.ReLU(),
+        ]
+        discriminator_layers: list[nn.Module] = [nn.Conv2d(channels + 1, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for i in range(levels - 1):  # no bias: batch normalization would subtract it again
+            inputs, outputs = widest // 2**i, widest // 2 ** (i + 1)
+            convolution: nn.Module = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
+            generator_layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+            inputs, outputs = width * 2**i, width * 2 ** (i + 1)
+            convolution = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False)
+            discriminator_layers += [convolution, nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+        generator_layers += [nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
+        discriminator_layers += [nn.Flatten(), nn.Linear(widest * lowest**2, 1)]
+        self.generator = nn.ModuleDict(
+            {"labels": LabelEmbedding(classes, latent), "net": nn.Sequential(*generator_layers)},
+        )
+        self.discriminator = nn.ModuleDict(
+            {"labels": LabelEmbedding(classes, size * size), "net": nn.Sequential(*discriminator_layers)},
+        )
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(layer.weight, 0, 0.02)
 
-    def _paint(self, z, y):
+    def _generate(self, z: Tensor, y: Tensor) -> Tensor:
         return self.generator["net"](torch.cat([z, self.generator["labels"](y)], 1))
 
-    def _judge(self, x, y):
-        maps = self.discriminator["labels"](y).view(-1, 1, self.size, self.size)
-        return self.discriminator["net"](torch.cat([x, maps], 1))[:, 0].float()
+    def _discriminate(self, x: Tensor, y: Tensor) -> Tensor:
+        label_maps = self.discriminator["labels"](y).view(-1, 1, self.size, self.size)
+        return self.discriminator["net"](torch.cat([x, label_maps], 1))[:, 0].float()
 
-    def discriminator_loss(self, batch):
+    def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). -log D(x) - log(1 - D(G(z))); no gradient reaches the generator.
 
-        Real and generated pictures pass in batches of their own.
+        Real and generated pictures pass in separate batches, each normalized by its own statistics.
         """
         x, y = batch
         y = y.view(len(x), -1)
         with torch.no_grad():
-            fake = self._paint(torch.randn(len(x), self.latent, device=x.device), y)
-        return {"loss": nonsaturating(self._judge(2 * x - 1, y), self._judge(fake, y))[0]}
+            fake = self._generate(torch.randn(len(x), self.latent, device=x.device), y)
+        real_scores = self._discriminate(2 * x - 1, y)
+        fake_scores = self._discriminate(fake, y)
+        loss, _ = nonsaturating_losses(real_scores, fake_scores)
+        return {"loss": loss}
 
-    def generator_loss(self, batch):
-        """batch: (x, y), of which the labels are used. -log D(G(z)); no gradient reaches the discriminator."""
+    def generator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """batch: (x, y), of which only the labels are used. -log D(G(z)); no gradient reaches the discriminator."""
         x, y = batch
         y = y.view(len(x), -1)
-        fake = self._paint(torch.randn(len(x), self.latent, device=x.device), y)
+        fake = self._generate(torch.randn(len(x), self.latent, device=x.device), y)
         frozen = {f"discriminator.{name}": p.detach() for name, p in self.discriminator.named_parameters()}
-        scores = functional_call(self, frozen, (fake, y), {"method": "_judge"})
-        return {"loss": nonsaturating(scores, scores)[1]}
+        fake_scores = functional_call(self, frozen, (fake, y), {"method": "_discriminate"})
+        _, loss = nonsaturating_losses(fake_scores, fake_scores)  # only the scores of generated pictures count
+        return {"loss": loss}
 
-    def sample(self, n, *, label=None, seed=None):
+    def sample(self, n: int, *, label: int | list | Tensor | None = None, seed: int | None = None) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.check_labels`."""
         n = check_number("n", n, 1, 4096, whole=True)
         y = check_labels(label, n, self.classes).to(self.device)
         z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
         with torch.inference_mode():
-            return (self._paint(z, y) + 1) / 2
+            return (self._generate(z, y) + 1) / 2
 
-    def score(self, x, label=None):
+    def score(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
         """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the logarithm of the odds that x is real."""
         x = check_pictures("x", x, self.channels, self.size).to(self.device)
         y = check_labels(label, len(x), self.classes).to(self.device)
         with torch.inference_mode():
-            return self._judge(2 * x - 1, y)
+            return self._discriminate(2 * x - 1, y)
 
 
-# --- how a training went ---
+# --- how training went ---
 
 
 class Replay(NamedTuple):
-    """Moments of a training, kept beside the weights in `replay.webp` and `replay.json`.
+    """Snapshots of a training run, stored beside the weights in `replay.webp` and `replay.json`.
 
-    steps: (T,) of the moments; pictures: (T, n, C, H, W) uint8, from one fixed noise; edges: (bins + 1,) of scores;
-    real, generated: (T, bins) shares of the scores of validation and of generated pictures between the edges;
-    losses: player -> list of [step, loss], means over the steps since the entry before.
+    steps: (T,), of the snapshots; pictures: (T, n, C, H, W) uint8, from one fixed noise; edges: (bins + 1,), of the score
+    histograms; real, generated: (T, bins), histograms (shares) of the scores of validation and of generated pictures;
+    losses: network -> list of [step, loss], means over the steps since the previous entry.
     """
 
-    steps: list
-    pictures: torch.Tensor
-    edges: list
-    real: list
-    generated: list
-    losses: dict
+    steps: list[int]
+    pictures: Tensor
+    edges: list[float]
+    real: list[list[float]]
+    generated: list[list[float]]
+    losses: dict[str, list[list[float]]]
 
 
-def save_replay(replay, folder):
-    """Write `replay.webp` (a row a moment) and `replay.json`."""
+def save_replay(replay: Replay, folder: Path | str) -> None:
+    """Write `replay.webp` (one row per snapshot) and `replay.json`."""
     T, n, C, H, W = replay.pictures.shape
     rows = replay.pictures.permute(0, 3, 1, 4, 2).reshape(T * H, n * W, C)  # (T, H, n, W, C)
-    picture = Image.fromarray(rows.expand(-1, -1, 3).numpy() if C == 1 else rows.numpy())
-    picture.save(Path(folder) / "replay.webp", quality=80, method=6)
-    facts = replay._replace(pictures=[n, C, H])._asdict()
-    (Path(folder) / "replay.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    sheet = Image.fromarray(rows.expand(-1, -1, 3).numpy() if C == 1 else rows.numpy())
+    sheet.save(Path(folder) / "replay.webp", quality=80, method=6)
+    values = replay._asdict() | {"pictures": [n, C, H]}
+    (Path(folder) / "replay.json").write_text(json.dumps(values) + "\n", encoding="utf-8")
 
 
-def load_replay(name_or_path):
+def load_replay(name_or_path: Path | str) -> Replay:
     """The `Replay` of a checkpoint."""
     folder = checkpoint_folder(name_or_path)
     try:
-        facts = json.loads((folder / "replay.json").read_text(encoding="utf-8"))
-        n, C, size = facts["pictures"]
+        values = json.loads((folder / "replay.json").read_text(encoding="utf-8"))
+        n, C, size = values["pictures"]
         with Image.open(folder / "replay.webp") as opened:
-            picture = opened.convert("L" if C == 1 else "RGB")
-        T = len(facts["steps"])
-        shares = [facts["real"], facts["generated"]]
-        if picture.size != (n * size, T * size) or not all(
-            len(told) == T and all(len(share) == len(facts["edges"]) - 1 for share in told) for told in shares
-        ):
+            sheet = opened.convert("L" if C == 1 else "RGB")
+        T = len(values["steps"])
+        bins = len(values["edges"]) - 1
+        histograms = [values["real"], values["generated"]]
+        complete = all(len(rows) == T and all(len(row) == bins for row in rows) for rows in histograms)
+        if sheet.size != (n * size, T * size) or not complete:
             raise ValueError("pictures and numbers are of different lengths")
-        flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+        flat = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8)
         pictures = flat.view(T, size, n, size, C).permute(0, 2, 4, 1, 3).contiguous()
-        return Replay(**facts | {"pictures": pictures})
+        return Replay(**values | {"pictures": pictures})
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
         raise CheckpointError(f"The replay in {folder} is missing or broken ({e}): copy the whole checkpoint folder.") from e

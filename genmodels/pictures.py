@@ -1,15 +1,16 @@
-"""Tensor -> PIL: what models draw, laid out for the eye. Pure functions; pictures come as (N, C, H, W) in [0, 1]."""
+"""Tensors to PIL images: contact sheets, grids, filmstrips. Pure functions of pictures (N, C, H, W) in [0, 1]."""
 
 import math
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from genmodels.base import check_number
 
 
-def to_bytes(x):
-    """Pictures as 8-bit pixels with the channels last: (N, C, H, W) in [0, 1] -> (N, H, W, C) uint8, on the CPU."""
+def to_bytes(x: Tensor) -> Tensor:
+    """Pictures as 8-bit pixels, channels last: (N, C, H, W) in [0, 1] -> (N, H, W, C) uint8, on the CPU."""
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
         raise ValueError(
             f"Pictures must be a tensor (N, C, H, W) with 1 or 3 channels, not "
@@ -18,35 +19,36 @@ def to_bytes(x):
     return (x.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def sheet(x, columns=8, gap=0, ground=0):
-    """All pictures in one, row by row: (N, C, H, W) in [0, 1] -> (rows * H, columns * W, C) uint8.
+def sheet(x: Tensor, columns: int = 8, gap: int = 0, background: int = 0) -> Tensor:
+    """A contact sheet of all pictures, row by row: (N, C, H, W) in [0, 1] -> (rows * H, columns * W, C) uint8.
 
-    gap: pixels between two pictures; ground: grey of the gaps and of places without a picture, 0 to 255.
+    gap: pixels between two pictures; background: grey level of the gaps and of empty cells, 0 to 255.
     """
     pixels = to_bytes(x)
     n, h, w, c = pixels.shape
     columns = min(check_number("columns", columns, 1, 4096, whole=True), n)
     rows = math.ceil(n / columns)
-    out = torch.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), ground, dtype=torch.uint8)
+    out = torch.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), background, dtype=torch.uint8)
     for i, picture in enumerate(pixels):
-        top, left = i // columns * (h + gap), i % columns * (w + gap)
+        top = i // columns * (h + gap)
+        left = i % columns * (w + gap)
         out[top : top + h, left : left + w] = picture
     return out
 
 
-def to_image(pixels, scale=1):
-    """(H, W, C) uint8 -> PIL image, mode L or RGB, each pixel drawn as a square of `scale`."""
+def to_image(pixels: Tensor, scale: int = 1) -> Image.Image:
+    """(H, W, C) uint8 -> PIL image, mode L or RGB, each pixel enlarged to a square of side `scale`."""
     array = pixels.numpy()
     image = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
     scale = check_number("scale", scale, 1, 32, whole=True)
-    return image.resize([s * scale for s in image.size], Image.Resampling.NEAREST) if scale > 1 else image
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST) if scale > 1 else image
 
 
-def grid(x, columns=8, scale=1):
+def grid(x: Tensor, columns: int = 8, scale: int = 1) -> Image.Image:
     """Pictures in rows with a thin line between them: (N, C, H, W) in [0, 1] -> PIL image."""
-    return to_image(sheet(x, columns, gap=2, ground=255), scale)
+    return to_image(sheet(x, columns, gap=2, background=255), scale)
 
 
-def filmstrip(x, scale=1):
-    """Pictures in one row without gaps, for a sequence: (N, C, H, W) in [0, 1] -> PIL image."""
+def filmstrip(x: Tensor, scale: int = 1) -> Image.Image:
+    """A sequence of pictures in one row without gaps: (N, C, H, W) in [0, 1] -> PIL image."""
     return to_image(sheet(x, columns=max(1, len(x))), scale)

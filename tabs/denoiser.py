@@ -104,8 +104,8 @@ def drawing_source(dataset, ink):
 def upload_source(dataset, path):
     if dataset != "photo":
         return {**diffusion.upload_source(dataset, path), "whole": None, "size": "28 × 28", "cut": ""}
-    x = gm.data.from_picture(wiring.read_picture(path))
-    lines = f"picture = gm.data.from_picture(Image.open({Path(path).name!r})) / 255  # the file that you sent\n"
+    x = gm.data.pixel_tensor(wiring.read_picture(path))
+    lines = f"picture = gm.data.pixel_tensor(Image.open({Path(path).name!r})) / 255  # the file that you sent\n"
     return photograph_source(str(path), x, lines)
 
 
@@ -115,7 +115,7 @@ def whole_of(source):
         return source["x"]
     if source["whole"] in gm.data.PHOTOGRAPHS:
         return gm.data.photograph(source["whole"])
-    return gm.data.from_picture(wiring.read_picture(source["whole"])).float() / 255
+    return gm.data.pixel_tensor(wiring.read_picture(source["whole"])).float() / 255
 
 
 def checked(source, dataset):

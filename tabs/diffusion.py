@@ -1,4 +1,4 @@
-"""Diffusion: noise becomes a picture, step by step, and every step can be seen and steered."""
+"""Diffusion: noise becomes a picture step by step; every step can be looked at and steered."""
 
 import base64
 import functools
@@ -23,24 +23,27 @@ from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as picture_upload
 
 MODELS = ("diffusion-mnist", "diffusion-fashion", "diffusion-avatars")
+DATASET_TITLES = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 FEATURES = {"smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour", "hair_length": "Hair length"}
-GUIDANCES = (0, 1, 2, 4)  # side by side
-VIEWS = ["the picture now", "the clean picture it expects", "the noise it sees"]
-STEPS, MOST_STEPS = 64, 250  # at most; the second for DDPM
-ANY, EACH = -1, -2  # answers beside a class: the question stays open; one class after the other
-COUNT, RESAMPLE, SHOWN = 16, 3, 10  # pictures at most, RePaint's repetitions, test pictures
-WORK = 4096  # pictures that one run may put through the network: about 20 seconds
-PIXELS = 4_000_000  # of all frames that go to the browser: longer runs are shown with some steps left out
-LINES_PENDING = "# The lines follow when the run has come to its end."
-LINES_STOPPED = "# The run was stopped: only finished runs have lines."
+GUIDANCES = (0, 1, 2, 4)  # compared side by side
+VIEWS = ["x_t: the noisy picture", "predicted x_0", "predicted noise"]
+MAX_STEPS, MAX_DDPM_STEPS = 64, 250
+ANY, EACH = -1, -2  # label values besides the classes: unspecified; one class after another
+MAX_SAMPLES = 16
+RESAMPLE = 3  # RePaint's repetitions of each step
+TEST_TILES = 10  # test pictures to choose from
+MAX_NETWORK_INPUTS = 4096  # pictures that one run may put through the network: about 20 seconds
+MAX_PIXELS = 4_000_000  # of all frames that are sent to the browser: longer runs are shown with some steps left out
+LINES_PENDING = "# The program appears here when the run has finished."
+LINES_STOPPED = "# The run was stopped: there is a program for finished runs only."
 
 
-# --- What the visitor asks for ----------------------------------------------------------------------------------------
+# --- Sampling options -------------------------------------------------------------------------------------------------
 
 
-class Wish(NamedTuple):
-    """What the controls say, checked. label: the answer to each of the model's questions, or ANY, or EACH for the only one."""
+class SamplingOptions(NamedTuple):
+    """Checked values of the controls. label: a value of each attribute of the model, or ANY, or EACH for a single one."""
 
     dataset: str
     label: list
@@ -56,65 +59,79 @@ class Wish(NamedTuple):
         return model_of(self.dataset)
 
     @property
-    def asked(self):
-        """The label as the model takes it: None if every question is open."""
+    def labels(self):
+        """The label as the model takes it: None if every attribute is unspecified."""
         if self.label == [EACH]:
             return [i % self.model.classes[0] for i in range(self.n)]
-        return None if max(self.label) < 0 else self.label if len(self.label) > 1 else self.label[0]
+        if max(self.label) < 0:
+            return None
+        return self.label if len(self.label) > 1 else self.label[0]
 
-    def own(self):
-        """The same for a picture that is there already, which has one class if it has any."""
+    def for_one_picture(self):
+        """The same for variants of one given picture, for which one class after another makes no sense."""
         return self._replace(label=[ANY]) if self.label == [EACH] else self
 
-    def options(self):
-        """The arguments of a sampler, without those that say what it does anyway."""
+    def arguments(self):
+        """Keyword arguments of the model's sampling methods, without those that equal their defaults."""
         eta = self.eta if self.sampler == "ddim" else 0.0
-        given = {"label": self.asked, "sampler": self.sampler, "steps": self.steps, "guidance": self.guidance, "eta": eta}
-        usual = {"label": None, "guidance": 1.0, "eta": 0.0}
-        return {name: v for name, v in given.items() if v != usual.get(name, "")} | {"seed": self.seed}
+        arguments = {
+            "label": self.labels,
+            "sampler": self.sampler,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "eta": eta,
+            "seed": self.seed,
+        }
+        defaults = {"label": None, "guidance": 1.0, "eta": 0.0}
+        return {name: value for name, value in arguments.items() if name not in defaults or value != defaults[name]}
 
-    def affordable(self, repeats=1, guidances=None):
+    def check_budget(self, repeats=1, guidances=None):
         """Raises a ValueError if the run would put too many pictures through the network."""
-        twice = [2 if g not in (0, 1) and self.asked is not None else 1 for g in guidances or [self.guidance]]
-        work = self.n * gm.diffusion.calls(self.sampler, self.steps) * repeats * sum(twice)
-        if work > WORK:
+        conditional = self.labels is not None
+        evaluations = [2 if conditional and g not in (0, 1) else 1 for g in guidances or [self.guidance]]
+        work = self.n * gm.diffusion.function_evaluations(self.sampler, self.steps) * repeats * sum(evaluations)
+        if work > MAX_NETWORK_INPUTS:
             raise ValueError(
-                f"This run would put {work:,} pictures through the network; at most {WORK:,} are allowed. "
-                "Choose fewer pictures, fewer steps or guidance 1."
+                f"This run would put {work:,} pictures through the network; at most {MAX_NETWORK_INPUTS:,} are allowed. "
+                "Choose fewer samples, fewer steps or guidance 1."
             )
 
 
 def model_of(dataset):
-    return gm.load(f"diffusion-{gm.base.check_choice('data set', dataset, gm.data.SETS)}")
+    return gm.load(f"diffusion-{gm.base.check_choice('dataset', dataset, gm.data.DATASETS)}")
 
 
-def wish(dataset, *values):
-    """A `Wish` from the controls: four answers (only as many count as the model has questions), and the rest."""
+def sampling_options(dataset, *values):
+    """`SamplingOptions` from the controls: four label values (only as many as the model has attributes count), and the rest."""
     *label, sampler, steps, guidance, eta, n, seed = values
     gm.base.check_choice("sampler", sampler, list(SAMPLERS))
-    asked = model_of(dataset).classes
-    least = EACH if len(asked) == 1 else ANY
-    label = [ANY if a is None else gm.base.check_number("label", a, least, c - 1, whole=True) for a, c in zip(label, asked)]
-    return Wish(
+    classes = model_of(dataset).classes
+    lowest = EACH if len(classes) == 1 else ANY
+    label = [
+        ANY if value is None else gm.base.check_number("label", value, lowest, count - 1, whole=True)
+        for value, count in zip(label, classes)
+    ]
+    return SamplingOptions(
         dataset,
         label,
         sampler,
-        gm.base.check_number("steps", steps, 1, MOST_STEPS if sampler == "ddpm" else STEPS, whole=True),
+        gm.base.check_number("steps", steps, 1, MAX_DDPM_STEPS if sampler == "ddpm" else MAX_STEPS, whole=True),
         gm.base.check_number("guidance", guidance, 0, 10),
         gm.base.check_number("eta", eta, 0, 1),
-        gm.base.check_number("number of pictures", n, 1, COUNT, whole=True),
+        gm.base.check_number("number of samples", n, 1, MAX_SAMPLES, whole=True),
         gm.base.check_number("seed", seed, 0, 2**31, whole=True),
     )
 
 
 def defaults(dataset):
-    """The controls as the tab opens: four answers, sampler, steps, guidance, eta, number, seed."""
-    first = ANY if dataset == "avatars" else EACH
-    return first, ANY, ANY, ANY, "dpm", 16, 1, 0, 4 if dataset == "avatars" else 9, 0
+    """The controls as the tab opens: four label values, sampler, steps, guidance, eta, number of samples, seed."""
+    first_label = ANY if dataset == "avatars" else EACH
+    n = 4 if dataset == "avatars" else 9
+    return first_label, ANY, ANY, ANY, "dpm", 16, 1, 0, n, 0
 
 
-def questions(dataset):
-    """What the model can be asked for: {question: its answers}."""
+def attributes(dataset):
+    """What the model is conditioned on: {attribute: names of its values}."""
     values = gm.data.ATTRIBUTES if dataset == "avatars" else {"class": gm.data.CLASSES[dataset]}
     return {name: values[name] for name in model_of(dataset).conditions}
 
@@ -130,37 +147,38 @@ IMPORTS = {
 }
 
 
-def lines_of(wish, make, columns=None):
-    """A whole program. make: the lines that make `x`."""
-    used = [line for name, line in IMPORTS.items() if name in make]
+def python_lines(options, code, columns=None):
+    """A complete program. code: the lines that compute `x`."""
+    imports = [line for name, line in IMPORTS.items() if name in code]
+    if imports:
+        imports.append("")
     return "\n".join(
         [
-            *used,
-            *[""] * bool(used),
+            *imports,
             "import genmodels as gm",
             "",
-            f'model = gm.load("diffusion-{wish.dataset}")',
-            f'{make}gm.pictures.grid(x, columns={columns or side(wish.n)}, scale=4).save("picture.png")',
+            f'model = gm.load("diffusion-{options.dataset}")',
+            f'{code}gm.pictures.grid(x, columns={columns or grid_columns(options.n)}, scale=4).save("picture.png")',
             "",
         ]
     )
 
 
-def format_arguments(options):
-    """A call's arguments as one writes them."""
+def format_arguments(arguments):
+    """Keyword arguments as Python source."""
 
-    def written(value):
+    def format_value(value):
         return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
-    return ", ".join(f"{name}={written(value)}" for name, value in options.items())
+    return ", ".join(f"{name}={format_value(value)}" for name, value in arguments.items())
 
 
-def without(name, options):
-    return {k: v for k, v in options.items() if k != name}
+def without(name, arguments):
+    return {k: v for k, v in arguments.items() if k != name}
 
 
 def base64_lines(name, data):
-    """Bytes as a constant of base64."""
+    """Lines that define bytes as a base64 constant."""
     parts = textwrap.wrap(base64.b64encode(data).decode(), 110)
     return f"{name} = base64.b64decode(\n" + "\n".join(f'    "{part}"' for part in parts) + "\n)\n"
 
@@ -168,131 +186,138 @@ def base64_lines(name, data):
 # --- Frames -----------------------------------------------------------------------------------------------------------
 
 
-def side(n):
-    """Columns of n pictures in a square."""
+def grid_columns(n):
+    """Columns of a square grid of n pictures."""
     return math.ceil(math.sqrt(n))
 
 
 def cell(x):
-    """Pictures (n, C, H, W) side by side as one (1, C, H', W'), clamped to what can be shown."""
-    return gm.pictures.sheet(x, side(len(x)), gap=1).permute(2, 0, 1)[None].float() / 255
+    """Pictures (n, C, H, W) side by side as one (1, C, H', W'), clamped to the displayable range."""
+    return gm.pictures.sheet(x, grid_columns(len(x)), gap=1).permute(2, 0, 1)[None].float() / 255
 
 
 def noise_cell(eps):
-    """Noise as a picture: no noise is grey, three standard deviations are black and white."""
+    """Noise as a picture: zero is grey, three standard deviations are black and white."""
     return cell(0.5 + eps / 6)
 
 
-def frames(rows, film, start, of, live=False):
-    """Value of the stage. film: [(step, [one cell a row])]; start: the time t that the run begins at; of: its steps."""
+def stage_value(rows, frames, start, steps, live=False):
+    """Value of the stage. frames: [(step, [one cell per row])]; start: the time t of the run's start; steps: their number."""
     import torch
 
-    many = max(2, PIXELS // (len(rows) * film[0][1][0].numel()))
-    if len(film) > many:  # evenly, with both ends
-        film = [film[round(i * (len(film) - 1) / (many - 1))] for i in range(many)]
-    sigma = gm.diffusion.alpha_sigma(torch.linspace(start, 0, of + 1))[1]
-    cells = torch.cat([cells[row] for row in range(len(rows)) for _, cells in film])
+    limit = max(2, MAX_PIXELS // (len(rows) * frames[0][1][0].numel()))
+    if len(frames) > limit:  # evenly spaced, including the first and the last
+        frames = [frames[round(i * (len(frames) - 1) / (limit - 1))] for i in range(limit)]
+    sigma = gm.diffusion.alpha_sigma(torch.linspace(start, 0, steps + 1))[1]
+    cells = torch.cat([cells[row] for row in range(len(rows)) for _, cells in frames])
     return {
-        **sheet(cells, len(film)),
+        **sheet(cells, len(frames)),
         "rows": rows,
-        "numbers": [step for step, _ in film],
+        "numbers": [step for step, _ in frames],
         "live": live,
         "levels": " ".join(f"{s:.4f}" for s in sigma.tolist()),
     }
 
 
-def play(steps, now, start, of, lines):
-    """A sampler's steps as they come, and in the end all of them: yields (stage, lines). now: what the run begins with.
+def stream_run(sampler_steps, x, start, steps, lines):
+    """Shows a sampler's steps as they are computed, and at the end all of them: yields (stage, lines).
 
-    A frame has a picture and what the network says of it; a `Step` has what it said of the picture before.
+    x: the picture from which the run starts, at time `start`; steps: their number. A frame shows x_t beside the network's
+    predictions from that x_t. A `DiffusionStep` holds the predictions from the x_t before it, so the two are off by one.
     """
-    film = []
+    frames = []
     try:
-        for k, step in enumerate(steps):
-            film.append((k, [cell(now), cell(step.x0), noise_cell(step.eps)]))
-            now = step.x
-            yield frames(VIEWS, film[-1:], start, of, live=True), LINES_PENDING if k == 0 else gr.skip()
-        film.append((of, [cell(now), cell(now), noise_cell(0 * now)]))
+        for k, step in enumerate(sampler_steps):
+            frames.append((k, [cell(x), cell(step.x0), noise_cell(step.eps)]))
+            x = step.x
+            yield stage_value(VIEWS, frames[-1:], start, steps, live=True), LINES_PENDING if k == 0 else gr.skip()
+        frames.append((steps, [cell(x), cell(x), noise_cell(0 * x)]))
     except wiring.Stopped:
         lines = LINES_STOPPED
-    yield frames(VIEWS, film, start, of), lines
+    yield stage_value(VIEWS, frames, start, steps), lines
 
 
 # --- Generate ---------------------------------------------------------------------------------------------------------
 
 
 def generate(*controls):
-    """New pictures with the seed in the box."""
-    w = wish(*controls)
-    w.affordable()
-    options = w.options()
-    lines = lines_of(w, f"x = model.sample({w.n}, {format_arguments(options)})\n")
-    yield from play(w.model.sample_steps(w.n, **options), w.model.start(w.n, seed=w.seed), 1.0, w.steps, lines)
+    """New samples with the seed in the box."""
+    options = sampling_options(*controls)
+    options.check_budget()
+    arguments = options.arguments()
+    lines = python_lines(options, f"x = model.sample({options.n}, {format_arguments(arguments)})\n")
+    sampler_steps = options.model.sample_steps(options.n, **arguments)
+    noise = options.model.initial_noise(options.n, seed=options.seed)
+    yield from stream_run(sampler_steps, noise, 1.0, options.steps, lines)
 
 
 @functools.lru_cache(maxsize=4)
-def _finished(folder, dataset):
-    """(stage, lines) of the run that the tab opens with."""
-    return list(generate(dataset, *defaults(dataset)))[-1]
+def _opening_run(folder, dataset):
+    *_, final = generate(dataset, *defaults(dataset))
+    return final
 
 
-def finished(dataset):
-    return _finished(gm.base.checkpoint_folder(f"diffusion-{dataset}"), dataset)
+def opening_run(dataset):
+    """(stage, lines) of the finished run with which the tab opens."""
+    return _opening_run(gm.base.checkpoint_folder(f"diffusion-{dataset}"), dataset)
 
 
-def compare(w, names, runs, lines):
-    """Several runs from the same noise, step by step side by side: yields (stage, lines)."""
-    noise = cell(w.model.start(w.n, seed=w.seed))
-    film = [(0, [noise] * len(names))]
+def stream_comparison(options, names, runs, lines):
+    """Several runs from the same initial noise, step by step and side by side: yields (stage, lines)."""
+    noise = cell(options.model.initial_noise(options.n, seed=options.seed))
+    frames = [(0, [noise] * len(names))]
     try:
-        for k in range(1, w.steps + 1):
-            now = list(film[-1][1])
+        for k in range(1, options.steps + 1):
+            cells = list(frames[-1][1])
             for i, run in enumerate(runs):
-                now[i] = cell(next(run).x)
-                yield frames(names, [(k, now)], 1.0, w.steps, live=True), LINES_PENDING if k == 1 else gr.skip()
-            film.append((k, now))
+                cells[i] = cell(next(run).x)
+                stage = stage_value(names, [(k, cells)], 1.0, options.steps, live=True)
+                yield stage, LINES_PENDING if k == 1 else gr.skip()
+            frames.append((k, cells))
     except wiring.Stopped:
         lines = LINES_STOPPED
-    yield frames(names, film, 1.0, w.steps), lines
+    yield stage_value(names, frames, 1.0, options.steps), lines
 
 
 def compare_samplers(*controls):
-    """The four samplers from the same noise in as many steps."""
-    w = wish(*controls)
-    w = w._replace(sampler="ddim", steps=min(w.steps, STEPS))  # the only one that minds eta
-    w.affordable(repeats=5)  # Heun asks twice
-    options = without("sampler", w.options())
-    names = [f"{shown}: {gm.diffusion.calls(sampler, w.steps)} calls" for sampler, shown in SAMPLERS.items()]
-    runs = [w.model.sample_steps(w.n, sampler=s, **options) for s in SAMPLERS]
-    lines = (
+    """The four samplers from the same initial noise in the same number of steps."""
+    options = sampling_options(*controls)
+    # DDIM is the only sampler for which `arguments` includes eta; the others ignore it
+    options = options._replace(sampler="ddim", steps=min(options.steps, MAX_STEPS))
+    options.check_budget(repeats=5)  # Heun calls the network twice per step
+    arguments = without("sampler", options.arguments())
+    names = [f"{title}: {gm.diffusion.function_evaluations(sampler, options.steps)} NFE" for sampler, title in SAMPLERS.items()]
+    runs = [options.model.sample_steps(options.n, sampler=sampler, **arguments) for sampler in SAMPLERS]
+    code = (
         f"samplers = {json.dumps(list(SAMPLERS))}\n"
-        f"x = torch.cat([model.sample({w.n}, sampler=s, {format_arguments(options)}) for s in samplers])\n"
+        f"x = torch.cat([model.sample({options.n}, sampler=s, {format_arguments(arguments)}) for s in samplers])\n"
     )
-    yield from compare(w, names, runs, lines_of(w, lines, w.n))
+    yield from stream_comparison(options, names, runs, python_lines(options, code, options.n))
 
 
 def compare_guidances(*controls):
-    """Four guidances from the same noise. Where no class was chosen, each picture gets one of its own."""
-    w = wish(*controls)
-    label, classes = w.asked, w.model.classes
+    """Four guidance scales from the same initial noise. Where no class was chosen, each sample gets a class of its own."""
+    options = sampling_options(*controls)
+    label, classes = options.labels, options.model.classes
     if label is None and len(classes) == 1:
-        label = [i % classes[0] for i in range(w.n)]
-    elif label is None:  # the first two questions only: answers to more might contradict each other
-        label = [[i % classes[0], i % classes[1], *[-1] * (len(classes) - 2)] for i in range(w.n)]
-    w._replace(label=[0]).affordable(guidances=GUIDANCES)
-    options = without("label", w._replace(guidance=1.0).options())
-    names = ["0: any class", "1: as trained", *(f"guidance {g}" for g in GUIDANCES[2:])]
-    runs = [w.model.sample_steps(w.n, label=label, **{**options, "guidance": g}) for g in GUIDANCES]
-    lines = (
-        f"label = {label}\nx = torch.cat([\n    model.sample({w.n}, label=label, guidance=g, {format_arguments(options)})\n"
+        label = [i % classes[0] for i in range(options.n)]
+    elif label is None:  # only the first two attributes: values of more might contradict each other
+        label = [[i % classes[0], i % classes[1], *[ANY] * (len(classes) - 2)] for i in range(options.n)]
+    options._replace(label=[0]).check_budget(guidances=GUIDANCES)
+    arguments = without("label", options._replace(guidance=1.0).arguments())
+    names = ["0: unconditional", "1: as trained", *(f"guidance {g}" for g in GUIDANCES[2:])]
+    runs = [options.model.sample_steps(options.n, label=label, **{**arguments, "guidance": g}) for g in GUIDANCES]
+    code = (
+        f"label = {label}\nx = torch.cat([\n"
+        f"    model.sample({options.n}, label=label, guidance=g, {format_arguments(arguments)})\n"
         f"    for g in {GUIDANCES}\n])\n"
     )
-    yield from compare(w, names, runs, lines_of(w, lines, w.n))
+    yield from stream_comparison(options, names, runs, python_lines(options, code, options.n))
 
 
 # --- The visitor's own picture ----------------------------------------------------------------------------------------
 #
-# A `source` is a picture on which the tools work: {"dataset", "x": (1, C, H, W), "lines" that make `picture`}.
+# A `source` is the picture that the tools work on: {"dataset", "x": (1, C, H, W), "lines" that define `picture`}.
 
 
 @functools.lru_cache(maxsize=4)
@@ -300,8 +325,8 @@ def test_pictures(dataset):
     """(x (N, C, H, W) in [0, 1], a name for each): test pictures, one of each class first."""
     samples = gm.data.samples(dataset)
     classes = gm.data.CLASSES.get(dataset)
-    what = [classes[c] for c in samples.y.tolist()] if classes else ["face"] * len(samples)
-    return samples.floats(), [f"{name} (test picture {i})" for i, name in enumerate(what)]
+    names = [classes[c] for c in samples.y.tolist()] if classes else ["face"] * len(samples)
+    return samples.floats(), [f"{name} (test picture {i})" for i, name in enumerate(names)]
 
 
 def test_picture_source(dataset, i):
@@ -312,10 +337,11 @@ def test_picture_source(dataset, i):
 
 
 def drawing_source(dataset, ink):
-    """A drawing, prepared as the data set's own pictures were; its lines carry the pixels."""
+    """A drawing, preprocessed like the pictures of the dataset; its lines contain the pixels."""
     if ink is None:
         raise ValueError("The drawing is empty: draw something first.")
-    pixels, file = gm.pictures.to_bytes(gm.data.prepare(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
+    pixels = gm.pictures.to_bytes(gm.data.preprocess(ink, dataset))  # (1, H, W, 1)
+    file = io.BytesIO()
     gm.pictures.to_image(pixels[0]).save(file, "PNG")
     lines = base64_lines("drawing", file.getvalue()) + (
         "picture = torch.from_numpy(np.array(Image.open(io.BytesIO(drawing))))[None, None] / 255\n"
@@ -324,22 +350,23 @@ def drawing_source(dataset, ink):
 
 
 def upload_source(dataset, path):
-    x = gm.data.prepare(wiring.read_picture(path), dataset)
+    x = gm.data.preprocess(wiring.read_picture(path), dataset)
     name = repr(Path(path).name)
-    lines = f"picture = gm.data.prepare(Image.open({name}), {dataset!r})  # the file that you sent\n"
+    lines = f"picture = gm.data.preprocess(Image.open({name}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
 
 def choose(source, t, seed, mask):
-    """Another picture for the tools -> (source, the picture drowned in noise, the picture to paint over)."""
+    """Another picture for the tools -> (source, the picture with noise, the mask pad). A mask that fits is kept."""
     x = source["x"]
     if mask is None or mask.shape != x.shape[2:]:
         mask = lower_half(x.shape[-1])
-    return source, drown(source, t, seed), {**raw(x[0]), "mask": mask_text(mask)}
+    return source, add_noise(source, t, seed), {**raw(x[0]), "mask": mask_text(mask)}
 
 
 def choose_test(dataset, t, seed, mask, event: gr.EventData):
-    return choose(test_picture_source(dataset, wiring.number_from_event(event, "index", SHOWN - 1)), t, seed, mask)
+    i = wiring.number_from_event(event, "index", TEST_TILES - 1)
+    return choose(test_picture_source(dataset, i), t, seed, mask)
 
 
 def choose_drawing(dataset, t, seed, mask, ink):
@@ -356,149 +383,155 @@ def lower_half(size):
     return np.arange(size)[:, None].repeat(size, 1) >= size // 2
 
 
-def drown(source, t, seed):
+def add_noise(source, t, seed):
     """The forward process: the picture with the noise of time t."""
     import torch
 
-    x = model_of(require_source(source)["dataset"]).noise(
-        source["x"], t, seed=gm.base.check_number("seed", seed, 0, 2**31, whole=True)
-    )
+    model = model_of(require_source(source)["dataset"])
+    x = model.q_sample(source["x"], t, seed=gm.base.check_number("seed", seed, 0, 2**31, whole=True))
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(float(t)))
     caption = f"{abs(alpha):.2f} picture + {sigma:.2f} noise"  # abs: cos of a quarter turn may be -0.00
-    return {**raw(x[0]), "caption": caption, "label": f"Your picture in noise: {caption}"}
+    return {**raw(x[0]), "caption": caption, "label": f"Your picture with noise: {caption}"}
 
 
 def require_source(source, dataset=None):
     if not source or dataset and source["dataset"] != dataset:
-        raise ValueError("Choose a picture first: click on one of the test pictures, draw, or send one.")
+        raise ValueError("Choose a picture first: click a test picture, draw one or upload one.")
     return source
 
 
 def edit(source, t, *controls):
-    """Variants of the picture: its noise is taken off again by the model."""
-    w, source = wish(*controls).own(), require_source(source, controls[0])
-    w.affordable()
-    x, options = source["x"].expand(w.n, -1, -1, -1), {"strength": t, **w.options()}
-    make = source["lines"] + f"x = model.edit(picture.expand({w.n}, -1, -1, -1), {format_arguments(options)})\n"
-    yield from play(w.model.edit_steps(x, **options), w.model.noise(x, t, seed=w.seed), t, w.steps, lines_of(w, make))
+    """SDEdit: noise is added to the picture and the model removes it, giving variants of the picture."""
+    options = sampling_options(*controls).for_one_picture()
+    source = require_source(source, controls[0])
+    options.check_budget()
+    x = source["x"].expand(options.n, -1, -1, -1)
+    arguments = {"strength": t, **options.arguments()}
+    code = source["lines"] + f"x = model.edit(picture.expand({options.n}, -1, -1, -1), {format_arguments(arguments)})\n"
+    sampler_steps = options.model.edit_steps(x, **arguments)
+    noisy = options.model.q_sample(x, t, seed=options.seed)
+    yield from stream_run(sampler_steps, noisy, t, options.steps, python_lines(options, code))
 
 
 def inpaint(source, mask, *controls):
-    """Variants of the part of the picture that is painted over."""
+    """RePaint: variants of the masked part of the picture."""
     import numpy as np
     import torch
 
-    w, source = wish(*controls).own(), require_source(source, controls[0])
+    options = sampling_options(*controls).for_one_picture()
+    source = require_source(source, controls[0])
     if mask is None or not mask.any():
-        raise ValueError("Paint over a part of the picture first: the model invents that part.")
-    w = w._replace(sampler="ddpm", steps=min(w.steps, STEPS))
-    w.affordable(repeats=RESAMPLE)
-    x = source["x"].expand(w.n, -1, -1, -1)
-    options = {"resample": RESAMPLE, **without("sampler", w.options())}
+        raise ValueError("Paint over a part of the picture first: the model generates that part.")
+    options = options._replace(sampler="ddpm", steps=min(options.steps, MAX_STEPS))
+    options.check_budget(repeats=RESAMPLE)
+    x = source["x"].expand(options.n, -1, -1, -1)
+    arguments = {"resample": RESAMPLE, **without("sampler", options.arguments())}
     size = x.shape[-1]
-    make = (
+    code = (
         source["lines"]
-        + base64_lines("painted", np.packbits(mask).tobytes())
-        + (
-            f"mask = np.unpackbits(np.frombuffer(painted, np.uint8), count={size}**2).reshape(1, 1, {size}, {size})\n"
-            f"x = model.inpaint(picture.expand({w.n}, -1, -1, -1), torch.from_numpy(mask) > 0, {format_arguments(options)})\n"
-        )
+        + base64_lines("mask_bits", np.packbits(mask).tobytes())
+        + f"mask = np.unpackbits(np.frombuffer(mask_bits, np.uint8), count={size}**2).reshape(1, 1, {size}, {size})\n"
+        + f"x = model.inpaint(picture.expand({options.n}, -1, -1, -1), torch.from_numpy(mask) > 0, "
+        + f"{format_arguments(arguments)})\n"
     )
-    steps = w.model.inpaint_steps(x, torch.from_numpy(mask)[None, None], **options)
-    yield from play(steps, w.model.start(w.n, seed=w.seed), 1.0, w.steps, lines_of(w, make))
+    sampler_steps = options.model.inpaint_steps(x, torch.from_numpy(mask)[None, None], **arguments)
+    noise = options.model.initial_noise(options.n, seed=options.seed)
+    yield from stream_run(sampler_steps, noise, 1.0, options.steps, python_lines(options, code))
 
 
 # --- Quality ----------------------------------------------------------------------------------------------------------
 
 
 def quality(dataset):
-    """FID against network calls, as it was measured for the card."""
+    """FID against the number of function evaluations, as measured for the card."""
     name = f"diffusion-{dataset}"
     try:
-        told = json.loads((wiring.checkpoints() / name / "calls.json").read_text(encoding="utf-8"))
+        measured = json.loads((wiring.checkpoints() / name / "calls.json").read_text(encoding="utf-8"))
         lines = [
-            [shown, sorted([r["calls"], r["fid"]] for r in told["rows"] if r["sampler"] == sampler)]
-            for sampler, shown in SAMPLERS.items()
+            [title, sorted([row["calls"], row["fid"]] for row in measured["rows"] if row["sampler"] == sampler)]
+            for sampler, title in SAMPLERS.items()
         ]
         return {
             "lines": [line for line in lines if line[1]],
-            "floor": told["floor"]["fid"],
-            "x": "network calls a picture",
-            "y": "FID (less is better)",
+            "floor": measured["floor"]["fid"],
+            "x": "function evaluations (NFE) per sample",
+            "y": "FID (lower is better)",
         }
     except (OSError, ValueError, KeyError, TypeError):
-        return {"message": f"Nothing has been measured yet: calls.json of {name} is missing or cannot be read."}
+        return {"message": f"There are no measurements: calls.json of {name} is missing or cannot be read."}
 
 
-# --- The programming interface ----------------------------------------------------------------------------------------
+# --- API endpoints ----------------------------------------------------------------------------------------------------
 
 
 def dataset_of(model):
-    """A name from a visitor never becomes a path."""
+    """A visitor's text never becomes part of a path unchecked."""
     return gm.base.check_choice("model", model, MODELS).split("-")[1]
 
 
-def label_from(dataset, text):
-    """The four answers of `wish` from "any", a class by its name, or "glasses=round, smiling=yes"."""
-    asked = questions(dataset)
-    answers = dict.fromkeys(asked, -1)
+def parse_label(dataset, text):
+    """The four label values of `sampling_options` from "any", a class name, or "glasses=round, smiling=yes"."""
+    attribute_values = attributes(dataset)
+    label = dict.fromkeys(attribute_values, ANY)
     for part in [] if text == "any" else str(text).split(","):
-        name, _, value = part.rpartition("=") if len(asked) > 1 else ("class", "", part)
-        values = asked[gm.base.check_choice("the question of label", name.strip(), list(asked))]
-        answers[name.strip()] = values.index(gm.base.check_choice("the answer of label", value.strip(), values))
-    return [*answers.values(), *[-1] * (4 - len(answers))]
+        name, _, value = part.rpartition("=") if len(attribute_values) > 1 else ("class", "", part)
+        values = attribute_values[gm.base.check_choice("the attribute in label", name.strip(), list(attribute_values))]
+        label[name.strip()] = values.index(gm.base.check_choice("the value in label", value.strip(), values))
+    return [*label.values(), *[ANY] * (4 - len(label))]
 
 
 def source_of(dataset, picture, i):
     return test_picture_source(dataset, i) if picture is None else upload_source(dataset, picture)
 
 
-def last_picture(steps):
-    """The finished pictures, in the end: between two steps others may compute."""
-    for step in steps:
+def append_grid(sampler_steps):
+    """The steps, then the finished samples as one PNG. Others may compute between two steps."""
+    for step in sampler_steps:
         yield step
-    yield gm.pictures.grid(step.x, side(len(step.x)), scale=4)
+    yield gm.pictures.grid(step.x, grid_columns(len(step.x)), scale=4)
 
 
 def diffusion_sample(model="diffusion-mnist", n=9, label="any", sampler="dpm", steps=16, guidance=1, eta=0, seed=0):
-    """Draw new pictures with a diffusion model.
+    """Generate new pictures with a diffusion model.
 
     Args:
         model: diffusion-mnist (digits), diffusion-fashion (clothes) or diffusion-avatars (faces).
-        n: how many, 1 to 16.
-        label: any; a class such as 7 or ankle boot; for faces answers such as smiling=yes, glasses=round, hair_color=pink.
+        n: number of samples, 1 to 16.
+        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.
         sampler: dpm, ddim, heun or ddpm.
-        steps: 1 to 64, with ddpm to 250. n times the network's calls is bounded as well.
-        guidance: 0 (ignore the label) to 10; 1 as trained.
-        eta: 0 to 1, the noise that ddim adds on its way.
-        seed: whole number; the same seed gives the same pictures.
+        steps: 1 to 64, with ddpm to 250. The product of n and the number of network calls is limited as well.
+        guidance: scale of classifier-free guidance, 0 (unconditional) to 10; 1 as trained.
+        eta: 0 to 1, the amount of noise that ddim adds in each step.
+        seed: whole number; the same seed gives the same samples.
     Returns:
-        A PNG with the pictures in a square.
+        A PNG with the samples in a square grid.
     """
-    dataset = dataset_of(model)
-    w = wish(dataset, *label_from(dataset, label), sampler, steps, guidance, eta, n, seed)
-    w.affordable()
-    yield from last_picture(w.model.sample_steps(w.n, **w.options()))
+    options = sampling_options(
+        dataset_of(model), *parse_label(dataset_of(model), label), sampler, steps, guidance, eta, n, seed
+    )
+    options.check_budget()
+    yield from append_grid(options.model.sample_steps(options.n, **options.arguments()))
 
 
 def diffusion_noise(model="diffusion-mnist", picture=None, test_picture_number=0, t=0.5, seed=0):
-    """Drown a picture in noise: the forward process.
+    """Add noise to a picture: the forward process.
 
     Args:
         model: one of the models, see diffusion_sample.
-        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
         test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        t: 0 (the picture) to 1 (noise alone).
+        t: 0 (the picture) to 1 (pure noise).
         seed: whole number; the same seed gives the same noise.
     Returns:
-        How much of the picture (alpha) and of the noise (sigma) there is; and a PNG of the noisy picture, each pixel 8x8,
-        clamped to what can be shown.
+        The weights of the picture (alpha) and of the noise (sigma); and a PNG of the noisy picture, each pixel 8x8,
+        clamped to the displayable range.
     """
     import torch
 
     source = source_of(dataset_of(model), picture, test_picture_number)
-    t, seed = gm.base.check_number("t", t, 0, 1), gm.base.check_number("seed", seed, 0, 2**31, whole=True)
-    x = model_of(source["dataset"]).noise(source["x"], t, seed=seed)
+    t = gm.base.check_number("t", t, 0, 1)
+    seed = gm.base.check_number("seed", seed, 0, 2**31, whole=True)
+    x = model_of(source["dataset"]).q_sample(source["x"], t, seed=seed)
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(t))
     return {"t": t, "alpha": float(alpha), "sigma": float(sigma)}, gm.pictures.grid(x, scale=8)
 
@@ -515,28 +548,28 @@ def diffusion_edit(
     guidance=1,
     seed=0,
 ):
-    """Drown a picture in noise part of the way and let the model take it off: variants of the picture.
+    """Add noise to a picture and let the model remove it (SDEdit): variants of the picture.
 
     Args:
         model: one of the models, see diffusion_sample.
-        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
         test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        strength: 0.01 to 1, how far; the more, the less of the picture survives.
-        n: how many variants, 1 to 16.
+        strength: 0.01 to 1, the time t up to which noise is added; the more, the less of the picture survives.
+        n: number of variants, 1 to 16.
         label: see diffusion_sample.
         sampler: see diffusion_sample.
         steps: see diffusion_sample.
         guidance: see diffusion_sample.
-        seed: whole number; the same seed gives the same pictures.
+        seed: whole number; the same seed gives the same variants.
     Returns:
-        A PNG with the variants in a square.
+        A PNG with the variants in a square grid.
     """
     dataset = dataset_of(model)
     source = source_of(dataset, picture, test_picture_number)
-    w = wish(dataset, *label_from(dataset, label), sampler, steps, guidance, 0, n, seed)
-    w.affordable()
-    x = source["x"].expand(w.n, -1, -1, -1)
-    yield from last_picture(w.model.edit_steps(x, strength=strength, **w.options()))
+    options = sampling_options(dataset, *parse_label(dataset, label), sampler, steps, guidance, 0, n, seed)
+    options.check_budget()
+    x = source["x"].expand(options.n, -1, -1, -1)
+    yield from append_grid(options.model.edit_steps(x, strength=strength, **options.arguments()))
 
 
 def diffusion_inpaint(
@@ -551,21 +584,21 @@ def diffusion_inpaint(
     guidance=1,
     seed=0,
 ):
-    """Invent the part of a picture that a mask covers: variants that keep the rest.
+    """Inpaint the part of a picture that a mask covers (RePaint): variants that keep the rest.
 
     Args:
         model: one of the models, see diffusion_sample.
-        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
         test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        mask: a file, stretched over the prepared picture: white is invented, black is kept. Without one, the lower half.
-        n: how many variants, 1 to 16.
+        mask: a file, stretched over the preprocessed picture: white is generated, black is kept. Without one, the lower half.
+        n: number of variants, 1 to 16.
         label: see diffusion_sample.
         steps: 1 to 64.
-        resample: 1 to 20, how often each step is undone and done again. n * steps * resample is bounded as well.
+        resample: 1 to 20, how often each step is run, with noise added back in between. n * steps * resample is limited too.
         guidance: see diffusion_sample.
-        seed: whole number; the same seed gives the same pictures.
+        seed: whole number; the same seed gives the same variants.
     Returns:
-        A PNG with the variants in a square.
+        A PNG with the variants in a square grid.
     """
     import numpy as np
     import torch
@@ -573,20 +606,22 @@ def diffusion_inpaint(
     dataset = dataset_of(model)
     x = source_of(dataset, picture, test_picture_number)["x"]
     size = x.shape[-1]
-    painted = lower_half(size) if mask is None else np.array(wiring.read_picture(mask).convert("L").resize((size, size))) > 127
-    if not painted.any():
-        raise ValueError("The mask is empty: it must be white where the picture is to be invented.")
-    w = wish(dataset, *label_from(dataset, label), "ddim", steps, guidance, 0, n, seed)
+    if mask is None:
+        mask = lower_half(size)
+    else:
+        mask = np.array(wiring.read_picture(mask).convert("L").resize((size, size))) > 127
+    if not mask.any():
+        raise ValueError("The mask is empty: it must be white where the picture is to be generated.")
+    options = sampling_options(dataset, *parse_label(dataset, label), "ddim", steps, guidance, 0, n, seed)
     resample = gm.base.check_number("resample", resample, 1, 20, whole=True)
-    w.affordable(repeats=resample)
-    options = without("sampler", w.options())
-    yield from last_picture(
-        w.model.inpaint_steps(x.expand(w.n, -1, -1, -1), torch.from_numpy(painted)[None, None], resample=resample, **options)
-    )
+    options.check_budget(repeats=resample)
+    arguments = {"resample": resample, **without("sampler", options.arguments())}
+    mask = torch.from_numpy(mask)[None, None]
+    yield from append_grid(options.model.inpaint_steps(x.expand(options.n, -1, -1, -1), mask, **arguments))
 
 
 def endpoints():
-    """The functions above under their own names. They check what they are called with; the components do not."""
+    """Register the functions above under their own names. They check their arguments; the components do not."""
 
     def boxes(**defaults):
         return [gr.Number(value, label=label, visible=False) for label, value in defaults.items()]
@@ -594,101 +629,112 @@ def endpoints():
     def text(label, value):
         return gr.Textbox(value, label=label, visible=False)
 
-    facts, png = gr.JSON(visible=False, label="facts"), gr.Image(format="png", label="picture", visible=False)
+    facts = gr.JSON(visible=False, label="facts")
+    png = gr.Image(format="png", label="picture", visible=False)
     model = gr.Dropdown(list(MODELS), value=MODELS[0], label="model", visible=False)
-    file, mask = (picture_upload(visible=False, label=label) for label in ("picture", "mask"))
-    label, sampler, one = text("label", "any"), text("sampler", "dpm"), boxes(test_picture_number=0)
+    picture = picture_upload(visible=False, label="picture")
+    mask = picture_upload(visible=False, label="mask")
+    label = text("label", "any")
+    sampler = text("sampler", "dpm")
+    test_picture = boxes(test_picture_number=0)
     wiring.endpoint(diffusion_sample, [model, *boxes(n=9), label, sampler, *boxes(steps=16, guidance=1, eta=0, seed=0)], png)
-    wiring.endpoint(diffusion_noise, [model, file, *one, *boxes(t=0.5, seed=0)], [facts, png])
+    wiring.endpoint(diffusion_noise, [model, picture, *test_picture, *boxes(t=0.5, seed=0)], [facts, png])
     wiring.endpoint(
         diffusion_edit,
-        [model, file, *one, *boxes(strength=0.6, n=4), label, sampler, *boxes(steps=16, guidance=1, seed=0)],
+        [model, picture, *test_picture, *boxes(strength=0.6, n=4), label, sampler, *boxes(steps=16, guidance=1, seed=0)],
         png,
     )
     wiring.endpoint(
-        diffusion_inpaint, [model, file, *one, mask, *boxes(n=4), label, *boxes(steps=16, resample=3, guidance=1, seed=0)], png
+        diffusion_inpaint,
+        [model, picture, *test_picture, mask, *boxes(n=4), label, *boxes(steps=16, resample=3, guidance=1, seed=0)],
+        png,
     )
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------
 
 
-def open_set(dataset):
-    """Another data set -> (four answers, other controls, stage, lines)."""
+def open_dataset(dataset):
+    """Another dataset -> (four label menus, other controls, stage, lines)."""
     *label, sampler, steps, guidance, eta, n, seed = defaults(dataset)
-    others = [("any", ANY)] if dataset == "avatars" else [("one of each", EACH), ("any", ANY)]
-    asked = [
+    other_choices = [("any", ANY)] if dataset == "avatars" else [("one of each", EACH), ("any", ANY)]
+    menus = [
         gr.update(
             label=FEATURES.get(name, "Class"),
-            value=answer,
+            value=value,
             visible=True,
-            choices=[*others, *((v.replace("_", " "), i) for i, v in enumerate(values))],
+            choices=[*other_choices, *((v.replace("_", " "), i) for i, v in enumerate(values))],
         )
-        for answer, (name, values) in zip(label, questions(dataset).items())
+        for value, (name, values) in zip(label, attributes(dataset).items())
     ]
-    answers = asked + [gr.update(value=ANY, visible=False)] * (4 - len(asked))
-    controls = sampler, gr.update(value=steps, maximum=STEPS), guidance, gr.update(value=eta, visible=False), n, seed
-    return *answers, *controls, *finished(dataset)
+    menus += [gr.update(value=ANY, visible=False)] * (4 - len(menus))
+    controls = sampler, gr.update(value=steps, maximum=MAX_STEPS), guidance, gr.update(value=eta, visible=False), n, seed
+    return *menus, *controls, *opening_run(dataset)
 
 
-def no_set(sentence):
+def show_dataset_error(sentence):
     return *[gr.skip()] * 10, {"message": sentence}, ""
 
 
 def open_tools(dataset, t):
-    """The same -> (test pictures twice, whether one can draw, source, drowned picture, picture to paint over)."""
+    """Another dataset -> (test pictures twice, whether one can draw, source, the picture with noise, the mask pad)."""
     x, labels = test_pictures(dataset)
-    tiles = {**sheet(x[:SHOWN], SHOWN), "labels": labels[:SHOWN], "chosen": 0}
+    tiles = {**sheet(x[:TEST_TILES], TEST_TILES), "labels": labels[:TEST_TILES], "chosen": 0}
     return tiles, tiles, gr.update(visible=dataset != "avatars"), *choose(test_picture_source(dataset, 0), t, 0, None)
 
 
-def no_tools(sentence):
+def show_tools_error(sentence):
     return gr.skip(), gr.skip(), gr.skip(), None, {"message": sentence}, None
 
 
 def choose_sampler(sampler, steps):
     """-> (steps, eta): DDPM needs more steps, and only DDIM has an eta."""
-    most = MOST_STEPS if sampler == "ddpm" else STEPS
-    return gr.update(maximum=most, value=min(steps, most)), gr.update(visible=sampler == "ddim")
+    max_steps = MAX_DDPM_STEPS if sampler == "ddpm" else MAX_STEPS
+    return gr.update(maximum=max_steps, value=min(steps, max_steps)), gr.update(visible=sampler == "ddim")
 
 
 def about(dataset):
-    """The models of the tab in a table, and the card of the one on stage."""
+    """A table of the tab's models, and the card of the chosen one."""
     shipped = [name for name in MODELS if (wiring.checkpoints() / name).is_dir()]
     return wiring.models_table(shipped) + "\n\n" + wiring.card(f"diffusion-{dataset}")
 
 
 def prepare():
-    """What visitors will need: functions to call in the background, each of them quick."""
+    """Functions to call in the background before the first visit; each takes little time."""
     return [
-        functools.partial(finished, dataset)
-        for dataset in gm.data.SETS
+        functools.partial(opening_run, dataset)
+        for dataset in gm.data.DATASETS
         if (wiring.checkpoints() / f"diffusion-{dataset}").is_dir()
     ]
 
 
 def build(opened):
     """Lay out the tab. opened: the event of a visitor's first look at it."""
-    sets = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
-    shipped = [name for name in sets if (wiring.checkpoints() / f"diffusion-{name}").is_dir()] or list(sets)
+    datasets = list(DATASET_TITLES)
+    shipped = [name for name in datasets if (wiring.checkpoints() / f"diffusion-{name}").is_dir()] or datasets
+    gr.Markdown(
+        "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, then "
+        "drag the slider under the pictures to look at any step.",
+        elem_classes="hint",
+    )
     with gr.Row(elem_classes="choices"):
         dataset = gr.Radio(
-            [(sets[name], name) for name in shipped],
+            [(DATASET_TITLES[name], name) for name in shipped],
             value=shipped[0],
-            label="Pictures",
+            label="Dataset",
             show_label=False,
             container=False,
             elem_id="diffusion-dataset",
             min_width=330,
         )
 
-    def slider(*reach, label, name, **more):
-        return gr.Slider(*reach, label=label, buttons=[], elem_id=f"diffusion-{name}", elem_classes="plain", **more)
+    def slider(*bounds, label, name, **props):
+        return gr.Slider(*bounds, label=label, buttons=[], elem_id=f"diffusion-{name}", elem_classes="plain", **props)
 
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
-            gr.Markdown("### What to draw, and how")
-            answers = [
+            gr.Markdown("### Conditions and sampler")
+            labels = [
                 gr.Dropdown(
                     [("any", ANY)],
                     value=ANY,
@@ -701,19 +747,19 @@ def build(opened):
                 for i in range(4)
             ]
             sampler = gr.Radio(
-                [(shown, name) for name, shown in SAMPLERS.items()],
+                [(title, name) for name, title in SAMPLERS.items()],
                 value="dpm",
                 label="Sampler",
                 elem_id="diffusion-sampler",
                 elem_classes="plain",
             )
-            steps = slider(1, STEPS, 16, step=1, label="Steps", name="steps")
-            eta = slider(0, 1, 0, step=0.05, label="Eta (noise added on the way)", name="eta", visible=False)
-            guidance = slider(0, 10, 1, step=0.25, label="Guidance (1: as trained)", name="guidance")
-            n = slider(1, COUNT, 9, step=1, label="Pictures", name="n")
+            steps = slider(1, MAX_STEPS, 16, step=1, label="Steps", name="steps")
+            eta = slider(0, 1, 0, step=0.05, label="Eta (noise added per step)", name="eta", visible=False)
+            guidance = slider(0, 10, 1, step=0.25, label="Guidance scale (1: as trained)", name="guidance")
+            n = slider(1, MAX_SAMPLES, 9, step=1, label="Samples", name="n")
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
             stage = Scrubber(
-                {"message": "The model is loading: in a moment, noise becomes a picture here."},
+                {"message": "The model is loading: in a moment, the steps from noise to a picture appear here."},
                 ends=("noise", "picture"),
                 elem_id="diffusion-stage",
                 elem_classes="live-picture",
@@ -722,21 +768,21 @@ def build(opened):
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Compare", id="compare"):
                 gr.Markdown(
-                    "The noise decides what is drawn; the sampler only how well. Start four runs from **the same "
-                    "noise** and play them side by side.",
+                    "The initial noise decides what is generated, the sampler only how accurately. Start four runs from "
+                    "**the same noise** and see them side by side.",
                     elem_classes="hint",
                 )
                 by_sampler = gr.Button("Four samplers", size="md")
                 gr.Markdown(
-                    "**Guidance** takes the step that the class asks for and goes further that way: clearer, and "
-                    "less varied. Where no class is chosen, each picture gets one of its own.",
+                    "**Guidance** amplifies the effect of the class: samples become clearer and less varied. If no class is "
+                    "chosen, each sample gets a class of its own.",
                     elem_classes="hint",
                 )
-                by_guidance = gr.Button("Four strengths of guidance", size="md")
+                by_guidance = gr.Button("Four guidance scales", size="md")
             with gr.Tab("Your picture", id="own"):
                 gr.Markdown(
-                    "Drown a picture in noise, as in training. Then let the model take the noise off: the more there "
-                    "is, the more it has to make up.",
+                    "Add noise to a picture, as in training (the forward process). Then let the model remove it (SDEdit): the "
+                    "more noise, the more the model has to invent.",
                     elem_classes="hint",
                 )
                 choices = Tiles(columns=10, name="Test pictures", elem_id="diffusion-own")
@@ -744,23 +790,24 @@ def build(opened):
                     with gr.Column(min_width=130) as drawing:
                         pad = DrawPad(elem_id="diffusion-pad")
                     with gr.Column(min_width=130):
-                        drowned = Stage(elem_id="diffusion-drowned")
-                t = slider(0, 1, 0.6, step=0.01, label="Noise (0: the picture, 1: nothing is left of it)", name="t")
-                finish = gr.Button("Take the noise off", size="md", elem_id="diffusion-finish")
+                        noisy = Stage(elem_id="diffusion-drowned")
+                t = slider(0, 1, 0.6, step=0.01, label="Time t (0: clean picture, 1: pure noise)", name="t")
+                denoise = gr.Button("Denoise (SDEdit)", size="md", elem_id="diffusion-finish")
                 upload = picture_upload(
                     label="Upload a picture", show_label=False, height=120, elem_id="diffusion-upload", elem_classes="upload"
                 )
-            with gr.Tab("Fill in", id="fill"):
+            with gr.Tab("Inpaint", id="fill"):
                 gr.Markdown(
-                    "Paint over a part of the picture. The model invents that part, several times, so that it fits the rest.",
+                    "Paint over a part of the picture. The model generates several variants of that part that fit the rest.",
                     elem_classes="hint",
                 )
                 more_choices = Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own")
                 mask = MaskPad(elem_id="diffusion-mask")
-                fill = gr.Button("Fill it in", size="md", elem_id="diffusion-fill")
+                fill = gr.Button("Inpaint", size="md", elem_id="diffusion-fill")
             with gr.Tab("Quality", id="quality"):
                 gr.Markdown(
-                    "How far generated pictures are from real ones, by the number of times that the network was asked.",
+                    "**FID**, the distance between generated and real pictures, against the number of function evaluations "
+                    "(**NFE**): how often the network is called for one sample.",
                     elem_classes="hint",
                 )
                 chart = Chart(elem_id="diffusion-chart")
@@ -770,33 +817,33 @@ def build(opened):
     with gr.Accordion("The models, and what was measured", open=False):
         card = gr.Markdown()
 
-    controls = [dataset, *answers, sampler, steps, guidance, eta, n, seed]
-    fresh = wiring.act(new.click, wiring.fresh_seed, None, seed)
-    latest = functools.partial(sampler.input, trigger_mode="always_last")
-    other = wiring.act(latest, choose_sampler, [sampler, steps], [steps, eta])
-    again = [*(a.input for a in answers), *(s.release for s in (steps, eta, guidance, n)), seed.submit]
-    player = wiring.Runs(stage)
-    play_on = functools.partial(player.stream, outputs=[stage, lines], rate=12)  # smooth, and not too much for a slow browser
-    play_on(fresh.then, generate, controls)
-    play_on(other.then, generate, controls)
-    play_on(functools.partial(gr.on, again), generate, controls)
-    play_on(by_sampler.click, compare_samplers, controls)
-    play_on(by_guidance.click, compare_guidances, controls)
-    play_on(finish.click, edit, [source, t, *controls])
-    play_on(fill.click, inpaint, [source, mask, *controls])
-    player.stop(stop.click)
+    controls = [dataset, *labels, sampler, steps, guidance, eta, n, seed]
+    new_seed = wiring.act(new.click, wiring.fresh_seed, None, seed)
+    sampler_input = functools.partial(sampler.input, trigger_mode="always_last")
+    sampler_chosen = wiring.act(sampler_input, choose_sampler, [sampler, steps], [steps, eta])
+    changes = [*(menu.input for menu in labels), *(s.release for s in (steps, eta, guidance, n)), seed.submit]
+    runs = wiring.Runs(stage)
+    stream = functools.partial(runs.stream, outputs=[stage, lines], rate=12)  # smooth, and not too much for a slow browser
+    stream(new_seed.then, generate, controls)
+    stream(sampler_chosen.then, generate, controls)
+    stream(functools.partial(gr.on, changes), generate, controls)
+    stream(by_sampler.click, compare_samplers, controls)
+    stream(by_guidance.click, compare_guidances, controls)
+    stream(denoise.click, edit, [source, t, *controls])
+    stream(fill.click, inpaint, [source, mask, *controls])
+    runs.stop(stop.click)
 
-    view = [source, drowned, mask]
-    wiring.live(t.input, drown, [source, t, seed], drowned)
+    views = [source, noisy, mask]
+    wiring.live(t.input, add_noise, [source, t, seed], noisy)
     for tiles in (choices, more_choices):
-        wiring.act(tiles.input, choose_test, [dataset, t, seed, mask], view)
-    wiring.live(pad.input, choose_drawing, [dataset, t, seed, mask, pad], view)
-    wiring.act(upload.upload, choose_upload, [dataset, t, seed, mask, upload], view)
+        wiring.act(tiles.input, choose_test, [dataset, t, seed, mask], views)
+    wiring.live(pad.input, choose_drawing, [dataset, t, seed, mask, pad], views)
+    wiring.act(upload.upload, choose_upload, [dataset, t, seed, mask, upload], views)
 
     for event in (opened, dataset.input):
-        first = player.act(event, open_set, [dataset], [*controls[1:], stage, lines], no_set)
-        then = functools.partial(first.then, trigger_mode="always_last")
-        wiring.act(then, open_tools, [dataset, t], [choices, more_choices, drawing, *view], no_tools)
-        wiring.act(then, quality, dataset, chart)
-        wiring.act(then, about, dataset, card)
+        dataset_opened = runs.act(event, open_dataset, [dataset], [*controls[1:], stage, lines], show_dataset_error)
+        afterwards = functools.partial(dataset_opened.then, trigger_mode="always_last")
+        wiring.act(afterwards, open_tools, [dataset, t], [choices, more_choices, drawing, *views], show_tools_error)
+        wiring.act(afterwards, quality, dataset, chart)
+        wiring.act(afterwards, about, dataset, card)
     endpoints()

@@ -43,7 +43,7 @@ def drawing(dataset: str, ink) -> Source:
     """A drawing, prepared as the data set's own pictures were; its lines carry the pixels. ink: (H, W) uint8 or None."""
     if ink is None:
         raise ValueError("The drawing is empty: draw something first.")
-    pixels, file = gm.pictures.to_bytes(gm.data.prepare(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
+    pixels, file = gm.pictures.to_bytes(gm.data.preprocess(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
     gm.pictures.to_image(pixels[0]).save(file, "PNG")
     lines = programs.constant("drawing", file.getvalue()) + (
         "picture = torch.from_numpy(np.array(Image.open(io.BytesIO(drawing))))[None, None] / 255\n"
@@ -52,8 +52,8 @@ def drawing(dataset: str, ink) -> Source:
 
 
 def upload(dataset: str, path: str) -> Source:
-    x = gm.data.prepare(read_picture(path), dataset)
-    lines = f"picture = gm.data.prepare(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
+    x = gm.data.preprocess(read_picture(path), dataset)
+    lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
 

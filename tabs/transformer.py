@@ -173,7 +173,7 @@ def opening(name, begin):
     except wiring.Stopped:
         yield {**out[0], "live": False}, LINES_STOPPED
     except ValueError as e:  # in its place stands what is missing
-        yield {"message": wiring.sentence(e)}, ""
+        yield {"message": wiring.error_message(e)}, ""
 
 
 # --- Shakespeare ------------------------------------------------------------------------------------------------------
@@ -451,7 +451,7 @@ def film(source, states, given, bits, live=False):
         "lines": [["bits a pixel", [[row, round(b, 3)] for row, b in bits]]],
     }
     per = 2 * across(n) * math.ceil(n / across(n))
-    beside = {"beside": raw(source["x"][0])} if given else {}
+    beside = {"reference": raw(source["x"][0])} if given else {}
     return {
         **sheet(pictures, per),
         "per": per,

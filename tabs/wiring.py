@@ -1,7 +1,7 @@
-"""How tabs talk to Gradio, in one place: kinds of events, the computing lane, errors, uploads, seeds, cards, start-up.
+"""Everything between the tabs and Gradio: kinds of events, the computing lane, errors, uploads, seeds, cards, start-up.
 
-A tab's handlers are plain functions: values in, values out, ValueError for what is not allowed. Nothing here imports
-torch until the first handler runs, so that the page answers at once.
+A tab's handlers are plain functions: values in, values out, ValueError for invalid arguments. Nothing here imports torch
+until the first handler runs, so that the page answers at once.
 """
 
 import base64
@@ -14,28 +14,35 @@ import os
 import secrets
 import threading
 import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from huggingface_hub import metadata_load
 
 import genmodels as gm
 
-MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
+if TYPE_CHECKING:
+    from PIL import Image
 
-# All visitors share two cores: one computation at a time. Two with two threads each slow each other down tenfold.
+MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # no others: for some, Pillow starts external programs
+
+# All visitors share two cores: one computation at a time. Two at once with two threads each would take ten times as long.
 THREADS = 1
 from tabs.events import _lane  # noqa: E402, I001
+
+OnError = Callable[[str], Any]  # an error message -> outputs that show it
 
 
 # --- Events -----------------------------------------------------------------------------------------------------------
 
 
-def guarded(fn, instead=None):
-    """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback.
+def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
+    """`fn` in the computing lane, without gradients; a ValueError becomes a message on the page, never a traceback.
 
-    instead: sentence -> outputs, to put the sentence in place; without it, it goes up as a message in the corner.
+    on_error: message -> outputs, to show the message in the outputs; without it, it pops up in the corner of the page.
     """
 
     @functools.wraps(fn)
@@ -46,25 +53,25 @@ def guarded(fn, instead=None):
             with _lane, torch.no_grad():
                 return fn(*args, **kwargs)
         except ValueError as e:  # CheckpointError and DataError are ValueErrors
-            if instead:
-                return instead(sentence(e))
-            raise gr.Error(html.escape(sentence(e)), duration=8, print_exception=False) from None
+            if on_error:
+                return on_error(error_message(e))
+            raise gr.Error(html.escape(error_message(e)), duration=8, print_exception=False) from None
 
     return run
 
 
-def sentence(error):
-    """What a visitor is told: the error's text without the places of this machine's folders."""
+def error_message(error: Exception) -> str:
+    """The error's text as shown to visitors: without the paths of this machine's folders."""
     text = str(error)
     for folder, name in ((checkpoints(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
         text = text.replace(str(folder), name)
     return text
 
 
-def live(trigger, fn, inputs, outputs, instead=None):
-    """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
+def live(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, on_error: OnError | None = None) -> Any:
+    """A slider's event: no queue, no progress bar; of the events that arrive during a computation only the last is handled."""
     return trigger(
-        guarded(fn, instead),
+        guarded(fn, on_error),
         inputs,
         outputs,
         queue=False,
@@ -74,13 +81,13 @@ def live(trigger, fn, inputs, outputs, instead=None):
     )
 
 
-def act(trigger, fn, inputs, outputs, instead=None):
+def act(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, on_error: OnError | None = None) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
-    return trigger(guarded(fn, instead), inputs, outputs, show_progress="hidden", api_visibility="private")
+    return trigger(guarded(fn, on_error), inputs, outputs, show_progress="hidden", api_visibility="private")
 
 
-def stepwise(fn):
-    """`fn`, a generator function, each of whose steps takes the computing lane by itself: others' sliders move in between."""
+def stepwise(fn: Callable[..., Generator]) -> Callable[..., Generator]:
+    """The generator function `fn`, with each step computed in the lane by itself, so that other visitors get turns between."""
 
     @functools.wraps(fn)
     def run(*args, **kwargs):
@@ -89,7 +96,7 @@ def stepwise(fn):
         try:
             while (out := step()) is not None:
                 yield out
-                time.sleep(0.001)  # whoever waits for the lane comes first
+                time.sleep(0.001)  # lets a waiting thread take the lane
         finally:
             steps.close()
 
@@ -97,23 +104,23 @@ def stepwise(fn):
 
 
 class Stopped(Exception):
-    """Raised in a stream's generator where it last yielded: the visitor pressed Stop. It may yield once more."""
+    """Raised in a stream's generator at its last yield when the visitor presses Stop. The generator may yield once more."""
 
 
 @dataclasses.dataclass
 class Turn:
-    """Of one visitor: the number of the newest of their actions that began something on the stage, and of the newest Stop."""
+    """State of one visitor: the number of their newest action on the stage, and of their newest Stop."""
 
     newest: float = 0
     stopped: float = 0
 
-    def begin(self, number):
-        """Whether nothing newer has begun."""
+    def begin(self, number: float) -> bool:
+        """Register an action; False if a newer one has begun already."""
         with _turns:
             self.newest = max(self.newest, number)
         return self.newest == number
 
-    def stop(self, number):
+    def stop(self, number: float | None) -> None:
         with _turns:
             self.stopped = max(self.stopped, number or 0)
 
@@ -122,71 +129,88 @@ _turns = threading.Lock()
 
 
 class Runs:
-    """One stage on which several streams play. For each visitor one run at a time: what they do next ends the one before.
+    """Several streams that share one stage. Each visitor has one run at a time: their next action ends the current one.
 
-    Every action is numbered in the browser, in the order in which the visitor acts, however late the server comes to it.
-    A run ends as soon as there is a newer action; the number goes along with the stage's value, and the component drops
-    what is older than what it shows. Gradio's `cancels` would not do: of two events of one trigger the page begins the
-    second when the first has ended, it does not wait for its own requests to cancel, and two at once fail on the server.
+    Actions are numbered in the browser, in the order of the visitor's actions, however late the server handles them. A run
+    ends as soon as there is a newer action; the number is sent with the stage's value, and the component drops values older
+    than the one it shows. Gradio's `cancels` does not suffice: of two events of one trigger the page starts the second only
+    when the first has ended, it does not wait for its own cancel requests, and two at once fail on the server.
     """
 
     ACTION = "(turn, number, ...values) => [turn, window.actions = (window.actions || 0) + 1, ...values]"
 
-    def __init__(self, stage):
-        self.stage, self.inputs = stage, [gr.State(Turn()), gr.Number(visible=False)]
+    def __init__(self, stage: gr.components.Component):
+        self.stage = stage
+        self.inputs = [gr.State(Turn()), gr.Number(visible=False)]
 
-    def live(self, trigger, fn, inputs, outputs):
-        """A slider's event like `wiring.live`, which ends the run: what that had yet to show is of before."""
+    def live(self, trigger: Callable, fn: Callable, inputs: Sequence, outputs: Sequence) -> Any:
+        """A slider's event like `wiring.live`; it ends the run, whose remaining outputs are outdated."""
         return self.act(trigger, fn, inputs, outputs, queue=False, trigger_mode="always_last")
 
-    def act(self, trigger, fn, inputs, outputs, instead=None, **how):
+    def act(
+        self,
+        trigger: Callable,
+        fn: Callable,
+        inputs: Sequence,
+        outputs: Sequence,
+        on_error: OnError | None = None,
+        **options: Any,
+    ) -> Any:
         """An event like `wiring.act`; one of its outputs is the stage. Stop does not end it."""
-        fn, place = guarded(fn, instead), outputs.index(self.stage)
+        compute = guarded(fn, on_error)
+        stage_index = outputs.index(self.stage)
 
-        def run(turn, number, *values):
-            number = number or 0  # anyone can send anything
-            out = None if turn.newest > number else fn(*values)
-            return numbered(out, place, number) if turn.begin(number) else gr.skip()
+        def run(turn: Turn, number: float | None, *values: Any) -> Any:
+            number = number or 0  # clients can send anything
+            if turn.newest > number:
+                return gr.skip()
+            out = compute(*values)
+            return with_turn(out, stage_index, number) if turn.begin(number) else gr.skip()
 
-        return self._on(trigger, run, inputs, outputs, **how)
+        return self._on(trigger, run, inputs, outputs, **options)
 
-    def stream(self, trigger, fn, inputs, outputs, rate=20):
-        """A slow model's event. `fn` is a generator of outputs, one of them the stage; at most `rate` a second are sent."""
-        place = outputs.index(self.stage)
+    def stream(self, trigger: Callable, fn: Callable, inputs: Sequence, outputs: Sequence, rate: float = 20) -> Any:
+        """A slow model's event. `fn` generates outputs, one of them the stage; at most `rate` per second are sent."""
+        stage_index = outputs.index(self.stage)
 
-        def run(turn, number, *values):
+        def run(turn: Turn, number: float | None, *values: Any) -> Iterator:
             number = number or 0
-            steps, sent, waiting, last = fn(*values), 0.0, None, [gr.skip()] * len(outputs)
+            steps = fn(*values)
+            sent_at = 0.0
+            pending: list | None = None  # the newest output, if it was not sent yet
+            sent: list = [gr.skip()] * len(outputs)
 
-            def over():
+            def ended() -> bool:
                 return max(turn.newest, turn.stopped) > number
 
-            step = guarded(lambda: None if over() else next(steps, None))  # an output is never None
+            step = guarded(lambda: None if ended() else next(steps, None))  # an output is never None
             try:
                 while (out := step()) is not None and turn.begin(number):
-                    waiting = numbered(out, place, number)
-                    if not over() and time.monotonic() - sent >= 1 / rate:
-                        sent, last, waiting = time.monotonic(), waiting, None
-                        yield last
-                    time.sleep(0.001)  # whoever waits for the lane comes first
-                if turn.newest == number < turn.stopped and (out := guarded(last_words)(steps)):
-                    waiting = numbered(out, place, number)
-                if waiting and turn.newest == number:  # the last picture is always shown
-                    last = waiting
-                    yield last
+                    pending = with_turn(out, stage_index, number)
+                    if not ended() and time.monotonic() - sent_at >= 1 / rate:
+                        sent_at = time.monotonic()
+                        sent = pending
+                        pending = None
+                        yield sent
+                    time.sleep(0.001)  # lets a waiting thread take the lane
+                if turn.newest == number < turn.stopped and (out := guarded(final_output)(steps)):
+                    pending = with_turn(out, stage_index, number)
+                if pending and turn.newest == number:  # the last picture is always shown
+                    sent = pending
+                    yield sent
             finally:
                 steps.close()
             # Gradio sends the last output twice, the second time perhaps after a newer run has begun.
-            yield [out if i == place else gr.skip() for i, out in enumerate(last)]
+            yield [out if i == stage_index else gr.skip() for i, out in enumerate(sent)]
 
         return self._on(trigger, run, inputs, outputs)
 
-    def stop(self, trigger):
-        """Ends the run; what it has come to stays."""
+    def stop(self, trigger: Callable) -> None:
+        """Ends the run; its last output stays."""
         self._on(trigger, Turn.stop, [], None, queue=False)
 
-    def _on(self, trigger, run, inputs, outputs, **how):
-        how = {"trigger_mode": "multiple", **how}
+    def _on(self, trigger: Callable, run: Callable, inputs: Sequence, outputs: Sequence | None, **options: Any) -> Any:
+        options = {"trigger_mode": "multiple", **options}
         return trigger(
             run,
             [*self.inputs, *inputs],
@@ -195,44 +219,52 @@ class Runs:
             show_progress="hidden",
             api_visibility="private",
             concurrency_limit=4,
-            **how,
+            **options,
         )
 
 
-def numbered(out, place, number):
-    """Outputs with the number of the action in the stage's value, which is at `place`."""
-    return [{**value, "turn": number} if i == place else value for i, value in enumerate(out)]
+def with_turn(out: Sequence, stage_index: int, number: float) -> list:
+    """Outputs with the number of the action added to the stage's value."""
+    return [{**value, "turn": number} if i == stage_index else value for i, value in enumerate(out)]
 
 
-def last_words(steps):
-    """What a generator says when it is stopped, or None."""
+def final_output(steps: Generator) -> Any:
+    """The output that a generator yields when it is stopped, or None."""
     try:
         return steps.throw(Stopped())
     except (Stopped, StopIteration):
         return None
 
 
-def endpoint(fn, inputs, outputs, stream=False):
+def endpoint(fn: Callable, inputs: Any, outputs: Any, stream: bool = False) -> Any:
     """`fn` as the API endpoint of its own name, described by its docstring. Call it where components are built.
 
-    The answer of a generator function is its last output, or, if stream, each output as it comes.
+    A generator function answers with its last output, or, if `stream`, with each output in turn.
     """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
-    run = stepwise(fn) if stream else guarded(fn)
-    if inspect.isgeneratorfunction(fn) and not stream:
 
-        @functools.wraps(fn)
-        def run(*args, **kwargs):
-            return collections.deque(stepwise(fn)(*args, **kwargs), maxlen=1).pop()
+    @functools.wraps(fn)
+    def last_output(*args, **kwargs):
+        return collections.deque(stepwise(fn)(*args, **kwargs), maxlen=1).pop()
 
+    if stream:
+        run = stepwise(fn)
+    elif inspect.isgeneratorfunction(fn):
+        run = last_output
+    else:
+        run = guarded(fn)
     return gr.Button(visible=False).click(run, inputs, outputs, api_name=fn.__name__)
 
 
-def opening(page, tab, visited):
-    """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
+def opening(page: Any, tab: gr.Tab, visited: gr.State | None) -> Callable:
+    """The event of a visitor opening a tab for the first time.
 
-    What stands in a tab that was never opened is not in the browser yet, and so hears of no change.
+    The components of a tab that was never opened are not in the browser yet, and receive no updates.
+
+    Arguments:
+        page: the gr.Blocks; only needed for the first tab.
+        visited: a gr.State(False) outside the tabs, or None for the first tab, which is open from the start.
     """
     if visited is None:
         return page.load
@@ -240,21 +272,21 @@ def opening(page, tab, visited):
     return visited.change
 
 
-# --- What handlers are given ------------------------------------------------------------------------------------------
+# --- Inputs of handlers -----------------------------------------------------------------------------------------------
 
 
-def number_from_event(event, name, high, whole=True):
-    """A number that a component sent with its event, from 0 to `high`: anyone can send anything."""
+def number_from_event(event: gr.EventData, name: str, high: float, whole: bool = True) -> Any:
+    """A number from 0 to `high` that a component sent with its event; checked, since clients can send anything."""
     sent = event._data if isinstance(event._data, dict) else {}
     return gm.base.check_number(name, sent.get(name), 0, high, whole=whole)
 
 
-def read_picture(path):
-    """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
+def read_picture(path: str | Path | None) -> "Image.Image":
+    """A visitor's file as an upright PIL image. The header is read first: a picture that is too large is never decoded."""
     from PIL import Image, ImageOps
 
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be sent as a file.")
+        raise ValueError("Choose a picture first: it must be a file.")
     if Path(path).stat().st_size > MAX_BYTES:
         raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
     try:
@@ -273,24 +305,24 @@ def read_picture(path):
         raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
 
 
-def fresh_seed():
+def fresh_seed() -> int:
     return secrets.randbelow(10_000)
 
 
 # --- Parts of a tab ---------------------------------------------------------------------------------------------------
 
 
-def seed_row(new, reset):
-    """(button that draws with a fresh seed, the seed's number box, button that resets)."""
+def seed_row(sample_title: str, reset_title: str) -> tuple[gr.Button, gr.Number, gr.Button]:
+    """(button that samples with a fresh seed, the seed's number box, button that resets)."""
     with gr.Row(elem_classes="small-controls"):
-        new = gr.Button(new, variant="primary", scale=3, min_width=110)
+        sample = gr.Button(sample_title, variant="primary", scale=3, min_width=110)
         seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
-        reset = gr.Button(reset, scale=2, min_width=80)
-    return new, seed, reset
+        reset = gr.Button(reset_title, scale=2, min_width=80)
+    return sample, seed, reset
 
 
-def explanation(file, **slots):
-    """The text beside a tab's module, in prose and LaTeX; each {slot} in it is filled."""
+def explanation(file: str, **slots: str) -> None:
+    """The explanation in the .md file beside a tab's module; each {slot} in it is filled."""
     text = Path(file).with_suffix(".md").read_text(encoding="utf-8")
     for name, value in slots.items():
         text = text.replace("{" + name + "}", value)
@@ -302,12 +334,12 @@ def explanation(file, **slots):
         )
 
 
-def python_panel(tab_name):
-    """The lines that make what is on the stage."""
+def python_panel(tab_name: str) -> gr.Code:
+    """The Python program that reproduces what is on the stage."""
     with gr.Accordion("Reproduce in Python", open=False):
         gr.Markdown(
-            "These lines make exactly the picture on the stage, with the present values and seed. Run them in "
-            "the folder of this project."
+            "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder of "
+            "this project."
         )
         return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=f"{tab_name}-python")
 
@@ -315,48 +347,46 @@ def python_panel(tab_name):
 # --- Models -----------------------------------------------------------------------------------------------------------
 
 
-def checkpoints():
+def checkpoints() -> Path:
     """The folder of the shipped models, as `genmodels.base.checkpoint_root` finds it, without importing torch."""
     return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(gm.__file__).resolve().parent.parent / "checkpoints")
 
 
-def poster(name):
+def poster(name: str) -> str:
     """samples.png of a checkpoint as a data URI; "" if there is none."""
     file = checkpoints() / name / "samples.png"
     return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
 
 
-def facts(name):
-    """What a checkpoint's card says in its front matter: headline, paper, parameters, minutes; {} if there is none."""
+def facts(name: str) -> dict[str, Any]:
+    """The front matter of a checkpoint's card: headline, paper, parameters, minutes; {} if there is no card."""
     try:
         return (metadata_load(checkpoints() / name / "README.md") or {}).get("genmodels") or {}
     except (OSError, ValueError, AttributeError):
         return {}
 
 
-def measured(name):
-    """One measured line, from the card."""
-    told = facts(name)
-    return (
-        f"`{name}`, {told['minutes']:g} minutes of training: {told['headline']}, on the test split."
-        if told
-        else f"the card of `{name}` is missing."
-    )
+def measured(name: str) -> str:
+    """Training time and headline result of a checkpoint, from its card."""
+    card_facts = facts(name)
+    if not card_facts:
+        return f"the card of `{name}` is missing."
+    return f"`{name}`, {card_facts['minutes']:g} minutes of training: {card_facts['headline']}, on the test split."
 
 
-def models_table(names):
+def models_table(names: Iterable[str]) -> str:
     """A tab's models, from their cards, as Markdown."""
     rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
     for name in names:
-        told = facts(name)
+        row = facts(name)
         cells = ["no card", "", "", ""]
-        if told:
-            cells = [told["paper"], f"{told['parameters'] / 1e6:.2f} M", f"{told['minutes']:g}", told["headline"]]
+        if row:
+            cells = [row["paper"], f"{row['parameters'] / 1e6:.2f} M", f"{row['minutes']:g}", row["headline"]]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def card(name):
+def card(name: str) -> str:
     """The text of a checkpoint's card, without its front matter and pictures; a sentence if there is none."""
     file = checkpoints() / name / "README.md"
     if not file.is_file():
@@ -366,17 +396,17 @@ def card(name):
     return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
 
 
-def start(*preparations):
-    """Once the page answers: import torch with the right number of threads, then what each tab's `prepare` lists."""
+def start(*preparations: Callable[[], Iterable[Callable]]) -> None:
+    """In the background, once the page answers: import torch, then run what each tab's `prepare` returns."""
 
-    def run():
+    def run() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # read when torch is imported; also by its own threads
         import torch
 
         torch.set_num_threads(THREADS)
         for prepare in preparations:
-            for piece in prepare():
-                guarded(piece, instead=print)()  # the tab will say so itself
-                time.sleep(0.01)  # whoever waits for the lane comes first
+            for load in prepare():
+                guarded(load, on_error=print)()  # the tab shows the error itself
+                time.sleep(0.01)  # lets a waiting thread take the lane
 
     threading.Thread(target=run, daemon=True, name="models").start()

@@ -1,4 +1,4 @@
-"""What must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
+"""Environment variables that must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ import pytest
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may show more cores than it lends
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may report more cores than it has; make test-threads sets 1
 
 
 # --- Checkpoints ------------------------------------------------------------------------------------------------------
@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may show more cores
 
 @pytest.fixture(scope="session")
 def all_checkpoints(tmp_path_factory):
-    """A folder with every checkpoint that the page knows: the shipped ones, and in place of a missing one untrained weights."""
+    """A folder with every checkpoint of the page: the shipped ones, and untrained weights in place of missing ones."""
     import torch
 
     import genmodels as gm
@@ -63,7 +63,7 @@ def all_checkpoints(tmp_path_factory):
         if not (folder / f"transformer-{name}").exists():
             torch.manual_seed(0)
             model = gm.Transformer(**size, width=32, layers=2, heads=2, hidden=48)
-            torch.nn.init.normal_(model.embed.weight, std=0.5)  # not all tokens alike
+            torch.nn.init.normal_(model.embed.weight, std=0.5)  # so that tokens differ
             for block in model.blocks:
                 torch.nn.init.normal_(block.out.weight, std=0.2)
             model.save_pretrained(folder / f"transformer-{name}")
@@ -71,25 +71,25 @@ def all_checkpoints(tmp_path_factory):
 
 
 def transformer_sizes():
-    """What the stand-ins are made of: the alphabets of the real ones, the poems' without the rare characters."""
+    """Arguments of the stand-ins: the alphabets of the real models, for the poems without the rare characters."""
     from train import texts
 
-    signs = Counter(c for _, *parts in texts.tang("val") for part in parts for c in part)
+    characters = Counter(c for _, *parts in texts.tang("val") for part in parts for c in part)
     return {
         "shakespeare": dict(alphabet="".join(sorted(set(texts.shakespeare("train")))), context=64),
-        "tang": dict(tokens="poems", alphabet="".join(c for c, _ in signs.most_common(1000)), context=96),
+        "tang": dict(tokens="poems", alphabet="".join(c for c, _ in characters.most_common(1000)), context=96),
         "mnist": dict(tokens="pixels", lags=[0, 1, 28]),
     }
 
 
 def flow_stand_in(folder, dataset):
-    """An untrained flow with what it makes of the sample pictures; its weights, where there are trained ones, are those."""
+    """A flow with its likelihoods of the sample pictures: with trained weights if there are any, else untrained."""
     import torch
 
     import genmodels as gm
 
     shipped, folder = folder / f"flow-{dataset}", folder / f"flow-{dataset}"
-    if shipped.exists():  # trained, but not measured yet
+    if shipped.exists():  # trained, but not evaluated yet
         model, weights = gm.load(shipped), shipped.resolve()
         shipped.unlink()
         folder.mkdir()
@@ -100,16 +100,16 @@ def flow_stand_in(folder, dataset):
         model = gm.Flow(widths=[16], blocks=1, components=3).eval()
         model.fit_levels(gm.data.samples(dataset).x)
         model.save_pretrained(folder)
-    other = "fashion" if dataset == "mnist" else "mnist"
-    nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other)}
-    usual = gm.flow.Usual.of(nats[dataset])
-    bits = {name: gm.metrics.bits_per_dim(of.sum(1), 784) for name, of in nats.items()}
-    far = {name: usual.distance(of) for name, of in nats.items()}
-    gm.flow.save_likelihoods(gm.flow.Likelihoods.of(usual, bits, far), folder)
+    other_dataset = "fashion" if dataset == "mnist" else "mnist"
+    nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other_dataset)}
+    typicality = gm.flow.Usual.of(nats[dataset])
+    bits = {name: gm.metrics.bits_per_dim(values.sum(1), 784) for name, values in nats.items()}
+    distances = {name: typicality.distance(values) for name, values in nats.items()}
+    gm.flow.save_likelihoods(gm.flow.Likelihoods.of(typicality, bits, distances), folder)
 
 
 def gan_stand_in(folder, seed=0, **size):
-    """An untrained GAN with a made-up replay of four moments."""
+    """An untrained GAN with an invented replay of four steps."""
     import torch
 
     import genmodels as gm
@@ -128,7 +128,7 @@ def gan_stand_in(folder, seed=0, **size):
 
 @pytest.fixture(scope="session")
 def page_url(tmp_path_factory, all_checkpoints):
-    """Address of `python app.py`, as a user starts it."""
+    """Address of `python app.py`, started as a user would."""
     with socket.socket() as s:  # a free port
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -140,18 +140,19 @@ def page_url(tmp_path_factory, all_checkpoints):
         "GRADIO_TEMP_DIR": str(log.parent),
         "GENMODELS_CHECKPOINTS": str(all_checkpoints),
     }
-    env.pop("OMP_NUM_THREADS", None)  # the page chooses by itself
+    env.pop("OMP_NUM_THREADS", None)  # the page sets its own
     root = Path(__file__).resolve().parent.parent
     with log.open("w") as out:
         server = subprocess.Popen([sys.executable, "app.py"], cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
-    url, waited_until = f"http://127.0.0.1:{port}", time.monotonic() + 240
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 240
     try:
         while True:
             try:
                 urllib.request.urlopen(url, timeout=5).read()
                 break
             except OSError:
-                if server.poll() is not None or time.monotonic() > waited_until:
+                if server.poll() is not None or time.monotonic() > deadline:
                     pytest.fail("app.py did not start:\n" + log.read_text(encoding="utf-8"))
                 time.sleep(0.2)
         yield url

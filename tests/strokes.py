@@ -1,9 +1,9 @@
-"""Digits as five made-up hands write them: 280x280 drawings for the tests, as a visitor's canvas would give them."""
+"""Digits in five invented handwritings: 280x280 drawings for the tests, like those from a visitor's canvas."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-# Each digit is a list of strokes, each stroke the points that a pen goes through, in a box one high and one wide with y
+# Each digit is a list of strokes, each stroke the points on the pen's path, in a box of height and width 1 with y
 # downwards. The first number of a stroke says whether the pen rounds its corners ("~") or stops in them ("-").
 DIGITS = {
     "0": [
@@ -76,7 +76,7 @@ DIGITS = {
         ("-", (0.85, 0.12), (0.85, 1)),
     ],
 }
-HANDS = [  # pen in pixels, slant to the right, width as a share of the height, unsteadiness, other shapes, paper
+HANDS = [  # pen in pixels, slant to the right, width as a share of the height, unsteadiness, alternative shapes, paper
     dict(pen=14, slant=0.05, wide=0.62, shake=0.018, shapes=(), paper="white"),
     dict(pen=20, slant=0.30, wide=0.55, shake=0.030, shapes=("4 closed", "9 straight"), paper="black"),
     dict(pen=9, slant=0.18, wide=0.70, shake=0.024, shapes=("2 looped", "7 curved"), paper="white"),
@@ -86,13 +86,13 @@ HANDS = [  # pen in pixels, slant to the right, width as a share of the height, 
 
 
 def drawings(seed=0):
-    """[(digit, hand's number, 280x280 PIL picture)]: every digit by every hand, in varying place and size."""
+    """[(digit, hand's number, 280x280 PIL picture)]: every digit in every handwriting, at varying positions and sizes."""
     rng = np.random.default_rng(seed)
     return [(digit, number, draw(digit, hand, rng)) for number, hand in enumerate(HANDS) for digit in range(10)]
 
 
 def draw(digit, hand, rng, size=280):
-    """One digit by one hand."""
+    """One digit in one handwriting."""
     shape = next((s for s in hand["shapes"] if s.startswith(str(digit))), str(digit))
     height = rng.uniform(0.48, 0.78) * size
     place = rng.uniform(-0.08, 0.08, 2) * size + size / 2
@@ -102,12 +102,13 @@ def draw(digit, hand, rng, size=280):
     pen = ImageDraw.Draw(picture)
     radius = hand["pen"] / 2
     for kind, *points in DIGITS[shape]:
-        at = np.array(points) + rng.normal(0, hand["shake"], (len(points), 2)) - 0.5  # (P, 2), around the middle
-        at = at * (hand["wide"] * height, height)
-        at[:, 0] -= slant * at[:, 1]
-        path = [tuple(p) for p in (_rounded(at + place) if kind == "~" else at + place)]
-        pen.line(path, fill=ink, width=hand["pen"])
-        for x, y in path:  # round joints and ends
+        path = np.array(points) + rng.normal(0, hand["shake"], (len(points), 2)) - 0.5  # (P, 2), around the middle
+        path = path * (hand["wide"] * height, height)
+        path[:, 0] -= slant * path[:, 1]
+        path += place
+        vertices = [tuple(p) for p in (_rounded(path) if kind == "~" else path)]
+        pen.line(vertices, fill=ink, width=hand["pen"])
+        for x, y in vertices:  # round joints and ends
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
     return picture
 

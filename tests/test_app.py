@@ -1,4 +1,4 @@
-"""The page: its handlers as plain functions, its endpoints through gradio_client, what it says when it cannot."""
+"""The page: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
 
 import base64
 import concurrent.futures
@@ -49,8 +49,8 @@ def is_sentence(text):
     return bool(text) and "\n" not in text and "Traceback" not in text and str(ROOT) not in text
 
 
-def answer(handler, *values):
-    """What a handler gives, as the page calls it; None if it was a sentence on what is wrong."""
+def result_of(handler, *values):
+    """What a handler returns, as the page calls it; None if it answered with an error message."""
     error = None
     try:
         return wiring.guarded(handler)(*values)
@@ -74,9 +74,9 @@ def test_every_parameter_has_a_default(client, name):
 
 
 def test_every_endpoint_is_described(client):
-    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert {name for name in described if name.startswith("/vae_")} == {f"/{name}" for name in ENDPOINTS}
-    assert all(p["parameter_has_default"] for e in described.values() for p in e["parameters"])
+    api = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert {name for name in api if name.startswith("/vae_")} == {f"/{name}" for name in ENDPOINTS}
+    assert all(p["parameter_has_default"] for e in api.values() for p in e["parameters"])
     with urllib.request.urlopen(client.src.rstrip("/") + "/gradio_api/openapi.json") as answer:
         text = answer.read().decode()
     for name in ENDPOINTS:
@@ -85,20 +85,20 @@ def test_every_endpoint_is_described(client):
 
 
 def test_the_same_seed_gives_the_same_picture(client):
-    first, again, other = (Path(client.predict(n=4, seed=s, api_name="/vae_sample")).read_bytes() for s in (7, 7, 8))
-    assert first == again
-    assert first != other
+    first, second, different = (Path(client.predict(n=4, seed=s, api_name="/vae_sample")).read_bytes() for s in (7, 7, 8))
+    assert first == second
+    assert first != different
 
 
 def test_encode_then_decode_gives_the_reconstruction(client):
     facts, picture = client.predict(test_picture_number=11, api_name="/vae_encode")
     decoded = np.asarray(Image.open(client.predict(code=facts["mean"], api_name="/vae_decode")))
-    both = np.asarray(Image.open(picture))  # two pictures, each pixel 4x4, a line of 2 between them
-    assert np.abs(both[::4, 30 * 4 :][:, ::4].astype(int) - decoded[::8, ::8]).max() <= 1
+    pair = np.asarray(Image.open(picture))  # two pictures, each pixel 4x4, a line of 2 between them
+    assert np.abs(pair[::4, 30 * 4 :][:, ::4].astype(int) - decoded[::8, ::8]).max() <= 1
     assert set(facts) == {"model", "mean", "standard_deviation", "squared_error", "kl", "elbo"}
 
 
-def test_attributes_tell_before_and_after(client):
+def test_attributes_are_classified_before_and_after(client):
     facts, _ = client.predict(model="vae-mnist", attribute="class", target="3", amount=1.5, api_name="/vae_attributes")
     assert facts["before"]["class"]["value"] == "0"
     assert facts["after"]["class"]["value"] == "3"
@@ -113,7 +113,7 @@ BAD = [
     ("/vae_sample", {"n": True}),
     ("/vae_sample", {"seed": -1}),
     ("/vae_sample", {"seed": [1]}),
-    ("/vae_sample", {"spread": {"a": 1}}),
+    ("/vae_sample", {"temperature": {"a": 1}}),
     ("/vae_sample", {"model": "vae-dogs"}),
     ("/vae_sample", {"model": "../checkpoints"}),
     ("/vae_sample", {"model": None}),
@@ -140,7 +140,7 @@ def test_bad_input_gets_a_sentence(client, name, values):
     with pytest.raises(AppError) as error:
         client.predict(**values, api_name=name)
     assert is_sentence(str(error.value))
-    assert "show_error" not in str(error.value)  # what Gradio says when the error was not foreseen
+    assert "show_error" not in str(error.value)  # Gradio's message for an error that the page did not expect
     assert "<b>" not in str(error.value)
 
 
@@ -177,8 +177,8 @@ def test_bad_uploads_get_a_sentence(client, uploads, file, says):
     assert is_sentence(str(error.value))
 
 
-def test_files_of_the_server_cannot_be_named(page_url):
-    """A raw request names a file that was never uploaded, with and without the mark that Gradio looks for."""
+def test_files_of_the_server_cannot_be_requested(page_url):
+    """A raw request names a file that was never uploaded, with and without the type that Gradio looks for."""
     for picture in ({"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}, {"path": "/etc/hostname"}):
         answer = post(page_url, "vae_encode", ["vae-mnist", picture, 0])
         assert "event: error" in answer
@@ -186,7 +186,7 @@ def test_files_of_the_server_cannot_be_named(page_url):
 
 
 def post(url, name, data):
-    """What a raw HTTP call of an endpoint answers."""
+    """The answer to a raw HTTP call of an endpoint."""
     request = urllib.request.Request(
         f"{url}/gradio_api/call/{name}", json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
     )
@@ -198,10 +198,10 @@ def post(url, name, data):
 
 def test_nan_over_http(page_url):
     try:
-        said = post(page_url, "vae_sample", ["vae-mnist", math.nan, 0, 1])
+        text = post(page_url, "vae_sample", ["vae-mnist", math.nan, 0, 1])
     except urllib.error.HTTPError:
-        return  # refused before it reached us
-    assert "event: error" in said
+        return  # refused before it reached the endpoint
+    assert "event: error" in text
 
 
 def test_an_upright_colour_photograph_becomes_a_face(tmp_path):
@@ -254,7 +254,7 @@ def test_any_input_gives_a_picture_or_a_sentence(name):
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.tuples(*PROPERTIES[name]))
     def check(values):
-        result = answer(getattr(vae, name), *values)
+        result = result_of(getattr(vae, name), *values)
         if result is not None:
             picture = result[-1] if isinstance(result, tuple) else result
             assert isinstance(picture, Image.Image)
@@ -267,9 +267,9 @@ def test_any_input_gives_a_picture_or_a_sentence(name):
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(anything, st.fixed_dictionaries({"model": names, "z": st.one_of(anything, st.lists(mixed(-30, 30)))})))
 def test_sliders_may_send_anything(payload):
-    drawn, lines = answer(vae.move, payload), answer(vae.moved_lines, payload)
-    if drawn is not None:
-        assert picture_of(drawn).size
+    stage, lines = result_of(vae.move_slider, payload), result_of(vae.slider_lines, payload)
+    if stage is not None:
+        assert picture_of(stage).size
         assert payload["model"] in lines
 
 
@@ -282,13 +282,13 @@ def test_the_pad_may_send_anything(payload):
 
 @settings(max_examples=50, deadline=None)
 @given(st.one_of(anything, anything.map(lambda index: {"index": index})), mixed(0, 9), mixed(0, 2))
-def test_events_may_carry_anything(data, seed, spread):
+def test_events_may_carry_anything(data, seed, temperature):
     sent = gr.EventData(None, data)
-    answer(vae.choose_sample, "mnist", "full", seed, spread, sent)
-    answer(vae.encode_choice, "mnist", "full", sent)
+    result_of(vae.choose_sample, "mnist", "full", seed, temperature, sent)
+    result_of(vae.encode_test_picture, "mnist", "full", sent)
 
 
-# --- What is on the stage can be made in Python -----------------------------------------------------------------------
+# --- The lines of Python reproduce the stage ---------------------------------------------------------------------------
 
 
 def stroke():
@@ -298,21 +298,23 @@ def stroke():
 
 
 def on_stage(name):
-    """(stage, lines) after something that a visitor does."""
-    code = [round(math.sin(i), 3) for i in range(40)]
+    """(stage, lines) after an action of a visitor."""
+    payload = {"model": "vae-mnist", "z": [round(math.sin(i), 3) for i in range(40)]}
     return {
         "opened": lambda: vae.open_model("mnist", "full", 0, 1)[-2:],
-        "new pictures": lambda: vae.sample_again("fashion", "full", 1)[-2:],
-        "less daring": lambda: vae.sample("mnist", "full", 3, 0.5)[-2:],
-        "another one": lambda: vae.choose_sample("avatars", "full", 5, 1, event(index=4))[-2:],
-        "a slider": lambda: (vae.move({"model": "vae-mnist", "z": code}), vae.moved_lines({"model": "vae-mnist", "z": code})),
+        "new samples": lambda: vae.sample_with_new_seed("fashion", "full", 1)[-2:],
+        "low temperature": lambda: vae.sample("mnist", "full", 3, 0.5)[-2:],
+        "another sample": lambda: vae.choose_sample("avatars", "full", 5, 1, event(index=4))[-2:],
+        "a slider": lambda: (vae.move_slider(payload), vae.slider_lines(payload)),
         "reset": lambda: vae.reset("mnist", "2d")[-2:],
-        "a test picture": lambda: vae.encode_choice("fashion", "full", event(index=7))[-2:],
+        "a test picture": lambda: vae.encode_test_picture("fashion", "full", event(index=7))[-2:],
         "a drawing": lambda: vae.encode_drawing("mnist", "full", stroke())[-2:],
-        "the map": lambda: vae.go_there("mnist", 0, 1, event(u=0.25, v=0.75))[-2:],
-        "in between": lambda: vae.between_to_stage(vae.begin_between("mnist", "full")[0], event(step=6, row=0))[-2:],
-        "another class": lambda: put(vae.reset("mnist", "full")[0], "class", "4")[-2:],
-        "glasses": lambda: put(vae.reset("avatars", "full")[0], "glasses", "round")[-2:],
+        "the map": lambda: vae.choose_on_map("mnist", 0, 1, event(u=0.25, v=0.75))[-2:],
+        "interpolation": lambda: vae.interpolation_to_stage(vae.start_interpolation("mnist", "full")[0], event(step=6, row=0))[
+            -2:
+        ],
+        "another class": lambda: edit(vae.reset("mnist", "full")[0], "class", "4")[-2:],
+        "glasses": lambda: edit(vae.reset("avatars", "full")[0], "glasses", "round")[-2:],
     }[name]()
 
 
@@ -320,26 +322,26 @@ def on_stage(name):
     "name",
     [
         "opened",
-        "new pictures",
-        "less daring",
-        "another one",
+        "new samples",
+        "low temperature",
+        "another sample",
         "a slider",
         "reset",
         "a test picture",
         "a drawing",
         "the map",
-        "in between",
+        "interpolation",
         "another class",
         "glasses",
     ],
 )
-def test_the_lines_make_what_is_on_the_stage(name, tmp_path, monkeypatch):
+def test_the_lines_reproduce_the_stage(name, tmp_path, monkeypatch):
     with torch.no_grad():
         stage, lines = on_stage(name)
     monkeypatch.chdir(tmp_path)
-    made = {}
-    exec(compile(lines, name, "exec"), made)
-    assert np.abs(gm.pictures.to_bytes(made["x"])[0].numpy().astype(int) - picture_of(stage)).max() <= 1
+    namespace = {}
+    exec(compile(lines, name, "exec"), namespace)
+    assert np.abs(gm.pictures.to_bytes(namespace["x"])[0].numpy().astype(int) - picture_of(stage)).max() <= 1
     assert [f.name for f in tmp_path.iterdir()] == ["picture.png"]
 
 
@@ -347,37 +349,37 @@ def test_the_lines_make_what_is_on_the_stage(name, tmp_path, monkeypatch):
 
 
 def test_sliders_are_in_the_order_of_their_kl():
-    bank = vae.slider_bank("vae-mnist", [0.0] * 40)
+    value = vae.sliders_value("vae-mnist", [0.0] * 40)
     kl = gm.vae.load_latents("vae-mnist").kl
-    shown = [kl[i].item() for i, _ in bank["dims"]]
-    assert shown == sorted(shown, reverse=True)
-    assert bank["unused"] == int((kl < vae.UNUSED).sum())
-    assert [f"{kl[i]:.2f} nats" in label for i, label in bank["dims"]] == [True] * 40
+    in_order = [kl[i].item() for i, _ in value["dims"]]
+    assert in_order == sorted(in_order, reverse=True)
+    assert value["unused"] == int((kl < vae.COLLAPSED_NATS).sum())
+    assert [f"{kl[i]:.2f} nats" in label for i, label in value["dims"]] == [True] * 40
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
 def test_the_map_shows_what_the_model_decodes(dataset):
-    """The sheet's cell under a place is the decoded picture of that place's code."""
+    """The sheet's cell at a point is the decoded picture of that point's code."""
     value = vae.latent_map(dataset)
     assert [m["title"] for m in value["maps"]] == ["Autoencoder", "VAE"]
     for m, name in zip(value["maps"], (f"autoencoder-{dataset}", f"vae-{dataset}-2d")):
         cells = np.asarray(Image.open(io.BytesIO(base64.b64decode(m["source"].split(",")[1]))))
         column, row, side = 20, 5, m["columns"]
-        x0, x1, y0, y1 = m["reach"]
+        x0, x1, y0, y1 = m["bounds"]
         z = torch.tensor([[x0 + (column + 0.5) / side * (x1 - x0), y1 - (row + 0.5) / side * (y1 - y0)]])
-        want = gm.pictures.to_bytes(gm.load(name).decode(z))[0, ..., 0].numpy()
-        assert np.abs(cells[row * 28 :, column * 28 :][:28, :28].astype(int) - want).max() <= 1
+        expected = gm.pictures.to_bytes(gm.load(name).decode(z))[0, ..., 0].numpy()
+        assert np.abs(cells[row * 28 :, column * 28 :][:28, :28].astype(int) - expected).max() <= 1
         assert len(m["points"].split()) == 3 * 200
 
 
-def test_faces_have_no_map_but_a_sentence():
+def test_faces_have_a_sentence_in_place_of_a_map():
     assert is_sentence(vae.latent_map("avatars")["message"])
 
 
-def test_in_between_starts_and_ends_at_the_two_pictures():
-    memory, frames = vae.begin_between("mnist", "full")
+def test_an_interpolation_starts_and_ends_at_the_two_pictures():
+    memory, frames = vae.start_interpolation("mnist", "full")
     for spherical in (True, False):
-        codes = vae.way("vae-mnist", memory["pair"], spherical)
+        codes = vae.interpolated_codes("vae-mnist", memory["pair"], spherical)
         assert torch.allclose(codes[[0, -1]], torch.tensor(memory["pair"]), atol=1e-5)
     assert (frames["n"], frames["columns"], len(frames["rows"])) == (2 * vae.FRAMES, vae.FRAMES, 2)
     replaced, _ = vae.choose_end("mnist", "full", memory, "last", event(index=9))
@@ -385,46 +387,48 @@ def test_in_between_starts_and_ends_at_the_two_pictures():
     assert replaced["pair"][1] != memory["pair"][1]
 
 
-def put(sliders, attribute, target, amount=None, memory=None, others=()):
-    """ "Change it": one row's value chosen, or its strength moved to `amount`; others: (attribute, value, strength)."""
-    row, n = vae.CHANGES.index(attribute), len(vae.CHANGES)
-    targets, amounts = [None] * n, [0.0] * n
-    for a, t, strength in (*others, (attribute, target, amount)):
-        targets[vae.CHANGES.index(a)], amounts[vae.CHANGES.index(a)] = t, strength
-    return vae.change(row, amount is None, sliders, memory, *targets, *amounts)
+def edit(sliders, attribute, target, strength=None, memory=None, other_rows=()):
+    """ "Edit attributes": one row's value chosen, or its strength moved. other_rows: (attribute, value, strength)."""
+    n = len(vae.EDITABLE)
+    targets, strengths = [None] * n, [0.0] * n
+    for row_attribute, row_target, row_strength in (*other_rows, (attribute, target, strength)):
+        row = vae.EDITABLE.index(row_attribute)
+        targets[row] = row_target
+        strengths[row] = row_strength
+    return vae.edit(vae.EDITABLE.index(attribute), strength is None, sliders, memory, *targets, *strengths)
 
 
-def test_strength_moves_only_the_rest():
-    """Back to 0 ends where it began, and what was changed elsewhere on the code stays."""
+def test_strength_changes_only_its_own_part_of_the_code():
+    """Back at strength 0 the edit is undone, and other changes of the code stay."""
     with torch.no_grad():
-        sliders = vae.encode_choice("mnist", "full", event(index=1))[2]
-        _, memory, *_, after, _, _ = put(sliders, "class", "7")
+        sliders = vae.encode_test_picture("mnist", "full", event(index=1))[2]
+        _, memory, *_, after, _, _ = edit(sliders, "class", "7")
         after["z"][3] += 1
-        _, memory, *_, back, _, _ = put(after, "class", "7", 0.0, memory)
-    back["z"][3] -= 1
-    assert np.abs(np.array(back["z"]) - sliders["z"]).max() < 0.003
+        _, memory, *_, undone, _, _ = edit(after, "class", "7", 0.0, memory)
+    undone["z"][3] -= 1
+    assert np.abs(np.array(undone["z"]) - sliders["z"]).max() < 0.003
 
 
-def test_strengths_add_up_and_begin_anew_with_another_picture():
-    n = len(vae.CHANGES)
+def test_edits_add_up_and_start_again_with_another_picture():
+    n = len(vae.EDITABLE)
     with torch.no_grad():
-        face = vae.encode_choice("avatars", "full", event(index=1))[2]
-        _, memory, *amounts, one, _, _ = put(face, "glasses", "round")
+        face = vae.encode_test_picture("avatars", "full", event(index=1))[2]
+        _, memory, *amounts, one, _, _ = edit(face, "glasses", "round")
         assert amounts == [0, 1.0] + [0] * (n - 2)
-        _, memory, *amounts, both, stage, _ = put(one, "skin", "dark", 0.5, memory, [("glasses", "round", 1.0)])
+        _, memory, *amounts, combined, stage, _ = edit(one, "skin", "dark", 0.5, memory, [("glasses", "round", 1.0)])
         assert (amounts[1], amounts[5]) == (1.0, 0.5)
         assert "Glasses" in stage["caption"] and "Skin" in stage["caption"]
-        alone = put(face, "skin", "dark", 0.5)[-3]
+        alone = edit(face, "skin", "dark", 0.5)[-3]
         glasses = np.array(one["z"]) - face["z"]
-        assert np.abs(np.array(both["z"]) - alone["z"] - glasses).max() < 0.01
-        other = vae.encode_choice("avatars", "full", event(index=2))[2]
-        _, _, *amounts, _, _, _ = put(other, "skin", "dark", 0.5, memory, [("glasses", "round", 1.0)])
+        assert np.abs(np.array(combined["z"]) - alone["z"] - glasses).max() < 0.01
+        other = vae.encode_test_picture("avatars", "full", event(index=2))[2]
+        _, _, *amounts, _, _, _ = edit(other, "skin", "dark", 0.5, memory, [("glasses", "round", 1.0)])
         assert (amounts[1], amounts[5]) == (0.0, 0.5)
 
 
-def test_an_attribute_of_another_set_gets_a_sentence():
+def test_an_attribute_of_another_dataset_gets_a_sentence():
     with pytest.raises(ValueError, match="attribute must be one of class"):
-        put(vae.reset("mnist", "full")[0], "glasses", "round")
+        edit(vae.reset("mnist", "full")[0], "glasses", "round")
 
 
 def test_an_empty_drawing_gets_a_sentence():
@@ -437,8 +441,8 @@ def test_an_empty_drawing_gets_a_sentence():
 
 
 @pytest.fixture
-def some_checkpoints(tmp_path, monkeypatch):
-    """A copy of the checkpoints' folder, by links, that a test may break; nothing is remembered from before."""
+def copied_checkpoints(tmp_path, monkeypatch):
+    """A copy of the checkpoints' folder, made of links, that a test may break; its models are not in any cache."""
     for folder in gm.base.checkpoint_root().iterdir():
         (tmp_path / folder.name).mkdir()
         for file in folder.iterdir():
@@ -448,12 +452,12 @@ def some_checkpoints(tmp_path, monkeypatch):
 
 
 def opened(dataset):
-    return wiring.guarded(vae.open_model, vae.no_model)(dataset, "full", 0, 1)
+    return wiring.guarded(vae.open_model, vae.model_error)(dataset, "full", 0, 1)
 
 
 @pytest.mark.parametrize("damage", ["no folder", "no weights", "truncated", "no latents", "foreign"])
-def test_one_broken_model_leaves_the_others(some_checkpoints, damage):
-    folder = some_checkpoints / "vae-mnist"
+def test_one_broken_model_does_not_affect_the_others(copied_checkpoints, damage):
+    folder = copied_checkpoints / "vae-mnist"
     weights = (folder / "model.safetensors").read_bytes()
     for file in {
         "no folder": list(folder.iterdir()),
@@ -469,30 +473,30 @@ def test_one_broken_model_leaves_the_others(some_checkpoints, damage):
         (folder / "config.json").write_text('{"family": "submarine"}', encoding="utf-8")
     stage = opened("mnist")[3]
     assert is_sentence(stage["message"])
-    assert str(some_checkpoints) not in stage["message"]
+    assert str(copied_checkpoints) not in stage["message"]
     assert "pixels" in opened("fashion")[3]
 
 
-def test_a_model_that_appears_is_picked_up(some_checkpoints):
-    folder, aside = some_checkpoints / "vae-mnist", some_checkpoints / "aside"
+def test_a_model_that_appears_is_loaded(copied_checkpoints):
+    folder, aside = copied_checkpoints / "vae-mnist", copied_checkpoints / "aside"
     folder.rename(aside)
     assert "message" in opened("mnist")[3]
     aside.rename(folder)
     assert "pixels" in opened("mnist")[3]
 
 
-def test_a_missing_map_says_so_beside_the_other(some_checkpoints):
-    (some_checkpoints / "autoencoder-mnist" / "config.json").unlink()
+def test_a_missing_map_shows_a_sentence_beside_the_other(copied_checkpoints):
+    (copied_checkpoints / "autoencoder-mnist" / "config.json").unlink()
     first, second = vae.latent_map("mnist")["maps"]
     assert is_sentence(first["message"])
     assert "source" in second
 
 
-def test_a_missing_judge_gets_a_sentence(some_checkpoints):
-    (some_checkpoints / "classifier-mnist" / "model.safetensors").unlink()
+def test_a_missing_classifier_gets_a_sentence(copied_checkpoints):
+    (copied_checkpoints / "classifier-mnist" / "model.safetensors").unlink()
     sliders = vae.reset("mnist", "full")[0]
     with pytest.raises(gr.Error) as error:
-        wiring.guarded(put)(sliders, "class", "3")
+        wiring.guarded(edit)(sliders, "class", "3")
     assert is_sentence(error.value.message)
 
 
@@ -507,7 +511,7 @@ def test_cards_may_be_missing(monkeypatch, tmp_path):
 # --- Wiring -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_visitor_sent_is_escaped():
+def test_a_visitors_input_is_escaped_in_messages():
     def fails():
         raise ValueError("<script>alert(1)</script>")
 
@@ -517,35 +521,35 @@ def test_what_a_visitor_sent_is_escaped():
 
 
 def test_visitors_do_not_disturb_each_other():
-    """16 at once, each with a code of their own: everyone gets their picture."""
+    """16 at once, each with a different code: everyone gets the right picture."""
     codes = [[round(math.sin(k + i), 3) for i in range(40)] for k in range(16)]
 
-    def drawn(z):
-        return wiring.guarded(vae.move)({"model": "vae-mnist", "z": z})["pixels"]
+    def decoded(z):
+        return wiring.guarded(vae.move_slider)({"model": "vae-mnist", "z": z})["pixels"]
 
-    alone = [drawn(z) for z in codes]
+    one_by_one = [decoded(z) for z in codes]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(drawn, codes * 4))
-    assert together == alone * 4
+        concurrent_results = list(pool.map(decoded, codes * 4))
+    assert concurrent_results == one_by_one * 4
 
 
 def streamed(steps, rate=1000):
-    """What a player hands to Gradio for a generator function: a function of whose turn it is and the action's number."""
-    handed, stage = {}, gr.JSON()
-    wiring.Runs(stage).stream(lambda fn, *a, **k: handed.update(fn=fn), steps, [], [stage, gr.Textbox()], rate=rate)
-    return handed["fn"]
+    """The handler that `Runs.stream` registers with Gradio for a generator function, called with the turn and a number."""
+    handlers, stage = [], gr.JSON()
+    wiring.Runs(stage).stream(lambda fn, *a, **k: handlers.append(fn), steps, [], [stage, gr.Textbox()], rate=rate)
+    return handlers[0]
 
 
-def counted(until=10, closed=None):
-    """A generator function that counts, and says how far it came when it is stopped."""
+def counter(until=10, closed=None):
+    """A generator function that counts, and yields its last number once more when it is stopped."""
 
     def steps():
         i = 0
         try:
             for i in range(until):
-                yield {"at": i}, "goes on"
+                yield {"i": i}, "running"
         except wiring.Stopped:
-            yield {"at": i}, "stopped"
+            yield {"i": i}, "stopped"
         finally:
             if closed:
                 closed.set()
@@ -555,59 +559,59 @@ def counted(until=10, closed=None):
 
 def test_a_stream_is_paced_and_ends_with_the_last_picture():
     started = time.monotonic()
-    *shown, again = streamed(counted(200), rate=50)(wiring.Turn(), 1)
-    assert shown[0] == [{"at": 0, "turn": 1}, "goes on"]
-    assert shown[-1] == [{"at": 199, "turn": 1}, "goes on"]
-    assert again == [{"at": 199, "turn": 1}, gr.skip()]  # what Gradio will send once more
-    assert len(shown) < 3 + (time.monotonic() - started) * 50
+    *outputs, repeated = streamed(counter(200), rate=50)(wiring.Turn(), 1)
+    assert outputs[0] == [{"i": 0, "turn": 1}, "running"]
+    assert outputs[-1] == [{"i": 199, "turn": 1}, "running"]
+    assert repeated == [{"i": 199, "turn": 1}, gr.skip()]  # what Gradio will send once more
+    assert len(outputs) < 3 + (time.monotonic() - started) * 50
 
 
-def test_a_stream_leaves_the_lane_between_steps_and_closes_when_left():
+def test_a_stream_frees_the_lane_between_steps_and_closes_when_abandoned():
     closed = threading.Event()
-    running = streamed(counted(closed=closed))(wiring.Turn(), 1)
+    running = streamed(counter(closed=closed))(wiring.Turn(), 1)
     next(running)
     assert wiring.guarded(lambda: "free")() == "free"
     running.close()
     assert closed.is_set()
 
 
-def test_what_a_visitor_does_next_ends_their_run():
+def test_a_visitors_next_action_ends_their_run():
     turn, closed = wiring.Turn(), threading.Event()
-    run = streamed(counted(closed=closed))
+    run = streamed(counter(closed=closed))
     first = run(turn, 1)
     next(first)
     second = run(turn, 2)
     next(second)
-    assert list(first) == [[{"at": 0, "turn": 1}, gr.skip()]]  # nothing new
+    assert list(first) == [[{"i": 0, "turn": 1}, gr.skip()]]  # nothing new
     assert closed.is_set()
-    assert next(second)[0] == {"at": 1, "turn": 2}
-    assert next(run(wiring.Turn(), 1))[0] == {"at": 0, "turn": 1}  # of another visitor
-    assert next(second)[0] == {"at": 2, "turn": 2}
+    assert next(second)[0] == {"i": 1, "turn": 2}
+    assert next(run(wiring.Turn(), 1))[0] == {"i": 0, "turn": 1}  # another visitor's
+    assert next(second)[0] == {"i": 2, "turn": 2}
     assert list(run(turn, 1)) == [[gr.skip()] * 2]  # it waited in the queue meanwhile
 
 
-def test_what_is_not_allowed_ends_nothing():
+def test_a_refused_action_ends_no_run():
     def refused():
         raise ValueError("No.")
         yield
 
     turn = wiring.Turn()
-    first = streamed(counted())(turn, 1)
+    first = streamed(counter())(turn, 1)
     next(first)
     with pytest.raises(gr.Error):
         next(streamed(refused)(turn, 2))
-    assert next(first)[0] == {"at": 1, "turn": 1}
+    assert next(first)[0] == {"i": 1, "turn": 1}
 
 
-def test_a_stopped_run_says_what_it_has_come_to():
+def test_a_stopped_run_yields_its_last_state():
     turn = wiring.Turn()
-    run = streamed(counted())
+    run = streamed(counter())
     first = run(turn, 1)
-    assert [next(first)[0]["at"] for _ in range(3)] == [0, 1, 2]
+    assert [next(first)[0]["i"] for _ in range(3)] == [0, 1, 2]
     turn.stop(2)
-    assert list(first) == [[{"at": 2, "turn": 1}, "stopped"], [{"at": 2, "turn": 1}, gr.skip()]]
+    assert list(first) == [[{"i": 2, "turn": 1}, "stopped"], [{"i": 2, "turn": 1}, gr.skip()]]
     assert list(run(turn, 1)) == [[gr.skip()] * 2]  # it waited in the queue when Stop was pressed
-    assert next(run(turn, 3))[0] == {"at": 0, "turn": 3}
+    assert next(run(turn, 3))[0] == {"i": 0, "turn": 3}
     turn.stop(None)  # anyone can send anything
     assert not turn.begin(float("nan"))
 
@@ -616,19 +620,19 @@ def test_visitors_end_only_their_own_runs():
     def steps():
         for i in range(1000):
             time.sleep(0.01)
-            yield {"at": i}, ""
+            yield {"i": i}, ""
 
     with gr.Blocks() as page:
         button, stop, stage, words = gr.Button(), gr.Button(), gr.JSON(), gr.Textbox()
-        player = wiring.Runs(stage)
-        player.stream(button.click, steps, [], [stage, words])
-        player.stop(stop.click)
+        runs = wiring.Runs(stage)
+        runs.stream(button.click, steps, [], [stage, words])
+        runs.stop(stop.click)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
 
-    def post(where, visitor, fn_index, number):
-        ask = json.dumps({"data": [None, number], "fn_index": fn_index, "session_hash": visitor}).encode()
+    def post(path, visitor, fn_index, number):
+        body = json.dumps({"data": [None, number], "fn_index": fn_index, "session_hash": visitor}).encode()
         with urllib.request.urlopen(
-            urllib.request.Request(f"{url}gradio_api/{where}", ask, {"Content-Type": "application/json"})
+            urllib.request.Request(f"{url}gradio_api/{path}", body, {"Content-Type": "application/json"})
         ) as answer:
             answer.read()
 

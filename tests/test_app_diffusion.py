@@ -1,4 +1,4 @@
-"""The diffusion tab: its handlers as plain functions, its endpoints through gradio_client, what it says when it cannot."""
+"""The diffusion tab: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
 
 import base64
 import io
@@ -43,27 +43,27 @@ def client(page_url):
 
 
 def controls(dataset="mnist", label=ANY, sampler="dpm", steps=3, guidance=1, eta=0, n=2, seed=0):
-    """What the controls of the tab send."""
+    """The values of the tab's controls."""
     return dataset, *label, sampler, steps, guidance, eta, n, seed
 
 
 def ended(run):
-    """What stands on the stage in the end, (stage, lines)."""
-    *_, last = run
-    return last
+    """The final (stage, lines) of a run."""
+    *_, final = run
+    return final
 
 
 def shown(stage, frame=-1):
-    """The pictures of one frame, a row each: (rows, H', W', C) uint8."""
+    """The pictures of one frame: (rows, H', W', C) uint8."""
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(stage["source"].split(",")[1]))))
     sheet = sheet.reshape(*sheet.shape[:2], -1)
     h, w, frame = stage["h"], stage["w"], frame % stage["columns"]
     return np.stack([sheet[r * h : (r + 1) * h, frame * w : (frame + 1) * w] for r in range(len(stage["rows"]))])
 
 
-def squared(x):
-    """Pictures as the stage shows them side by side, (H', W', C) uint8."""
-    return gm.pictures.sheet(x, diffusion.side(len(x)), gap=1).numpy()
+def grid(x):
+    """Pictures in a square grid as on the stage, (H', W', C) uint8."""
+    return gm.pictures.sheet(x, diffusion.grid_columns(len(x)), gap=1).numpy()
 
 
 def is_sentence(text):
@@ -71,7 +71,7 @@ def is_sentence(text):
 
 
 def said(run, *values):
-    """The sentence that a visitor gets."""
+    """The error message that a visitor sees."""
     with pytest.raises(gr.Error) as error:
         for _ in wiring.stepwise(run)(*values):
             pass
@@ -89,18 +89,18 @@ def stroke():
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "avatars"])
-def test_a_run_shows_the_noise_every_step_and_what_the_network_said(dataset):
+def test_a_run_shows_the_noise_every_step_and_the_predictions(dataset):
     stage, _ = ended(diffusion.generate(*controls(dataset, sampler="ddim", steps=4, seed=5)))
     model = gm.load(f"diffusion-{dataset}")
     steps = list(model.sample_steps(2, sampler="ddim", steps=4, seed=5))
-    now = [model.start(2, seed=5), *(step.x for step in steps)]
+    states = [model.initial_noise(2, seed=5), *(step.x for step in steps)]
     assert stage["numbers"] == [0, 1, 2, 3, 4]
     for k in range(5):
         x, x0, eps = shown(stage, k)
-        assert (x == squared(now[k])).all()
+        assert (x == grid(states[k])).all()
         if k < 4:
-            assert (x0 == squared(steps[k].x0)).all()
-            assert (eps == squared(0.5 + steps[k].eps / 6)).all()
+            assert (x0 == grid(steps[k].x0)).all()
+            assert (eps == grid(0.5 + steps[k].eps / 6)).all()
     assert [float(s) for s in stage["levels"].split()] == pytest.approx([1, *(step.sigma for step in steps)], abs=1e-4)
 
 
@@ -109,12 +109,12 @@ def test_steps_are_streamed_as_single_frames_with_their_number():
     assert [out[0]["numbers"] for out in outputs] == [[0], [1], [2], [0, 1, 2, 3]]
     assert [out[0]["live"] for out in outputs] == [True, True, True, False]
     assert outputs[0][1] == diffusion.LINES_PENDING
-    for out in outputs[:-1]:  # no nested lists of pixels: they would be sent number by number
+    for out in outputs[:-1]:  # no nested lists of pixels: Gradio would send them number by number
         assert isinstance(out[0]["source"], str) and isinstance(out[0]["levels"], str)
 
 
 @pytest.mark.parametrize("run", [diffusion.generate, diffusion.compare_samplers])
-def test_a_stopped_run_shows_the_steps_that_it_came_to(run):
+def test_a_stopped_run_shows_the_steps_that_it_reached(run):
     whole, _ = ended(run(*controls(steps=5)))
     running = run(*controls(steps=5))
     while (stage := next(running)[0])["numbers"] != [3]:
@@ -122,7 +122,7 @@ def test_a_stopped_run_shows_the_steps_that_it_came_to(run):
     stage, lines = running.throw(wiring.Stopped())
     reached = len(stage["numbers"]) - 1
     assert reached in (2, 3) and stage["numbers"] == [*range(reached + 1)] and not stage["live"]
-    assert stage["levels"] == whole["levels"]  # how far it is to the end can still be seen
+    assert stage["levels"] == whole["levels"]  # the curve still covers the whole run
     assert (shown(stage) == shown(whole, reached)).all()
     assert lines == diffusion.LINES_STOPPED
     assert list(running) == []
@@ -131,12 +131,12 @@ def test_a_stopped_run_shows_the_steps_that_it_came_to(run):
 def test_a_long_run_is_shown_with_some_steps_left_out():
     stage, _ = ended(diffusion.generate(*controls("avatars", n=16, steps=20)))
     assert stage["numbers"][0] == 0 and stage["numbers"][-1] == 20
-    assert stage["n"] * stage["w"] * stage["h"] * 3 <= diffusion.PIXELS
+    assert stage["n"] * stage["w"] * stage["h"] * 3 <= diffusion.MAX_PIXELS
     assert len(stage["levels"].split()) == 21
 
 
 def test_the_same_noise_for_every_sampler_and_guidance():
-    noise = squared(gm.load("diffusion-mnist").start(4, seed=3))
+    noise = grid(gm.load("diffusion-mnist").initial_noise(4, seed=3))
     for run, rows in ((diffusion.compare_samplers, 4), (diffusion.compare_guidances, len(diffusion.GUIDANCES))):
         stage, _ = ended(run(*controls(n=4, steps=2, seed=3)))
         assert len(stage["rows"]) == rows
@@ -145,36 +145,36 @@ def test_the_same_noise_for_every_sampler_and_guidance():
         ended(diffusion.compare_guidances(*controls(n=n, label=[*label, -1, -1, -1], steps=2)))[1]
         for n, label in ((3, [-1]), (2, [7]))
     )
-    assert "label = [0, 1, 2]" in first  # no class was chosen: each picture has one of its own
+    assert "label = [0, 1, 2]" in first  # no class was chosen: each sample gets a class of its own
     assert "label = 7" in second
 
 
-def test_a_run_of_ones_own_picture_begins_with_that_picture_in_noise():
+def test_editing_starts_from_the_picture_with_noise():
     source = diffusion.test_picture_source("mnist", 3)
     stage, _ = ended(diffusion.edit(source, 0.5, *controls(seed=4)))
-    drowned = gm.load("diffusion-mnist").noise(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
-    assert (shown(stage, 0)[0] == squared(drowned)).all()
-    pixels = np.frombuffer(base64.b64decode(diffusion.drown(source, 0.5, 4)["pixels"]), np.uint8).reshape(28, 28, 1)
-    assert (shown(stage, 0)[0][:28, :28] == pixels).all()  # the preview is the first of them
+    noisy = gm.load("diffusion-mnist").q_sample(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
+    assert (shown(stage, 0)[0] == grid(noisy)).all()
+    pixels = np.frombuffer(base64.b64decode(diffusion.add_noise(source, 0.5, 4)["pixels"]), np.uint8).reshape(28, 28, 1)
+    assert (shown(stage, 0)[0][:28, :28] == pixels).all()  # the preview is the first variant
 
 
-def test_filling_in_keeps_what_is_not_painted_over():
+def test_inpainting_keeps_the_unmasked_part():
     source, mask = diffusion.test_picture_source("fashion", 2), np.zeros((28, 28), bool)
     mask[5:20, 8:15] = True
     stage, _ = ended(diffusion.inpaint(source, mask, *controls("fashion", n=1, steps=2)))
-    kept = gm.pictures.to_bytes(source["x"])[0].numpy()
-    assert (shown(stage)[0][~mask] == kept[~mask]).all()
-    assert (shown(stage)[0][mask] != kept[mask]).any()
+    original = gm.pictures.to_bytes(source["x"])[0].numpy()
+    assert (shown(stage)[0][~mask] == original[~mask]).all()
+    assert (shown(stage)[0][mask] != original[mask]).any()
 
 
 def test_no_noise_and_all_noise():
     source = diffusion.test_picture_source("mnist", 1)
-    clean = np.frombuffer(base64.b64decode(diffusion.drown(source, 0, 0)["pixels"]), np.uint8)
+    clean = np.frombuffer(base64.b64decode(diffusion.add_noise(source, 0, 0)["pixels"]), np.uint8)
     assert (clean == gm.pictures.to_bytes(source["x"]).numpy().ravel()).all()
-    assert diffusion.drown(source, 1, 0)["caption"] == "0.00 picture + 1.00 noise"
+    assert diffusion.add_noise(source, 1, 0)["caption"] == "0.00 picture + 1.00 noise"
 
 
-# --- What is on the stage can be made in Python -----------------------------------------------------------------------
+# --- The printed programs compute what is on the stage -----------------------------------------------------------------------
 
 
 def photograph(folder):
@@ -182,8 +182,8 @@ def photograph(folder):
     return str(folder / "a photo's.png")
 
 
-RUNS = {  # what a visitor does -> (stage, lines)
-    "opened": lambda _: diffusion.open_set("mnist")[-2:],
+RUNS = {  # a visitor's action -> (stage, lines)
+    "opened": lambda _: diffusion.open_dataset("mnist")[-2:],
     "a class": lambda _: ended(diffusion.generate(*controls(label=[7, -1, -1, -1], guidance=2.5, seed=9))),
     "eta": lambda _: ended(diffusion.generate(*controls("fashion", sampler="ddim", eta=0.5))),
     "a face": lambda _: ended(diffusion.generate(*controls("avatars", label=[1, 2, -1, 3], sampler="heun"))),
@@ -195,10 +195,10 @@ RUNS = {  # what a visitor does -> (stage, lines)
     "an upload": lambda folder: ended(
         diffusion.edit(diffusion.upload_source("avatars", photograph(folder)), 0.6, *controls("avatars"))
     ),
-    "filled in": lambda _: ended(
+    "inpainting": lambda _: ended(
         diffusion.inpaint(diffusion.test_picture_source("avatars", 4), diffusion.lower_half(64), *controls("avatars", steps=2))
     ),
-    "a drawing filled in": lambda _: ended(
+    "inpainting a drawing": lambda _: ended(
         diffusion.inpaint(
             diffusion.drawing_source("fashion", stroke()), diffusion.lower_half(28), *controls("fashion", [5, -1, -1, -1])
         )
@@ -207,51 +207,51 @@ RUNS = {  # what a visitor does -> (stage, lines)
 
 
 @pytest.mark.parametrize("name", list(RUNS))
-def test_the_lines_make_what_is_on_the_stage(name, tmp_path, monkeypatch):
+def test_the_lines_compute_what_is_on_the_stage(name, tmp_path, monkeypatch):
     with torch.no_grad():
         stage, lines = RUNS[name](tmp_path)
     monkeypatch.chdir(tmp_path)
-    made = {}
-    exec(compile(lines, name, "exec"), made)
+    namespace = {}
+    exec(compile(lines, name, "exec"), namespace)
     pictures = shown(stage)[:1] if stage["rows"] == diffusion.VIEWS else shown(stage)
-    x = made["x"].chunk(len(pictures))
-    assert np.abs(np.stack([squared(part) for part in x]).astype(int) - pictures).max() <= 1
+    x = namespace["x"].chunk(len(pictures))
+    assert np.abs(np.stack([grid(row) for row in x]).astype(int) - pictures).max() <= 1
     assert (tmp_path / "picture.png").is_file()
 
 
 # --- Controls ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_tab_opens_with_a_finished_run_and_its_own_questions():
-    for dataset, asked in (("mnist", ["Class"]), ("avatars", ["Smile", "Glasses", "Hair colour", "Hair length"])):
-        *updates, stage, lines = diffusion.open_set(dataset)
+def test_the_tab_opens_with_a_finished_run_and_the_models_attributes():
+    for dataset, titles in (("mnist", ["Class"]), ("avatars", ["Smile", "Glasses", "Hair colour", "Hair length"])):
+        *updates, stage, lines = diffusion.open_dataset(dataset)
         assert not stage["live"] and "model.sample(" in lines
-        assert [u["label"] for u in updates[:4] if u["visible"]] == asked
+        assert [u["label"] for u in updates[:4] if u["visible"]] == titles
         assert ("any", -1) in updates[0]["choices"]
         assert ("one of each" in dict(updates[0]["choices"])) == (dataset == "mnist")
     assert [len(u["choices"]) for u in updates[:4]] == [3, 6, 10, 5]
 
 
-def test_one_of_each_class_in_turn_and_of_a_given_picture_none():
-    w = diffusion.wish(*controls(label=[diffusion.EACH, -1, -1, -1], n=12))
-    assert w.asked == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
-    assert w.own().asked is None
-    assert f"label={w.asked}" in ended(diffusion.generate(*controls(label=[diffusion.EACH, -1, -1, -1], n=12)))[1]
+def test_one_of_each_class_in_turn_but_no_class_for_a_given_picture():
+    options = diffusion.sampling_options(*controls(label=[diffusion.EACH, -1, -1, -1], n=12))
+    assert options.labels == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert options.for_one_picture().labels is None
+    assert f"label={options.labels}" in ended(diffusion.generate(*controls(label=[diffusion.EACH, -1, -1, -1], n=12)))[1]
     with pytest.raises(ValueError, match="label must be"):
-        diffusion.wish(*controls("avatars", label=[diffusion.EACH, -1, -1, -1]))
+        diffusion.sampling_options(*controls("avatars", label=[diffusion.EACH, -1, -1, -1]))
 
 
 def test_more_steps_for_ddpm_and_eta_for_ddim_alone():
-    for sampler, most, eta in (("ddpm", 250, False), ("dpm", 64, False), ("ddim", 64, True), ("heun", 64, False)):
-        steps, asked = diffusion.choose_sampler(sampler, 100)
-        assert (steps["maximum"], steps["value"], asked["visible"]) == (most, min(100, most), eta)
+    for sampler, max_steps, has_eta in (("ddpm", 250, False), ("dpm", 64, False), ("ddim", 64, True), ("heun", 64, False)):
+        steps, eta = diffusion.choose_sampler(sampler, 100)
+        assert (steps["maximum"], steps["value"], eta["visible"]) == (max_steps, min(100, max_steps), has_eta)
 
 
 @pytest.mark.parametrize(
-    ("changed", "says"),
+    ("values", "message"),
     [
-        ({"dataset": "dogs"}, "data set"),
-        ({"dataset": None}, "data set"),
+        ({"dataset": "dogs"}, "dataset"),
+        ({"dataset": None}, "dataset"),
         ({"label": [10, -1, -1, -1]}, "label must be"),
         ({"label": ["seven", -1, -1, -1]}, "label must be"),
         ({"sampler": "euler"}, "sampler must be"),
@@ -270,14 +270,14 @@ def test_more_steps_for_ddpm_and_eta_for_ddim_alone():
         ({"label": [1, -1, -1, -1], "sampler": "ddpm", "steps": 250, "n": 16, "guidance": 2}, "at most 4,096"),
     ],
 )
-def test_what_is_not_allowed_gets_a_sentence(changed, says):
+def test_invalid_controls_get_an_error_message(values, message):
     for run in (diffusion.generate, diffusion.compare_samplers, diffusion.compare_guidances):
-        if "at most" not in says or run is diffusion.generate:
-            assert says in said(run, *controls(**changed))
+        if "at most" not in message or run is diffusion.generate:
+            assert message in said(run, *controls(**values))
 
 
 def test_the_work_of_every_run_is_bounded():
-    much = controls(sampler="ddpm", n=16, steps=250, label=[1, -1, -1, -1], guidance=3)
+    expensive = controls(sampler="ddpm", n=16, steps=250, label=[1, -1, -1, -1], guidance=3)
     source, mask = diffusion.test_picture_source("mnist", 0), diffusion.lower_half(28)
     for run, *values in (
         (diffusion.compare_samplers,),
@@ -285,7 +285,7 @@ def test_the_work_of_every_run_is_bounded():
         (diffusion.edit, source, 0.5),
         (diffusion.inpaint, source, mask),
     ):
-        assert "at most 4,096" in said(run, *values, *much)
+        assert "at most 4,096" in said(run, *values, *expensive)
 
 
 def test_a_picture_must_be_chosen_first():
@@ -304,14 +304,12 @@ def test_a_picture_must_be_chosen_first():
             diffusion.drawing_source("mnist", ink)
 
 
-def test_what_is_painted_stays_when_another_picture_is_chosen():
+def test_the_mask_stays_when_another_picture_is_chosen():
     mask = np.zeros((28, 28), bool)
     mask[3:9, 4:8] = True
     chosen = diffusion.choose_test("mnist", 0.5, 0, mask, gr.EventData(None, {"index": 2}))[2]
     assert (MaskPad.preprocess(None, chosen) == mask).all()
-    faces = diffusion.choose(diffusion.test_picture_source("avatars", 0), 0.5, 0, mask)[
-        2
-    ]  # of another size: the lower half again
+    faces = diffusion.choose(diffusion.test_picture_source("avatars", 0), 0.5, 0, mask)[2]  # of another size: the default mask
     assert (MaskPad.preprocess(None, faces) == diffusion.lower_half(64)).all()
 
 
@@ -351,7 +349,7 @@ def test_a_mask_and_its_text():
 
 @pytest.fixture
 def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder of real copies of the diffusion checkpoints, that a test may break."""
+    """A folder with copies of the diffusion checkpoints, which a test may damage."""
     for name in diffusion.MODELS:
         shutil.copytree(checkpoints / name, tmp_path / name)
         (tmp_path / name / "calls.json").unlink(missing_ok=True)
@@ -359,7 +357,7 @@ def own_checkpoints(checkpoints, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_quality_against_calls(own_checkpoints):
+def test_quality_against_function_evaluations(own_checkpoints):
     file = own_checkpoints / "diffusion-mnist" / "calls.json"
     for text in (None, "", "[]", '{"rows": 3}', '{"rows": [{}], "floor": {"fid": 1}}'):
         if text is not None:
@@ -381,11 +379,11 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
         (folder / "model.safetensors").unlink()
     else:
         (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
-    faces = wiring.guarded(diffusion.open_set, diffusion.no_set)("avatars")
+    faces = wiring.guarded(diffusion.open_dataset, diffusion.show_dataset_error)("avatars")
     assert is_sentence(faces[-2]["message"]) and str(own_checkpoints) not in faces[-2]["message"]
-    assert is_sentence(wiring.guarded(diffusion.open_tools, diffusion.no_tools)("avatars", 0.5)[-2]["message"])
+    assert is_sentence(wiring.guarded(diffusion.open_tools, diffusion.show_tools_error)("avatars", 0.5)[-2]["message"])
     said(diffusion.generate, *controls("avatars"))
-    assert "source" in wiring.guarded(diffusion.open_set, diffusion.no_set)("fashion")[-2]
+    assert "source" in wiring.guarded(diffusion.open_dataset, diffusion.show_dataset_error)("fashion")[-2]
     if damage == "no folder":
         assert "no card" in diffusion.about("avatars")
 
@@ -394,11 +392,11 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
 
 
 def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
-    """The connection is closed in the middle of a run, as a closed window does it: no further step is computed."""
+    """The connection is closed in the middle of a run, as when a window is closed: no further step is computed."""
     model, steps, closed = gm.load("diffusion-mnist"), [], threading.Event()
 
-    class Slow:  # the model, slow enough to be left
-        start, labels, classes = model.start, model.labels, model.classes
+    class Slow:  # the model, slow enough to leave during a run
+        initial_noise, labels, classes = model.initial_noise, model.labels, model.classes
 
         def sample_steps(self, *args, **options):
             try:
@@ -417,10 +415,10 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
         )
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
     try:
-        ask = {"data": [None, 1], "fn_index": 0, "session_hash": "leaves"}
+        request = {"data": [None, 1], "fn_index": 0, "session_hash": "leaves"}
         urllib.request.urlopen(
             urllib.request.Request(
-                f"{url}gradio_api/queue/join", json.dumps(ask).encode(), {"Content-Type": "application/json"}
+                f"{url}gradio_api/queue/join", json.dumps(request).encode(), {"Content-Type": "application/json"}
             )
         ).close()
         with urllib.request.urlopen(f"{url}gradio_api/queue/data?session_hash=leaves") as events:
@@ -457,19 +455,19 @@ def test_every_endpoint_is_described(client):
 
 
 def test_the_same_seed_gives_the_same_picture(client):
-    first, again, other = (
+    first, same, different = (
         Path(client.predict(n=2, steps=2, seed=s, api_name="/diffusion_sample")).read_bytes() for s in (7, 7, 8)
     )
-    assert first == again
-    assert first != other
+    assert first == same
+    assert first != different
 
 
-def test_an_endpoint_gives_the_models_pictures(checkpoints):
+def test_an_endpoint_returns_the_models_samples(checkpoints):
     label = {"label": [1, -1, 8, -1]}
     x = gm.load("diffusion-avatars").sample(2, **label, steps=2, guidance=2.0, seed=3)
     *_, picture = diffusion.diffusion_sample("diffusion-avatars", 2, "smiling=yes, hair_color=pink", "dpm", 2, 2, 0, 3)
     assert picture == gm.pictures.grid(x, 2, scale=4)
-    assert diffusion.label_from("fashion", "ankle boot") == [9, -1, -1, -1]
+    assert diffusion.parse_label("fashion", "ankle boot") == [9, -1, -1, -1]
 
 
 def test_a_mask_from_a_file(client, tmp_path):
@@ -479,10 +477,10 @@ def test_a_mask_from_a_file(client, tmp_path):
     file = client.predict(
         mask=handle_file(tmp_path / "mask.png"), n=1, steps=2, test_picture_number=5, api_name="/diffusion_inpaint"
     )
-    made = np.asarray(Image.open(file))[::4, ::4]
-    kept = gm.pictures.to_bytes(gm.data.samples("mnist").floats()[5:6])[0, ..., 0].numpy()
-    assert (made[:28, 14:28] == kept[:, 14:]).all()
-    assert (made[:28, :14] != kept[:, :14]).any()
+    inpainted = np.asarray(Image.open(file))[::4, ::4]
+    original = gm.pictures.to_bytes(gm.data.samples("mnist").floats()[5:6])[0, ..., 0].numpy()
+    assert (inpainted[:28, 14:28] == original[:, 14:]).all()
+    assert (inpainted[:28, :14] != original[:, :14]).any()
 
 
 BAD = [
@@ -519,36 +517,37 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "values"), BAD)
-def test_bad_input_gets_a_sentence(client, name, values):
+def test_bad_input_gets_an_error_message(client, name, values):
     with pytest.raises(AppError) as error:
         client.predict(**values, api_name=name)
     assert is_sentence(str(error.value))
-    assert "show_error" not in str(error.value)  # what Gradio says when the error was not foreseen
+    assert "show_error" not in str(error.value)  # Gradio's message for unexpected exceptions
     assert "<b>" not in str(error.value)
 
 
-def test_bad_masks_get_a_sentence(client, tmp_path):
+def test_bad_masks_get_an_error_message(client, tmp_path):
     Image.new("L", (30, 30)).save(tmp_path / "black.png")
     Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
-    for file, says in (("black.png", "empty"), ("huge.png", "16 megapixels")):
-        with pytest.raises(AppError, match=says):
+    for file, message in (("black.png", "empty"), ("huge.png", "16 megapixels")):
+        with pytest.raises(AppError, match=message):
             client.predict(mask=handle_file(tmp_path / file), api_name="/diffusion_inpaint")
 
 
 def mixed(low, high):
-    """Numbers that are allowed, nearly allowed, or no numbers."""
+    """Valid numbers, slightly invalid numbers, or no numbers."""
     return st.one_of(st.integers(low, high), st.floats(low, high), anything)
 
 
-names, which = st.one_of(st.sampled_from(diffusion.MODELS), anything), st.one_of(st.none(), anything)
+names = st.one_of(st.sampled_from(diffusion.MODELS), anything)
+files = st.one_of(st.none(), anything)
 labels = st.one_of(st.sampled_from(["any", "7", "bag", "smiling=yes"]), anything)
 samplers = st.one_of(st.sampled_from(list(gm.diffusion.SAMPLERS)), anything)
 PROPERTIES = {
     "diffusion_sample": (names, mixed(1, 2), labels, samplers, mixed(1, 2), mixed(0, 9), mixed(0, 1), mixed(0, 9)),
-    "diffusion_noise": (names, which, mixed(0, 199), mixed(0, 1), mixed(0, 9)),
+    "diffusion_noise": (names, files, mixed(0, 199), mixed(0, 1), mixed(0, 9)),
     "diffusion_edit": (
         names,
-        which,
+        files,
         mixed(0, 199),
         mixed(0, 1),
         mixed(1, 2),
@@ -560,9 +559,9 @@ PROPERTIES = {
     ),
     "diffusion_inpaint": (
         names,
-        which,
+        files,
         mixed(0, 199),
-        which,
+        files,
         mixed(1, 2),
         labels,
         mixed(1, 2),
@@ -574,15 +573,16 @@ PROPERTIES = {
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_any_input_gives_a_picture_or_a_sentence(name):
-    endpoint, is_plain = getattr(diffusion, name), name == "diffusion_noise"
+def test_any_input_gives_a_picture_or_an_error_message(name):
+    endpoint = getattr(diffusion, name)
+    streams = name != "diffusion_noise"
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.tuples(*PROPERTIES[name]))
     def check(values):
         result = error = None
         try:
-            *_, result = [wiring.guarded(endpoint)(*values)] if is_plain else wiring.stepwise(endpoint)(*values)
+            *_, result = wiring.stepwise(endpoint)(*values) if streams else [wiring.guarded(endpoint)(*values)]
         except gr.Error as e:
             error = e
         if error:

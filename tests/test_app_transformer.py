@@ -325,7 +325,7 @@ def test_a_new_picture_needs_none_and_each_class_its_turn(monkeypatch):
     film, lines = ended(tab.complete(None, 0, 6, "each", 0.5, 1))
     assert "model.complete_steps(n=6, label=[0, 1, 2, 3, 4, 5], temperature=0.5, seed=1)" in lines
     assert told == {"x": None, "n": 6, "label": [0, 1, 2, 3, 4, 5], "temperature": 0.5, "seed": 1}
-    assert "beside" not in film and film["across"] == 3
+    assert "reference" not in film and film["across"] == 3
 
 
 def test_a_stopped_picture_can_be_scrubbed():

@@ -1,4 +1,4 @@
-"""What the autoencoder promises beyond the contract."""
+"""Properties of the autoencoder beyond the contract of all models."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_the_decoder_mirrors_the_encoder(hidden):
     assert widths(model.decoder) == [5, *hidden[::-1], 48]
 
 
-def test_the_classic_is_the_default():
+def test_the_default_sizes():
     model = Autoencoder()
     assert widths(model.encoder) == [784, *model.config["hidden"], 2]
     assert model.decode(torch.zeros(1, 2)).shape == (1, 1, 28, 28)
@@ -42,30 +42,30 @@ def test_the_classic_is_the_default():
 
 def test_loss_is_half_the_squared_error_up_to_a_constant(autoencoder, x):
     losses = autoencoder.loss((x, None))
-    again = autoencoder.decode(autoencoder.encode(x))
+    reconstruction = autoencoder.decode(autoencoder.encode(x))
     constant = 64 / 2 * math.log(2 * math.pi)
-    assert losses["mse"].item() == pytest.approx(F.mse_loss(again, x).item(), rel=1e-5)
-    assert losses["loss"].item() == pytest.approx(constant + 64 / 2 * F.mse_loss(again, x).item(), rel=1e-5)
-    by_picture = autoencoder.likelihood(autoencoder.encode(x)).log_prob(x)
-    assert losses["loss"].item() == pytest.approx(-by_picture.mean().item(), rel=1e-5)
+    assert losses["mse"].item() == pytest.approx(F.mse_loss(reconstruction, x).item(), rel=1e-5)
+    assert losses["loss"].item() == pytest.approx(constant + 64 / 2 * F.mse_loss(reconstruction, x).item(), rel=1e-5)
+    log_prob = autoencoder.likelihood(autoencoder.encode(x)).log_prob(x)
+    assert losses["loss"].item() == pytest.approx(-log_prob.mean().item(), rel=1e-5)
 
 
-def test_a_code_cannot_say_more_than_its_numbers(autoencoder, x):
-    """Pictures with the same code have the same reconstruction: nothing goes around the bottleneck."""
+def test_the_reconstruction_depends_on_the_code_alone(autoencoder, x):
+    """Pictures with the same code have the same reconstruction: nothing bypasses the bottleneck."""
     autoencoder.encoder[-1].weight.zero_()
-    again = autoencoder.decode(autoencoder.encode(x))
-    assert torch.equal(again, again[:1].expand_as(again))
+    reconstruction = autoencoder.decode(autoencoder.encode(x))
+    assert torch.allclose(reconstruction, reconstruction[:1].expand_as(reconstruction), atol=1e-6)
 
 
-def test_one_batch_is_learnt_by_heart():
-    """Ten pieces of clothing through two numbers, in a second of training."""
+def test_one_batch_can_be_overfitted():
+    """Ten pieces of clothing through a 2-D code, in a second of training."""
     torch.manual_seed(0)
     x = gm.data.samples("fashion").floats()[:10]
     model = Autoencoder(latent=2, hidden=[64, 32])
-    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(300):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         losses = model.loss((x, None))
         losses["loss"].backward()
-        optimiser.step()
+        optimizer.step()
     assert losses["mse"] < 0.1 * (x - x.mean(0)).square().mean()

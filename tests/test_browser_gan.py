@@ -1,4 +1,4 @@
-"""The GAN tab in a real browser: what a visitor does, and what they see."""
+"""The GAN tab in a real browser."""
 
 import pytest
 from test_browser import PIXELS, browser, changed, tab  # noqa: F401
@@ -6,7 +6,7 @@ from test_browser import PIXELS, browser, changed, tab  # noqa: F401
 pytestmark = pytest.mark.browser
 
 STAGE = "#gan-stage canvas"
-TOLD = "document.querySelector('#gan-quiz-words').textContent"
+QUIZ_WORDS = "document.querySelector('#gan-quiz-words').textContent"
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +32,18 @@ def opened(browser, page_url):  # noqa: F811
 
 
 @pytest.fixture
-def asked(opened):
-    """What the page asks the server for during a test, once the page has come to rest."""
+def requests(opened):
+    """Requests to the server during a test, once the page is idle."""
     opened.wait_for_timeout(1500)
-    asked = []
+    requests = []
 
-    def ask(request):
+    def record(request):
         if "/gradio_api/" in request.url:
-            asked.append(request.url)
+            requests.append(request.url)
 
-    opened.on("request", ask)
-    yield asked
-    opened.remove_listener("request", ask)
+    opened.on("request", record)
+    yield requests
+    opened.remove_listener("request", record)
 
 
 def test_it_opens_with_a_grid_and_scores(opened):
@@ -68,11 +68,11 @@ def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened):
     assert opened.locator("#gan-sliders output").first.inner_text() == "0.00"
 
 
-def test_real_pictures_are_mixed_in_and_sorted(opened):
+def test_real_pictures_are_added_and_sorted(opened):
     opened.locator("#gan-mixed input").check()
     opened.wait_for_function("document.querySelectorAll('#gan-stage .tile.real').length === 20")
     before = opened.evaluate(PIXELS, STAGE)
-    opened.get_by_role("radio", name="most real first").click()
+    opened.get_by_role("radio", name="highest score first").click()
     changed(opened, STAGE, before)
     scores = [float(s.replace("\u2212", "-")) for s in opened.locator("#gan-stage .under").all_inner_texts()]
     assert len(scores) == 40 and scores == sorted(scores, reverse=True)
@@ -84,61 +84,64 @@ def test_the_quiz_counts_and_keeps_the_answer_to_itself(opened):
     tab(opened, "Quiz")
     for k in (1, 2):
         opened.wait_for_selector("#gan-quiz button:enabled")
-        assert opened.locator("#gan-quiz .tile.told").count() == 0
+        assert opened.locator("#gan-quiz .tile.revealed").count() == 0
         opened.locator("#gan-quiz button").nth(k).click()
-        opened.wait_for_function(f"{TOLD}.includes('of {k}.')")
+        opened.wait_for_function(f"{QUIZ_WORDS}.includes('of {k}.')")
         assert opened.locator("#gan-quiz .tile.real").count() == 1
-        assert opened.locator("#gan-quiz .tile.made").count() == 3
-        assert opened.locator("#gan-quiz button").nth(k).locator(".yours").count() == 1
+        assert opened.locator("#gan-quiz .tile.generated").count() == 3
+        assert opened.locator("#gan-quiz button").nth(k).locator(".visitor").count() == 1
         was = opened.evaluate(PIXELS, "#gan-quiz canvas")
         opened.get_by_role("button", name="Next four").click()
         changed(opened, "#gan-quiz canvas", was)
 
 
 def scrubbed(page, stage):
-    """The slider of a stage from one end to the other: all that is drawn on the way."""
+    """Moves the slider of a stage from one end to the other. Returns the pictures at three positions."""
     page.locator(f"{stage} input[type=range]").focus()
-    seen = []
+    pictures = []
     for key in ("Home", "ArrowRight", "End"):
         page.keyboard.press(key)
-        seen.append(page.evaluate(PIXELS, f"{stage} canvas"))
-    return seen
+        pictures.append(page.evaluate(PIXELS, f"{stage} canvas"))
+    return pictures
 
 
-def test_the_walk_is_scrubbed_without_the_server(opened, asked):
-    tab(opened, "Walk")
+def test_the_interpolation_is_scrubbed_without_the_server(opened, requests):
+    tab(opened, "Interpolation")
     opened.wait_for_selector("#gan-walk canvas")
     assert len(set(scrubbed(opened, "#gan-walk"))) == 3
-    assert asked == []
+    assert requests == []
     last = opened.evaluate(PIXELS, "#gan-walk canvas")
     opened.locator("#gan-last-seed input").fill("5")
     changed(opened, "#gan-walk canvas", last)
 
 
-def test_the_replay_is_scrubbed_without_the_server(opened, asked):
+def test_the_replay_is_scrubbed_without_the_server(opened, requests):
     tab(opened, "Training")
     opened.wait_for_selector("#gan-replay .frames:not([hidden])")
     opened.wait_for_timeout(300)
     curves = opened.locator("#gan-replay polyline").count()
-    words = lambda: opened.locator("#gan-replay output").inner_text()  # noqa: E731
-    last, hills = words(), opened.locator("#gan-replay .hill.made").get_attribute("d")
+    histogram = opened.locator("#gan-replay .histogram.generated")
     canvas = "#gan-replay .frames canvas"
-    drawn = opened.evaluate(PIXELS, canvas)
+
+    def words():
+        return opened.locator("#gan-replay output").inner_text()
+
+    last_words, last_histogram, last_picture = words(), histogram.get_attribute("d"), opened.evaluate(PIXELS, canvas)
     opened.locator("#gan-replay input[type=range]").focus()
     opened.keyboard.press("Home")
-    assert opened.evaluate(PIXELS, canvas) != drawn
-    assert words() != last and "step 0 of" in words()
-    assert opened.locator("#gan-replay .hill.made").get_attribute("d") != hills
-    assert curves == 2 and asked == []
+    assert opened.evaluate(PIXELS, canvas) != last_picture
+    assert words() != last_words and "step 0 of" in words()
+    assert histogram.get_attribute("d") != last_histogram
+    assert curves == 2 and requests == []
     first = opened.evaluate(PIXELS, canvas)
-    opened.get_by_role("radio", name="one that collapsed").click()
+    opened.get_by_role("radio", name="one with mode collapse").click()
     changed(opened, canvas, first)
 
 
-def test_a_drawing_is_judged_and_the_search_for_it_stops(opened):
+def test_a_drawing_is_scored_and_its_inversion_stops(opened):
     tab(opened, "Your picture")
     opened.wait_for_selector("#gan-verdict .verdict:not([hidden])")
-    opened.wait_for_selector("#gan-nearest .aim:not([hidden])")
+    opened.wait_for_selector("#gan-nearest .reference:not([hidden])")
     before = opened.evaluate(PIXELS, "#gan-verdict canvas")
     box = opened.locator("#gan-pad canvas").bounding_box()
     opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
@@ -148,21 +151,21 @@ def test_a_drawing_is_judged_and_the_search_for_it_stops(opened):
     changed(opened, "#gan-verdict canvas", before)
     assert "of real test pictures" in opened.locator("#gan-verdict .text").inner_text()
     opened.wait_for_function("document.querySelector('#gan-nearest .frames').hidden")
-    opened.evaluate("""() => {  // Stop as soon as it goes on: on a fast machine a search takes less than a second
+    opened.evaluate("""() => {  // Stop as soon as it runs: on a fast machine an inversion takes less than a second
       const range = document.querySelector('#gan-nearest input[type=range]');
-      new MutationObserver((_, me) => {
-        if (range.disabled) { me.disconnect(); window.wentOn = true; document.querySelector('#gan-stop').click(); }
+      new MutationObserver((_, observer) => {
+        if (range.disabled) { observer.disconnect(); window.started = true; document.querySelector('#gan-stop').click(); }
       }).observe(range, {attributes: true});
       document.querySelector('#gan-find').click();
     }""")
-    opened.wait_for_function("window.wentOn")
+    opened.wait_for_function("window.started")
     opened.wait_for_selector("#gan-nearest input[type=range]:not([disabled])")
     assert int(opened.locator("#gan-nearest input[type=range]").get_attribute("max")) < 100
     assert opened.locator("#gan-nearest .frames canvas").is_visible()
 
 
 def test_a_narrow_screen(browser, page_url):  # noqa: F811
-    """390 px wide: nothing sticks out, and the pictures stay in sight while a slider under them is moved."""
+    """390 px wide: nothing overflows, and the pictures stay visible while a slider below them is moved."""
     context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     page = context.new_page()
     page.goto(f"{page_url}?__theme=dark")

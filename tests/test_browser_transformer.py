@@ -233,7 +233,7 @@ def test_a_picture_is_completed_row_by_row(opened):
     opened.wait_for_function("window.rows.size > 3 && window.rows.has('28')")
     opened.wait_for_selector(done)
     assert opened.locator("#transformer-pixels input[type=range]").get_attribute("max") == "14"
-    assert opened.locator("#transformer-pixels .aim").is_visible()
+    assert opened.locator("#transformer-pixels .reference").is_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

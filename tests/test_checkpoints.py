@@ -1,4 +1,4 @@
-"""The shipped checkpoints: whole, small, described, and still what they were when they were measured."""
+"""The shipped checkpoints: complete, small, documented, and with the same outputs as when they were evaluated."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import genmodels as gm
 from genmodels import data, denoiser
 from genmodels.vae import load_latents
 from train import cards
-from train.evaluate import reference
+from train.evaluate import reference_values
 
 ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = {
@@ -47,7 +47,7 @@ SHIPPED = {
 }
 FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
-LEAST = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the sample pictures, right by the judge
+MIN_ACCURACY = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the classifiers on the sample pictures
 TEST = {  # pictures of the test split, characters of whole blocks, characters of poems
     "mnist": 10_000,
     "fashion": 10_000,
@@ -66,9 +66,9 @@ def test_is_complete_and_small(name):
     files = {file.name: file.stat().st_size for file in (ROOT / name).iterdir()}
     samples = "samples.txt" if name in TEXTS else "samples.png"
     expected = {"model.safetensors", "config.json", "README.md", samples, "log.jsonl", "reference.json"}
-    measured_beside = {"augmentation.json"}  # by train.augmentation, not by every checkpoint
+    optional = {"augmentation.json"}  # written by train.augmentation
     replay = {"replay.webp", "replay.json"}
-    own = {
+    by_family = {
         "vae": {"latents.safetensors"},
         "diffusion": {"calls.json"},
         "gan": replay,
@@ -77,8 +77,8 @@ def test_is_complete_and_small(name):
         "dvae": {"table.json"},
         "flow": {"likelihoods.json"},
     }
-    own = own.get(name.split("-")[0], set())
-    assert set(files) - measured_beside == expected | own
+    extra = by_family.get(name.split("-")[0], set())
+    assert set(files) - optional == expected | extra
     assert {file: size for file, size in files.items() if not 0 < size < 10e6} == {}
     if name in TEXTS:
         assert len((ROOT / name / samples).read_text(encoding="utf-8")) > 100
@@ -89,9 +89,9 @@ def test_is_complete_and_small(name):
 
 
 @every
-def test_loads_and_is_the_model_of_its_card(name):
+def test_loads_and_matches_its_card(name):
     model = gm.load(ROOT / name)
-    family, _ = cards.family_and_set(name)
+    family, _ = cards.family_and_dataset(name)
     assert type(model).__name__ == gm.FAMILIES[family][1]
     assert all(torch.isfinite(w).all() for w in model.state_dict().values())
     _, facts = cards.read_card(ROOT / name)
@@ -99,9 +99,9 @@ def test_loads_and_is_the_model_of_its_card(name):
 
 
 @every
-def test_gives_the_same_numbers_as_when_it_was_measured(name):
+def test_gives_the_reference_values(name):
     expected = json.loads((ROOT / name / "reference.json").read_text(encoding="utf-8"))
-    measured = reference(gm.load(ROOT / name), cards.family_and_set(name)[1])
+    measured = reference_values(gm.load(ROOT / name), cards.family_and_dataset(name)[1])
     assert set(measured) == set(expected)
     for kind, values in expected.items():
         assert len(values) >= 16
@@ -109,32 +109,32 @@ def test_gives_the_same_numbers_as_when_it_was_measured(name):
 
 
 @every
-def test_card_says_what_was_measured_and_how(name):
+def test_card_states_the_metrics_and_their_protocol(name):
     _, dataset = cards.family_and_set(name)
     card = ModelCard.load(ROOT / name / "README.md")
     results, facts = card.data.eval_results, card.data.genmodels
     assert results
     for r in results:
         assert isinstance(r.metric_value, float | int)
-        split = "val" if r.metric_type == "fid_then" else "test"  # which compares two trainings, not two models
+        split = "val" if r.metric_type == "fid_then" else "test"  # compares two trainings, not two models
         assert (r.dataset_type, r.dataset_split) == (dataset, split)
         assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
-    if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first number is of drawn pictures
+    if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first metric is of generated pictures
         assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
-    alone = [
+    without_baseline = [
         r.metric_name
         for r in results
         if r.metric_type in ("fid", "precision", "recall", "accuracy") and not r.metric_args.get("beside")
     ]
-    assert alone == []
+    assert without_baseline == []
     assert facts["command"].startswith(f"python -m train.evaluate {name}")
     assert (facts["minutes"] > 0, bool(facts["headline"])) == (True, True)
-    for words in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.SETS[dataset]["credit"]):
-        assert words in card.content
+    for heading in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.SETS[dataset]["credit"]):
+        assert heading in card.content
 
 
 @every
-def test_log_says_how_it_was_trained_and_names_no_folder_of_ours(name):
+def test_log_records_the_training_and_names_no_local_folder(name):
     runs = cards.training_runs(ROOT / name)
     assert runs
     facts = {"command", "seed", "batch", "steps", "minutes", "device", "pictures", "date", "parameters"}
@@ -147,12 +147,12 @@ def test_log_says_how_it_was_trained_and_names_no_folder_of_ours(name):
         ), file
 
 
-@pytest.mark.parametrize("dataset", data.SETS)
-def test_judges_read_the_sample_pictures(dataset):
-    some = data.samples(dataset)
-    y = some.y.view(len(some), -1)
-    right = gm.load(ROOT / f"classifier-{dataset}").predict(some.floats()) == y
-    assert right[y >= 0].float().mean() >= LEAST[dataset]
+@pytest.mark.parametrize("dataset", data.DATASETS)
+def test_classifiers_read_the_sample_pictures(dataset):
+    samples = data.samples(dataset)
+    y = samples.y.view(len(samples), -1)
+    right = gm.load(ROOT / f"classifier-{dataset}").predict(samples.floats()) == y
+    assert right[y >= 0].float().mean() >= MIN_ACCURACY[dataset]
 
 
 @pytest.mark.parametrize("name", VAES)
@@ -167,18 +167,18 @@ def test_samples_depend_on_the_seed_alone(name):
 
 @pytest.mark.parametrize("name", [name for name in VAES if "avatars" not in name])
 def test_samples_show_every_class(name):
-    judge = gm.load(ROOT / f"classifier-{cards.family_and_set(name)[1]}")
-    said = judge.predict(gm.load(ROOT / name).sample(500, seed=0))[:, 0]
-    assert set(said.tolist()) == set(range(10))
+    classifier = gm.load(ROOT / f"classifier-{cards.family_and_set(name)[1]}")
+    predicted = classifier.predict(gm.load(ROOT / name).sample(500, seed=0))[:, 0]
+    assert set(predicted.tolist()) == set(range(10))
 
 
 @pytest.mark.parametrize("name", VAES)
 def test_latents_are_those_of_the_model(name):
     """Their KL is that of the sample pictures, roughly, and every class or attribute has its vectors."""
     model, latents = gm.load(ROOT / name), load_latents(ROOT / name)
-    dataset = cards.family_and_set(name)[1]
+    dataset = cards.family_and_dataset(name)[1]
     names = data.ATTRIBUTES if dataset == "avatars" else {"class": data.CLASSES[dataset]}
-    assert {a: set(of) - {"hidden"} for a, of in latents.values.items()} == {a: set(of) for a, of in names.items()}
+    assert {a: set(codes) - {"hidden"} for a, codes in latents.values.items()} == {a: set(v) for a, v in names.items()}
     q = model.encode(data.samples(dataset).floats())
     kl = torch.distributions.kl_divergence(q, model.prior()).mean(0)
     assert latents.kl.shape == kl.shape == (model.latent,)
@@ -188,30 +188,30 @@ def test_latents_are_those_of_the_model(name):
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
 def test_an_autoencoder_beats_as_many_principal_components(dataset):
-    some, model = data.samples(dataset), gm.load(ROOT / f"autoencoder-{dataset}")
-    x = some.floats()
-    linear = gm.metrics.pca(some.x, 2).reconstruct(x)  # fitted to these very pictures, which flatters it
+    samples, model = data.samples(dataset), gm.load(ROOT / f"autoencoder-{dataset}")
+    x = samples.floats()
+    linear = gm.metrics.pca(samples.x, 2).reconstruct(x)  # fitted to these very pictures, an advantage
     assert (model.decode(model.encode(x)) - x).square().mean() < (linear - x).square().mean() / 1.1
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("diffusion-", "gan-"))))
-def test_the_judge_sees_what_was_asked_for(name):
+def test_the_classifier_recognises_the_labels(name):
     family, dataset = cards.family_and_set(name)
-    model, judge = gm.load(name), gm.load(f"classifier-{dataset}")
+    model, classifier = gm.load(name), gm.load(f"classifier-{dataset}")
     options = {"steps": 8, "guidance": 1.5} if family == "diffusion" else {}
     if dataset == "avatars":
-        at = [list(data.ATTRIBUTES).index(a) for a in model.conditions]
-        y = data.samples("avatars").y[:60, at]
+        columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions]
+        y = data.samples("avatars").y[:60, columns]
         options |= {"guidance": 2.5} if family == "diffusion" else {}
     else:
-        at, y = [0], (torch.arange(60) % 10)[:, None]
+        columns, y = [0], (torch.arange(60) % 10)[:, None]
     x = model.sample(60, label=y, seed=0, **options)
-    least = {"gan-avatars": 0.85}.get(name) or {"fashion": 0.8}.get(dataset, 0.9)
-    assert (judge.predict(x)[:, at] == y)[y >= 0].double().mean() >= least
+    min_accuracy = {"gan-avatars": 0.85}.get(name) or {"fashion": 0.8}.get(dataset, 0.9)
+    assert (classifier.predict(x)[:, columns] == y)[y >= 0].double().mean() >= min_accuracy
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith("flow-")))
-def test_a_flow_is_undone_and_knows_what_is_usual(name):
+def test_a_flow_is_inverted_and_has_its_typicality(name):
     model, facts, dataset = gm.load(name), gm.flow.load_likelihoods(name), cards.family_and_set(name)[1]
     x = data.samples(dataset).floats()
     for label in (None, data.samples(dataset).y[:20]):
@@ -221,34 +221,34 @@ def test_a_flow_is_undone_and_knows_what_is_usual(name):
         assert noise.h.std().item() == pytest.approx(1, abs=0.05)
     bits = model.bits_per_dim(x)
     assert 0.3 < facts.share_below("bits", bits.median().item()) < 0.7
-    assert facts.usual.distance(model.layer_log_probs(x)).median().item() == pytest.approx(1, abs=0.35)
+    assert facts.typicality.distance(model.layer_log_probs(x)).median().item() == pytest.approx(1, abs=0.35)
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("denoiser-", "dvae-"))))
 def test_a_denoiser_beats_the_classical_methods(name):
-    family, dataset = cards.family_and_set(name)
+    family, dataset = cards.family_and_dataset(name)
     x, s = (data.samples(dataset).floats()[::40] if dataset != "photo" else data.samples(dataset).floats())[:5], 100 / 255
     if dataset == "photo":
         s = 25 / 255
     y, model = denoiser.add_noise(x, "gaussian", s, seed=0), gm.load(name)
 
-    def psnr(of):
-        return gm.metrics.psnr(of, x).mean().item()
+    def psnr(restored):
+        return gm.metrics.psnr(restored, x).mean().item()
 
-    classical = {m: psnr(torch.cat([denoiser.classical(one, m, s) for one in y.split(1)])) for m in denoiser.CLASSICAL}
+    classical = {m: psnr(torch.cat([denoiser.classical(noisy, m, s) for noisy in y.split(1)])) for m in denoiser.CLASSICAL}
     assert psnr(y) < max(classical.values()) + (0.5 if family == "denoiser" else 0) < psnr(model.restore(y))
 
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("gan-", "dcgan-"))))
-def test_the_replay_of_a_gans_training_is_whole(name):
+def test_the_replay_of_a_gans_training_is_complete(name):
     model, replay = gm.load(name), gm.gan.load_replay(name)
     T = len(replay.steps)
     assert 30 <= T <= 60 and replay.steps[0] == 0 and replay.steps == sorted(set(replay.steps))
     assert replay.pictures.shape[0] == T and replay.pictures.shape[2:] == (model.channels, model.size, model.size)
     for shares in (replay.real, replay.generated):
         assert len(shares) == T
-        assert [sum(of) for of in shares] == pytest.approx([1] * T, abs=0.01)
-        assert {len(of) for of in shares} == {len(replay.edges) - 1}
+        assert [sum(histogram) for histogram in shares] == pytest.approx([1] * T, abs=0.01)
+        assert {len(histogram) for histogram in shares} == {len(replay.edges) - 1}
     assert replay.pictures[0].float().std() > 0 and (replay.pictures[0] != replay.pictures[-1]).any()
     for player in ("discriminator", "generator"):
         steps, losses = zip(*replay.losses[player])

@@ -1,4 +1,4 @@
-"""What all models promise, tried on a small one of each. A new family adds its lines to MODELS, CALLS and REFUSED."""
+"""The contract of all models, checked on a small one of each. A new family adds its entries to MODELS, CALLS and REFUSED."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from genmodels.denoiser import NOISES
 B = 5  # pictures in a batch
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 
-MODELS = {  # name, which begins with the family's -> how to make a small one
+MODELS = {  # name, whose first word is the family -> constructor of a small model
     "autoencoder": lambda: gm.Autoencoder(size=8, hidden=[16, 8]),
     "vae bernoulli": lambda: gm.VAE(size=8, latent=3, width=4, hidden=16, residual=1),
     "vae gaussian": lambda: gm.VAE(3, 8, latent=2, width=4, levels=1, hidden=16, likelihood="gaussian", beta=2.5),
@@ -72,7 +72,7 @@ TEXT = {
     "attention": (lambda m, x: m.attention("ab")[1], lambda m: (2, 2, 2, 2)),
 }
 
-CALLS = {  # name or family -> call -> (what it does, shape of what it returns); all that the page may call
+CALLS = {  # name or family -> call -> (function, shape of its result); everything that the page may call
     "autoencoder": {
         "encode": (lambda m, x: m.encode(x), lambda m: (B, m.latent)),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), lambda m: (B, m.channels, m.size, m.size)),
@@ -102,8 +102,8 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
             lambda m, x: list(m.sample_steps(2, sampler="heun", steps=2, seed=1))[-1][:3],  # x, x0, eps
             lambda m: [(2, m.channels, m.size, m.size)] * 3,
         ),
-        "start": (lambda m, x: m.start(7, seed=1), pictures(7)),
-        "noise": (lambda m, x: m.noise(x, 0.5, seed=1), pictures(B)),
+        "initial_noise": (lambda m, x: m.initial_noise(7, seed=1), pictures(7)),
+        "q_sample": (lambda m, x: m.q_sample(x, 0.5, seed=1), pictures(B)),
         "edit": (lambda m, x: m.edit(x, sampler="ddim", eta=1, steps=2, seed=1), pictures(B)),
         "restore": (lambda m, x: m.restore(2 * x - 0.5, 0.3, steps=2), pictures(B)),
         "inpaint": (lambda m, x: m.inpaint(x, x[:, :1] > 0.5, steps=2, resample=2, seed=1), pictures(B)),
@@ -112,10 +112,10 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
     "gan": {
         "sample": (lambda m, x: m.sample(7, label=[1] * len(m.classes), truncation=0.7, seed=1), pictures(7)),
         "sample unseeded": (lambda m, x: m.sample(2), pictures(2)),
-        "codes": (lambda m, x: m.codes(7, truncation=1.5, seed=1), lambda m: (7, m.latent)),
+        "sample_latents": (lambda m, x: m.sample_latents(7, truncation=1.5, seed=1), lambda m: (7, m.latent)),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent)), pictures(B)),
         "interpolate": (lambda m, x: m.interpolate(torch.zeros(m.latent), torch.ones(m.latent), 5), lambda m: (5, m.latent)),
-        "directions": (lambda m, x: m.directions(3, draws=1024), lambda m: (3, m.latent)),
+        "directions": (lambda m, x: m.directions(3, samples=1024), lambda m: (3, m.latent)),
         "score": (lambda m, x: m.score(x, [1] * len(m.classes)), lambda m: (B,)),
         "project_steps": (
             lambda m, x: list(m.project_steps(x[:1], steps=2))[-1][:2],  # x, w
@@ -144,7 +144,7 @@ CALLS = {  # name or family -> call -> (what it does, shape of what it returns);
             lambda m, x: list(m.sample_steps(2, label=1, seed=1))[-1][:3],  # x, h, log_det
             lambda m: [(2, 1, m.size, m.size)] * 2 + [(2,)],
         ),
-        "codes": (lambda m, x: m.codes(7, temperature=1.5, seed=1), lambda m: (7, m.latent)),
+        "sample_latents": (lambda m, x: m.sample_latents(7, temperature=1.5, seed=1), lambda m: (7, m.latent)),
         "encode": (lambda m, x: m.encode(x, label=1, seed=1), lambda m: (B, m.latent)),
         "encode_steps": (lambda m, x: list(m.encode_steps(x))[-1][:3], lambda m: [(B, 1, m.size, m.size)] * 2 + [(B,)]),
         "decode": (lambda m, x: m.decode(torch.ones(B, m.latent), label=1), pictures(B)),
@@ -189,7 +189,7 @@ PICTURES = {  # calls that return finished pictures
     "restore_steps",
     "restore drawn",
 }
-NO_PICTURES = {  # none of these is a batch of pictures
+NO_PICTURES = {  # invalid batches of pictures
     "a list": lambda m: [[0.5]],
     "an array": lambda m: np.full((B, m.channels, m.size, m.size), 0.5, np.float32),
     "one picture": lambda m: torch.full((m.channels, m.size, m.size), 0.5),
@@ -229,7 +229,7 @@ NO_LABELS = {
     "a dict": lambda m: {},
     "nothing": lambda m: [],
     "too large": lambda m: [10**30] * len(m.classes),
-    "two questions more": lambda m: [0] * (len(m.classes) + 2),
+    "two attributes more": lambda m: [0] * (len(m.classes) + 2),
     "of another number of pictures": lambda m: [[0] * len(m.classes)] * 3,
     "uneven": lambda m: [[0], [0, 0]],
 }
@@ -276,10 +276,10 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
     ],
     "diffusion": [
         (lambda m, bad: m.sample(bad), "n", NO_COUNT),
-        (lambda m, bad: m.start(bad), "n", NO_COUNT),
+        (lambda m, bad: m.initial_noise(bad), "n", NO_COUNT),
         (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
-        (lambda m, bad: m.start(1, seed=bad), "seed", NO_SEED),
-        (lambda m, bad: m.noise(grey(m), 0.5, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.initial_noise(1, seed=bad), "seed", NO_SEED),
+        (lambda m, bad: m.q_sample(grey(m), 0.5, seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.edit(grey(m), seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
         (lambda m, bad: m.edit(grey(m), label=bad), "label", NO_LABELS),
@@ -289,10 +289,10 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
         (lambda m, bad: m.sample(1, guidance=bad), "guidance", (-0.1, 10.1, math.nan, "a")),
         (lambda m, bad: m.sample(1, eta=bad), "eta", (-0.1, 1.1, math.nan, None)),
         (lambda m, bad: m.sample(1, sampler=bad), "sampler", ("euler", "", 3, None)),
-        (lambda m, bad: m.noise(bad, 0.5), "x", NO_PICTURES),
+        (lambda m, bad: m.q_sample(bad, 0.5), "x", NO_PICTURES),
         (lambda m, bad: m.edit(bad), "x", NO_PICTURES),
         (lambda m, bad: m.inpaint(bad, torch.ones(B, 1, m.size, m.size, dtype=torch.bool)), "x", NO_PICTURES),
-        (lambda m, bad: m.noise(grey(m), bad), "t", (-0.1, 1.1, math.nan, None)),
+        (lambda m, bad: m.q_sample(grey(m), bad), "t", (-0.1, 1.1, math.nan, None)),
         (lambda m, bad: m.restore(grey(m), bad), "sigma", (0, 4.1, math.nan, None)),
         (lambda m, bad: m.restore(bad, 0.3), "noisy", {k: NO_PICTURES[k] for k in ("a list", "another size", "NaN")}),
         (lambda m, bad: m.edit(grey(m), strength=bad), "strength", (0, 1.1, math.nan, None)),
@@ -303,14 +303,14 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
         (lambda m, bad: m.sample(bad), "n", NO_COUNT),
         (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
-        (lambda m, bad: m.codes(1, truncation=bad), "truncation", (-0.1, 1.6, math.nan, None)),
+        (lambda m, bad: m.sample_latents(1, truncation=bad), "truncation", (-0.1, 1.6, math.nan, None)),
         (lambda m, bad: m.decode(bad), "w", NO_CODES),
         (lambda m, bad: m.interpolate(bad, torch.zeros(m.latent), 5), "start", NO_CODE),
         (lambda m, bad: m.interpolate(torch.zeros(m.latent), bad, 5), "end", NO_CODE),
         (lambda m, bad: m.interpolate(torch.zeros(m.latent), torch.zeros(m.latent), bad), "steps", (1, 257, 2.5, None)),
         (lambda m, bad: m.directions(bad), "k", (0, 7, 1.5, None)),
         (lambda m, bad: m.directions(seed=bad, k=1), "seed", NO_SEED),
-        (lambda m, bad: m.directions(1, draws=bad), "draws", (1023, 10**9, None)),
+        (lambda m, bad: m.directions(1, samples=bad), "samples", (1023, 10**9, None)),
         (lambda m, bad: m.score(bad), "x", NO_PICTURES),
         (lambda m, bad: m.score(grey(m)[:2], bad), "label", NO_LABELS),
         (lambda m, bad: next(m.project_steps(bad)), "x", NO_PICTURES | {"several": grey}),
@@ -336,7 +336,7 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
     ],
     "flow": [
         (lambda m, bad: m.sample(bad), "n", NO_COUNT),
-        (lambda m, bad: m.codes(bad), "n", NO_COUNT),
+        (lambda m, bad: m.sample_latents(bad), "n", NO_COUNT),
         (lambda m, bad: m.sample(1, seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.encode(grey(m), seed=bad), "seed", NO_SEED),
         (lambda m, bad: m.sample(2, label=bad), "label", NO_LABELS),
@@ -387,42 +387,42 @@ def family(name):
     return name.split()[0]
 
 
-def of(table, name):
-    """What CALLS or REFUSED say of a model: by its name, else by its family's."""
+def entries(table, name):
+    """A model's entries in CALLS or REFUSED: by its name, else by its family."""
     return table.get(name) or table[family(name)]
 
 
 def batch(model, seed=0):
-    """Grey pictures and labels, or numbers of tokens, as training would give them."""
+    """Greyscale pictures and labels, or token indices, as in training."""
     g = torch.Generator().manual_seed(seed)
     if getattr(model, "kind", "pixels") != "pixels":
         return (torch.randint(model.tokens.size, (B, model.context + 1), generator=g),)
     classes = getattr(model, "classes", [3])
-    y = torch.stack([torch.randint(n, (B,), generator=g) for n in classes], 1)  # (B, questions)
+    y = torch.stack([torch.randint(n, (B,), generator=g) for n in classes], 1)  # (B, K)
     return torch.rand(B, model.channels, model.size, model.size, generator=g), y
 
 
 def tensors(result):
-    """What a call returned, as a list of tensors."""
+    """The result of a call as a list of tensors."""
     if isinstance(result, Distribution):
         return [result.mean, result.stddev]
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def turns(model):
-    """Names of the methods that return losses: one, or one of each player."""
+def loss_methods(model):
+    """Names of the methods that return losses: one, or one of each network."""
     return LOSSES.get(model.family_name, ("loss",))
 
 
 def losses(model, method, seed=0):
-    """What such a method returns, with the noise of a seed."""
+    """The result of a loss method, with the noise of a seed."""
     torch.manual_seed(seed)
     return getattr(model, method)(batch(model))
 
 
 @pytest.fixture(params=MODELS)
 def model(request):
-    """A small model of each kind in training mode, with weights that are nowhere zero as some first weights are."""
+    """A small model of each kind in training mode; no weight is zero, as some initial weights are."""
     torch.manual_seed(1)
     model = MODELS[request.param]()
     with torch.no_grad():
@@ -432,14 +432,14 @@ def model(request):
     return model.train()
 
 
-@pytest.fixture(params=[(name, call) for name in MODELS for call in of(CALLS, name)], ids=" | ".join)
+@pytest.fixture(params=[(name, call) for name in MODELS for call in entries(CALLS, name)], ids=" | ".join)
 def call(request):
-    """(model that serves, its call, pictures, expected shape, whether finished pictures come back)"""
+    """(model in eval mode, its call, pictures, expected shape, whether the result is finished pictures)"""
     torch.manual_seed(1)
     name, method = request.param
     model = MODELS[name]().eval()
-    do, shape = of(CALLS, name)[method]
-    return model, do, batch(model)[0], shape(model), method in PICTURES
+    function, shape = entries(CALLS, name)[method]
+    return model, function, batch(model)[0], shape(model), method in PICTURES
 
 
 def test_every_family_is_here():
@@ -450,25 +450,25 @@ def test_every_family_is_here():
 
 
 def test_shape(call):
-    model, do, x, shape, pictures = call
-    for tensor, expected in zip(tensors(do(model, x)), shape if isinstance(shape, list) else [shape] * 2):
+    model, function, x, shape, pictures = call
+    for tensor, expected in zip(tensors(function(model, x)), shape if isinstance(shape, list) else [shape] * 2):
         assert tensor.shape == expected
         assert bool(torch.isfinite(tensor).all())
         if pictures:
             assert 0 <= tensor.min() <= tensor.max() <= 1
 
 
-def test_the_global_random_state_is_untouched_and_does_not_matter(call):
-    model, do, x, _, _ = call
+def test_the_global_random_state_is_untouched(call):
+    model, function, x, _, _ = call
     states = []
     for _ in range(2):
         states.append((torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()))  # noqa: NPY002
-        do(model, x)
+        function(model, x)
     assert states[0] == states[1]
 
 
 def test_a_call_leaves_nothing_on_the_model(call):
-    model, do, x, _, _ = call
+    model, function, x, _, _ = call
 
     def everything():
         return {
@@ -478,17 +478,17 @@ def test_a_call_leaves_nothing_on_the_model(call):
         }
 
     before = everything()
-    do(model, x)
+    function(model, x)
     assert everything() == before
 
 
-def test_pictures_of_other_precision_are_taken(call):
-    model, do, x, _, _ = call
-    for ours, theirs in zip(tensors(do(model, x)), tensors(do(model, x.double()))):
+def test_pictures_in_double_precision_are_accepted(call):
+    model, function, x, _, _ = call
+    for ours, theirs in zip(tensors(function(model, x)), tensors(function(model, x.double()))):
         assert ours.shape == theirs.shape
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if "sample" in of(CALLS, name)])
+@pytest.mark.parametrize("name", [name for name in MODELS if "sample" in entries(CALLS, name)])
 def test_same_seed_same_sample(name):
     torch.manual_seed(1)
     model = MODELS[name]().eval()
@@ -501,31 +501,31 @@ def test_same_seed_same_sample(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "do", "argument", "bad"),
+    ("name", "function", "argument", "bad"),
     [
         pytest.param(
             name,
-            do,
+            function,
             argument,
             values[bad] if isinstance(values, dict) else lambda m, bad=bad: bad,
             id=f"{name}-{i}-{argument}-{bad}",
         )
         for name in MODELS
-        for i, (do, argument, values) in enumerate(of(REFUSED, name))
+        for i, (function, argument, values) in enumerate(entries(REFUSED, name))
         for bad in values
     ],
 )
-def test_bad_arguments_get_a_sentence(name, do, argument, bad):
+def test_bad_arguments_give_a_one_sentence_error(name, function, argument, bad):
     model = MODELS[name]().eval()
     with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
-        do(model, bad(model))
+        function(model, bad(model))
 
 
 # --- Losses -----------------------------------------------------------------------------------------------------------
 
 
 def test_losses_are_finite_named_scalars(model):
-    for method in turns(model):
+    for method in loss_methods(model):
         terms = losses(model, method)
         assert "loss" in terms
         for name, value in terms.items():
@@ -537,20 +537,20 @@ def test_losses_are_finite_named_scalars(model):
 
 
 def test_every_parameter_gets_a_gradient(model):
-    for method in turns(model):
+    for method in loss_methods(model):
         losses(model, method)["loss"].backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name
         assert bool(torch.isfinite(p.grad).all()), name
-        assert p.grad.abs().max() > 1e-5, name  # more than what rounding leaves of a gradient that is none
+        assert p.grad.abs().max() > 1e-5, name  # more than rounding error
 
 
 def test_the_gradient_is_the_slope_of_the_loss(model):
-    """A step of t along the gradient, and one back, with the same noise: the loss differs by 2 t |gradient|."""
-    for method in turns(model):
+    """With the same noise, the losses at t and -t along the gradient differ by 2 t |gradient|."""
+    for method in loss_methods(model):
         model.zero_grad(set_to_none=True)
         losses(model, method)["loss"].backward()
-        parameters = [p for p in model.parameters() if p.grad is not None]  # of two players, the one's own
+        parameters = [p for p in model.parameters() if p.grad is not None]  # of two networks, those of the trained one
         norm = torch.sqrt(sum(p.grad.square().sum() for p in parameters))
         t, values = 1e-3, []
         for move in (t, -2 * t):
@@ -566,7 +566,7 @@ def test_a_broken_weight_gives_a_loss_of_nan_not_an_error(model):
     with torch.no_grad():
         weight = next(model.parameters())
         weight[(0,) * weight.ndim] = math.nan
-    for method in turns(model):
+    for method in loss_methods(model):
         assert bool(torch.isnan(losses(model, method)["loss"])), method
 
 
@@ -574,8 +574,8 @@ def test_a_broken_weight_gives_a_loss_of_nan_not_an_error(model):
 
 
 def test_save_and_load_give_the_same_model(model, tmp_path):
-    for method in turns(model):
-        losses(model, method)  # moves batch statistics, where there are some
+    for method in loss_methods(model):
+        losses(model, method)  # updates batch statistics, if there are any
     model.eval().save_pretrained(tmp_path)
     loaded = gm.load(tmp_path)
     assert type(loaded) is type(model)
@@ -588,9 +588,9 @@ def test_save_and_load_give_the_same_model(model, tmp_path):
         assert ours[name].dtype == theirs[name].dtype, name
         assert torch.equal(ours[name], theirs[name]), name
     x = batch(model)[0]
-    for name, (do, _) in of(CALLS, model.name).items():
+    for name, (function, _) in entries(CALLS, model.name).items():
         if "unseeded" not in name:
-            assert all(torch.equal(a, b) for a, b in zip(tensors(do(model, x)), tensors(do(loaded, x)))), name
+            assert all(torch.equal(a, b) for a, b in zip(tensors(function(model, x)), tensors(function(loaded, x)))), name
 
 
 def test_the_constructor_is_the_config(model, tmp_path):
@@ -598,16 +598,16 @@ def test_the_constructor_is_the_config(model, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert config.pop("family") == model.family_name
     assert config == model.config
-    again = type(model)(**config)
-    assert again.config == config
-    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
+    copy = type(model)(**config)
+    assert copy.config == config
+    assert {k: v.shape for k, v in copy.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
 
 
 def test_models_of_one_kind_share_no_weights_and_no_config(model):
-    twin = type(model)(**model.config)
-    assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in twin.parameters()}
+    copy = type(model)(**model.config)
+    assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in copy.parameters()}
     model.config["size"] = 4096
-    assert twin.config["size"] == model.config["size"] != 4096
+    assert copy.config["size"] == model.config["size"] != 4096
 
 
 # --- Checks of arguments ----------------------------------------------------------------------------------------------
@@ -628,12 +628,12 @@ ANYTHING = st.one_of(
 
 @PROPERTY
 @given(value=ANYTHING, ends=st.tuples(st.integers(-9, 9), st.integers(-9, 9)), whole=st.booleans())
-def test_number(value, ends, whole):
+def test_check_number(value, ends, whole):
     low, high = sorted(ends)
-    plain = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
-    fits = isinstance(plain, (int, float)) and not isinstance(plain, bool) and low <= plain <= high
-    if fits and not (whole and plain != int(plain)):
-        assert check_number("n", value, low, high, whole) == plain
+    number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+    fits = isinstance(number, (int, float)) and not isinstance(number, bool) and low <= number <= high
+    if fits and not (whole and number != int(number)):
+        assert check_number("n", value, low, high, whole) == number
         assert type(check_number("n", value, low, high, whole)) is (int if whole else float)
     else:
         sentence = rf"(?s)^n must be a (whole )?number from {low} to {high}, not .{{0,450}}\.$"
@@ -642,13 +642,13 @@ def test_number(value, ends, whole):
 
 
 @pytest.mark.parametrize("value", [np.float32(2), np.int64(2), torch.tensor(2.0), 2, 2.0], ids=repr)
-def test_numbers_of_other_libraries_will_do(value):
+def test_numbers_of_other_libraries_are_accepted(value):
     assert check_number("n", value, 0, 2) == check_number("n", value, 0, 2, whole=True) == 2
 
 
 @PROPERTY
 @given(value=ANYTHING)
-def test_choice(value):
+def test_check_choice(value):
     allowed = ("red", "green", "a", "")
     if isinstance(value, str) and value in allowed:
         assert check_choice("colour", value, allowed) is value
@@ -663,7 +663,7 @@ def test_choice(value):
     value=st.floats(-0.5, 1.5) | st.just(math.nan),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.uint8, torch.bool]),
 )
-def test_pictures_like(shape, value, dtype):
+def test_check_pictures(shape, value, dtype):
     x = torch.full(shape, 0.5).to(dtype)
     if x.numel():
         x.view(-1)[-1] = int(value > 0) if dtype in (torch.uint8, torch.bool) else value
@@ -683,7 +683,7 @@ def test_pictures_like(shape, value, dtype):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2, 2), (3, 1, 2, 2)])
-def test_pictures_like_takes_the_whole_range(shape):
+def test_check_pictures_accepts_the_whole_range(shape):
     x = torch.linspace(0, 1, math.prod(shape)).view(shape)
     assert check_pictures("x", x, 1, 2) is x
 
@@ -694,7 +694,7 @@ def test_pictures_like_takes_the_whole_range(shape):
     value=st.floats(width=32),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.int64]),
 )
-def test_codes_like(shape, value, dtype):
+def test_check_latents(shape, value, dtype):
     z = torch.zeros(shape, dtype=dtype)
     if z.numel() and dtype.is_floating_point:
         z.view(-1)[-1] = value
@@ -707,7 +707,7 @@ def test_codes_like(shape, value, dtype):
 
 @PROPERTY
 @given(seed=st.integers(0, 2**63 - 1))
-def test_generators_are_private_and_repeatable(seed):
+def test_generators_are_private_and_reproducible(seed):
     before = torch.get_rng_state()
     a, b = (torch.rand(3, generator=generator(seed)) for _ in range(2))
     assert torch.equal(a, b)

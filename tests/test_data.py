@@ -1,4 +1,4 @@
-"""Data sets on disk, whole or broken, and the preparation of a visitor's own picture."""
+"""Datasets on disk, whole or broken, and the preprocessing of a visitor's own picture."""
 
 import csv
 import gzip
@@ -17,7 +17,7 @@ from strokes import drawings
 
 import genmodels as gm
 from genmodels import data
-from genmodels.data import ATTRIBUTES, HIDDEN, SETS, DataError, prepare
+from genmodels.data import ATTRIBUTES, DATASETS, HIDDEN, DataError, preprocess
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
 
@@ -29,7 +29,7 @@ def idx(array):
 
 
 def write_idx(folder, packed=False, train=60, test=12):
-    """A small MNIST: picture i says i in its first two pixels, its label is the last figure of i."""
+    """A small MNIST: the first two pixels of picture i encode i, its label is the last digit of i."""
     folder.mkdir(parents=True)
     for part, n in (("train", train), ("t10k", test)):
         i = np.arange(n)
@@ -44,7 +44,7 @@ MOLE = (250, 100, 50)  # in row 2, column 5
 
 
 def write_avatars(folder, train=30, test=6):
-    """A few faces: face i is of colour i, with a mole; all values of each attribute come up, each in turn."""
+    """A few faces: face i has colour i and a mole; each attribute cycles through its values."""
     folder.mkdir(parents=True)
     with open(folder / "attributes.csv", "w", encoding="utf-8", newline="") as f:
         table = csv.writer(f)
@@ -68,17 +68,17 @@ def numbers(pictures):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A data folder with all three sets, small."""
+    """A data folder with all three datasets, small."""
     write_idx(tmp_path / "MNIST" / "raw")
     write_idx(tmp_path / "FashionMNIST" / "raw", packed=True)
     write_avatars(tmp_path / "avatars")
     return tmp_path
 
 
-# --- Named sets -------------------------------------------------------------------------------------------------------
+# --- Named datasets ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 def test_splits_are_disjoint_exhaustive_and_always_the_same(name, folder):
     train, val, test = (data.load(name, split, folder) for split in data.SPLITS)
     n = 30 if name == "avatars" else 60
@@ -123,7 +123,7 @@ def test_a_data_folder_is_only_read(folder, monkeypatch):
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     monkeypatch.setenv("GENMODELS_DATA", str(folder))
-    for name in SETS:
+    for name in DATASETS:
         assert len(data.load(name, "train")) > 0
     assert everything() == before
     for path in [folder, *folder.rglob("*")]:
@@ -168,7 +168,7 @@ DAMAGE = [
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("stem", ["images-idx3", "labels-idx1"])
-def test_a_broken_idx_file_gets_a_sentence(packed, kind, stem, tmp_path):
+def test_a_broken_idx_file_gives_a_one_sentence_error(packed, kind, stem, tmp_path):
     write_idx(tmp_path / "MNIST" / "raw", packed)
     file = tmp_path / "MNIST" / "raw" / (f"train-{stem}-ubyte" + (".gz" if packed else ""))
     raw = damage(kind)(gzip.decompress(file.read_bytes()) if packed else file.read_bytes())
@@ -182,7 +182,7 @@ def test_a_broken_idx_file_gets_a_sentence(packed, kind, stem, tmp_path):
 
 
 @pytest.mark.parametrize("change", [lambda raw: raw[:-9], lambda raw: b"no gzip", lambda raw: raw[:40] + b"x" * 40])
-def test_a_broken_gz_gets_a_sentence(change, tmp_path):
+def test_a_broken_gz_gives_a_one_sentence_error(change, tmp_path):
     write_idx(tmp_path / "MNIST" / "raw", packed=True)
     file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte.gz"
     file.write_bytes(change(file.read_bytes()))
@@ -195,21 +195,26 @@ def test_pictures_and_labels_must_fit(images, labels, tmp_path):
     write_idx(tmp_path / "MNIST" / "raw")
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(idx(np.zeros(images)))
     (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(labels)))
-    with pytest.raises(DataError, match=r"raw holds 60 pictures of .* labels: both must be as many, and 28x28"):
+    with pytest.raises(
+        DataError, match=r"raw holds 60 pictures of .* labels: there must be as many labels as pictures, and pictures of 28x28"
+    ):
         data.load("mnist", "train", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("letters", "train"), r"data set must be one of mnist, fashion, avatars, not 'letters'\."),
+        (("letters", "train"), r"dataset must be one of mnist, fashion, avatars, not 'letters'\."),
         (("mnist", "all"), r"split must be one of train, val, test, not 'all'\."),
         (("mnist", "train", "none"), r"The data folder none does not exist: name one that holds MNIST/\."),
-        (("fashion", "train", "."), r"FashionMNIST/train-images.* is missing .* --data-dir or \$GENMODELS_DATA\."),
-        (("avatars", "train", "."), r"avatars lacks train.npz or attributes.csv: draw the set with tools/avatars/ .*\."),
+        (("fashion", "train", "."), r"FashionMNIST/train-images.* is missing, .* --data-dir or \$GENMODELS_DATA\."),
+        (
+            ("avatars", "train", "."),
+            r"avatars lacks train.npz or attributes.csv: generate the dataset with tools/avatars/ .*\.",
+        ),
     ],
 )
-def test_what_is_not_there_gets_a_sentence(arguments, sentence, tmp_path, monkeypatch):
+def test_a_missing_dataset_gives_a_one_sentence_error(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=sentence + "$"):
         data.load(*arguments)
@@ -220,25 +225,25 @@ def home(tmp_path, monkeypatch):
     """A machine without data sets, and in torchvision's place one that counts its downloads and makes small sets."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("GENMODELS_DATA", raising=False)
-    asked = []
+    downloads = []
 
     def download(root, train, download):
-        asked.append(Path(root))
-        if len(asked) == 1:
+        downloads.append(Path(root))
+        if len(downloads) == 1:
             write_idx(Path(root) / "MNIST" / "raw")
 
     monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=SimpleNamespace(MNIST=download)))
-    return tmp_path, asked
+    return tmp_path, downloads
 
 
 def test_digits_are_downloaded_once(home):
-    folder, asked = home
+    folder, downloads = home
     for _ in range(2):
         assert len(data.load("mnist", "train")) == 50
-    assert asked == [folder / ".cache" / "genmodels"] * 2  # train and test
+    assert downloads == [folder / ".cache" / "genmodels"] * 2  # train and test
 
 
-def test_a_failed_download_gets_a_sentence(home, monkeypatch):
+def test_a_failed_download_gives_a_one_sentence_error(home, monkeypatch):
     def fail(root, train, download):
         raise OSError("no route to host")
 
@@ -248,7 +253,7 @@ def test_a_failed_download_gets_a_sentence(home, monkeypatch):
 
 
 def test_faces_are_never_downloaded(home):
-    with pytest.raises(DataError, match="draw the set with tools/avatars/"):
+    with pytest.raises(DataError, match="generate the dataset with tools/avatars/"):
         data.load("avatars", "train")
     assert home[1] == []
 
@@ -275,7 +280,7 @@ def test_dark_glasses_hide_eyes_and_brows_and_nothing_else():
     y = torch.ones(len(ATTRIBUTES["glasses"]), len(ATTRIBUTES), dtype=torch.int64)
     y[:, list(ATTRIBUTES).index("glasses")] = torch.arange(len(y))
     before = y.clone()
-    after = data.hide(y)
+    after = data.mark_hidden(y)
     assert after is y
     changed = [(ATTRIBUTES["glasses"][i], list(ATTRIBUTES)[j]) for i, j in (before != after).nonzero().tolist()]
     assert sorted(changed) == [("big_shades", "eyebrows"), ("big_shades", "eyes"), ("sunglasses", "eyes")]
@@ -314,37 +319,37 @@ BROKEN_FACES = {
 }
 
 
-@pytest.mark.parametrize("how", BROKEN_FACES)
-def test_broken_faces_get_a_sentence(how, folder):
-    do, says = BROKEN_FACES[how]
-    do(folder / "avatars")
-    with pytest.raises(DataError, match=rf"{says}.*(again|GENMODELS_DATA)\.$"):
+@pytest.mark.parametrize("fault", BROKEN_FACES)
+def test_broken_faces_give_a_one_sentence_error(fault, folder):
+    damage_folder, message = BROKEN_FACES[fault]
+    damage_folder(folder / "avatars")
+    with pytest.raises(DataError, match=rf"{message}.*(again|GENMODELS_DATA)\.$"):
         data.load("avatars", "train", folder)
 
 
 # --- The small sets that ship -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 def test_samples(name):
-    few = data.samples(name)
-    assert few.x.shape[1:] == data.SHAPES[name]
-    assert few.x.dtype == torch.uint8
+    subset = data.samples(name)
+    assert subset.x.shape[1:] == data.SHAPES[name]
+    assert subset.x.dtype == torch.uint8
     if name == "avatars":
-        assert few.y.shape == (100, len(ATTRIBUTES))
-        for column, values in zip(few.y.T, ATTRIBUTES.values()):
+        assert subset.y.shape == (100, len(ATTRIBUTES))
+        for column, values in zip(subset.y.T, ATTRIBUTES.values()):
             assert HIDDEN <= column.min() <= column.max() < len(values)
-        assert torch.equal(data.hide(few.y.clone()), few.y)
+        assert torch.equal(data.mark_hidden(subset.y.clone()), subset.y)
     else:
-        assert torch.bincount(few.y).tolist() == [20] * len(data.CLASSES[name])
-    assert len(torch.unique(few.x.flatten(1), dim=0)) == len(few)
+        assert torch.bincount(subset.y).tolist() == [20] * len(data.CLASSES[name])
+    assert len(torch.unique(subset.x.flatten(1), dim=0)) == len(subset)
 
 
 def test_samples_are_small():
     assert sum(file.stat().st_size for file in data.SAMPLES.iterdir()) < 1_000_000
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 def test_samples_can_stand_for_the_data_folder(name):
     parts = [data.load(name, split, data.SAMPLES) for split in data.SPLITS]
     assert sum(map(len, parts)) == len(data.samples(name))
@@ -353,11 +358,11 @@ def test_samples_can_stand_for_the_data_folder(name):
 
 
 @pytest.mark.parametrize("i", [slice(2, 5), torch.tensor([3, 1]), torch.arange(200) < 7], ids=["slice", "indices", "mask"])
-def test_some_pictures(i):
-    few = data.samples("mnist")
-    assert torch.equal(few[i].x, few.x[i])
-    assert torch.equal(few[i].y, few.y[i])
-    assert len(few[i]) == len(few.x[i])
+def test_a_subset_of_pictures(i):
+    subset = data.samples("mnist")
+    assert torch.equal(subset[i].x, subset.x[i])
+    assert torch.equal(subset[i].y, subset.y[i])
+    assert len(subset[i]) == len(subset.x[i])
 
 
 X = np.zeros((5, 1, 28, 28), np.uint8)
@@ -377,14 +382,14 @@ BAD_ARRAYS = {
 
 
 @pytest.mark.parametrize("arrays", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
-def test_npz_with_other_arrays_gets_a_sentence(arrays, tmp_path):
+def test_npz_with_other_arrays_gives_a_one_sentence_error(arrays, tmp_path):
     np.savez(tmp_path / "mnist.npz", **arrays)
     file = tmp_path / "mnist.npz"
     with pytest.raises(DataError, match=rf"^{file} (must hold x, |is truncated or ).*: copy it again\.$"):
         data.load("mnist", "train", tmp_path)
 
 
-def test_a_broken_npz_gets_a_sentence(tmp_path):
+def test_a_broken_npz_gives_a_one_sentence_error(tmp_path):
     """Cut anywhere, or one byte changed anywhere: the pictures as they were, or the sentence."""
     whole, rng = (data.SAMPLES / "mnist.npz").read_bytes(), np.random.default_rng(0)
     good, file = data.samples("mnist"), tmp_path / "mnist.npz"
@@ -406,7 +411,7 @@ def test_a_broken_npz_gets_a_sentence(tmp_path):
 def test_an_array_file_is_no_npz(tmp_path):
     with open(tmp_path / "mnist.npz", "wb") as f:
         np.save(f, X)
-    with pytest.raises(DataError, match="is truncated or not the npz file"):
+    with pytest.raises(DataError, match="is truncated or not the expected npz file"):
         data.load("mnist", "train", tmp_path)
 
 
@@ -414,7 +419,7 @@ def test_an_array_file_is_no_npz(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def drawings_by_hand():
     """50 digits as a visitor draws them, dark on light and light on dark."""
     return drawings()
 
@@ -430,20 +435,20 @@ def scene(mode="L", size=(90, 70)):
 
 def centre(x):
     """Centre of mass of a picture (1, 1, 28, 28): row and column, the middle of the first pixel at 0.5."""
-    at = torch.arange(28) + 0.5
-    return torch.stack([(x[0, 0].sum(1) * at).sum(), (x[0, 0].sum(0) * at).sum()]) / x.sum()
+    position = torch.arange(28) + 0.5
+    return torch.stack([(x[0, 0].sum(1) * position).sum(), (x[0, 0].sum(0) * position).sum()]) / x.sum()
 
 
-def test_the_judge_reads_drawn_digits(drawn):
-    x = torch.cat([prepare(picture, "mnist") for _, _, picture in drawn])
-    right = gm.load("classifier-mnist").predict(x)[:, 0] == torch.tensor([digit for digit, _, _ in drawn])
-    assert len(drawn) == 50
-    assert right.float().mean() >= 0.95, [f"{d} by hand {h}" for (d, h, _), r in zip(drawn, right) if not r]
+def test_the_classifier_reads_drawings(drawings_by_hand):
+    x = torch.cat([preprocess(picture, "mnist") for _, _, picture in drawings_by_hand])
+    right = gm.load("classifier-mnist").predict(x)[:, 0] == torch.tensor([digit for digit, _, _ in drawings_by_hand])
+    assert len(drawings_by_hand) == 50
+    assert right.float().mean() >= 0.95, [f"{d} by hand {h}" for (d, h, _), r in zip(drawings_by_hand, right) if not r]
 
 
-def test_a_prepared_digit_is_made_like_mnist(drawn):
-    for digit, hand, picture in drawn:
-        x = prepare(picture, "mnist")
+def test_a_preprocessed_digit_is_like_those_of_mnist(drawings_by_hand):
+    for digit, hand, picture in drawings_by_hand:
+        x = preprocess(picture, "mnist")
         rows, columns = (x[0, 0] > 0.1).nonzero().T
         assert x.shape == (1, 1, 28, 28)
         assert x.min() == 0
@@ -453,71 +458,71 @@ def test_a_prepared_digit_is_made_like_mnist(drawn):
 
 
 def test_a_digit_of_the_set_is_left_as_it_is():
-    """Preparing what is already prepared moves it by a pixel at most."""
+    """Preprocessing a second time moves it by a pixel at most."""
     x = data.samples("mnist").x
-    again = torch.cat([prepare(picture[0].numpy(), "mnist") for picture in x])
-    shifts = torch.stack([torch.roll(again, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    repeated = torch.cat([preprocess(picture[0].numpy(), "mnist") for picture in x])
+    shifts = torch.stack([torch.roll(repeated, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)])
     error = (shifts - x / 255).square().mean((2, 3, 4)).amin(0)
     assert error.median() < 0.002
     assert (error < 0.02).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
-def test_dark_on_light_is_as_light_on_dark(name, drawn):
-    for picture in [scene(), *(picture for _, _, picture in drawn[::5])]:
-        assert torch.allclose(prepare(picture, name), prepare(ImageOps.invert(picture), name), atol=0.01)
+def test_dark_on_light_is_as_light_on_dark(name, drawings_by_hand):
+    for picture in [scene(), *(picture for _, _, picture in drawings_by_hand[::5])]:
+        assert torch.allclose(preprocess(picture, name), preprocess(ImageOps.invert(picture), name), atol=0.01)
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 @pytest.mark.parametrize("factor", [2, 5])
 def test_the_size_does_not_matter(name, factor):
     large = scene().resize([s * factor for s in scene().size], Image.Resampling.NEAREST)
-    assert (prepare(large, name) - prepare(scene(), name)).abs().mean() < 0.02
+    assert (preprocess(large, name) - preprocess(scene(), name)).abs().mean() < 0.02
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_the_place_does_not_matter(name):
-    x = prepare(scene(), name)
+    x = preprocess(scene(), name)
     for box in ((0, 0, 300, 200), (-100, -50, 90, 70), (-20, -400, 100, 300)):
         moved = Image.new("L", (box[2] - box[0], box[3] - box[1]), 250)
         moved.paste(scene(), (-box[0], -box[1]))
-        assert torch.equal(prepare(moved, name), x)
+        assert torch.equal(preprocess(moved, name), x)
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "LA", "P", "PA", "CMYK", "YCbCr", "HSV", "I", "F"])
 def test_the_mode_does_not_matter(mode, name):
     picture = scene("RGB" if mode == "HSV" else "L").convert(mode)
-    assert (prepare(picture, name) - prepare(scene(), name)).abs().max() < 0.02
+    assert (preprocess(picture, name) - preprocess(scene(), name)).abs().max() < 0.02
 
 
 def test_one_bit_pictures():
     one_bit = scene().convert("1", dither=Image.Dither.NONE)
-    assert (prepare(one_bit, "mnist") - prepare(scene(), "mnist")).abs().max() < 0.02
+    assert (preprocess(one_bit, "mnist") - preprocess(scene(), "mnist")).abs().max() < 0.02
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", DATASETS)
 @pytest.mark.parametrize("top", [1, 255, 65535])
 def test_pictures_of_16_bits_and_floats(name, top):
     grey = np.asarray(scene()) / 255
-    expected = prepare(scene(), name)
+    expected = preprocess(scene(), name)
     if top == 65535:
         for dtype in ("<u2", ">u2"):
             deep = Image.fromarray((grey * top).astype(np.uint16).astype(dtype))
-            assert (prepare(deep, name) - expected).abs().max() < 0.02
+            assert (preprocess(deep, name) - expected).abs().max() < 0.02
     deep = Image.fromarray((grey * top).astype(np.float32))
-    assert (prepare(deep, name) - expected).abs().max() < 0.02
+    assert (preprocess(deep, name) - expected).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("ink", [0, 255])
 def test_ink_on_nothing(ink):
-    """A canvas saves its strokes on a transparent ground, whose hidden colour says nothing."""
+    """A canvas saves its strokes on a transparent background, whose invisible colour does not matter."""
     mask = ImageOps.invert(scene()).point(lambda v: 255 if v > 100 else 0)
     for ground in (0, 128, 255):
         picture = Image.new("L", mask.size, ground)
         picture.paste(ink, mask=mask)
         picture.putalpha(mask)
-        assert (prepare(picture.convert("RGBA"), "mnist") - prepare(scene(), "mnist")).abs().mean() < 0.01
+        assert (preprocess(picture.convert("RGBA"), "mnist") - preprocess(scene(), "mnist")).abs().mean() < 0.01
 
 
 def test_a_transparent_colour_of_a_palette(tmp_path):
@@ -525,7 +530,7 @@ def test_a_transparent_colour_of_a_palette(tmp_path):
     picture.save(tmp_path / "flag.png", transparency=picture.getpixel((0, 0)))
     with Image.open(tmp_path / "flag.png") as again:
         assert "transparency" in again.info
-        assert (prepare(again, "mnist") - prepare(scene(), "mnist")).abs().mean() < 0.01
+        assert (preprocess(again, "mnist") - preprocess(scene(), "mnist")).abs().mean() < 0.01
 
 
 def test_a_photograph_lying_on_its_side(tmp_path):
@@ -533,33 +538,33 @@ def test_a_photograph_lying_on_its_side(tmp_path):
     exif[0x0112] = 6  # the camera was turned by a quarter
     scene().transpose(Image.Transpose.ROTATE_90).save(tmp_path / "flag.png", exif=exif)
     with Image.open(tmp_path / "flag.png") as photograph:
-        assert torch.equal(prepare(photograph, "mnist"), prepare(scene(), "mnist"))
+        assert torch.equal(preprocess(photograph, "mnist"), preprocess(scene(), "mnist"))
 
 
 def test_paper_need_not_be_white():
     """Grey paper with noise, as a camera sees it."""
     noise = np.random.default_rng(0).normal(0, 3, (70, 90))
     grey = np.asarray(scene(), float) * 0.5 + 50 + noise
-    assert (prepare(grey.clip(0, 255).astype(np.uint8), "mnist") - prepare(scene(), "mnist")).abs().mean() < 0.03
+    assert (preprocess(grey.clip(0, 255).astype(np.uint8), "mnist") - preprocess(scene(), "mnist")).abs().mean() < 0.03
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_faint_ink_is_as_good_as_black(name):
     faint = scene().point(lambda v: 200 + v // 12)
-    assert (prepare(faint, name) - prepare(scene(), name)).abs().max() < 0.1
+    assert (preprocess(faint, name) - preprocess(scene(), name)).abs().max() < 0.1
 
 
 def test_faces_keep_their_colours_and_middle():
     wide = np.zeros((100, 300, 3), np.uint8)
     wide[:, 100:200] = (200, 100, 50)
-    x = prepare(wide, "avatars")
+    x = preprocess(wide, "avatars")
     assert x.shape == (1, 3, 64, 64)
     assert torch.allclose(x[0, :, 8:-8, 8:-8].amax((1, 2)), torch.tensor([200.0, 100.0, 50.0]) / 255, atol=0.01)
     assert torch.allclose(x[0, :, 8:-8, 8:-8].amin((1, 2)), torch.tensor([200.0, 100.0, 50.0]) / 255, atol=0.01)
 
 
 def test_clothes_fill_the_picture_and_lie_in_its_middle():
-    x = prepare(scene(), "fashion")[0, 0] > 0.1
+    x = preprocess(scene(), "fashion")[0, 0] > 0.1
     rows, columns = x.nonzero().T
     assert (rows.min(), rows.max()) == (0, 27)
     assert abs(columns.min() + columns.max() - 27) <= 1
@@ -580,9 +585,9 @@ def test_clothes_fill_the_picture_and_lie_in_its_middle():
     ],
     ids=lambda p: f"{getattr(p, 'mode', 'array')}{p.size}",
 )
-def test_an_empty_drawing_gets_a_sentence(picture, name):
+def test_an_empty_drawing_gives_a_one_sentence_error(picture, name):
     with pytest.raises(ValueError, match=r"^The drawing is empty: draw something first\.$"):
-        prepare(picture, name)
+        preprocess(picture, name)
 
 
 @pytest.mark.parametrize(
@@ -599,16 +604,16 @@ def test_an_empty_drawing_gets_a_sentence(picture, name):
     ],
     ids=lambda p: str(getattr(p, "shape", p)),
 )
-@pytest.mark.parametrize("name", SETS)
-def test_what_is_no_picture_gets_a_sentence(picture, name):
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_is_no_picture_gives_a_one_sentence_error(picture, name):
     with pytest.raises(ValueError, match=r"^(picture must be a PIL image or an array|The picture has no pixels).*\.$"):
-        prepare(picture, name)
+        preprocess(picture, name)
 
 
 def test_two_dots_far_apart_do_not_vanish():
     wide = np.zeros((3000, 3000), np.uint8)
     wide[[5, 2990], [5, 2990]] = 255
-    x = prepare(wide, "mnist")
+    x = preprocess(wide, "mnist")
     assert x.max() == 1
     assert (x > 0.5).sum() == 2
 
@@ -620,16 +625,16 @@ def test_two_dots_far_apart_do_not_vanish():
     marks=st.integers(0, 4),
     channels=st.sampled_from([0, 3, 4]),
     paper=st.integers(0, 255),
-    name=st.sampled_from(SETS),
+    name=st.sampled_from(DATASETS),
 )
-def test_any_picture_is_prepared_or_is_empty(size, seed, marks, channels, paper, name):
+def test_any_picture_is_preprocessed_or_empty(size, seed, marks, channels, paper, name):
     rng = np.random.default_rng(seed)
     picture = np.full((*size, channels) if channels else size, paper, np.uint8)
     for _ in range(marks):
         top, left = rng.integers(0, size[0]), rng.integers(0, size[1])
         picture[top : top + rng.integers(1, 99), left : left + rng.integers(1, 99)] = rng.integers(0, 256, max(channels, 1))
     try:
-        x = prepare(picture, name)
+        x = preprocess(picture, name)
     except ValueError as e:
         assert str(e) == "The drawing is empty: draw something first."  # noqa: PT017
         assert name != "avatars"
@@ -650,44 +655,44 @@ def test_any_picture_is_prepared_or_is_empty(size, seed, marks, channels, paper,
 def test_faces_of_the_set_agree_with_the_rules():
     """A real face is what `with_value` makes of itself, whichever of its values is set anew."""
     for y in data.samples("avatars").y:
-        face = data.face(y)
+        face = data.attribute_values(y)
         for attribute, value in face.items():
             if value != "hidden":
-                assert data.with_value(face, attribute, value) == face, (attribute, face)
+                assert data.change_attribute(face, attribute, value) == face, (attribute, face)
 
 
 @pytest.mark.parametrize("attribute", list(data.ATTRIBUTES))
 def test_a_changed_face_is_a_possible_one(attribute):
     for y in data.samples("avatars").y[:40]:
         for value in data.ATTRIBUTES[attribute]:
-            new = data.with_value(data.face(y), attribute, value)
+            new = data.change_attribute(data.attribute_values(y), attribute, value)
             if new[attribute] != value:  # eyes behind dark glasses stay hidden
                 assert (
                     new[attribute] == "hidden"
                     or (attribute, value) in {("glasses_color", "none"), ("hat_color", "none")}
                     or new[attribute.replace("_color", "").replace("hat", "headwear")] == "none"
                 )
-            assert (new["mouth"] in data.SMILES) == (new["smiling"] == "yes")
+            assert (new["mouth"] in data.SMILING_MOUTHS) == (new["smiling"] == "yes")
             assert (new["glasses"] == "none") == (new["glasses_color"] == "none")
             assert (new["headwear"] != "none") == (new["hair"] == "hidden") == (new["hair_length"] == "hidden")
             assert (new["eyes"] == "hidden") == (new["glasses"] in ("sunglasses", "big_shades"))
             if new["hair"] != "hidden":
-                assert data.LENGTHS.get(new["hair"], "short") == new["hair_length"]
+                assert data.HAIR_LENGTHS.get(new["hair"], "short") == new["hair_length"]
 
 
 def test_a_smile_keeps_a_mouth_that_smiles_and_changes_one_that_does_not():
-    face = data.face(data.samples("avatars").y[0])
+    face = data.attribute_values(data.samples("avatars").y[0])
     sad, grin = face | {"mouth": "sad", "smiling": "no"}, face | {"mouth": "chuckle", "smiling": "yes"}
-    assert data.with_value(sad, "smiling", "yes")["mouth"] == "open_smile"
-    assert data.with_value(grin, "smiling", "yes") == grin
-    assert data.with_value(grin, "smiling", "no")["mouth"] == "serious"
+    assert data.change_attribute(sad, "smiling", "yes")["mouth"] == "open_smile"
+    assert data.change_attribute(grin, "smiling", "yes") == grin
+    assert data.change_attribute(grin, "smiling", "no")["mouth"] == "serious"
 
 
 def test_new_faces_are_possible_ones_and_not_those_of_the_set():
-    y, known = data.faces(200, seed=0), {tuple(row) for row in data.samples("avatars").y.tolist()}
-    assert torch.equal(y, data.faces(200, seed=0))
-    assert not torch.equal(y, data.faces(200, seed=1))
-    assert not known & {tuple(row) for row in y.tolist()}
+    y, existing = data.sample_attributes(200, seed=0), {tuple(row) for row in data.samples("avatars").y.tolist()}
+    assert torch.equal(y, data.sample_attributes(200, seed=0))
+    assert not torch.equal(y, data.sample_attributes(200, seed=1))
+    assert not existing & {tuple(row) for row in y.tolist()}
     for row in y:
-        face = data.face(row)
-        assert data.with_value(face, "background", face["background"]) == face
+        face = data.attribute_values(row)
+        assert data.change_attribute(face, "background", face["background"]) == face

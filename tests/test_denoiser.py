@@ -319,7 +319,7 @@ RED = (200, 30, 40)
     ids=lambda v: v.mode if isinstance(v, Image.Image) else "",
 )
 def test_pictures_of_any_mode(picture, expected):
-    x = data.from_picture(picture)
+    x = data.pixel_tensor(picture)
     assert x.shape == (1, len(expected), 3, 5) and x.dtype == torch.uint8
     assert x[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1)
 
@@ -330,7 +330,7 @@ def test_a_photograph_that_lies_is_put_upright():
     exif = picture.getexif()
     exif[0x0112] = 6  # a quarter turn clockwise
     picture.info["exif"] = exif.tobytes()
-    x = data.from_picture(picture)
+    x = data.pixel_tensor(picture)
     assert x.shape == (1, 3, 5, 3) and x[0, :, 0, 2].tolist() == [0, 0, 255]
 
 

@@ -1,4 +1,4 @@
-"""`python -m train.evaluate` on tiny untrained checkpoints and the sample sets: right numbers, cards that say them."""
+"""`python -m train.evaluate` on tiny untrained checkpoints and the sample pictures: correct numbers and complete cards."""
 
 import functools
 import json
@@ -61,18 +61,18 @@ VALIDATIONS = {
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A folder with one small checkpoint of each kind; the sample pictures are its data sets."""
+    """A folder with one small checkpoint of each kind; the sample pictures are its datasets."""
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setenv("GENMODELS_DATA", str(data.SAMPLES))
-    monkeypatch.setattr(evaluate, "MOVED", ("smiling",))
-    monkeypatch.setattr(evaluate, "AMOUNTS", (1.0, 2.0))
+    monkeypatch.setattr(evaluate, "EDITED_ATTRIBUTES", ("smiling",))
+    monkeypatch.setattr(evaluate, "EDIT_AMOUNTS", (1.0, 2.0))
     monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
-    monkeypatch.setattr(evaluate, "CALLS", (1, 2))
-    monkeypatch.setattr(evaluate, "WRITTEN", 2)
-    monkeypatch.setattr(evaluate, "CLASSICS", 5)
+    monkeypatch.setattr(evaluate, "FUNCTION_EVALUATIONS", (1, 2))
+    monkeypatch.setattr(evaluate, "PIXELS_PER_CLASS", 2)
+    monkeypatch.setattr(evaluate, "CLASSICAL_PICTURES", 5)
     monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
     monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
-    monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
+    monkeypatch.setattr(evaluate, "fid_by_function_evaluations", functools.partial(evaluate.fid_by_function_evaluations, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
         folder = tmp_path / "checkpoints" / name
@@ -86,8 +86,8 @@ def root(tmp_path, monkeypatch):
         else:
             Image.new("L", (8, 8)).save(folder / "samples.png")
         if name == "vae-avatars":
-            some = data.samples("avatars")
-            save_latents(measure_latents(model, some.x, some.y, data.ATTRIBUTES), folder)
+            faces = data.samples("avatars")
+            save_latents(measure_latents(model, faces.x, faces.y, data.ATTRIBUTES), folder)
     return tmp_path / "checkpoints"
 
 
@@ -96,21 +96,21 @@ def run(*arguments):
 
 
 def measured(root, name, *options):
-    """{kind: number, the first of each kind} of the card that evaluate writes, and the card."""
-    done = run(name, "--drawn", 80, "--samples", 5, "--runs", root.parent / "runs", *options)
+    """Run an evaluation. Returns {metric type: the first number of that type} of its card, and the card."""
+    done = run(name, "--generated", 80, "--samples", 5, "--runs", root.parent / "runs", *options)
     assert done.exit_code == 0, done.output
     card = ModelCard.load(root / name / "README.md")
     return {r.metric_type: r.metric_value for r in reversed(card.data.eval_results)}, card
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_a_card_says_all_that_a_number_needs(root, name):
+def test_a_card_states_everything_about_a_number(root, name):
     _, card = measured(root, name)
     for r in card.data.eval_results:
         assert math.isfinite(r.metric_value), r
         split = "val" if r.metric_type == "fid_then" else "test"
         assert (r.dataset_split, r.metric_args["N"] > 0) == (split, True)
-        assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
+        assert f"| {r.metric_name} | {cards.format_value(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     assert card.data.license == "apache-2.0"
     assert (card.data.genmodels["minutes"], card.data.genmodels["parameters"]) == (
         1.5,
@@ -121,11 +121,11 @@ def test_a_card_says_all_that_a_number_needs(root, name):
         "cpu, 2 threads",
         "2026-01-31",
         f"python -m train.evaluate {name}",
-        "--drawn 80",
+        "--generated 80",
         "## Intended use",
         "## Limits",
         "## Data and licence",
-        cards.SETS[name.split("-")[1]]["licence"],
+        cards.DATASETS[name.split("-")[1]]["licence"],
     ):
         assert words in card.content
     assert "{" not in card.content
@@ -144,23 +144,23 @@ def test_numbers_of_an_autoencoder(root):
     train = data.load("mnist", "train").floats().flatten(1)
     _, _, v = torch.linalg.svd(train - train.mean(0), full_matrices=False)
     centred = x.flatten(1) - train.mean(0)
-    rival = (centred - centred @ v[:2].T @ v[:2]).square().mean().item()
+    pca_error = (centred - centred @ v[:2].T @ v[:2]).square().mean().item()
     assert values["mse"] == pytest.approx(mse, rel=1e-4)
-    assert values["ratio"] == pytest.approx(rival / mse, rel=1e-3)
-    assert f"{rival:.4f}" in card.content
+    assert values["ratio"] == pytest.approx(pca_error / mse, rel=1e-3)
+    assert f"{pca_error:.4f}" in card.content
 
 
 def test_numbers_of_a_classifier(root):
-    """Hidden attributes do not count."""
+    """Hidden attributes are not counted."""
     values, card = measured(root, "classifier-avatars")
-    some, model = data.load("avatars", "test"), gm.load("classifier-avatars")
-    said = model.predict(some.floats())
-    pairs = [zip(said[:, i].tolist(), some.y[:, i].tolist()) for i in range(16)]
-    shares = [np.mean([a == b for a, b in answers if b != -1]) for answers in pairs]
+    test, model = data.load("avatars", "test"), gm.load("classifier-avatars")
+    predicted = model.predict(test.floats())
+    pairs = [zip(predicted[:, i].tolist(), test.y[:, i].tolist()) for i in range(16)]
+    shares = [np.mean([a == b for a, b in labels if b != -1]) for labels in pairs]
     assert values["accuracy"] == pytest.approx(np.mean(shares), abs=1e-5)
     hair = next(r for r in card.data.eval_results if r.metric_name == "accuracy of hair")
     assert hair.metric_value == pytest.approx(shares[list(data.ATTRIBUTES).index("hair")], abs=1e-5)
-    assert hair.metric_args["N"] == (some.y[:, list(data.ATTRIBUTES).index("hair")] != -1).sum() < len(some)
+    assert hair.metric_args["N"] == (test.y[:, list(data.ATTRIBUTES).index("hair")] != -1).sum() < len(test)
 
 
 def test_numbers_of_a_vae(root):
@@ -173,34 +173,34 @@ def test_numbers_of_a_vae(root):
     assert values["nll"] == pytest.approx(-model.log_prob(binary, 5, seed=3).mean().item(), rel=1e-4)
     assert values["bits_per_dim"] == pytest.approx(values["nll"] / 784 / math.log(2), rel=1e-4)
     fid = next(r for r in card.data.eval_results if r.metric_type == "fid")
-    judge = gm.load("classifier-mnist")
-    drawn = gm.metrics.features(judge, model.sample(80, seed=3))
-    assert fid.metric_value == pytest.approx(gm.metrics.fid(drawn, gm.metrics.features(judge, x)), rel=1e-3, abs=1e-4)
+    classifier = gm.load("classifier-mnist")
+    generated = gm.metrics.features(classifier, model.sample(80, seed=3))
+    assert fid.metric_value == pytest.approx(gm.metrics.fid(generated, gm.metrics.features(classifier, x)), rel=1e-3, abs=1e-4)
     assert (fid.metric_args["N"], fid.metric_args["seed"]) == (80, 3)
     assert "principal components" in fid.metric_args["beside"]
     again, _ = measured(root, "vae-mnist", "--seed", 3)
     assert again == values
 
 
-def test_a_gaussian_vae_of_faces_is_measured_along_attributes(root):
+def test_a_gaussian_vae_of_faces_is_measured_by_its_edits_of_attributes(root):
     _, card = measured(root, "vae-avatars")
     names = [r.metric_name for r in card.data.eval_results if r.metric_type in ("share", "moved")]
     assert [name.split(":")[0].split(" ")[0] for name in names] == ["smiling"] * 3
-    moved = next(r for r in card.data.eval_results if "value aimed at" in r.metric_name)
+    moved = next(r for r in card.data.eval_results if "target value" in r.metric_name)
     assert moved.metric_args["N"] == len(data.load("avatars", "test"))
     assert "chosen on the validation split" in moved.metric_args["beside"]
 
 
 def test_numbers_of_a_diffusion_model(root):
     values, card = measured(root, "diffusion-mnist", "--steps", 2, "--guidance", 1.5)
-    test, model, judge = data.load("mnist", "test"), gm.load("diffusion-mnist"), gm.load("classifier-mnist")
+    test, model, classifier = data.load("mnist", "test"), gm.load("diffusion-mnist"), gm.load("classifier-mnist")
     y = torch.arange(160) % 10
     x = model.sample(160, label=y, sampler="dpm", steps=2, guidance=1.5, seed=0)
-    assert values["share"] == pytest.approx((judge.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
     x = (x * 255).round().to(torch.uint8)
     assert values["cas"] == pytest.approx(metrics.cas(x, y, test.x, test.y).mean, abs=1e-5)
-    real = metrics.features(judge, test.x)
-    assert values["fid"] == pytest.approx(metrics.fid(metrics.features(judge, x[:80]), real), rel=1e-3, abs=1e-4)
+    real = metrics.features(classifier, test.x)
+    assert values["fid"] == pytest.approx(metrics.fid(metrics.features(classifier, x[:80]), real), rel=1e-3, abs=1e-4)
     assert "--steps 2 --guidance 1.5" in card.data.genmodels["command"]
 
     table = json.loads((root / "diffusion-mnist" / "calls.json").read_text(encoding="utf-8"))
@@ -217,10 +217,10 @@ def test_numbers_of_a_diffusion_model(root):
     assert f"| dpm | 2 | 2 | {table['rows'][-2]['fid']} |" in card.text
 
 
-def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
-    _, theirs = measured(root, "dcgan-mnist")
+def test_numbers_of_a_gan_are_compared_with_those_of_a_dcgan(root):
+    _, dcgan_card = measured(root, "dcgan-mnist")
     values, card = measured(root, "gan-mnist")
-    train, test, model, judge = (
+    train, test, model, classifier = (
         data.load("mnist", "train"),
         data.load("mnist", "test"),
         gm.load("gan-mnist"),
@@ -228,23 +228,24 @@ def test_numbers_of_a_gan_stand_beside_those_of_a_dcgan(root):
     )
     y = torch.arange(160) % 10
     x = (model.sample(160, label=y, seed=0) * 255).round().to(torch.uint8)
-    assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
     shares = []
     for c in range(10):
-        real, other, fake = (
-            metrics.features(judge, of[label == c]) for of, label in ((test.x, test.y), (train.x, train.y), (x, y))
+        real, floor, fake = (
+            metrics.features(classifier, pictures[labels == c])
+            for pictures, labels in ((test.x, test.y), (train.x, train.y), (x, y))
         )
-        k = min(map(len, (real, other, fake)))
-        shares.append(metrics.precision_recall(real[:k], fake[:k])[1] / metrics.precision_recall(real[:k], other[:k])[1])
+        k = min(map(len, (real, floor, fake)))
+        shares.append(metrics.precision_recall(real[:k], fake[:k])[1] / metrics.precision_recall(real[:k], floor[:k])[1])
     assert values["ratio"] == pytest.approx(min(shares), abs=1e-5)
-    numbers = {r.metric_name: cards.shown(r) for r in theirs.data.eval_results}
+    numbers = {r.metric_name: cards.format_value(r) for r in dcgan_card.data.eval_results}
     for r in card.data.eval_results:
         if r.metric_type not in ("cas_sd", "fid_then"):
             assert r.metric_args["beside"].endswith(f"minutes): {numbers[r.metric_name]}"), r
-    # Both took 1.5 minutes for 10 steps; the DCGAN was last validated at step 6, when the GAN had not yet come to 5.
-    then = card.data.eval_results[-1]
-    assert (then.metric_type, then.metric_value, then.dataset_split) == ("fid_then", 9.0, "val")
-    assert "the first 0.9 minutes" in then.metric_name and then.metric_args["beside"].endswith("in as many: 14")
+    # Both took 1.5 minutes for 10 steps; the DCGAN was last validated at step 6, when the FID of the GAN was not yet 5.
+    result = card.data.eval_results[-1]
+    assert (result.metric_type, result.metric_value, result.dataset_split) == ("fid_then", 9.0, "val")
+    assert "the first 0.9 minutes" in result.metric_name and result.metric_args["beside"].endswith("in the same time: 14")
 
 
 def test_numbers_of_a_transformer_of_plays(root):
@@ -259,7 +260,7 @@ def test_numbers_of_a_transformer_of_plays(root):
     reference = json.loads((root / "transformer-shakespeare" / "reference.json").read_text(encoding="utf-8"))
     assert reference["nats"] == pytest.approx(nats, rel=1e-4)
     for words in (
-        "20,480 tokens seen",
+        "20,480 training tokens",
         "```text\n--- seed 0\n\n春 said\n```",
         "`alphabet=65 characters`",
         "| passages |",
@@ -271,8 +272,8 @@ def test_numbers_of_a_transformer_of_plays(root):
     log.write_text(log.read_text(encoding="utf-8").replace("train.x", "train.x --whole"), encoding="utf-8")
     cards.rewrite_card(log.parent)
     whole = (log.parent / "README.md").read_text(encoding="utf-8")
-    assert "this run read the validation split too" in whole and "in earlier runs that had not read it" in whole
-    assert "the best of them" not in whole and "which was not trained on" not in whole
+    assert "this run trained on the validation split too" in whole and "in earlier runs not trained on it" in whole
+    assert "the best on" not in whole and "which was not trained on" not in whole
 
 
 def test_numbers_of_a_transformer_of_poems(root):
@@ -280,66 +281,66 @@ def test_numbers_of_a_transformer_of_poems(root):
     model, poems = gm.load("transformer-tang"), texts.tang("test")[:40]
     numbers = [(r.metric_type, r.metric_value, r.metric_args) for r in card.data.eval_results]
     assert [kind for kind, *_ in numbers] == ["perplexity", "below", "perplexity", "share"]
-    for (_, value, args), told in ((numbers[0], True), (numbers[2], False)):
-        nats, n = texts.nats_of_bodies(model, poems, told)
+    for (_, value, args), with_title in ((numbers[0], True), (numbers[2], False)):
+        nats, n = texts.nats_of_bodies(model, poems, with_title)
         assert (value, args["N"]) == (pytest.approx(math.exp(nats / n), rel=1e-4), n)
-    rows, known = {}, set(model.tokens.symbols)
+    rows, symbols = {}, set(model.tokens.symbols)
     for split in ("train", "test"):
         rows[split] = [[model.tokens.number.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]]
-    asked = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokens.marks])
-    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokens.size).probabilities(asked)
-    rival = math.exp(-np.log(p).mean())
-    assert f"{rival:.4g}" in numbers[0][2]["beside"]
-    assert values["below"] == pytest.approx(1 - numbers[0][1] / rival, abs=1e-3)
+    scored = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokens.marks])
+    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokens.size).probabilities(scored)
+    baseline = math.exp(-np.log(p).mean())
+    assert f"{baseline:.4g}" in numbers[0][2]["beside"]
+    assert values["below"] == pytest.approx(1 - numbers[0][1] / baseline, abs=1e-3)
     bodies = [c for *_, body in poems for c in body if c not in "，。"]
-    assert values["share"] == pytest.approx(np.mean([c not in known for c in bodies]), rel=1e-4)
+    assert values["share"] == pytest.approx(np.mean([c not in symbols for c in bodies]), rel=1e-4)
     assert {args["N"] for *_, args in numbers} == {len(bodies)}
     assert "10 characters" in card.content and "MIT" in card.content
 
 
 def test_numbers_of_a_transformer_of_pixels(root):
     values, card = measured(root, "transformer-mnist")
-    test, model, judge = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
+    test, model, classifier = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
     bits = model.bits_per_dim(test.floats(), test.y)
     assert values["bits_per_dim"] == pytest.approx(bits.double().mean().item(), rel=1e-4)
     assert card.data.eval_results[0].metric_args["N"] == N
     y = torch.arange(20) % 10
     x = (model.sample(20, label=y, seed=0) * 255).round().to(torch.uint8)
-    assert values["share"] == pytest.approx((judge.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
     assert values["cas"] == pytest.approx(metrics.cas(x, y, test.x, test.y, per_class=2).mean, abs=1e-5)
     cas = next(r for r in card.data.eval_results if r.metric_type == "cas")
     assert cas.metric_args["N"] == 20 and "20 pictures instead of 20,000" in cas.metric_name
-    assert "samples.png" in card.content and "62,720 tokens seen" in card.content
-    measured(root, "transformer-mnist")  # from what was kept: a moment
+    assert "samples.png" in card.content and "62,720 training tokens" in card.content
+    measured(root, "transformer-mnist")  # from the cache: instantly
 
 
 def test_numbers_of_a_denoiser_of_photographs(root):
     _, card = measured(root, "denoiser-photo", "--seed", 3)
     model, rows = gm.load("denoiser-photo"), card.data.eval_results
     grey = [p[None] / 255 for p in photographs.load("test")]
-    colour = [p[None] / 255 for p in photographs.load("colour")]
-    assert [p.shape[1] for p in grey + colour] == [1, 1, 3, 3]
-    for what, clean in (("in grey", grey), ("in colour", colour)):
-        for how, told in (("told sigma", {"sigma": 25 / 255}), ("blind", {})):
+    coloured = [p[None] / 255 for p in photographs.load("colour")]
+    assert [p.shape[1] for p in grey + coloured] == [1, 1, 3, 3]
+    for colour, clean in (("grey", grey), ("colour", coloured)):
+        for mode, options in (("sigma given", {"sigma": 25 / 255}), ("blind", {})):
             noisy = [add_noise(x, "gaussian", 25 / 255, seed=3 + k) for k, x in enumerate(clean)]
-            psnr = [quality(model.restore(y, **told), x)[0] for x, y in zip(clean, noisy)]
-            row = next(r for r in rows if r.metric_name == f"PSNR {what}, sigma 25, {how}, dB")
+            psnr = [quality(model.restore(y, **options), x)[0] for x, y in zip(clean, noisy)]
+            row = next(r for r in rows if r.metric_name == f"PSNR in {colour}, sigma 25, {mode}, dB")
             assert row.metric_value == pytest.approx(np.mean(psnr), rel=1e-4) and row.metric_args["N"] == 2
-            assert ("BM3D 28.57" in row.metric_args["beside"]) == (what == "in grey")
+            assert ("BM3D 28.57" in row.metric_args["beside"]) == (colour == "grey")
     means = np.mean([quality(classical(y, "median"), x) for x, y in zip(clean, noisy)], 0)
     assert f"| in colour, sigma 25 | {np.mean([quality(y, x)[0] for x, y in zip(clean, noisy)]):.2f} / " in card.text
     assert f"{means[0]:.2f} / {means[1]:.3f}" in card.text
     assert "non-commercial" in card.text
 
 
-def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
+def test_denoisers_of_digits_are_compared_in_one_table(root):
     values, card = measured(root, "dvae-mnist")
-    test, judge = data.load("mnist", "test"), gm.load("classifier-mnist")
+    test, classifier = data.load("mnist", "test"), gm.load("classifier-mnist")
     noisy = add_noise(test.floats(), "gaussian", 25 / 255, seed=0)
     restored = {"denoiser": gm.load("denoiser-mnist").restore(noisy, 25 / 255), "dvae": gm.load("dvae-mnist").restore(noisy)}
     cells = {
         name: f"{metrics.psnr(x, test.x).mean():.2f} / {metrics.ssim(x, test.x).mean():.3f} / "
-        f"{(judge.predict(x)[:, 0] == test.y).double().mean():.1%}"
+        f"{(classifier.predict(x)[:, 0] == test.y).double().mean():.1%}"
         for name, x in restored.items()
     }
     row = next(line for line in card.text.split("\n") if line.startswith("| gaussian, sigma 25 |"))
@@ -353,81 +354,83 @@ def test_numbers_of_denoisers_of_digits_stand_beside_each_other(root):
 
 def test_numbers_of_a_flow(root):
     values, card = measured(root, "flow-mnist", "--seed", 3)
-    test, model, judge = data.load("mnist", "test"), gm.load("flow-mnist"), gm.load("classifier-mnist")
+    test, model, classifier = data.load("mnist", "test"), gm.load("flow-mnist"), gm.load("classifier-mnist")
     numbers = [r.metric_value for r in card.data.eval_results if r.metric_type == "bits_per_dim"]
-    bits, told = model.bits_per_dim(test.floats()), model.bits_per_dim(test.floats(), test.y)
-    assert numbers == pytest.approx([bits.mean().item(), told.mean().item(), bits.mean().item()], rel=1e-4)
-    assert f"one draw: {bits.mean():.4f}, exact: {bits.mean():.4f}" in card.data.eval_results[2].metric_args["beside"]
+    bits, conditional_bits = model.bits_per_dim(test.floats()), model.bits_per_dim(test.floats(), test.y)
+    assert numbers == pytest.approx([bits.mean().item(), conditional_bits.mean().item(), bits.mean().item()], rel=1e-4)
+    assert f"one sample: {bits.mean():.4f}, exact: {bits.mean():.4f}" in card.data.eval_results[2].metric_args["beside"]
     y = torch.arange(160) % 10
     x = torch.cat([model.sample(160, label=y, seed=3)])
-    assert values["share"] == pytest.approx((judge.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
+    assert values["share"] == pytest.approx((classifier.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
     clothes = data.load("fashion", "test").floats()
-    theirs = model.bits_per_dim(clothes)
-    wins = (theirs[:, None] > bits[None]).double().mean().item()
+    clothes_bits = model.bits_per_dim(clothes)
+    wins = (clothes_bits[:, None] > bits[None]).double().mean().item()
     first = next(r for r in card.data.eval_results if r.metric_type == "auroc")
     assert first.metric_name.endswith("mnist against fashion")
-    assert f"of bits a pixel: {wins:.3f}; mean {theirs.mean():.3g} bits" in first.metric_args["beside"]
+    assert f"AUROC of bits per pixel: {wins:.3f}; mean {clothes_bits.mean():.3g} bits" in first.metric_args["beside"]
     facts = gm.flow.load_likelihoods("flow-mnist")
-    nats, val = (model.layer_log_probs(of) for of in (clothes, data.load("mnist", "val").floats()))
+    nats, val = (model.layer_log_probs(pictures) for pictures in (clothes, data.load("mnist", "val").floats()))
     wins = facts.usual.distance(nats)[:, None] > facts.usual.distance(model.layer_log_probs(test.floats()))[None]
     assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-5)
-    assert facts.usual.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
+    assert facts.typicality.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
     assert list(facts.bits) == list(facts.distances) == ["mnist", "fashion", "inverted", "rotated", "noise"]
 
 
-def test_drawing_goes_on_where_it_was_stopped(root):
-    at = evaluate.Measuring("diffusion-mnist", runs=root.parent / "runs")
-    y, drawn = torch.arange(30) % 10, []
-    sample = at.model.sample
+def test_generating_resumes_where_it_was_stopped(root):
+    evaluation = evaluate.Evaluation("diffusion-mnist", runs=root.parent / "runs")
+    y, counts = torch.arange(30) % 10, []
+    sample = evaluation.model.sample
 
     def counted(n, **options):
-        drawn.append(n)
-        if len(drawn) == 3:
+        counts.append(n)
+        if len(counts) == 3:
             raise KeyboardInterrupt
         return sample(n, **options)
 
-    at.model = type("Model", (), {"sample": staticmethod(counted)})()
+    evaluation.model = type("Model", (), {"sample": staticmethod(counted)})()
     with pytest.raises(KeyboardInterrupt):
-        at.draw(y, batch=10, steps=1)
-    x = at.draw(y, batch=10, steps=1)
-    assert drawn == [10, 10, 10, 10]  # the first two were not drawn again
+        evaluation.generate(y, batch=10, steps=1)
+    x = evaluation.generate(y, batch=10, steps=1)
+    assert counts == [10, 10, 10, 10]  # the first two batches were not generated again
     alone = torch.cat([sample(10, label=y[i : i + 10], steps=1, seed=i) for i in (0, 10, 20)])
     assert torch.equal(x, (alone * 255).round().to(torch.uint8))
 
 
-def test_faces_are_asked_for_as_real_ones_are(root):
+def test_faces_are_generated_with_the_attributes_of_real_ones(root):
     _, card = measured(root, "diffusion-avatars", "--steps", 1)
     shares = {r.metric_name.split()[1]: r.metric_args["N"] for r in card.data.eval_results if r.metric_type == "share"}
     assert list(shares) == ["smiling", "glasses"]
-    at = evaluate.Measuring("diffusion-avatars")
+    evaluation = evaluate.Evaluation("diffusion-avatars")
     names = list(data.ATTRIBUTES)
-    assert torch.equal(evaluate.requests(at, 3), at.set.y[:3][:, [names.index("smiling"), names.index("glasses")]])
+    assert torch.equal(
+        evaluate.labels_to_sample(evaluation, 3), evaluation.data.y[:3][:, [names.index("smiling"), names.index("glasses")]]
+    )
 
 
-def test_the_map_counts_classes(root, monkeypatch):
-    """A judge that tells pictures by their mean grey sees two classes where there are two greys."""
-    at = evaluate.Measuring("autoencoder-mnist")
-    at.model = type("Model", (), {"decode": lambda self, z: (z[:, :1] > 0).float()})()
-    at.judge = lambda: type("Judge", (), {"predict": lambda self, x: x.long()})()
-    evaluate.on_the_map(at, torch.randn(500, 2))
-    assert (at.results[0].metric_value, at.results[0].metric_args["N"]) == (2, 900)
+def test_classes_on_the_latent_map_are_counted(root, monkeypatch):
+    """A classifier that returns the grey level finds two classes where there are two greys."""
+    evaluation = evaluate.Evaluation("autoencoder-mnist")
+    evaluation.model = type("Model", (), {"decode": lambda self, z: (z[:, :1] > 0).float()})()
+    evaluation.classifier = lambda: type("Classifier", (), {"predict": lambda self, x: x.long()})()
+    evaluate.count_classes_on_latent_map(evaluation, torch.randn(500, 2))
+    assert (evaluation.results[0].metric_value, evaluation.results[0].metric_args["N"]) == (2, 900)
 
 
-def test_a_probes_directions_reach_as_far_as_the_means(root):
+def test_a_probes_directions_are_as_long_as_the_mean_differences(root):
     latents = gm.vae.load_latents("vae-avatars")
     values = list(data.ATTRIBUTES["smiling"])
     probe = gm.metrics.Probe(torch.randn(2, 6), torch.zeros(2))
     moved = evaluate.probe_latents(latents, probe, "smiling").values["smiling"]
     along = probe.weight[1] - probe.weight[0]
-    step, mean_step = (of[values[1]] - of[values[0]] for of in (moved, latents.values["smiling"]))
+    step, mean_step = (vectors[values[1]] - vectors[values[0]] for vectors in (moved, latents.values["smiling"]))
     assert torch.allclose(step / step.norm(), along / along.norm() * torch.sign(step @ along), atol=1e-5)
     assert (step @ along).item() == pytest.approx((mean_step @ along).item(), rel=1e-4)
 
 
-def test_a_long_measurement_goes_on_where_it_was_stopped(root, tmp_path, monkeypatch):
-    at = evaluate.Measuring("vae-mnist", samples=3, runs=tmp_path / "whole")
-    x = at.model.binarise(at.set.floats())
-    whole = evaluate.importance_weighted(at, x, batch=20)
+def test_a_long_measurement_resumes_where_it_was_stopped(root, tmp_path, monkeypatch):
+    evaluation = evaluate.Evaluation("vae-mnist", samples=3, runs=tmp_path / "whole")
+    x = evaluation.model.binarise(evaluation.data.floats())
+    whole = evaluate.importance_weighted(evaluation, x, batch=20)
     assert len(whole) == N
 
     calls, log_prob = [], gm.VAE.log_prob
@@ -439,15 +442,15 @@ def test_a_long_measurement_goes_on_where_it_was_stopped(root, tmp_path, monkeyp
         return log_prob(self, *args, **kwargs)
 
     monkeypatch.setattr(gm.VAE, "log_prob", stopped)
-    at.runs = tmp_path / "parts"
+    evaluation.runs = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
-        evaluate.importance_weighted(at, x, batch=20)
-    assert torch.equal(evaluate.importance_weighted(at, x, batch=20), whole)
+        evaluate.importance_weighted(evaluation, x, batch=20)
+    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), whole)
     assert calls == [0, 20, 40, 40, 60]
-    assert torch.equal(evaluate.importance_weighted(at, x, batch=20), whole)
-    assert len(calls) == 5  # all of it was known
-    evaluate.importance_weighted(at, 1 - x, batch=20)
-    assert len(calls) == 9  # but not of other pictures
+    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), whole)
+    assert len(calls) == 5  # all results were cached
+    evaluate.importance_weighted(evaluation, 1 - x, batch=20)
+    assert len(calls) == 9  # but not those of other pictures
 
 
 def test_the_validation_split_writes_nothing(root):
@@ -475,7 +478,7 @@ def test_cards_are_written_again_from_their_own_numbers(root):
     )
     assert run("--cards-only").exit_code == 0
     after = card.read_text(encoding="utf-8")
-    assert "minutes: 3.5" in after  # of both runs
+    assert "minutes: 3.5" in after  # of the two runs
     assert "python -m train.y" in after
     assert after.count("| test |") == before.count("| test |") > 0
 
@@ -511,7 +514,7 @@ def test_the_table_goes_between_its_marks(root, tmp_path):
         ([], "Name a checkpoint (autoencoder-mnist, classifier-avatars"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(root, arguments, sentence):
+def test_errors_are_one_sentence(root, arguments, sentence):
     done = run(*arguments)
     assert done.exit_code == 1
     assert sentence in done.output

@@ -14,30 +14,30 @@ from hypothesis import strategies as st
 from torch.func import jacrev
 
 from genmodels import flow
-from genmodels.flow import Flow, Mixture, PlaneCoupling, bend, fit_plane, unbend
+from genmodels.flow import Flow, Mixture, PlaneCoupling, fit_plane, mixture_inverse, mixture_transform
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=15)
 
 
-def lively(model, seed=1, by=0.3):
-    """Weights that are nowhere as small as first weights are."""
+def perturbed(model, seed=1, scale=0.3):
+    """The model with weights that are nowhere as small as initial weights are."""
     torch.manual_seed(seed)
     with torch.no_grad():
         for p in model.parameters():
-            p += by * torch.randn_like(p)
+            p += scale * torch.randn_like(p)
     return model.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def model():
-    m = lively(Flow(size=7, classes=[3], widths=[16], blocks=1, components=3))
+    m = perturbed(Flow(size=7, classes=[3], widths=[16], blocks=1, components=3))
     m.fit_levels((255 * torch.rand(50, 1, 7, 7) ** 3).byte())
     return m
 
 
 @pytest.fixture(scope="module")
 def exact():
-    m = lively(Flow(size=7, classes=[3], widths=[16], blocks=1, components=3)).double()
+    m = perturbed(Flow(size=7, classes=[3], widths=[16], blocks=1, components=3)).double()
     m.fit_levels((255 * torch.rand(50, 1, 7, 7) ** 3).byte())
     return m
 
@@ -46,36 +46,36 @@ def pictures(n, size=7, seed=0):
     return (255 * torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(seed))).round() / 255
 
 
-def mixture(n, k=4, seed=0, by=2.0):
-    return Mixture.read(by * torch.randn(n, 3 * k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+def mixture(n, k=4, seed=0, scale=2.0):
+    return Mixture.from_raw(scale * torch.randn(n, 3 * k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
 
 
-# --- bends ------------------------------------------------------------------------------------------------------------
+# --- transforms of one variable ---------------------------------------------------------------------------------------
 
 
-def test_a_bend_and_its_inverse_cancel():
+def test_the_transform_and_its_inverse_cancel():
     m, a = mixture(2000), 4 * torch.randn(2000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    z, log_slope = bend(m, a)
-    assert a.abs().max() > 12 and (unbend(m, z) - a).abs().max() < 1e-8
-    assert bool(torch.isfinite(log_slope).all())
+    z, log_derivative = mixture_transform(m, a)
+    assert a.abs().max() > 12 and (mixture_inverse(m, z) - a).abs().max() < 1e-8
+    assert bool(torch.isfinite(log_derivative).all())
 
 
-def test_a_bend_makes_its_mixture_gaussian():
-    """Numbers drawn from the mixture are N(0, 1) after it: their moments say so."""
+def test_the_transform_makes_its_mixture_gaussian():
+    """Samples of the mixture are N(0, 1) after it, by their moments."""
     g = torch.Generator().manual_seed(0)
-    one = mixture(1, seed=3, by=1.0)
+    one = mixture(1, seed=3, scale=1.0)
     k = torch.multinomial(one.weight[0], 40_000, replacement=True, generator=g)
     a = one.mean[0, k] + one.scale[0, k] * torch.randn(40_000, generator=g, dtype=torch.float64)
-    z, _ = bend(Mixture(*(part.expand(40_000, -1) for part in one)), a, floor=0.0)
+    z, _ = mixture_transform(Mixture(*(part.expand(40_000, -1) for part in one)), a, floor=0.0)
     assert (z.mean().item(), z.var().item(), z.pow(4).mean().item()) == pytest.approx((0, 1, 3), abs=0.12)
 
 
-def test_the_slope_of_a_bend_is_its_derivative():
+def test_the_log_derivative_is_autograds():
     m, a = mixture(500), torch.randn(500, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     a.requires_grad_()
-    z, log_slope = bend(m, a)
-    (slope,) = torch.autograd.grad(z.sum(), a)
-    assert torch.allclose(log_slope, slope.log(), atol=1e-6)
+    z, log_derivative = mixture_transform(m, a)
+    (derivative,) = torch.autograd.grad(z.sum(), a)
+    assert torch.allclose(log_derivative, derivative.log(), atol=1e-6)
 
 
 def levels(seed=0):
@@ -85,22 +85,24 @@ def levels(seed=0):
 
 
 @pytest.mark.parametrize("mixed", [True, False])
-def test_the_mass_of_all_levels_is_one_and_every_level_has_some(mixed):
-    m, k = mixture(256, by=3.0 if mixed else 40.0), torch.arange(256)
+def test_probabilities_of_all_levels_sum_to_one_and_none_is_zero(mixed):
+    m, k = mixture(256, scale=3.0 if mixed else 40.0), torch.arange(256)
     one = Mixture(*(part[:1].expand(256, -1) for part in m))
-    mass = levels().mass(one, k)
-    assert mass.sum().item() == pytest.approx(1, abs=1e-9)
-    assert mass.min() >= flow.FLOOR * 0.1 / 256
+    pmf = levels().pmf(one, k)
+    assert pmf.sum().item() == pytest.approx(1, abs=1e-9)
+    assert pmf.min() >= flow.FLOOR * 0.1 / 256
 
 
 def test_within_a_level_the_density_is_flat_and_the_inverse_finds_the_level():
     m, y = mixture(3000), torch.rand(3000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    z, log_slope = levels().bend(m, y)
-    assert torch.allclose(levels().unbend(m, z), y, atol=1e-9)
-    assert torch.allclose(log_slope + flow.log_normal(z), torch.log(256 * levels().mass(m, flow.level(y))))
-    elsewhere = (flow.level(y) + 0.5) / 256
-    z, slope = levels().bend(m, elsewhere)
-    assert torch.allclose(slope + flow.log_normal(z), log_slope + flow.log_normal(levels().bend(m, y)[0]))
+    z, log_derivative = levels().transform(m, y)
+    assert torch.allclose(levels().inverse(m, z), y, atol=1e-9)
+    assert torch.allclose(log_derivative + flow.log_normal(z), torch.log(256 * levels().pmf(m, flow.grey_level(y))))
+    middle = (flow.grey_level(y) + 0.5) / 256
+    z, log_derivative_middle = levels().transform(m, middle)
+    assert torch.allclose(
+        log_derivative_middle + flow.log_normal(z), log_derivative + flow.log_normal(levels().transform(m, y)[0])
+    )
 
 
 def test_levels_widen_where_pixels_are_many():
@@ -108,22 +110,22 @@ def test_levels_widen_where_pixels_are_many():
     x = torch.zeros(10, 1, 28, 28, dtype=torch.uint8)
     x[:, :, :7] = 200
     m.fit_levels(x)
-    v, a = m._levels()
-    assert v[1].item() == pytest.approx(0.9 * 0.75 + 0.1 / 256, abs=1e-6)
-    assert (v[201] - v[200]).item() == pytest.approx(0.9 * 0.25 + 0.1 / 256, abs=1e-6)
-    assert (v[0].item(), v[-1].item()) == (0, 1)
-    assert torch.allclose(torch.special.ndtr(a[1:-1]), v[1:-1])
-    assert (a.diff() > 0).all()
+    cumulative, edges = m._levels()
+    assert cumulative[1].item() == pytest.approx(0.9 * 0.75 + 0.1 / 256, abs=1e-6)
+    assert (cumulative[201] - cumulative[200]).item() == pytest.approx(0.9 * 0.25 + 0.1 / 256, abs=1e-6)
+    assert (cumulative[0].item(), cumulative[-1].item()) == (0, 1)
+    assert torch.allclose(torch.special.ndtr(edges[1:-1]), cumulative[1:-1])
+    assert (edges.diff() > 0).all()
 
 
 def zuko_coupling(net):
-    """zuko's affine coupling of the second number given the first, with our network: mean and scale as zuko writes them."""
+    """zuko's affine coupling of the second coordinate given the first, with our network, in zuko's parameters."""
 
-    def meta(kept):
-        m = Mixture.read(net(kept))
+    def meta(context):
+        m = Mixture.from_raw(net(context))
         log_scale = -m.scale[:, 0].log()
         shift, slope = -m.mean[:, 0] / m.scale[:, 0], math.log(1e3)
-        unclipped = log_scale / (1 - (log_scale / slope).abs())  # it bends scales near its bound of 1e-3
+        unclipped = log_scale / (1 - (log_scale / slope).abs())  # zuko softly clips scales near its bound of 1e-3
         return zuko.transforms.MonotonicAffineTransform(shift[:, None], unclipped[:, None], slope=1e-3)
 
     return zuko.transforms.CouplingTransform(meta, torch.tensor([True, False]))
@@ -135,72 +137,73 @@ def test_with_one_component_it_is_zukos_affine_coupling():
         layer.net[-1].weight.mul_(4)
     points = torch.randn(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     z, log_det = zuko_coupling(layer.net).call_and_ladj(points)
-    m = Mixture.read(layer.net(points[:, :1]))
-    ours, log_slope = bend(m, points[:, 1], floor=0.0)
+    m = Mixture.from_raw(layer.net(points[:, :1]))
+    ours, log_derivative = mixture_transform(m, points[:, 1], floor=0.0)
     inside = ours.abs() < 6
     assert inside.sum() > 100 and (m.scale.max() / m.scale.min()) > 1.2
     assert torch.allclose(ours[inside], z[inside, 1], atol=1e-7)
-    assert torch.allclose(log_slope[inside], log_det.flatten()[inside], atol=1e-6)
+    assert torch.allclose(log_derivative[inside], log_det.flatten()[inside], atol=1e-6)
     assert torch.equal(points[:, 0], z[:, 0])
-    assert torch.allclose(unbend(m, ours, floor=0.0)[inside], points[inside, 1], atol=1e-7)
+    assert torch.allclose(mixture_inverse(m, ours, floor=0.0)[inside], points[inside, 1], atol=1e-7)
 
 
-# --- couplings of pictures ---------------------------------------------------------------------------------------------
+# --- couplings of pictures --------------------------------------------------------------------------------------------
 
 
-def test_targets_of_all_layers_are_every_pixel_once_and_never_what_a_network_has_read_later(model):
-    """The way to noise: each layer reads only what is still picture, and its target is none of that."""
+def test_targets_cover_every_pixel_once_and_networks_read_only_pixels_not_transformed_yet(model):
+    """From pictures to noise, each layer reads only what is still a pixel, and its target is none of that."""
     for size in (2, 7, 8, 28):
-        m, noise = lively(Flow(size=size, widths=[16], blocks=1, components=2)), torch.zeros(1, 1, size, size)
+        m, noise = perturbed(Flow(size=size, widths=[16], blocks=1, components=2)), torch.zeros(1, 1, size, size)
         for layer in m.couplings:
             assert layer.target(noise).numel() and layer.target(noise).sum() == 0
             layer.target(noise).fill_(1)
             x, other = pictures(2, size, seed=1), pictures(2, size, seed=2)
-            read = [layer.mixture(h, torch.zeros(2, 32)).mean for h in (x, torch.where(noise > 0, other, x), other)]
-            assert torch.equal(read[0], read[1])
-            assert torch.equal(read[0], read[2]) == (not layer.known)
+            inputs = (x, torch.where(noise > 0, other, x), other)
+            means = [layer.predict_mixture(h, torch.zeros(2, 32)).mean for h in inputs]
+            assert torch.equal(means[0], means[1])
+            assert torch.equal(means[0], means[2]) == (not layer.context)
         assert (noise == 1).all()
 
 
-def test_each_layer_and_the_whole_are_undone(model, exact):
+def test_each_layer_and_the_whole_model_are_inverted(model, exact):
     for m, bound in ((model, 1e-5), (exact, 1e-10)):
         x = pictures(6).double()
-        c, axis = m._condition([1], 6), m._levels()
-        h = m._dequantise(x, torch.Generator().manual_seed(0))
+        c, level_axis = m._condition([1], 6), m._levels()
+        h = m._dequantize(x, torch.Generator().manual_seed(0))
         for layer in m.couplings:
-            there, _ = layer(h, c, axis)
-            assert (layer.inverse(there, c, axis) - h).abs().max() < bound
-            h = there
+            transformed, _ = layer(h, c, level_axis)
+            assert (layer.inverse(transformed, c, level_axis) - h).abs().max() < bound
+            h = transformed
         z = m.encode(pictures(6), label=1, seed=3)
         *_, last = m.decode_steps(z, label=1)
         first = next(m.encode_steps(pictures(6), label=1, seed=3))
         assert (last.h - first.h).abs().max() < bound
         assert torch.equal(m.decode(m.encode(pictures(6))), pictures(6))
         assert torch.equal(m.decode(m.encode(pictures(6), seed=1)), pictures(6))
-        noise = m.codes(6, seed=1)
-        *_, drawn = m.decode_steps(noise)
-        h = drawn.h
+        noise = m.sample_latents(6, seed=1)
+        *_, sample = m.decode_steps(noise)
+        h = sample.h
         for layer in m.couplings:
-            h, _ = layer(h, m._condition(None, 6), axis)
+            h, _ = layer(h, m._condition(None, 6), level_axis)
         assert (h.flatten(1) - noise).abs().max() < 1e-5 if m is model else 1e-9
 
 
 def test_log_determinants_are_those_of_the_full_jacobian(exact):
     x = pictures(1, seed=5).double()
-    c, axis = exact._condition([2], 1), exact._levels()
-    h = exact._dequantise(x, torch.Generator().manual_seed(0))
+    c, level_axis = exact._condition([2], 1), exact._levels()
+    h = exact._dequantize(x, torch.Generator().manual_seed(0))
     total = torch.zeros(1, dtype=torch.float64)
     for layer in exact.couplings:
-        jacobian = jacrev(lambda flat, layer=layer: layer(flat.view(1, 1, 7, 7), c, axis)[0].flatten())(h.flatten())
-        there, log_det = layer(h, c, axis)
+        jacobian = jacrev(lambda flat, layer=layer: layer(flat.view(1, 1, 7, 7), c, level_axis)[0].flatten())(h.flatten())
+        transformed, log_det = layer(h, c, level_axis)
         assert torch.linalg.slogdet(jacobian).logabsdet.item() == pytest.approx(log_det.item(), abs=1e-8)
-        h, total = there, total + log_det
+        h, total = transformed, total + log_det
     steps = list(exact.encode_steps(pictures(1, seed=5), label=2, seed=0))
     assert steps[-1].log_det.shape == (1,)
 
 
 def test_the_likelihood_is_the_change_of_variables(exact):
-    """log N(z) + log |det| of the dequantised picture, less the log of the levels' volume, is what `log_prob` says."""
+    """log N(z) + log |det| of the dequantized picture, minus the log of the levels' volume, equals `log_prob`."""
     x = pictures(4)
     *_, last = exact.encode_steps(x, label=[0], seed=5)
     change = flow.log_normal(last.h).flatten(1).sum(1) + last.log_det - 49 * math.log(256)
@@ -212,25 +215,25 @@ def test_the_likelihood_is_the_change_of_variables(exact):
 
 
 def test_probabilities_of_all_levels_of_a_pixel_sum_to_one():
-    """Layer by layer: whatever is known, the levels of the next pixel share the whole probability."""
-    m = lively(Flow(size=2, classes=[2], widths=[8], blocks=1, components=2), by=0.5)
+    """In each layer, whatever the context, the probabilities of the next pixel's levels sum to one."""
+    m = perturbed(Flow(size=2, classes=[2], widths=[8], blocks=1, components=2), scale=0.5)
     k = torch.arange(256.0) / 255
     with torch.inference_mode():
-        c, axis = m._condition(None, 256), m._levels()
+        c, level_axis = m._condition(None, 256), m._levels()
         y = torch.full((256, 1, 2, 2), 0.3, dtype=torch.float64)
         for layer in m.couplings:
             h = y.clone()
-            layer.target(h).copy_(m._dequantise(k.view(-1, 1, 1).double()).expand_as(layer.target(h)))
-            assert layer.log_prob(h, c, axis).exp().sum().item() == pytest.approx(1, abs=1e-8)
+            layer.target(h).copy_(m._dequantize(k.view(-1, 1, 1).double()).expand_as(layer.target(h)))
+            assert layer.log_prob(h, c, level_axis).exp().sum().item() == pytest.approx(1, abs=1e-8)
 
 
-def test_the_noise_of_the_levels_cancels(exact):
-    """The likelihood by way of the noise is the same for all noise: no bound, but the probability of the 8-bit picture."""
-    x, ways = pictures(4), []
+def test_the_dequantization_noise_cancels(exact):
+    """The likelihood of the dequantized picture is the same for all noise: exact for the 8-bit picture, not a bound."""
+    x, log_probs = pictures(4), []
     for seed in (None, 0, 1):
         *_, last = exact.encode_steps(x, seed=seed)
-        ways.append(flow.log_normal(last.h).flatten(1).sum(1) + last.log_det)
-    assert torch.allclose(ways[0], ways[1]) and torch.allclose(ways[0], ways[2])
+        log_probs.append(flow.log_normal(last.h).flatten(1).sum(1) + last.log_det)
+    assert torch.allclose(log_probs[0], log_probs[1]) and torch.allclose(log_probs[0], log_probs[2])
 
 
 def test_loss_is_the_likelihood(model):
@@ -263,14 +266,14 @@ def test_steps_show_picture_and_noise(model):
         assert changed.sum() == layer.target(after.h)[0].numel()
         assert torch.equal(after.x[:, :, ~changed], before.x[:, :, ~changed])
     assert torch.allclose(steps[-1].x, (0.5 + steps[-1].h / 6).clamp(0, 1).float())
-    drawn = list(model.sample_steps(2, seed=4, temperature=0.7))
-    assert torch.equal(drawn[-1].x, model.sample(2, seed=4, temperature=0.7))
-    assert torch.equal(drawn[0].h.flatten(1), model.codes(2, seed=4, temperature=0.7))
-    assert len(drawn) == model.layers + 1
+    steps = list(model.sample_steps(2, seed=4, temperature=0.7))
+    assert torch.equal(steps[-1].x, model.sample(2, seed=4, temperature=0.7))
+    assert torch.equal(steps[0].h.flatten(1), model.sample_latents(2, seed=4, temperature=0.7))
+    assert len(steps) == model.layers + 1
 
 
 def test_temperature_scales_the_noise(model):
-    assert torch.allclose(model.codes(5, temperature=0.5, seed=1) * 2, model.codes(5, seed=1))
+    assert torch.allclose(model.sample_latents(5, temperature=0.5, seed=1) * 2, model.sample_latents(5, seed=1))
     assert torch.equal(model.sample(2, temperature=0.0, seed=1), model.sample(2, temperature=0.0, seed=2))
     with pytest.raises(ValueError, match="temperature must be a number from 0 to 1.5"):
         model.sample(1, temperature=1.6)
@@ -281,11 +284,11 @@ def test_temperature_scales_the_noise(model):
     kind=st.sampled_from(["noise", "black", "white", "half", "binary", "one pixel"]),
     seed=st.integers(0, 2**63 - 1),
     temperature=st.floats(0, 1.5),
-    by=st.sampled_from([0.1, 1.0, 30.0]),
+    scale=st.sampled_from([0.1, 1.0, 30.0]),
 )
-def test_everything_stays_finite(kind, seed, temperature, by):
+def test_everything_stays_finite(kind, seed, temperature, scale):
     """Any input in [0, 1], any seed, any temperature, and weights of any size."""
-    m = lively(Flow(size=7, classes=[3], widths=[8], blocks=1, components=3), seed=seed % 2**31, by=by)
+    m = perturbed(Flow(size=7, classes=[3], widths=[8], blocks=1, components=3), seed=seed % 2**31, scale=scale)
     x = pictures(2, seed=seed % 2**31)
     x = {
         "noise": x,
@@ -296,16 +299,16 @@ def test_everything_stays_finite(kind, seed, temperature, by):
         "one pixel": (x == x.max()).float(),
     }[kind]
     z, nats = m.encode(x, seed=seed), m.log_prob(x)
-    again, drawn = m.decode(z), m.sample(2, seed=seed, temperature=temperature)
-    for tensor in (z, nats, again, drawn, m.decode(1e6 * torch.sign(m.codes(2, seed=seed)))):
+    decoded, samples = m.decode(z), m.sample(2, seed=seed, temperature=temperature)
+    for tensor in (z, nats, decoded, samples, m.decode(1e6 * torch.sign(m.sample_latents(2, seed=seed)))):
         assert bool(torch.isfinite(tensor).all())
     assert z.abs().max() < 8.3 and -nats.max() <= 49 * 22
-    for x in (again, drawn):
+    for x in (decoded, samples):
         assert 0 <= x.min() <= x.max() <= 1
 
 
-def test_it_learns_what_pixels_have_to_do_with_each_other():
-    """Two kinds of picture, bright and dark throughout: after a few steps one bit says which; each pixel alone would take 1."""
+def test_it_learns_that_pixels_depend_on_each_other():
+    """Pictures are all black or all white: one bit per picture is enough; independent pixels would cost one bit each."""
     torch.manual_seed(0)
     m = Flow(size=4, classes=[2], widths=[16], blocks=1, components=2)
     adam = torch.optim.Adam(m.parameters(), lr=5e-3)
@@ -317,64 +320,64 @@ def test_it_learns_what_pixels_have_to_do_with_each_other():
         adam.step()
     bits = m.eval().bits_per_dim(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4))
     assert bits.max() < 0.4
-    drawn = m.sample(64, seed=0).flatten(1)
-    assert (drawn.std(1) < 0.2).float().mean() > 0.8 and drawn.mean(1).std() > 0.3
+    samples = m.sample(64, seed=0).flatten(1)
+    assert (samples.std(1) < 0.2).float().mean() > 0.8 and samples.mean(1).std() > 0.3
 
 
-# --- what is likely, and what is usual ---------------------------------------------------------------------------------
+# --- likelihood and typicality ---------------------------------------------------------------------------------
 
 
-def test_usual_numbers_are_one_standard_deviation_away_and_others_further():
+def test_the_typicality_distance_is_one_on_average_and_grows_with_deviation():
     g = torch.Generator().manual_seed(0)
-    turn = torch.randn(5, 5, generator=g, dtype=torch.float64)
-    nats = torch.randn(4000, 5, generator=g, dtype=torch.float64) @ turn - 100
-    usual = flow.Usual.of(nats)
-    assert usual.distance(nats).square().mean().item() == pytest.approx(1, abs=1e-3)
-    one = usual.mean + torch.linalg.cholesky(torch.cov(nats.T))[:, -1] * 3  # three standard deviations in one direction
-    assert usual.distance(one[None]).item() == pytest.approx(3 / math.sqrt(5), rel=1e-3)
+    mixing = torch.randn(5, 5, generator=g, dtype=torch.float64)
+    nats = torch.randn(4000, 5, generator=g, dtype=torch.float64) @ mixing - 100
+    typicality = flow.Typicality.fit(nats)
+    assert typicality.distance(nats).square().mean().item() == pytest.approx(1, abs=1e-3)
+    x = typicality.mean + torch.linalg.cholesky(torch.cov(nats.T))[:, -1] * 3  # three standard deviations in one direction
+    assert typicality.distance(x[None]).item() == pytest.approx(3 / math.sqrt(5), rel=1e-3)
 
 
-def test_likelihoods_are_histograms_that_are_kept_beside_the_weights(tmp_path):
+def test_likelihood_histograms_are_saved_beside_the_weights(tmp_path):
     g = torch.Generator().manual_seed(0)
     bits = {"mnist": torch.rand(1000, generator=g), "fashion": 2 + torch.rand(1000, generator=g)}
     bits["noise"] = torch.full((9,), 11.0)
-    usual = flow.Usual(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    flow.save_likelihoods(flow.Likelihoods.of(usual, bits, bits), tmp_path)
-    told = flow.load_likelihoods(tmp_path)
-    assert torch.equal(told.usual.axes, usual.axes) and len(told.bit_edges) == 61
-    assert all(sum(shares) == pytest.approx(1, abs=1e-3) for shares in told.bits.values())
-    assert told.bits["noise"][-1] == 1 and told.bit_edges[-1] == pytest.approx(1.1 * 2.99, abs=0.02)
-    assert [told.share_below("bits", v) for v in (-1, 0.5, 0.9, 99)] == pytest.approx([0, 0.5, 0.9, 1], abs=0.03)
+    typicality = flow.Typicality(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    flow.save_likelihoods(flow.LikelihoodStats.from_values(typicality, bits, bits), tmp_path)
+    stats = flow.load_likelihoods(tmp_path)
+    assert torch.equal(stats.typicality.whitening, typicality.whitening) and len(stats.bit_edges) == 61
+    assert all(sum(shares) == pytest.approx(1, abs=1e-3) for shares in stats.bits.values())
+    assert stats.bits["noise"][-1] == 1 and stats.bit_edges[-1] == pytest.approx(1.1 * 2.99, abs=0.02)
+    assert [stats.share_below("bits", v) for v in (-1, 0.5, 0.9, 99)] == pytest.approx([0, 0.5, 0.9, 1], abs=0.03)
     (tmp_path / "likelihoods.json").write_text("{}", encoding="utf-8")
     with pytest.raises(flow.CheckpointError, match=r"likelihoods.json is missing or broken \(.*\): copy the whole"):
         flow.load_likelihoods(tmp_path)
 
 
-# --- points of a plane -------------------------------------------------------------------------------------------------
+# --- points of a plane ------------------------------------------------------------------------------------------------
 
 
 def moons(n=400, seed=0):
-    return flow.shape("moons", n, seed=seed)
+    return flow.toy_points("moons", n, seed=seed)
 
 
-@pytest.mark.parametrize("kind", flow.SHAPES)
-def test_shapes_lie_in_the_square_and_are_what_they_are_called(kind):
-    x = flow.shape(kind, 2000, seed=1)
-    assert x.shape == (2000, 2) and x.abs().max() <= 1 and torch.equal(x, flow.shape(kind, 2000, seed=1))
-    if kind == "rings":
+@pytest.mark.parametrize("shape", flow.TOY_SHAPES)
+def test_toy_points_lie_in_the_square_and_have_the_named_shape(shape):
+    x = flow.toy_points(shape, 2000, seed=1)
+    assert x.shape == (2000, 2) and x.abs().max() <= 1 and torch.equal(x, flow.toy_points(shape, 2000, seed=1))
+    if shape == "rings":
         assert ((x.norm(dim=1) - 0.8).abs().minimum((x.norm(dim=1) - 0.4).abs()) < 0.15).all()
-    if kind == "checkerboard":
+    if shape == "checkerboard":
         cells = (2 * (x / 0.9 + 1)).floor().clamp(0, 3)
         assert (cells.sum(1) % 2 == 0).all() and len(cells.unique(dim=0)) == 8
-    if kind == "moons":
+    if shape == "moons":
         assert (x[::2, 1].mean() > 0.1) and (x[1::2, 1].mean() < -0.1)
     with pytest.raises(ValueError, match="shape must be one of moons, rings, checkerboard"):
-        flow.shape("cat")
+        flow.toy_points("cat")
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    """As many updates on any machine: the clock goes on when it is read, by a hundredth of a second."""
+    """The same number of updates on any machine: the clock advances by 0.01 s each time it is read."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow, "time", SimpleNamespace(monotonic=functools.partial(next, iter(itertools.count(0, 0.01)))))
         return list(fit_plane(moons(), seconds=4.0, layers=4))
@@ -389,22 +392,22 @@ def test_a_planes_density_integrates_to_one(fitted):
     assert total == pytest.approx(1, abs=0.01)
 
 
-def test_a_planes_layers_are_undone_and_its_determinants_autograds(fitted):
+def test_a_planes_layers_are_inverted_and_its_determinants_are_autograds(fitted):
     plane = fitted[-1].plane.eval().requires_grad_(False)
     points = 2.5 * moons(50, seed=1).double()
     for layer in plane.couplings:
-        there, log_det = layer(points)
-        assert (layer.inverse(there) - points).abs().max() < 1e-10
+        transformed, log_det = layer(points)
+        assert (layer.inverse(transformed) - points).abs().max() < 1e-10
         for i in range(3):
             jacobian = jacrev(lambda p, layer=layer: layer(p[None])[0][0])(points[i])
             assert torch.linalg.slogdet(jacobian).logabsdet.item() == pytest.approx(log_det[i].item(), abs=1e-8)
-        points = there
+        points = transformed
     x = moons(50, seed=2).double()
     *_, back = plane.decode_steps(plane.encode(x))
     assert (back - x).abs().max() < 1e-10
 
 
-def test_a_plane_learns_moons_and_shows_how(fitted):
+def test_a_plane_learns_moons_and_yields_its_states(fitted):
     first, last = fitted[0], fitted[-1]
     assert len(fitted) >= 4 and first.step == 0 < last.step
     with torch.no_grad():
@@ -414,24 +417,24 @@ def test_a_plane_learns_moons_and_shows_how(fitted):
         assert s.density.shape == (64, 64) and bool(torch.isfinite(s.density).all()) and s.density.min() >= 0
         assert s.lines.shape == (5, 18, 41, 2) and bool(torch.isfinite(s.lines).all())
     i, j = torch.randint(64, (2,)).tolist()  # row 0 is at the top
-    at = torch.tensor([[(j + 0.5) / 32 - 1, 1 - (i + 0.5) / 32]], dtype=torch.float64)
+    center = torch.tensor([[(j + 0.5) / 32 - 1, 1 - (i + 0.5) / 32]], dtype=torch.float64)
     with torch.no_grad():
-        assert last.density[i, j].item() == pytest.approx(last.plane.log_prob(at).exp().item())
+        assert last.density[i, j].item() == pytest.approx(last.plane.log_prob(center).exp().item())
     straight = last.lines[0]
     assert (straight[:9, :, 0].std(1) < 1e-9).all() and (straight[9:, :, 1].std(1) < 1e-9).all()
     assert (last.lines[1] - straight).abs().max() > 0.01
 
 
 def test_fitting_stops_in_time_leaves_the_global_state_alone_and_can_be_closed():
-    before, began = torch.get_rng_state(), time.monotonic()
+    before, start = torch.get_rng_state(), time.monotonic()
     steps = list(fit_plane(moons(30), seconds=0.5))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5
     running = fit_plane(moons(30), seconds=20, every=0.05)
     next(running), next(running)
     running.close()
     assert torch.equal(before, torch.get_rng_state())
-    again = next(fit_plane(moons(30), seconds=0.5, seed=0))
-    assert torch.equal(again.density, steps[0].density)
+    repeated = next(fit_plane(moons(30), seconds=0.5, seed=0))
+    assert torch.equal(repeated.density, steps[0].density)
     assert not torch.equal(next(fit_plane(moons(30), seed=1)).density, steps[0].density)
 
 

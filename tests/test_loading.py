@@ -1,4 +1,4 @@
-"""Checkpoints that are missing, broken or foreign: one sentence each, nothing unpickled, and all others still load."""
+"""Checkpoints that are missing, broken or foreign: a one-sentence error, nothing unpickled, and all others still load."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def shelf(tmp_path, monkeypatch, vae):
 
 
 class Trap:
-    """Whoever unpickles this makes a file."""
+    """Unpickling this creates a file."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -44,7 +44,7 @@ class Trap:
 
 
 def weights(change):
-    """A way to break a folder: `change` edits its tensors in place."""
+    """Breaks a folder: `change` edits its tensors in place."""
 
     def do(folder):
         tensors = load_file(folder / "model.safetensors")
@@ -55,22 +55,22 @@ def weights(change):
 
 
 def config(**changes):
-    """A way to break a folder: other entries in its config.json."""
+    """Breaks a folder: other entries in its config.json."""
 
     def do(folder):
-        now = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        (folder / "config.json").write_text(json.dumps(now | changes), encoding="utf-8")
+        entries = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps(entries | changes), encoding="utf-8")
 
     return do
 
 
 def content(name, data):
-    """A way to break a folder: `name` holds these bytes."""
+    """Breaks a folder: `name` holds these bytes."""
     return lambda folder: (folder / name).write_bytes(data)
 
 
 def cut(part):
-    """A way to break a folder: only this part of model.safetensors is left."""
+    """Breaks a folder: only this fraction of model.safetensors is left."""
 
     def do(folder):
         file = folder / "model.safetensors"
@@ -80,7 +80,7 @@ def cut(part):
 
 
 def trap(pack):
-    """A way to break a folder: model.safetensors is a pickle, which makes a file if it is opened as one."""
+    """Breaks a folder: model.safetensors is a pickle that creates a file when it is unpickled."""
 
     def do(folder):
         buffer = io.BytesIO()
@@ -91,16 +91,16 @@ def trap(pack):
 
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-BROKEN = {  # what happened to the folder -> (how, the file that the sentence names, and what it says)
+BROKEN = {  # damage -> (function that does it, the file that the message names, what the message says)
     "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS, "is missing: train the model again or copy"),
     "no config": (lambda folder: (folder / CONFIG).unlink(), CONFIG, "is missing: copy the whole checkpoint folder"),
     "weights is a folder": (lambda f: (f / WEIGHTS).unlink() or (f / WEIGHTS).mkdir(), WEIGHTS, "is missing"),
     "config is a folder": (lambda f: (f / CONFIG).unlink() or (f / CONFIG).mkdir(), CONFIG, "is not a configuration"),
-    "weights empty": (cut(0.0), WEIGHTS, "is truncated or no safetensors file"),
-    "weights cut in the header": (cut(0.1), WEIGHTS, "is truncated or no safetensors file"),
-    "weights cut in the middle": (cut(0.6), WEIGHTS, "is truncated or no safetensors file"),
-    "weights cut at the end": (cut(0.999), WEIGHTS, "is truncated or no safetensors file"),
-    "weights are text": (content(WEIGHTS, b"version https://git-lfs"), WEIGHTS, "is truncated or no safetensors file"),
+    "weights empty": (cut(0.0), WEIGHTS, "is truncated or not a safetensors file"),
+    "weights cut in the header": (cut(0.1), WEIGHTS, "is truncated or not a safetensors file"),
+    "weights cut in the middle": (cut(0.6), WEIGHTS, "is truncated or not a safetensors file"),
+    "weights cut at the end": (cut(0.999), WEIGHTS, "is truncated or not a safetensors file"),
+    "weights are text": (content(WEIGHTS, b"version https://git-lfs"), WEIGHTS, "is truncated or not a safetensors file"),
     "a tensor too few": (weights(lambda t: t.pop("decoder.0.bias")), WEIGHTS, "Missing key.*decoder.0.bias"),
     "a tensor too many": (weights(lambda t: t.update(extra=torch.ones(1))), WEIGHTS, "Unexpected key.*extra"),
     "a tensor renamed": (weights(lambda t: t.update(extra=t.pop("decoder.0.bias"))), WEIGHTS, "does not fit the VAE"),
@@ -140,19 +140,19 @@ BROKEN = {  # what happened to the folder -> (how, the file that the sentence na
     "config is empty": (content(CONFIG, b""), CONFIG, "is not a configuration of this package"),
     "config is no text": (content(CONFIG, b"\xff\xfe\x00"), CONFIG, "is not a configuration of this package"),
     "config has no end": (content(CONFIG, b"[" * 100_000), CONFIG, "is not a configuration of this package"),
-    "weights are a pickle": (trap(pickle.dump), WEIGHTS, "is truncated or no safetensors file"),
-    "weights are of torch.save": (trap(torch.save), WEIGHTS, "is truncated or no safetensors file"),
+    "weights are a pickle": (trap(pickle.dump), WEIGHTS, "is truncated or not a safetensors file"),
+    "weights are of torch.save": (trap(torch.save), WEIGHTS, "is truncated or not a safetensors file"),
     "only a pickle": (lambda f: trap(torch.save)(f) or (f / WEIGHTS).rename(f / "pytorch_model.bin"), WEIGHTS, "is missing"),
 }
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
-@pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_checkpoint_gets_one_sentence_and_the_others_load(how, shelf, vae):
-    do, file, says = BROKEN[how]
-    do(shelf / "vae-bad")
+@pytest.mark.parametrize("damage", BROKEN)
+def test_a_broken_checkpoint_gives_a_one_sentence_error_and_the_others_load(damage, shelf, vae):
+    break_folder, file, message = BROKEN[damage]
+    break_folder(shelf / "vae-bad")
     for _ in range(2):  # an error is not remembered as a model
-        with pytest.raises(CheckpointError, match=says) as e:
+        with pytest.raises(CheckpointError, match=message) as e:
             gm.load("vae-bad")
         assert str(e.value).startswith(str(shelf / "vae-bad" / file))
         assert "\n" not in str(e.value)
@@ -162,12 +162,12 @@ def test_a_broken_checkpoint_gets_one_sentence_and_the_others_load(how, shelf, v
 
 
 def test_the_trap_works(tmp_path):
-    """The pickles above would make a file if anyone opened them."""
+    """The pickles above would create a file if anyone unpickled them."""
     pickle.loads(pickle.dumps(Trap(tmp_path / "marker")))
     assert (tmp_path / "marker").exists()
 
 
-def test_a_checkpoint_that_was_mended_loads(shelf):
+def test_a_repaired_checkpoint_loads(shelf):
     (shelf / "vae-bad" / WEIGHTS).rename(shelf / "aside")
     with pytest.raises(CheckpointError):
         gm.load("vae-bad")
@@ -187,13 +187,13 @@ def test_names_and_paths(shelf):
 @pytest.mark.parametrize(
     "name", ["vae-none", "", "a/b", "../vae-none", "x" * 5000, "vae\0", None, 3], ids=lambda name: ascii(name)[:12]
 )
-def test_an_unknown_name_gets_a_sentence(name, shelf, monkeypatch):
+def test_an_unknown_name_gives_a_one_sentence_error(name, shelf, monkeypatch):
     monkeypatch.chdir(shelf)
-    with pytest.raises(CheckpointError, match=r"^(There is no checkpoint|No folder|.* is missing).*[.:].*\.$"):
+    with pytest.raises(CheckpointError, match=r"^(There is no checkpoint|There is no folder|.* is missing).*[.:].*\.$"):
         gm.load(name)
 
 
-def test_the_sentence_lists_what_there_is(shelf):
+def test_the_error_lists_the_checkpoints(shelf):
     with pytest.raises(CheckpointError, match=r"no checkpoint 'vae-mnist' in .*; there are: vae-bad, vae-good\.$"):
         gm.load("vae-mnist")
 
@@ -214,7 +214,7 @@ def test_checkpoints_are_beside_the_package_by_default(monkeypatch):
 
 
 def test_the_same_folder_is_one_model(shelf, monkeypatch):
-    """Visitors who come at once share it, and the file is read once."""
+    """Concurrent visitors share it, and the file is read once."""
     read, models, start = [], [], threading.Barrier(8)
 
     def visit():
@@ -237,12 +237,12 @@ def test_the_same_folder_is_one_model(shelf, monkeypatch):
     assert len(read) == 1
 
 
-def test_a_copy_of_ones_own(shelf):
-    mine = gm.VAE.from_pretrained(shelf / "vae-good")
-    assert mine is not gm.load("vae-good")
+def test_from_pretrained_gives_a_private_copy(shelf):
+    copy = gm.VAE.from_pretrained(shelf / "vae-good")
+    assert copy is not gm.load("vae-good")
     with torch.no_grad():
-        mine.decoder[0].bias += 1
-    assert not torch.equal(mine.sample(1, seed=0), gm.load("vae-good").sample(1, seed=0))
+        copy.decoder[0].bias += 1
+    assert not torch.equal(copy.sample(1, seed=0), gm.load("vae-good").sample(1, seed=0))
 
 
 def test_half_precision_is_saved_small_and_loaded_as_float32(shelf, vae):
@@ -257,12 +257,12 @@ def test_half_precision_is_saved_small_and_loaded_as_float32(shelf, vae):
         assert torch.equal(loaded.state_dict()[name], tensor.half().float()), name
 
 
-def test_8_bits_are_saved_smaller_still_and_cost_each_row_at_most_half_a_step(shelf, vae):
+def test_8_bits_are_smaller_and_each_weight_is_off_by_at_most_half_a_step_of_its_row(shelf, vae):
     folder = shelf / "vae-8"
     folder.mkdir()
     with torch.no_grad():
         vae = gm.VAE.from_pretrained(shelf / "vae-good")
-        vae.decoder[0].weight[0] *= 1e-4  # a row of its own size
+        vae.decoder[0].weight[0] *= 1e-4  # a row of much smaller weights
     vae._save_pretrained(folder, bits=8)
     assert (folder / WEIGHTS).stat().st_size < 0.5 * (shelf / "vae-good" / WEIGHTS).stat().st_size
     loaded = gm.load("vae-8").state_dict()
@@ -283,11 +283,24 @@ def test_8_bits_are_saved_smaller_still_and_cost_each_row_at_most_half_a_step(sh
         vae._save_pretrained(folder, bits=4)
 
 
+def test_an_old_config_with_a_renamed_argument_is_still_read(shelf, vae, monkeypatch):
+    file = shelf / "vae-good" / CONFIG
+    file.write_text(file.read_text(encoding="utf-8").replace('"latent"', '"code_size"'), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="does not fit the VAE"):  # without the entry the default is taken
+        gm.load("vae-good")
+    monkeypatch.setattr(gm.VAE, "renamed_arguments", {"code_size": "latent"})
+    loaded = gm.load("vae-good")
+    assert loaded.config == vae.config
+    assert torch.equal(loaded.sample(2, seed=0), vae.sample(2, seed=0))
+    loaded.save_pretrained(shelf / "vae-new")  # written with today's name
+    assert json.loads((shelf / "vae-new" / CONFIG).read_text(encoding="utf-8"))["latent"] == 2
+
+
 def test_half_precision_leaves_whole_numbers_whole(tmp_path):
-    judge = gm.Classifier(size=8, classes=[3], widths=[4], features=5)
+    classifier = gm.Classifier(size=8, classes=[3], widths=[4], features=5)
     for _ in range(3):
-        judge.loss((torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])))
-    judge._save_pretrained(tmp_path, bits=16)
+        classifier.loss((torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 2, 0])))
+    classifier._save_pretrained(tmp_path, bits=16)
     counters = [v for v in gm.load(tmp_path).state_dict().values() if v.dtype == torch.int64]
     assert [int(c) for c in counters] == [3, 3, 3]
 

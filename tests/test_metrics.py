@@ -1,4 +1,4 @@
-"""Each metric against an answer that is known: a closed form, another library, or a plain loop."""
+"""Each metric against a known result: a closed form, another library, or a plain loop."""
 
 import inspect
 import math
@@ -43,7 +43,7 @@ def test_fid_of_gaussians_is_the_closed_form():
 
 
 def test_fid_of_a_shifted_set_is_the_shift_squared():
-    a = normal(400, 8)  # correlated by chance, which a shift leaves as it is
+    a = normal(400, 8)  # correlated by chance; a shift does not change that
     assert metrics.fid(a, a + 0.5) == pytest.approx(8 * 0.25, rel=1e-6)
 
 
@@ -53,12 +53,12 @@ def test_features_that_do_not_fit_are_refused(b):
         metrics.fid(torch.zeros(5, 4), b)
 
 
-def test_features_are_the_judges_whatever_the_batch_and_type():
-    judge = Classifier(widths=[4, 4], features=8).eval()
+def test_features_do_not_depend_on_batch_size_or_dtype():
+    classifier = Classifier(widths=[4, 4], features=8).eval()
     x = torch.randint(0, 256, (7, 1, 28, 28), dtype=torch.uint8)
-    expected = judge.features(x.float() / 255).detach()
-    assert torch.allclose(metrics.features(judge, x, batch=3), expected, atol=1e-5)
-    assert torch.allclose(metrics.features(judge, x.float() / 255), expected, atol=1e-5)
+    expected = classifier.features(x.float() / 255).detach()
+    assert torch.allclose(metrics.features(classifier, x, batch=3), expected, atol=1e-5)
+    assert torch.allclose(metrics.features(classifier, x.float() / 255), expected, atol=1e-5)
 
 
 # --- Precision, recall, density, coverage ---------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_half_of_the_modes_costs_recall_not_precision():
     assert precision > 0.85
     assert recall == pytest.approx(0.5, abs=0.05)
     assert metrics.density_coverage(real, normal(400, 3, seed=2))[1] == pytest.approx(0.5, abs=0.05)
-    recall, precision = metrics.precision_recall(normal(400, 3, seed=2), real)  # and the other way round
+    recall, precision = metrics.precision_recall(normal(400, 3, seed=2), real)  # with the roles exchanged
     assert (precision > 0.85, recall) == (True, pytest.approx(0.5, abs=0.05))
 
 
@@ -94,9 +94,9 @@ def test_neighbours_are_those_of_a_plain_loop(k):
     real, fake = normal(40, 2).double(), normal(50, 2, seed=1).double() * 1.5
 
     def inside(points, centres):
-        """For each point the centres in whose reach it lies."""
-        reach = [sorted(math.dist(c, o) for o in centres)[k] for c in centres]
-        return [[i for i, c in enumerate(centres) if math.dist(c, p) < reach[i]] for p in points]
+        """For each point the centres within whose radius it lies."""
+        radii = [sorted(math.dist(c, o) for o in centres)[k] for c in centres]
+        return [[i for i, c in enumerate(centres) if math.dist(c, p) < radii[i]] for p in points]
 
     real_of_fake, fake_of_real = inside(fake.tolist(), real.tolist()), inside(real.tolist(), fake.tolist())
     precision = sum(map(bool, real_of_fake)) / len(fake)
@@ -121,7 +121,7 @@ def bars():
     return x, y
 
 
-def test_cas_learns_what_can_be_learnt(bars):
+def test_cas_is_high_for_separable_classes(bars):
     x, y = bars
     global_state = torch.get_rng_state()
     score = metrics.cas(x[:300], y[:300], x[300:], y[300:], per_class=100, epochs=3, seeds=(0, 1))
@@ -129,12 +129,12 @@ def test_cas_learns_what_can_be_learnt(bars):
     assert (len(score.accuracies), score.mean) == (2, pytest.approx(np.mean(score.accuracies)))
     assert score.sd == pytest.approx(np.std(score.accuracies, ddof=1))
     assert torch.equal(torch.get_rng_state(), global_state)
-    again = metrics.cas((x[:300] * 255).byte(), y[:300], x[300:], y[300:], per_class=100, epochs=3, seeds=(0,))
-    assert again.accuracies[0] == pytest.approx(score.accuracies[0], abs=0.02)
-    assert again.sd == 0
+    repeated = metrics.cas((x[:300] * 255).byte(), y[:300], x[300:], y[300:], per_class=100, epochs=3, seeds=(0,))
+    assert repeated.accuracies[0] == pytest.approx(score.accuracies[0], abs=0.02)
+    assert repeated.sd == 0
 
 
-def test_cas_learns_nothing_from_shuffled_labels(bars):
+def test_cas_is_low_for_shuffled_labels(bars):
     x, y = bars
     shuffled = y[torch.randperm(300, generator=torch.Generator().manual_seed(0))]
     assert metrics.cas(x[:300], shuffled, x[300:], y[300:], per_class=100, epochs=3, seeds=(0,)).mean < 0.7
@@ -192,12 +192,12 @@ def test_pca_is_that_of_a_singular_value_decomposition():
     assert metrics.pca(x, 784).reconstruct(x[:3]).numpy() == pytest.approx(x[:3].numpy() / 255, abs=1e-3)
 
 
-def test_pca_samples_have_the_sets_mean_and_spread():
+def test_pca_samples_have_the_mean_and_deviation_of_the_pictures():
     x = (0.5 + 0.05 * normal(500, 1, 4, 4) * torch.linspace(0.2, 1, 16).view(4, 4)).clamp(0, 1)
     pca = metrics.pca(x, 16)
-    drawn = pca.sample(4000, seed=0)
-    assert drawn.mean(0).numpy() == pytest.approx(x.mean(0).numpy(), abs=0.005)
-    assert drawn.std(0).numpy() == pytest.approx(x.std(0).numpy(), abs=0.005)
+    sampled = pca.sample(4000, seed=0)
+    assert sampled.mean(0).numpy() == pytest.approx(x.mean(0).numpy(), abs=0.005)
+    assert sampled.std(0).numpy() == pytest.approx(x.std(0).numpy(), abs=0.005)
     assert torch.equal(pca.sample(3, seed=1), pca.sample(3, seed=1))
     assert not torch.equal(pca.sample(3, seed=1), pca.sample(3, seed=2))
     wide = metrics.pca(data.samples("mnist").x, 64).sample(50, seed=0)
@@ -211,76 +211,78 @@ NAMES = list(data.ATTRIBUTES)
 
 @pytest.fixture
 def faces():
-    """A world in which the code is the list of attributes, the decoder gives it back and the judge reads it off."""
+    """A toy model: the code is the list of attributes, the decoder returns it and the classifier reads it."""
     y = data.samples("avatars").y
     x = torch.zeros(len(y), 3, 64, 64)
     x[:, 0, 0, : len(NAMES)] = (y + 1) / 32
     vae = SimpleNamespace(encode=lambda x: Normal(x[:, 0, 0, : len(NAMES)] * 32 - 1, 1.0), decode=lambda z: z)
-    judge = SimpleNamespace(predict=lambda z: z.round().long())
+    classifier = SimpleNamespace(predict=lambda z: z.round().long())
     unit = torch.eye(len(NAMES))
-    values = {a: {v: unit[i] * j for j, v in enumerate(of)} for i, (a, of) in enumerate(data.ATTRIBUTES.items())}
-    return vae, judge, x, y, Latents(torch.ones(16), torch.zeros(16), torch.ones(16), values)
+    values = {a: {v: unit[i] * j for j, v in enumerate(names)} for i, (a, names) in enumerate(data.ATTRIBUTES.items())}
+    return vae, classifier, x, y, Latents(torch.ones(16), torch.zeros(16), torch.ones(16), values)
 
 
 @pytest.mark.parametrize("attribute", ["smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin"])
 def test_a_perfect_direction_moves_its_attribute_alone(faces, attribute):
     t = metrics.attribute_transfer(*faces, attribute)
     assert (t.reached, t.changed) == (1, 1)
-    assert set(t.kept.values()) == {1}
-    assert set(t.kept) == set(NAMES) - {attribute, *metrics.LINKED.get(attribute, ())}
+    assert set(t.preserved.values()) == {1}
+    assert set(t.preserved) == set(NAMES) - {attribute, *metrics.LINKED_ATTRIBUTES.get(attribute, ())}
     y = faces[3][:, NAMES.index(attribute)]
-    assert t.n == ((y > 0) if attribute == "hair_color" else (y >= 0)).sum()  # without hair there is no colour to move
+    assert t.n == ((y > 0) if attribute == "hair_color" else (y >= 0)).sum()  # no hair, no colour
 
 
 def test_no_move_changes_nothing(faces):
     t = metrics.attribute_transfer(*faces, "skin", amount=0)
-    assert (t.reached, t.changed, set(t.kept.values())) == (0, 0, {1})
+    assert (t.reached, t.changed, set(t.preserved.values())) == (0, 0, {1})
 
 
-def test_a_direction_that_drags_another_attribute_along_is_found_out(faces):
-    *rest, latents = faces
-    dragging = {
+def test_a_direction_that_changes_another_attribute_is_detected(faces):
+    *model_and_faces, latents = faces
+    entangled = {
         v: code + 4 * i * torch.eye(16)[NAMES.index("skin")] for i, (v, code) in enumerate(latents.values["smiling"].items())
     }
-    t = metrics.attribute_transfer(*rest, latents._replace(values=latents.values | {"smiling": dragging}), "smiling")
+    t = metrics.attribute_transfer(
+        *model_and_faces, latents._replace(values=latents.values | {"smiling": entangled}), "smiling"
+    )
     assert t.reached == 1
-    assert {k for k, share in t.kept.items() if share < 1} == {"skin"}
-    assert t.kept["skin"] == 0
+    assert {k for k, share in t.preserved.items() if share < 1} == {"skin"}
+    assert t.preserved["skin"] == 0
 
 
-def test_every_other_value_is_aimed_at(faces):
-    vae, judge, x, y, latents = faces
-    aims = set()
+def test_every_other_value_is_a_target(faces):
+    vae, classifier, x, y, latents = faces
+    targets = set()
     skin = NAMES.index("skin")
-    see = SimpleNamespace(predict=lambda z: aims.update(z[:, skin].round().int().tolist()) or z.round().long())
-    for value in range(5):  # whichever the faces have
-        aims.clear()
+    recorder = SimpleNamespace(predict=lambda z: targets.update(z[:, skin].round().int().tolist()) or z.round().long())
+    for value in range(5):  # whatever value the faces have
+        targets.clear()
         same = (y[:, skin] == value).nonzero()[:, 0].repeat(10)
-        metrics.attribute_transfer(vae, see, x[same], y[same], latents, "skin")
-        assert aims == set(range(5))
+        metrics.attribute_transfer(vae, recorder, x[same], y[same], latents, "skin")
+        assert targets == set(range(5))
 
 
-def test_what_cannot_be_seen_does_not_count(faces):
-    """Eyes behind dark glasses, before or after, and the colour of a beard that comes or goes."""
+def test_invisible_attributes_do_not_count(faces):
+    """Eyes behind dark glasses, before or after, and the colour of a beard that appears or disappears."""
     _, _, _, y, _ = faces
     glasses, eyes = NAMES.index("glasses"), NAMES.index("eyes")
-    clear = metrics._comparable(y, glasses, torch.full((len(y),), 1))[:, eyes]
+    clear = metrics._visible_in_both(y, glasses, torch.full((len(y),), 1))[:, eyes]
     assert torch.equal(clear, y[:, eyes] != data.HIDDEN)
-    assert not metrics._comparable(y, glasses, torch.full((len(y),), 3))[:, eyes].any()
+    assert not metrics._visible_in_both(y, glasses, torch.full((len(y),), 3))[:, eyes].any()
     bald = y[:1].clone()
     bald[:, [NAMES.index(a) for a in ("hair_length", "facial_hair", "hair_color")]] = 0
     beard, colour = NAMES.index("facial_hair"), NAMES.index("hair_color")
-    assert not metrics._comparable(bald, beard, torch.tensor([2]))[0, colour]
-    assert metrics._comparable(bald, NAMES.index("skin"), torch.tensor([2]))[0, colour]
+    assert not metrics._visible_in_both(bald, beard, torch.tensor([2]))[0, colour]
+    assert metrics._visible_in_both(bald, NAMES.index("skin"), torch.tensor([2]))[0, colour]
 
 
-def test_transfer_says_what_it_needs(faces):
-    vae, judge, x, y, latents = faces
+def test_transfer_refuses_bad_arguments(faces):
+    vae, classifier, x, y, latents = faces
     with pytest.raises(ValueError, match="attribute must be one of smiling"):
         metrics.attribute_transfer(*faces, "hats")
     latents = latents._replace(values={"skin": {"pale": torch.zeros(16)}})
     with pytest.raises(ValueError, match="at least two of its values"):
-        metrics.attribute_transfer(vae, judge, x, y, latents, "skin")
+        metrics.attribute_transfer(vae, classifier, x, y, latents, "skin")
 
 
 def test_a_probe_finds_a_direction_and_ignores_hidden_labels():

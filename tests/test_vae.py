@@ -1,4 +1,4 @@
-"""The mathematics of the VAE, its codes and the ways between them."""
+"""The mathematics of the VAE, its latent codes and interpolation between them."""
 
 import math
 
@@ -13,7 +13,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import genmodels as gm
 from genmodels.base import CheckpointError, generator
-from genmodels.vae import LABELS, VAE, Latents, interpolate, load_latents, measure_latents, save_latents
+from genmodels.vae import LABEL_WEIGHT, VAE, Latents, interpolate, load_latents, measure_latents, save_latents
 
 
 @pytest.fixture(params=["bernoulli", "gaussian"])
@@ -50,7 +50,7 @@ def test_kl_is_the_closed_form_and_the_mean_of_the_log_ratio(vae, x):
 def test_log_likelihood_by_hand(vae, x):
     z = torch.randn(5, 3, generator=torch.Generator().manual_seed(2))
     mean = vae.decode(z)
-    if vae.family == "bernoulli":
+    if vae.likelihood_name == "bernoulli":
         expected = -F.binary_cross_entropy(mean, x, reduction="none")
     else:
         sigma = math.exp(vae.log_sigma)
@@ -66,7 +66,7 @@ def test_loss_is_minus_the_bound(vae, x, beta):
     torch.manual_seed(0)
     losses = vae.loss((x, None))
     torch.manual_seed(0)
-    if vae.family == "bernoulli":
+    if vae.likelihood_name == "bernoulli":
         torch.bernoulli(x)
     q = vae.encode(x)
     z = q.rsample()
@@ -77,22 +77,22 @@ def test_loss_is_minus_the_bound(vae, x, beta):
     assert losses["loss"].item() == pytest.approx((beta * kl - log_px).item(), rel=1e-5)
 
 
-def test_training_draws_black_and_white_pictures_anew(vae, x, monkeypatch):
-    seen, posterior = [], vae.posterior
-    monkeypatch.setattr(vae, "posterior", lambda x: seen.append(x) or posterior(x))
+def test_training_samples_new_black_and_white_pictures_at_every_step(vae, x, monkeypatch):
+    inputs, posterior = [], vae.posterior
+    monkeypatch.setattr(vae, "posterior", lambda x: inputs.append(x) or posterior(x))
     torch.manual_seed(0)
     for _ in range(2):
         vae.loss((x.repeat(500, 1, 1, 1), None))
-    if vae.family == "bernoulli":
-        assert not torch.equal(*seen)
-        seen = torch.cat(seen).view(1000, *x.shape)
-        assert set(seen.unique().tolist()) == {0.0, 1.0}
-        assert bool(((seen.mean(0) - x).abs() < 5 * (x * (1 - x) / 1000).sqrt()).all())
+    if vae.likelihood_name == "bernoulli":
+        assert not torch.equal(*inputs)
+        binary = torch.cat(inputs).view(1000, *x.shape)
+        assert set(binary.unique().tolist()) == {0.0, 1.0}
+        assert bool(((binary.mean(0) - x).abs() < 5 * (x * (1 - x) / 1000).sqrt()).all())
     else:
-        assert torch.equal(seen[0], x.repeat(500, 1, 1, 1))
+        assert torch.equal(inputs[0], x.repeat(500, 1, 1, 1))
 
 
-def test_noise_level_and_spread_of_codes_stay_finite(x):
+def test_noise_level_and_standard_deviation_of_codes_stay_finite(x):
     vae = VAE(size=8, latent=2, width=4, hidden=8, likelihood="gaussian").requires_grad_(False)
     for value in (-1e4, 1e4):
         vae.log_sigma.fill_(value)
@@ -104,7 +104,7 @@ def test_noise_level_and_spread_of_codes_stay_finite(x):
 
 
 class LinearEncoder(nn.Module):
-    """x -> (mean, log_var) of the exact posterior if `wide` is 0; else `wide` is added to log_var, the mean halved."""
+    """x -> (mean, log_var) of the exact posterior if `wide` is 0; else `wide` is added to log_var and the mean is halved."""
 
     def __init__(self, to_mean, variance, b, wide):
         super().__init__()
@@ -127,7 +127,7 @@ class LinearDecoder(nn.Module):
 
 
 def linear_gaussian(wide):
-    """A VAE that can be solved by hand, five pictures, their exact log p(x) and KL(q || exact posterior).
+    """A VAE with a closed-form solution, five pictures, their exact log p(x) and KL(q || exact posterior).
 
     x = W z + b + noise, so p(x) = N(b, W W' + sigma^2), and the posterior is Gaussian, with a diagonal covariance if
     the columns of W are orthogonal.
@@ -148,7 +148,7 @@ def linear_gaussian(wide):
 
 
 def mean_bound(bound, x, draws):
-    """Mean of bound(x) over independent draws of its noise, one for each copy of x, and its standard error."""
+    """Mean of bound(x) over independent samples of its noise, one per copy of x, and its standard error."""
     values = bound(x.repeat(draws, 1, 1, 1)).view(draws, len(x))
     return values.mean(0), values.std(0) / math.sqrt(draws)
 
@@ -159,8 +159,8 @@ def test_with_the_exact_posterior_every_bound_is_log_p(samples):
     assert torch.allclose(vae.log_prob(x, samples=samples), exact, atol=2e-3)
 
 
-def test_with_another_posterior_the_elbo_lacks_its_divergence():
-    """ELBO = log p(x) - KL(q || posterior), for one draw of log p(x | z) as for one importance-weighted draw."""
+def test_with_an_inexact_posterior_the_elbo_is_lower_by_its_divergence():
+    """ELBO = log p(x) - KL(q || posterior), both from `elbo` and from `log_prob` with one importance sample."""
     vae, x, exact, gap = linear_gaussian(wide=0.7)
     assert gap.min() > 0.3
     for bound in (lambda x: torch.sub(*vae.elbo(x)), lambda x: vae.log_prob(x, samples=1)):
@@ -180,7 +180,7 @@ def test_importance_weighting_rises_to_log_p():
 
 
 def test_importance_weighting_rises_from_the_elbo(vae, x):
-    """The same on a network: with more draws the mean bound is higher."""
+    """The same with a network: with more samples the mean bound is higher."""
     x = vae.binarise(x)
     elbo, error = mean_bound(lambda x: torch.sub(*vae.elbo(x, seed=1)), x, 1000)
     one, other_error = mean_bound(lambda x: vae.log_prob(x, samples=1), x, 1000)
@@ -203,7 +203,7 @@ def test_log_prob_has_its_own_seed(vae, x):
 # --- Pictures ---------------------------------------------------------------------------------------------------------
 
 
-def test_samples_are_decoded_draws_of_the_prior(vae):
+def test_samples_are_decoded_from_the_prior(vae):
     z = torch.randn(6, 3, generator=generator(9))
     for temperature in (0, 0.5, 1, 2):
         assert torch.allclose(vae.sample(6, seed=9, temperature=temperature), vae.decode(temperature * z), atol=1e-6)
@@ -236,8 +236,8 @@ def test_the_picture_must_be_divisible():
         VAE(likelihood="poisson")
 
 
-def test_one_batch_is_learnt_by_heart():
-    """Ten digits: after a second of training they come back far better than their mean, through codes in use."""
+def test_one_batch_can_be_overfitted():
+    """Ten digits: after a second of training, reconstructions are far better than the mean picture and the codes are used."""
     torch.manual_seed(0)
     x = gm.data.samples("mnist").floats()[:10].round()
     vae = VAE(latent=8, width=8, hidden=64)
@@ -247,11 +247,11 @@ def test_one_batch_is_learnt_by_heart():
         terms = vae.loss((x, None))
         terms["loss"].backward()
         optimiser.step()
-    assert terms["kl"] > math.log(10)  # nats that tell ten pictures apart
+    assert terms["kl"] > math.log(10)  # nats needed to distinguish ten pictures
     assert (vae.reconstruct(x) - x).square().mean() < 0.1 * (x - x.mean(0)).square().mean()
 
 
-# --- Ways between codes -----------------------------------------------------------------------------------------------
+# --- Interpolation ----------------------------------------------------------------------------------------------------
 
 vectors = st.integers(1, 8).flatmap(
     lambda d: st.tuples(*[st.lists(st.floats(-100, 100, width=32), min_size=d, max_size=d).map(torch.tensor)] * 2)
@@ -260,7 +260,7 @@ vectors = st.integers(1, 8).flatmap(
 
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(ends=vectors, steps=st.integers(2, 9), spherical=st.booleans())
-def test_every_way_is_finite_and_ends_where_it_should(ends, steps, spherical):
+def test_every_interpolation_is_finite_and_has_the_given_ends(ends, steps, spherical):
     z = interpolate(*ends, steps, spherical)
     assert z.shape == (steps, len(ends[0]))
     assert bool(torch.isfinite(z).all())
@@ -270,23 +270,23 @@ def test_every_way_is_finite_and_ends_where_it_should(ends, steps, spherical):
     assert bool((z.norm(dim=1) <= longest * 1.001 + 1e-6).all())
 
 
-def test_the_straight_way_is_straight():
+def test_linear_interpolation_is_linear():
     z0, z1 = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
     z = interpolate(z0, z1, 6, spherical=False)
     assert torch.allclose(z, torch.stack([z0 + i / 5 * (z1 - z0) for i in range(6)]), atol=1e-6)
 
 
-def test_the_spherical_way_keeps_its_length_and_turns_steadily():
+def test_spherical_interpolation_keeps_the_length_and_rotates_at_a_constant_rate():
     z0, z1 = F.normalize(torch.randn(2, 40, generator=torch.Generator().manual_seed(0)), dim=1) * 6
     z = interpolate(z0, z1, 9)
     assert torch.allclose(z.norm(dim=1), torch.full((9,), 6.0), atol=1e-4)
     angles = torch.acos((z[:-1] * z[1:]).sum(1) / 36)
     assert torch.allclose(angles, angles.mean().expand(8), atol=1e-3)
     assert angles.sum().item() == pytest.approx(torch.acos(z0 @ z1 / 36).item(), abs=1e-3)
-    assert interpolate(z0, z1, 3, spherical=False)[1].norm() < 5  # the straight way cuts the corner
+    assert interpolate(z0, z1, 3, spherical=False)[1].norm() < 5  # the straight line is shorter than the arc
 
 
-def test_the_spherical_way_changes_length_evenly():
+def test_spherical_interpolation_changes_the_length_linearly():
     z = interpolate(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0]), 5)
     assert torch.allclose(z.norm(dim=1), torch.tensor([2.0, 2.5, 3.0, 3.5, 4.0]))
 
@@ -304,7 +304,7 @@ def test_the_spherical_way_changes_length_evenly():
     ],
     ids=str,
 )
-def test_where_no_turn_is_shortest_the_way_is_straight(pair):
+def test_interpolation_is_linear_where_no_rotation_is_defined(pair):
     z0, z1 = map(torch.tensor, pair)
     assert torch.allclose(interpolate(z0, z1, 5), interpolate(z0, z1, 5, spherical=False), atol=1e-6)
 
@@ -324,12 +324,12 @@ def test_where_no_turn_is_shortest_the_way_is_straight(pair):
         (torch.zeros(2), torch.ones(2), 2.5),
     ],
 )
-def test_bad_ends_get_a_sentence(bad):
+def test_invalid_ends_get_a_sentence(bad):
     with pytest.raises(ValueError, match=r"^(z0 and z1|steps) must be .*\.$"):
         interpolate(*bad)
 
 
-# --- What is measured about codes -------------------------------------------------------------------------------------
+# --- Statistics of latent codes ---------------------------------------------------------------------------------------
 
 NAMES = {"smile": ["no", "yes"], "hat": ["none", "red", "blue"]}
 
@@ -342,27 +342,30 @@ def measured(vae):
     return vae, x, y, measure_latents(vae, x, y, NAMES)
 
 
-def test_vectors_of_values_sum_to_the_codes_as_nearly_as_can_be(measured):
+def test_vectors_of_values_are_the_least_squares_fit_to_the_codes(measured):
     vae, x, y, latents = measured
     q = vae.encode(x.float() / 255)
     assert torch.allclose(latents.mean, q.mean.mean(0), atol=1e-6)
     assert torch.allclose(latents.std, q.mean.std(0), atol=1e-6)
     assert torch.allclose(latents.kl, kl_divergence(q, vae.prior()).mean(0), atol=1e-6)
-    assert {a: set(of) for a, of in latents.values.items()} == {"smile": {"no", "yes"}, "hat": {"none", "red", "hidden"}}
-    given = [[NAMES["smile"][s], (*NAMES["hat"], "hidden")[h]] for s, h in y.tolist()]
-    left = q.mean - torch.stack([latents.values["smile"][s] + latents.values["hat"][h] for s, h in given])
-    for column in (0, 1):  # least squares: what is left over has mean zero wherever a value is the same
-        for value in {row[column] for row in given}:
-            assert left[[row[column] == value for row in given]].mean(0).abs().max() < 1e-5
+    assert {a: set(vectors) for a, vectors in latents.values.items()} == {
+        "smile": {"no", "yes"},
+        "hat": {"none", "red", "hidden"},
+    }
+    names = [[NAMES["smile"][s], (*NAMES["hat"], "hidden")[h]] for s, h in y.tolist()]
+    residual = q.mean - torch.stack([latents.values["smile"][s] + latents.values["hat"][h] for s, h in names])
+    for column in (0, 1):  # least squares: residuals of all pictures that share a value have mean zero
+        for value in {row[column] for row in names}:
+            assert residual[[row[column] == value for row in names]].mean(0).abs().max() < 1e-5
 
 
-def test_latents_of_one_question(vae):
+def test_latents_of_one_attribute(vae):
     x = torch.randint(256, (6, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     one = measure_latents(vae, x, torch.tensor([0, 1, 2, 0, 1, 2]), {"class": ["a", "b", "c"]})
     assert torch.allclose(one.values["class"]["b"], vae.encode(x[[1, 4]] / 255).mean.mean(0), atol=1e-6)
 
 
-def test_change_moves_along_what_differs(measured):
+def test_change_moves_along_every_attribute_that_differs(measured):
     *_, latents = measured
     z, v = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), latents.values
     before, after = {"smile": "no", "hat": "none", "nose": "big"}, {"smile": "yes", "hat": "red", "nose": "small"}
@@ -379,8 +382,8 @@ def test_move_adds_the_difference(measured):
     assert torch.equal(latents.move(z, "hat", "none", "red", 0), z)
     assert torch.allclose(latents.move(z, "hat", "none", "red"), z + step)
     assert torch.allclose(latents.move(z, "hat", "none", "red", -2.5), z - 2.5 * step)
-    there = latents.move(z, "hat", "none", "red", 1.5)
-    assert torch.allclose(latents.move(there, "hat", "red", "none", 1.5), z, atol=1e-6)
+    moved = latents.move(z, "hat", "none", "red", 1.5)
+    assert torch.allclose(latents.move(moved, "hat", "red", "none", 1.5), z, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -402,12 +405,13 @@ def test_a_bad_move_gets_a_sentence(measured, bad, sentence):
 def test_latents_are_saved_and_loaded_exactly(measured, tmp_path):
     *_, latents = measured
     save_latents(latents, tmp_path)
-    again = load_latents(tmp_path)
+    loaded = load_latents(tmp_path)
     for field in ("kl", "mean", "std"):
-        assert torch.equal(getattr(again, field), getattr(latents, field))
-    assert {a: set(of) for a, of in again.values.items()} == {a: set(of) for a, of in latents.values.items()}
-    for attribute, of in latents.values.items():
-        assert all(torch.equal(again.values[attribute][value], code) for value, code in of.items())
+        assert torch.equal(getattr(loaded, field), getattr(latents, field))
+    assert loaded.values.keys() == latents.values.keys()
+    for attribute, vectors in latents.values.items():
+        assert loaded.values[attribute].keys() == vectors.keys()
+        assert all(torch.equal(loaded.values[attribute][value], vector) for value, vector in vectors.items())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no tensors", "cut", "foreign"])
@@ -427,32 +431,34 @@ def test_broken_latents_get_a_sentence(content, tmp_path):
 # --- Labels -----------------------------------------------------------------------------------------------------------
 
 
-def test_codes_are_drawn_towards_what_the_labels_say(x):
+def test_the_loss_pulls_codes_towards_the_sum_of_their_labels_vectors(x):
     torch.manual_seed(0)
     vae = VAE(size=8, latent=3, width=4, hidden=16, likelihood="gaussian", values=[2, 3])
     y = torch.tensor([[0, 2], [1, -1], [-2, 0], [1, 1], [0, -1]])
     terms = vae.loss((x, y))
     first, second = (table.weight for table in vae.answers.tables)
-    wanted = torch.stack(
+    targets = torch.stack(
         [first[0] + second[2], first[1] + second[3], first[2] + second[0], first[1] + second[1], first[0] + second[3]]
-    )  # the last row is for what is hidden
-    by_hand = (vae.encode(x).mean - wanted).square().sum() / 5
+    )  # the last row of a table is for a hidden value
+    by_hand = (vae.encode(x).mean - targets).square().sum() / 5
     assert torch.allclose(terms["labels"], by_hand, rtol=1e-5)
-    assert torch.allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + LABELS * by_hand, rtol=1e-5)
+    assert torch.allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + LABEL_WEIGHT * by_hand, rtol=1e-5)
 
 
-def test_half_of_the_pictures_are_drawn_from_codes_with_the_rest_of_their_neighbour(x, monkeypatch):
+def test_half_of_the_pictures_are_decoded_with_the_residual_of_their_neighbour(x, monkeypatch):
     torch.manual_seed(0)
     vae = VAE(size=8, latent=3, width=4, hidden=16, likelihood="gaussian", values=[2])
     x, y = x.repeat(200, 1, 1, 1), torch.tensor([[0], [1], [0], [1], [-1]] * 200)
-    q, told, drawn = vae.encode(x), vae.answers(y), []
+    q, embedded = vae.encode(x), vae.answers(y)
+    decoded = []
     monkeypatch.setattr(torch.distributions.Normal, "rsample", lambda self: self.mean)
-    vae.decoder.register_forward_pre_hook(lambda module, z: drawn.append(z[0]))
+    vae.decoder.register_forward_pre_hook(lambda module, z: decoded.append(z[0]))
     vae.loss((x, y))
-    rest = drawn[0] - told  # (1000, D)
-    own, others = ((rest - of).abs().amax(1) < 1e-5 for of in (q.mean - told, (q.mean - told).roll(1, 0)))
-    assert bool((own ^ others).all())
-    assert 400 < others.sum() < 600
+    used, original = decoded[0] - embedded, q.mean - embedded  # (1000, D) each
+    unchanged = (used - original).abs().amax(1) < 1e-5
+    swapped = (used - original.roll(1, 0)).abs().amax(1) < 1e-5
+    assert bool((unchanged ^ swapped).all())
+    assert 400 < swapped.sum() < 600
 
 
 def test_without_values_labels_do_not_matter(x):
@@ -460,20 +466,20 @@ def test_without_values_labels_do_not_matter(x):
     assert "labels" not in vae.loss((x, None)) and not hasattr(vae, "answers")
 
 
-def test_codes_of_labels_lie_around_the_sum_of_their_vectors():
+def test_latents_sampled_for_labels_lie_around_the_sum_of_their_vectors():
     torch.manual_seed(0)
     vae = VAE(size=8, latent=3, width=4, hidden=16, values=[2, 3]).eval()
     y = torch.tensor([[1, -1]]).repeat(4000, 1)
-    z, told = vae.codes(4000, label=y, seed=1), vae.answers(y[:1])
-    assert torch.allclose(z.mean(0), told[0], atol=3 / math.sqrt(2 * LABELS * 4000) * 1.5)
-    assert torch.allclose(z.std(0), torch.tensor(1 / math.sqrt(2 * LABELS)), rtol=0.05)
-    assert torch.allclose(vae.codes(2, label=y[:2], temperature=0), told.expand(2, 3))
-    assert torch.equal(vae.sample(3, label=y[:3], seed=2), vae.decode(vae.codes(3, label=y[:3], seed=2)))
+    z, center = vae.sample_latents(4000, label=y, seed=1), vae.answers(y[:1])
+    assert torch.allclose(z.mean(0), center[0], atol=3 / math.sqrt(2 * LABEL_WEIGHT * 4000) * 1.5)
+    assert torch.allclose(z.std(0), torch.tensor(1 / math.sqrt(2 * LABEL_WEIGHT)), rtol=0.05)
+    assert torch.allclose(vae.sample_latents(2, label=y[:2], temperature=0), center.expand(2, 3))
+    assert torch.equal(vae.sample(3, label=y[:3], seed=2), vae.decode(vae.sample_latents(3, label=y[:3], seed=2)))
 
 
 @pytest.mark.parametrize("label", [3, torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 2), torch.tensor([[2, 0], [0, 0]])])
-def test_labels_that_fit_no_value_get_a_sentence(label):
+def test_invalid_labels_get_a_sentence(label):
     with pytest.raises(ValueError, match=r"label must be an int64 tensor \(2, 2\)"):
-        VAE(size=8, latent=3, width=4, hidden=16, values=[2, 3]).codes(2, label=label)
+        VAE(size=8, latent=3, width=4, hidden=16, values=[2, 3]).sample_latents(2, label=label)
     with pytest.raises(ValueError, match="label must be None"):
-        VAE(size=8, latent=3, width=4, hidden=16).codes(2, label=torch.zeros(2, 0, dtype=torch.int64))
+        VAE(size=8, latent=3, width=4, hidden=16).sample_latents(2, label=torch.zeros(2, 0, dtype=torch.int64))

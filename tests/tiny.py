@@ -1,4 +1,4 @@
-"""A recipe small enough to be killed, resumed and doubled in seconds: python tests/tiny.py --help"""
+"""A recipe small enough to be killed, resumed and repeated within seconds: python tests/tiny.py --help"""
 
 import torch
 

@@ -1,10 +1,11 @@
-"""Does a VAE's synthetic data help a classifier that has little? The use that the textbooks name, measured.
+"""Do synthetic pictures from a VAE help a classifier with little training data? A textbook use of VAEs, measured.
 
     python -m train.augmentation --dataset mnist       5 minutes on two cores; writes checkpoints/vae-mnist/augmentation.json
 
-A VAE sees 500 real pictures (50 a class) and nothing else. 20,000 synthetic ones come from it: between the codes of two of
-the pictures of a class, a point is drawn and decoded, and the class is its label. Then the same small classifier is trained
-for the same number of steps on the 500 alone and on both, three times, and tested on the whole test set.
+A VAE is trained on 500 real pictures (50 per class) only. It generates 20,000 synthetic ones: a random point between the
+codes of two pictures of a class is decoded, and that class is its label. Then the same small classifier is trained for the
+same number of steps on the 500 pictures alone and on both sets together, with three seeds each, and tested on the whole
+test set.
 """
 
 import json
@@ -21,18 +22,21 @@ from genmodels.classifier import Classifier
 from genmodels.vae import VAE
 from train import engine
 
-REAL, SYNTHETIC, SEEDS = 50, 2000, (0, 1, 2)  # a class; a class; classifiers
+REAL = 50  # pictures per class
+SYNTHETIC = 2000  # pictures per class
+SEEDS = (0, 1, 2)  # of the classifiers
 
 
-def few(pictures, per_class, seed=0):
-    """`per_class` pictures of each class, chosen by a seed."""
+def balanced_subset(pictures, per_class, seed=0):
+    """`per_class` random pictures of each class, the same for the same seed."""
     shuffled = pictures[torch.randperm(len(pictures), generator=generator(seed))]
     return shuffled[torch.cat([(shuffled.y == c).nonzero()[:per_class, 0] for c in range(10)])]
 
 
 def synthesise(vae, pictures, per_class, seed=0):
-    """`Pictures` decoded from between the codes of two pictures of the same class."""
-    g, x, y = generator(seed), [], []
+    """`Pictures` decoded from random points between the codes of two pictures of the same class, `per_class` of each."""
+    g = generator(seed)
+    x, y = [], []
     with torch.inference_mode():
         q = vae.encode(pictures.floats())
         for c in range(10):
@@ -46,7 +50,7 @@ def synthesise(vae, pictures, per_class, seed=0):
 
 
 def train(model, pictures, steps, seed, folder, lr):
-    """The last weights of `model` after `steps` steps on `pictures`; nothing is selected."""
+    """`model` after `steps` training steps on `pictures`: the final weights, without any selection by validation."""
     recipe = engine.Recipe(
         "augmentation",
         model,
@@ -63,10 +67,11 @@ def train(model, pictures, steps, seed, folder, lr):
     return type(model).from_pretrained(engine.fit(recipe, settings))
 
 
-def accuracy(judge, test):
+def accuracy(classifier, test):
+    """Share of the test pictures that are classified correctly."""
     with torch.inference_mode():
-        right = [judge.predict(test[i].floats())[:, 0] == test.y[i] for i in torch.arange(len(test)).split(500)]
-    return torch.cat(right).double().mean().item()
+        correct = [classifier.predict(test[i].floats())[:, 0] == test.y[i] for i in torch.arange(len(test)).split(500)]
+    return torch.cat(correct).double().mean().item()
 
 
 def main(
@@ -79,10 +84,10 @@ def main(
     try:
         data.check_choice("--dataset", dataset, ("mnist", "fashion"))
         for name, value in (("--vae-steps", vae_steps), ("--steps", steps)):
-            engine.number(name, value, 1, 10**6, whole=True)
+            engine.check_number(name, value, 1, 10**6, whole=True)
         target = checkpoint_folder(f"vae-{dataset}")
         test = data.load(dataset, "test", data_dir)
-        real = few(data.load(dataset, "train", data_dir), REAL)
+        real = balanced_subset(data.load(dataset, "train", data_dir), REAL)
         engine.keep_freed_memory()
         result = {
             "dataset": dataset,
@@ -98,22 +103,23 @@ def main(
             vae = train(VAE(latent=16, width=16, hidden=128, likelihood=likelihood), real, vae_steps, 0, Path(folder), 1e-3)
             synthetic = synthesise(vae, real, SYNTHETIC)
             repeat = torch.arange(len(real)).repeat(len(synthetic) // len(real))  # half of each batch is real
-            both = data.Pictures(torch.cat([real.x[repeat], synthetic.x]), torch.cat([real.y[repeat], synthetic.y]))
+            combined = data.Pictures(torch.cat([real.x[repeat], synthetic.x]), torch.cat([real.y[repeat], synthetic.y]))
             result["synthetic"] = len(synthetic)
-            for name, pictures in (("real_only", real), ("with_synthetic", both)):
+            for name, pictures in (("real_only", real), ("with_synthetic", combined)):
                 scores = []
                 for seed in SEEDS:
                     torch.manual_seed(seed)
-                    judge = train(Classifier(widths=[16, 32, 64], features=64), pictures, steps, seed, Path(folder), 2e-3)
-                    scores.append(accuracy(judge, test))
-                of = torch.tensor(scores, dtype=torch.float64)
-                result[name] = {"mean": of.mean().item(), "sd": of.std().item(), "each": scores}
-        a, b = result["real_only"], result["with_synthetic"]
+                    classifier = Classifier(widths=[16, 32, 64], features=64)
+                    classifier = train(classifier, pictures, steps, seed, Path(folder), 2e-3)
+                    scores.append(accuracy(classifier, test))
+                accuracies = torch.tensor(scores, dtype=torch.float64)
+                result[name] = {"mean": accuracies.mean().item(), "sd": accuracies.std().item(), "each": scores}
+        without, augmented = result["real_only"], result["with_synthetic"]
         result["text"] = (
-            f"A small classifier trained on {len(real)} real pictures read {a['mean']:.1%} (sd {a['sd']:.1%}) of the "
-            f"{len(test):,} test pictures; with {len(synthetic):,} synthetic ones from a VAE that had seen only those "
-            f"{len(real)}, {b['mean']:.1%} (sd {b['sd']:.1%}): three seeds each, the same number of steps "
-            f"(`{result['command']}`)."
+            f"A small classifier trained on {len(real)} real pictures classified {without['mean']:.1%} (sd "
+            f"{without['sd']:.1%}) of the {len(test):,} test pictures correctly; with {len(synthetic):,} synthetic ones from "
+            f"a VAE trained on the same {len(real)}, {augmented['mean']:.1%} (sd {augmented['sd']:.1%}): three seeds each, "
+            f"the same number of steps (`{result['command']}`)."
         )
         (target / "augmentation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     except (engine.TrainingError, ValueError, OSError) as e:

@@ -1,4 +1,4 @@
-"""Model cards, in the form of Hugging Face's, and the table of models that the project's README makes of them.
+"""Model cards in the format of Hugging Face, and the table of models that the project's README makes of them.
 
 A card keeps its numbers in the front matter's `model-index`, so it can be written again without measuring again.
 """
@@ -13,10 +13,10 @@ import genmodels as gm
 from genmodels.base import checkpoint_folder
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-MARKS = ("<!-- models:begin -->", "<!-- models:end -->")
-PERCENT = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage", "below")  # kinds shown in percent
+TABLE_MARKERS = ("<!-- models:begin -->", "<!-- models:end -->")
+PERCENT_METRICS = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage", "below")
 
-SETS = {
+DATASETS = {
     "mnist": {
         "title": "MNIST",
         "hub": "ylecun/mnist",
@@ -40,16 +40,16 @@ SETS = {
         "title": "tiny Shakespeare",
         "hub": "karpathy/tiny_shakespeare",
         "licence": "public domain",
-        "credit": "Plays of William Shakespeare as one text of 1,115,394 characters, tiny Shakespeare, put together by Andrej "
+        "credit": "Plays of William Shakespeare as one text of 1,115,394 characters, tiny Shakespeare, compiled by Andrej "
         "Karpathy (2015)",
-        "chosen": "the last twentieth of the first 90 % of the text, which was not trained on",
+        "validation_data": "the last twentieth of the first 90 % of the text, which was not trained on",
     },
     "tang": {
-        "title": "regular verse of the Tang",
+        "title": "regular verse of the Tang dynasty",
         "hub": None,
         "licence": "the poems are in the public domain, the collection MIT",
         "credit": "Poems of the Tang dynasty in simplified characters, from the collection chinese-poetry, (c) 2016 JackeyGao",
-        "chosen": "693 other poems, which were not trained on",
+        "validation_data": "693 other poems, which were not trained on",
     },
     "photo": {
         "title": "BSDS500",
@@ -57,43 +57,46 @@ SETS = {
         "licence": "for non-commercial research and education",
         "credit": "400 photographs of the Berkeley segmentation dataset, BSDS500, by Arbelaez, Maire, Fowlkes and Malik "
         "(2011), and 68 others for the test, in the split of the denoising papers",
-        "chosen": "20 of the 400 training photographs, which were not trained on",
+        "validation_data": "20 of the 400 training photographs, which were not trained on",
     },
 }
-CHOSEN = "validation pictures, cut from the training split"  # on what choices were made, where a set says nothing else
-LLAMA = (
+VALIDATION_DATA = "validation pictures, cut from the training split"  # unless the dataset has its own sentence
+LLAMA_REFERENCES = (
     "Vaswani et al., Attention is all you need (2017); Su et al., RoFormer (2021); Shazeer, GLU variants improve transformer "
-    "(2020); Touvron et al., LLaMA (2023), whose layout this is; Jordan et al., Muon (2024), which trained the matrices."
+    "(2020); Touvron et al., LLaMA (2023), whose architecture this is; Jordan et al., Muon (2024), the optimizer of the "
+    "matrices."
 )
-DENOISERS = (
+DENOISER_REFERENCES = (
     "Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018); Zhang et al., "
     "Plug-and-play image restoration with deep denoiser prior (2021); Mohan et al., Robust and interpretable blind image "
-    "denoising via bias-free convolutional neural networks (2020); Jordan et al., Muon (2024), which trained it."
+    "denoising via bias-free convolutional neural networks (2020); Jordan et al., Muon (2024), the optimizer."
 )
-ABOUT = {  # what to say about each family; {names} are filled in from the configuration and the set
+OWN_FEATURES = (
+    "FID is measured in the features of this repository's own classifier: compare it only with its floor and with numbers in "
+    "the same features."
+)
+FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in from the configuration and the dataset
     "autoencoder": {
         "task": "image-feature-extraction",
         "paper": "Hinton and Salakhutdinov 2006",
         "reference": "Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (2006).",
-        "what": "A fully connected autoencoder: each picture becomes {latent} numbers and is drawn again from them.",
-        "code": 'x = gm.data.samples("{dataset}")[:16].floats()\nagain = model.decode(model.encode(x))',
-        "use": "Seeing what a code of {latent} numbers keeps, and the holes between the codes; teaching; a baseline.",
-        "limits": "It is no generator: nothing says where codes lie, and a random one may decode to nothing. "
-        "Whatever it is given comes back as something like {title}.",
+        "what": "A fully connected autoencoder: each picture is encoded as {latent} numbers and reconstructed from them.",
+        "code": 'x = gm.data.samples("{dataset}")[:16].floats()\nreconstruction = model.decode(model.encode(x))',
+        "use": "Seeing what a code of {latent} numbers retains, and the gaps between the codes; teaching; a baseline.",
+        "limits": "It is not a generator: nothing determines where the codes lie, and a random code may decode to nothing "
+        "meaningful. Every input comes back as something like {title}.",
     },
     "vae": {
         "task": "unconditional-image-generation",
         "paper": "Kingma and Welling 2013",
         "reference": "Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, "
         "Stochastic backpropagation and approximate inference in deep generative models (2014).",
-        "what": "A variational autoencoder with a code of {latent} numbers and a {likelihood} likelihood: it draws new "
-        "pictures, and finds the code of a given one.{labels}",
-        "code": "x = model.sample(16, seed=0)\nagain = model.decode(model.encode(x).mean)",
-        "use": "Drawing, interpolating and comparing pictures by their codes; teaching; a baseline for likelihoods.",
-        "limits": "`sample` and `decode` give the decoder's mean without pixel noise: blurred where the code leaves "
-        "something open. FID is measured in the features of this repository's own classifier: compare it "
-        "with its floor and with numbers of the same judge, with nothing else. Whatever it is given comes "
-        "back as something like {title}.",
+        "what": "A variational autoencoder with a code of {latent} numbers and a {likelihood} likelihood: it generates new "
+        "pictures, and finds the code of a given picture.{training_note}",
+        "code": "x = model.sample(16, seed=0)\nreconstruction = model.decode(model.encode(x).mean)",
+        "use": "Generating, interpolating and comparing pictures by their codes; teaching; a baseline for likelihoods.",
+        "limits": "`sample` and `decode` return the decoder's mean without pixel noise: blurred where the code leaves "
+        "something open. " + OWN_FEATURES + " Every input comes back as something like {title}.",
     },
     "diffusion": {
         "task": "unconditional-image-generation",
@@ -101,15 +104,15 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "reference": "Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved "
         "denoising diffusion probabilistic models (2021); Salimans and Ho, Progressive distillation for fast "
         "sampling of diffusion models (2022); Ho and Salimans, Classifier-free diffusion guidance (2022).",
-        "what": "A diffusion model that draws pictures of a requested kind ({conditions}): a U-Net that predicts {predicts}, "
-        "the cosine schedule, and four samplers.",
+        "what": "A conditional diffusion model ({conditions}): a U-Net that predicts {predicts}, the cosine schedule, and four "
+        "samplers.",
         "code": "x = model.sample(16, label={label}, seed=0)\n"
         "for step in model.sample_steps(4, label={label}, steps=16, seed=0):\n    step.x, step.x0, step.eps",
-        "use": "Drawing pictures of a class, finishing drawings, filling holes; seeing every step; teaching.",
-        "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
-        "with numbers of the same judge, with nothing else. Published CAS of differentially private diffusion "
-        "models (98.1 % on MNIST, 86.2 % on Fashion-MNIST) are those of a handicapped rival: a floor. Whatever "
-        "is asked for comes as something like {title}.",
+        "use": "Generating pictures of a class, turning rough drawings into pictures (SDEdit), inpainting; seeing every step; "
+        "teaching.",
+        "limits": OWN_FEATURES + " Published CAS of differentially private diffusion models (98.1 % on MNIST, 86.2 % on "
+        "Fashion-MNIST) come from a handicapped baseline: they are a floor. Every sample looks like {title}, whatever the "
+        "condition.",
     },
     "gan": {
         "task": "unconditional-image-generation",
@@ -117,27 +120,25 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "reference": "Goodfellow et al., Generative adversarial networks (2014); Mescheder, Geiger and Nowozin, Which "
         "training methods for GANs do actually converge? (2018); Huang et al., The GAN is dead; long live the "
         "GAN! A modern GAN baseline (2024); Karras et al., A style-based generator architecture (2019).",
-        "what": "A generative adversarial network that draws pictures of a requested kind ({conditions}): residual generator "
-        "and discriminator, the relativistic objective with the gradient penalties R1 and R2 (gamma {gamma:g}).",
-        "code": "x = model.sample(16, label={label}, truncation=0.8, seed=0)\n"
-        "model.score(x, {label})                       # the discriminator's opinion",
-        "use": "Drawing pictures of a class in one pass; walks and directions in the space of codes; seeing what a "
-        "discriminator thinks; teaching.",
-        "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
-        "with numbers of the same judge, with nothing else. It has no likelihood, and a picture that it cannot "
-        "paint has no code. Its discriminator knows this generator's faults only: it is no detector of generated "
-        "pictures. Whatever is asked for comes as something like {title}.",
+        "what": "A conditional generative adversarial network ({conditions}): residual generator and discriminator, the "
+        "relativistic objective with the gradient penalties R1 and R2 (gamma {gamma:g}).",
+        "code": "x = model.sample(16, label={label}, truncation=0.8, seed=0)\nmodel.score(x, {label})  # by the discriminator",
+        "use": "Generating pictures of a class in one pass; interpolation and directions in latent space; seeing the "
+        "discriminator's scores; teaching.",
+        "limits": OWN_FEATURES
+        + " The model has no likelihood, and a picture that it cannot generate has no code. Its discriminator "
+        "knows only the faults of this generator: it is not a detector of generated pictures. Every sample looks "
+        "like {title}, whatever the condition.",
     },
     "dcgan": {
         "task": "unconditional-image-generation",
         "paper": "Radford, Metz and Chintala 2015",
         "reference": "Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional generative "
         "adversarial networks (2015); Mirza and Osindero, Conditional generative adversarial nets (2014).",
-        "what": "The classic to compare with: a conditional DCGAN ({conditions}) on the non-saturating loss.",
+        "what": "The classic baseline: a conditional DCGAN ({conditions}) with the non-saturating loss.",
         "code": "x = model.sample(16, label={label}, seed=0)\nmodel.score(x, {label})",
         "use": "A baseline; teaching.",
-        "limits": "FID is measured in the features of this repository's own classifier: compare it with its floor and "
-        "with numbers of the same judge, with nothing else. Whatever is asked for comes as something like {title}.",
+        "limits": OWN_FEATURES + " Every sample looks like {title}, whatever the condition.",
     },
     "flow": {
         "task": "unconditional-image-generation",
@@ -146,93 +147,94 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "flow-based generative models (2019); Müller et al., Neural importance sampling (2019); Reed et al., "
         "Parallel multiscale autoregressive density estimation (2017); Nalisnick et al., Do deep generative "
         "models know what they don't know? (2019).",
-        "what": "A multi-scale normalizing flow that can be told what to draw ({conditions}): couplings on squares of 2 x 2 "
-        "pixels, from the finest lattice to a single pixel, each bending pixels by the distribution function of "
-        "{components} Gaussians that is linear within each of the 256 grey levels.",
+        "what": "A conditional multi-scale normalizing flow ({conditions}): couplings on squares of 2 x 2 pixels, from the "
+        "finest lattice to a single pixel, each transforming pixels by the cumulative distribution function of {components} "
+        "Gaussians that is linear within each of the 256 grey levels.",
         "code": "x = model.sample(16, label={label}, temperature=0.9, seed=0)\n"
-        "z = model.encode(x, seed=0)                   # (16, 784); model.decode(z) is x again\n"
+        "z = model.encode(x, seed=0)  # (16, 784); model.decode(z) is x again\n"
         "model.bits_per_dim(x)",
-        "use": "Exact likelihoods of 8-bit pictures; noise and back without a loss; seeing why a likelihood is no judge of "
-        "what is strange; teaching.",
-        "limits": "A high likelihood does not mean a picture like those of the training: simpler pictures get higher ones, a "
-        "blank the highest. Pixels that become noise in one layer are drawn independently of each other, given the "
-        "rest: edges of drawn pictures are rougher than a GAN's. FID is measured in the features of this "
-        "repository's own classifier: compare it with its floor and with numbers of the same judge, with nothing "
-        "else. Whatever is asked for comes as something like {title}.",
+        "use": "Exact likelihoods of 8-bit pictures; encoding to noise and back without loss; seeing why a likelihood does not "
+        "detect unusual pictures; teaching.",
+        "limits": "A high likelihood does not mean that a picture resembles the training data: simpler pictures get higher "
+        "likelihoods, a blank picture the highest. Pixels that become noise in the same layer are sampled independently of "
+        "each other, given the rest: edges in samples are rougher than a GAN's. "
+        + OWN_FEATURES
+        + " Every sample looks like {title}, whatever the condition.",
     },
-    "transformer": {  # of each set
+    "transformer": {  # by dataset
         "shakespeare": {
             "task": "text-generation",
             "paper": "Vaswani et al. 2017; Touvron et al. 2023",
-            "reference": LLAMA,
-            "what": "A decoder-only transformer that writes English plays character by character, at most {context} of them in "
-            "view: rotary positions, gated layers, one table at both ends.",
+            "reference": LLAMA_REFERENCES,
+            "what": "A decoder-only transformer that writes English plays character by character, with a context of "
+            "{context} characters: rotary positions, gated feed-forward layers, tied input and output embeddings.",
             "code": 'print(model.generate("ROMEO:", max_new_tokens=300, temperature=0.8, seed=0))\n'
             'for token in model.generate_steps("ROMEO:", max_new_tokens=20, seed=0):\n'
             "    token.text, token.probability, token.alternatives\n"
             'model.score("To be, or not to be").log_probs',
-            "use": "Seeing how a language model chooses, one character at a time; teaching; a baseline on this text.",
-            "limits": "It knows the letters, words and names of some plays and nothing of the world: what it writes looks like "
-            "{title} and means nothing. It is no assistant. Spelling and verse are its horizon, a scene is not. "
-            "It may repeat lines of the training text.",
+            "use": "Seeing how a language model samples, one character at a time; teaching; a baseline on this text.",
+            "limits": "It knows the letters, words and names of some plays and nothing of the world: its text looks like "
+            "{title} and means nothing. It is not an assistant. It has learnt spelling and verse, but not how a scene "
+            "develops. It may repeat lines of the training text.",
         },
         "tang": {
             "task": "text-generation",
             "paper": "Vaswani et al. 2017; Touvron et al. 2023",
-            "reference": LLAMA + " Chen and Goodman, An empirical study of smoothing techniques for language modeling (1999).",
-            "what": "A decoder-only transformer that writes classical Chinese poems character by character, told form, title "
-            "and author beforehand; the form is held by allowing only what may stand at each place.",
+            "reference": LLAMA_REFERENCES
+            + " Chen and Goodman, An empirical study of smoothing techniques for language modeling (1999).",
+            "what": "A decoder-only transformer that writes classical Chinese poems character by character, given form, title "
+            "and author; the form is enforced by allowing only valid characters at each position.",
             "code": 'poem = "".join(token.text for token in model.poem_steps("七绝", title="春雨", seed=0))\n'
             'acrostic = "".join(token.text for token in model.poem_steps("五绝", heads="春夏秋冬", seed=0))\n'
             'model.score(poem, "七绝|春雨||").log_probs',
             "use": "Acrostics and variations on a title; seeing constrained decoding at work; teaching.",
-            "limits": "It has read regular verse of one dynasty, with the images and the opinions of its authors. Rhyme and "
-            "tones are not enforced, only learnt. A poem in the manner of an author is not by that author. It may "
-            "repeat lines of the training poems. Characters that it met less than twice are one unknown character "
-            "to it.",
+            "limits": "It was trained on regular verse of one dynasty, with the images and the opinions of its authors. Rhyme "
+            "and tones are learnt, but not enforced. A poem in the manner of an author is not by that author. It may "
+            "repeat lines of the training poems. Characters that occur less than twice in the training poems are one unknown "
+            "character to it.",
         },
         "mnist": {
             "task": "unconditional-image-generation",
             "paper": "Vaswani et al. 2017; Chen et al. 2020",
-            "reference": LLAMA + " Chen et al., Generative pretraining from pixels (2020); van den Oord et al., Pixel "
-            "recurrent neural networks (2016).",
-            "what": "A decoder-only transformer that writes 8-bit pictures of a requested class pixel by pixel, in raster "
-            "order, with an exact likelihood. Positions turn with row and column, and each pixel also reads in its "
-            "neighbours above.",
+            "reference": LLAMA_REFERENCES + " Chen et al., Generative pretraining from pixels (2020); van den Oord et al., "
+            "Pixel recurrent neural networks (2016).",
+            "what": "A decoder-only transformer that generates 8-bit pictures of a given class pixel by pixel, in raster "
+            "order, with an exact likelihood. Rotary positions encode row and column, and the embedding of each pixel "
+            "includes the neighbours above it.",
             "code": "x = model.sample(4, label=3, seed=0)\nmodel.bits_per_dim(x, 3)\n"
             "for step in model.complete_steps(x[:1], rows=14, n=4, label=3, seed=0):\n    step.x, step.probability",
-            "use": "Likelihoods to compare with; finishing pictures; seeing the probability of each pixel; teaching.",
-            "limits": "A picture takes 784 calls of the network. FID is measured in the features of this repository's own "
-            "classifier: compare it with its floor and with numbers of the same judge, with nothing else. Whatever "
-            "is asked for comes as something like {title}.",
+            "use": "A baseline for likelihoods; completing pictures; seeing the probability of each pixel; teaching.",
+            "limits": "A picture takes 784 forward passes. "
+            + OWN_FEATURES
+            + " Every sample looks like {title}, whatever the condition.",
         },
     },
     "denoiser": {
         "task": "image-to-image",
         "paper": "Zhang, Zuo and Zhang 2018",
-        "reference": DENOISERS,
-        "what": "A convolutional network that takes noise of five kinds off pictures, with or without being told how strong it "
-        "is: a residual U-Net on unshuffled pixels.",
+        "reference": DENOISER_REFERENCES,
+        "what": "A convolutional network that removes noise of five kinds from pictures, blind or given the noise level: a "
+        "residual U-Net on unshuffled pixels.",
         "code": 'x = gm.data.samples("{dataset}")[:16].floats()\n'
         'noisy = gm.denoiser.add_noise(x, "gaussian", 100 / 255, seed=0)\n'
         "model.restore(noisy), model.restore(noisy, sigma=100 / 255)",
-        "use": "Seeing what a denoiser can know and what it must guess, beside `dvae-{dataset}` of the same size; teaching.",
-        "limits": "It was trained on {title} alone, spoilt by this repository's own noises. It aims at the least squared "
-        "error: where the noise leaves something open, it shows the mean of what is possible, which is blurred.",
+        "use": "Seeing what a denoiser can infer and what it must guess, next to `dvae-{dataset}` of the same size; teaching.",
+        "limits": "It was trained on {title} alone, corrupted by this repository's own noise. It minimizes the squared error: "
+        "where the noise leaves something open, it shows the mean of the possible pictures, which is blurred.",
         "photo": {
             "task": "image-to-image",
             "paper": "Zhang, Zuo and Zhang 2018; Mohan et al. 2020",
-            "reference": DENOISERS,
-            "what": "A convolutional network that takes noise off photographs of any size, in colour or grey, with or without "
-            "being told how strong it is: a residual U-Net without biases on unshuffled pixels.",
+            "reference": DENOISER_REFERENCES,
+            "what": "A convolutional network that removes noise from photographs of any size, in colour or grey, blind or "
+            "given sigma: a residual U-Net without biases on unshuffled pixels.",
             "code": 'x = gm.data.photograph("chelsea")\n'
             'noisy = gm.denoiser.add_noise(x, "gaussian", 25 / 255, seed=0)\n'
             "model.restore(noisy), model.restore(noisy, sigma=25 / 255)",
-            "use": "Taking noise off photographs; a short, measured baseline; teaching. The photographs that it was trained on "
-            "are licensed for non-commercial research and education: keep to that.",
+            "use": "Denoising photographs; a short, measured baseline; teaching. The training photographs are licensed for "
+            "non-commercial research and education: keep to that.",
             "limits": "It was trained on Gaussian noise up to sigma 56 of 255, independent in every pixel and not clipped. The "
-            "noise of a telephone's JPEG is neither; how it does there was not measured. It smooths what it takes "
-            "for noise, fine texture too, and knows nothing of salt-and-pepper or missing parts.",
+            "noise in the JPEG of a phone is neither; how the model does there was not measured. It smooths what it takes "
+            "for noise, fine texture too, and was not trained on salt-and-pepper noise or missing parts.",
         },
     },
     "dvae": {
@@ -240,49 +242,49 @@ ABOUT = {  # what to say about each family; {names} are filled in from the confi
         "paper": "Im et al. 2017",
         "reference": "Vincent et al., Stacked denoising autoencoders (2010); Kingma and Welling, Auto-encoding variational "
         "Bayes (2013); Im et al., Denoising criterion for variational auto-encoding framework (2017).",
-        "what": "A denoising VAE: the noisy picture becomes a code of {latent} numbers, the clean one is drawn from it.",
+        "what": "A denoising VAE: the noisy picture is encoded as {latent} numbers, from which the clean picture is generated.",
         "code": 'x = gm.data.samples("{dataset}")[:16].floats()\n'
         'noisy = gm.denoiser.add_noise(x, "gaussian", 150 / 255, seed=0)\n'
-        "model.restore(noisy), model.restore(noisy, seed=1)  # and another reading of the same noise",
-        "use": "Seeing a bottleneck fill in what noise has taken, beside `denoiser-{dataset}` of the same size; teaching.",
-        "limits": "It hallucinates: out of heavy noise comes a plausible picture, which may be of another class than the one "
-        "that went in. Even a clean picture does not come back as it was. Whatever it is given comes back as "
-        "something like {title}.",
+        "model.restore(noisy), model.restore(noisy, seed=1)  # and another sample for the same noise",
+        "use": "Seeing a bottleneck fill in what noise has removed, next to `denoiser-{dataset}` of the same size; teaching.",
+        "limits": "It hallucinates: heavy noise yields a plausible picture, which may be of another class than the original. "
+        "Even a clean picture does not come back unchanged. Every input comes back as something like {title}.",
     },
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
         "reference": "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition (2014).",
-        "what": "A small convolutional classifier: the judge whose features and verdicts measure the generators.",
+        "what": "A small convolutional classifier, whose features and predictions measure the generators.",
         "code": 'x = gm.data.samples("{dataset}")[:16].floats()\nmodel.predict(x), model.features(x)',
-        "use": "Features for FID, precision and recall; grading generated pictures.",
-        "limits": "It knows {title} and nothing else: any other picture gets one of the same answers, often surely.",
+        "use": "Features for FID, precision and recall; classifying generated pictures.",
+        "limits": "It knows {title} and nothing else: any other picture is assigned one of the same labels, often with high "
+        "confidence.",
     },
 }
-NOTES = {  # kind of number -> how it is measured
-    "elbo": "ELBO: log p(x | z) less the KL term, one draw of z a picture; a lower bound on log p(x).",
-    "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015); each pixel is black or white, "
-    "drawn in proportion to its grey once for the whole measurement.",
-    "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is grey or in colour.",
-    "fid": "FID: Frechet distance (Heusel et al. 2017), float64; beside it the floor, real pictures against real ones.",
-    "fid_then": "The DCGAN's numbers are those of its best weights by the validation split. The last line compares the two "
+METRIC_NOTES = {  # metric type -> how it is measured
+    "elbo": "ELBO: log p(x | z) minus the KL term, with one sample of z per picture; a lower bound on log p(x).",
+    "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015). Pixels are binarised at random, white "
+    "with the probability of their grey level, once for the whole measurement.",
+    "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is in grey or in colour.",
+    "fid": "FID: Frechet distance (Heusel et al. 2017), float64; its floor is that of real pictures against real ones.",
+    "fid_then": "The DCGAN's numbers are those of its best weights on the validation split. The last line compares the two "
     "trainings after the same time on one busy core.",
     "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
-    "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures a class, five epochs, no augmentation.",
-    "nats": "In blocks of 256 characters, each read from its own beginning, as usual for this text; the natural logarithm.",
-    "auroc": "AUROC: how often a strange picture gets the more unusual number of the two, one of each kind drawn at random; "
-    "0.5 is guessing, under it the strange ones look more usual. Pictures have many likelihoods, one a layer: how "
-    "far they are from their mean of the validation split, in standard deviations of all directions "
-    "(Mahalanobis), is the typicality that stands beside the likelihood as a whole.",
-    "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; marks and the end of a poem "
-    "are neither scored nor counted. Characters that the training poems show less than twice are one unknown "
-    "character to both models. The 5-gram, `train.ngram`, is told the form and has read the same bodies.",
-    "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored one clipped to [0, 1]; SSIM: Wang et al. 2004. The "
-    "noise is that of `genmodels.denoiser.add_noise`, Gaussian noise not clipped.",
-    "moved": "Moving a face (Larsen et al. 2015): the judge looks at what the code decodes to, before and after. "
-    "Attributes that change by definition (`genmodels.metrics.LINKED`) or cannot be seen do not count.",
+    "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures per class, five epochs, no augmentation.",
+    "nats": "In blocks of 256 characters, each read without what precedes it, as usual for this text; natural logarithm.",
+    "auroc": "AUROC: how often the picture of the other kind has the more unusual value of the two, one of each kind chosen at "
+    "random; 0.5 is chance, below it the other kind looks more typical. A picture has several log-likelihoods, one per "
+    "layer: their distance from the mean of the validation split, in standard deviations of all directions (Mahalanobis), is "
+    "the typicality. The AUROC of the total likelihood stands next to it.",
+    "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; punctuation and the end of a "
+    "poem are neither scored nor counted. Characters that occur less than twice in the training poems are one unknown "
+    "character to both models. The 5-gram, `train.ngram`, is given the form and was fitted to the same bodies.",
+    "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]; SSIM: Wang et al. 2004. "
+    "The noise is that of `genmodels.denoiser.add_noise`, Gaussian noise not clipped.",
+    "moved": "Editing attributes of a face (Larsen et al. 2015): the classifier reads the decoded picture before and after. "
+    "Attributes that change by definition (`genmodels.metrics.LINKED_ATTRIBUTES`) or are hidden are not counted.",
 }
-PAGE = """# {name}
+CARD_TEMPLATE = """# {name}
 
 {what} {parameters:,} parameters, trained on {title} by this repository.
 
@@ -295,15 +297,15 @@ model = gm.load("{name}")
 {code}
 ```
 
-## Measured
+## Evaluation
 
-By `{command}`.
+Measured by `{command}`.
 
 {numbers}
 
 ## Training
 
-{minutes:g} minutes in all.{seen} Weights averaged over steps, {best}; the curves are in `log.jsonl`.
+{minutes:g} minutes in total.{tokens} Exponential moving average of the weights, {selection}; the curves are in `log.jsonl`.
 
 {runs}
 
@@ -315,7 +317,7 @@ Configuration: {config}.
 
 ## Limits
 
-{limits} The test split gave only the numbers above: all choices were made on {chosen}.
+{limits} The test split was used only for the numbers above: all choices were made on {validation_data}.
 
 ## Data and licence
 
@@ -327,97 +329,100 @@ Configuration: {config}.
 """
 
 
-def family_and_set(name):
-    """("vae", "mnist") of "vae-mnist-2d"; a ValueError if it is not named so."""
+def family_and_dataset(name):
+    """("vae", "mnist") for "vae-mnist-2d"; a ValueError for a name of another form."""
     family, dataset = (name.split("-") + [""])[:2]
-    if family not in ABOUT or dataset not in SETS:
+    if family not in FAMILY_TEXTS or dataset not in DATASETS:
         raise ValueError(
-            f"A checkpoint is named <family>-<set>[-variant], of the families {', '.join(ABOUT)} and the "
-            f"sets {', '.join(SETS)}; '{name}' is not."
+            f"A checkpoint is named <family>-<dataset>[-variant], with one of the families {', '.join(FAMILY_TEXTS)} and one "
+            f"of the datasets {', '.join(DATASETS)}; '{name}' is not."
         )
     return family, dataset
 
 
-def about(family, dataset):
-    """What to say about a family, or about its model of this set."""
-    return ABOUT[family].get(dataset, ABOUT[family])
+def family_text(family, dataset):
+    """The texts about a family, or about its model of this dataset where that has its own."""
+    return FAMILY_TEXTS[family].get(dataset, FAMILY_TEXTS[family])
 
 
-def shown(result):
+def format_value(result):
     """A number as people read it."""
     value = result.metric_value
-    return f"{value:.2%}" if result.metric_type in PERCENT else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    if result.metric_type in PERCENT_METRICS:
+        return f"{value:.2%}"
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def write_card(folder, results, command, headline):
     """Write a checkpoint's README.md from its numbers, its configuration and its log.
 
-    results: list of `huggingface_hub.EvalResult`; command: what measured them; headline: for the table of models.
+    results: list of `huggingface_hub.EvalResult`; command: the command line that measured them; headline: for the table of
+    models.
     """
-    family, dataset = family_and_set(folder.name)
-    model, runs, say = gm.load(folder), training_runs(folder), about(family, dataset)
+    family, dataset = family_and_dataset(folder.name)
+    model, runs, text = gm.load(folder), training_runs(folder), family_text(family, dataset)
     facts = {
         "command": command,
         "headline": headline,
-        "paper": say["paper"],
+        "paper": text["paper"],
         "parameters": sum(p.numel() for p in model.parameters()),
         "minutes": round(sum(run.get("minutes") or 0 for run in runs), 1),
     }
-    front = ModelCardData(
+    front_matter = ModelCardData(
         license="apache-2.0",
         library_name="genmodels",
-        pipeline_tag=say["task"],
+        pipeline_tag=text["task"],
         tags=[family, "pytorch"],
-        datasets=[SETS[dataset]["hub"]] if SETS[dataset]["hub"] else None,
+        datasets=[DATASETS[dataset]["hub"]] if DATASETS[dataset]["hub"] else None,
         model_name=folder.name,
         eval_results=results,
         genmodels=facts,
     )
     config = model.config
-    words = {
+    slots = {
         "name": folder.name,
         "dataset": dataset,
-        "chosen": CHOSEN,
+        "validation_data": VALIDATION_DATA,
         **facts,
-        **SETS[dataset],
+        **DATASETS[dataset],
         **config,
-        "labels": "",
-        "seen": "",
-        "best": "the best of them by the validation split",
+        "training_note": "",
+        "tokens": "",
+        "selection": "the best on the validation split",
         "samples": "![samples](samples.png)",
     }
     if family == "transformer":
-        seen = sum(run["steps"] * run["batch"] for run in runs) * model.context
-        words["seen"] = f" {seen:,} tokens seen: steps times batch times {model.context}."
+        tokens = sum(run["steps"] * run["batch"] for run in runs) * model.context
+        slots["tokens"] = f" {tokens:,} training tokens: steps times batch size times {model.context}."
         if "--whole" in runs[-1]["command"].split():
-            words["best"] = (
-                "the last of them: this run read the validation split too (`--whole`), as runs in print do, and "
+            slots["selection"] = (
+                "the last one: this run trained on the validation split too (`--whole`), as published runs do, and "
                 "nothing was selected in it"
             )
-            words["chosen"] = "the last twentieth of the first 90 % of the text, in earlier runs that had not read it"
-        config |= {"alphabet": f"{len(config['alphabet'])} characters"} if model.kind != "pixels" else {}
-    if (text := folder / "samples.txt").is_file():
-        words["samples"] = f"```text\n{text.read_text(encoding='utf-8').strip()}\n```"
+            slots["validation_data"] = "the last twentieth of the first 90 % of the text, in earlier runs not trained on it"
+        if model.kind != "pixels":
+            config |= {"alphabet": f"{len(config['alphabet'])} characters"}
+    sample_text = folder / "samples.txt"
+    if sample_text.is_file():
+        slots["samples"] = f"```text\n{sample_text.read_text(encoding='utf-8').strip()}\n```"
     if getattr(model, "values", None):
-        words["labels"] = (
-            " Training also drew the code towards a sum of one vector for each value of the labels, "
-            "so that an attribute is changed by a difference of vectors."
+        slots["training_note"] = (
+            " Training also pulled the code towards a sum of one vector for each value of the labels, "
+            "so that an attribute is edited by a difference of vectors."
         )
-    if config.get("recall"):  # of a GAN
-        words["labels"] = (
-            " Its generator has a second task, that of a VAE: an encoder gives each training picture a code, "
-            "from which it is painted again (Larsen et al., Autoencoding beyond pixels, 2016), with a weight "
-            f"of {config['recall']:g}."
+    if reconstruction_weight := config.get("reconstruction_weight", config.get("recall")):  # of a GAN
+        slots["training_note"] = (
+            " Its generator has a second task, that of a VAE: an encoder gives each training picture a code, from which the "
+            "generator reconstructs it (Larsen et al., Autoencoding beyond pixels, 2016), with a weight of "
+            f"{reconstruction_weight:g}."
         )
     if hasattr(model, "conditions"):
-        words |= {
-            "conditions": ", ".join(model.conditions),
-            "label": 3 if len(model.classes) == 1 else [1] * len(model.classes),
-        }
+        slots["conditions"] = ", ".join(model.conditions)
+        slots["label"] = 3 if len(model.classes) == 1 else [1] * len(model.classes)
     numbers = [
         (
             r.metric_name,
-            shown(r),
+            format_value(r),
             r.dataset_split,
             f"{r.metric_args['N']:,}",
             r.metric_args.get("seed", ""),
@@ -427,49 +432,49 @@ def write_card(folder, results, command, headline):
     ]
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
     cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
-    notes = "\n".join(f"- {note}" for kind, note in NOTES.items() if kind in {r.metric_type for r in results})
+    metrics = {r.metric_type for r in results}
+    notes = "\n".join(f"- {note}" for metric, note in METRIC_NOTES.items() if metric in metrics)
     notes += calls_table(folder / "calls.json") + methods_table(folder / "table.json")
-    augmented = folder / "augmentation.json"  # of train.augmentation
-    if augmented.is_file():
-        notes += "\n\nTraining data from a VAE: " + json.loads(augmented.read_text(encoding="utf-8"))["text"]
-    page = PAGE.format(
-        **words,
-        **{k: say[k].format(**words) for k in ("what", "code", "use", "limits", "reference")},
-        numbers=markdown(("", "value", "split", "N", "seed", "beside it"), numbers) + f"\n\n{notes}".rstrip(),
-        runs=markdown(["passages" if k == "pictures" and text.is_file() else k for k in columns], cells),
+    augmentation = folder / "augmentation.json"  # of train.augmentation
+    if augmentation.is_file():
+        notes += "\n\nTraining data from a VAE: " + json.loads(augmentation.read_text(encoding="utf-8"))["text"]
+    page = CARD_TEMPLATE.format(
+        **slots,
+        **{k: text[k].format(**slots) for k in ("what", "code", "use", "limits", "reference")},
+        numbers=markdown_table(("", "value", "split", "N", "seed", "for comparison"), numbers) + f"\n\n{notes}".rstrip(),
+        runs=markdown_table(["passages" if k == "pictures" and sample_text.is_file() else k for k in columns], cells),
         config=", ".join(f"`{k}={v}`" for k, v in config.items()),
     )
-    write(folder / "README.md", f"---\n{front.to_yaml()}\n---\n\n{page}")
+    write_text(folder / "README.md", f"---\n{front_matter.to_yaml()}\n---\n\n{page}")
 
 
 def calls_table(file):
-    """FID against network calls, from a checkpoint's `calls.json`; "" if there is none."""
+    """FID against function evaluations, from a checkpoint's `calls.json`; "" if there is none."""
     if not file.is_file():
         return ""
     table = json.loads(file.read_text(encoding="utf-8"))
     rows = [(r["sampler"], r["calls"], r["steps"], r["fid"]) for r in table["rows"]]
     return (
-        f"\n\nFID against network calls: {table['n']:,} pictures each, to the {table['split']} split, seed "
-        f"{table['seed']}; as many training pictures: {table['floor']['fid']:.4g}.\n\n"
-        + markdown(("sampler", "network calls", "steps", "FID"), rows)
+        f"\n\nFID against function evaluations (NFE): {table['n']:,} pictures each, to the {table['split']} split, seed "
+        f"{table['seed']}; the same number of training pictures: {table['floor']['fid']:.4g}.\n\n"
+        + markdown_table(("sampler", "NFE", "steps", "FID"), rows)
     )
 
 
 def methods_table(file):
-    """All methods beside each other, from a denoiser's `table.json`; "" if there is none."""
+    """All denoising methods side by side, from a denoiser's `table.json`; "" if there is none."""
     if not file.is_file():
         return ""
     table = json.loads(file.read_text(encoding="utf-8"))
-    return f"\n\n{table['text']}\n\n{markdown(table['columns'], table['rows'])}"
+    return f"\n\n{table['text']}\n\n{markdown_table(table['columns'], table['rows'])}"
 
 
-def markdown(columns, rows):
-    """A Markdown table."""
+def markdown_table(columns, rows):
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in (columns, ["---"] * len(columns), *rows))
 
 
 def training_runs(folder):
-    """The facts of each training run that made a checkpoint, first to last: the "run" lines of its log."""
+    """What the log of a checkpoint records about each of its training runs, first to last: the "run" lines."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines() if line.strip()]
     return [line["run"] for line in lines if "run" in line]
 
@@ -484,7 +489,7 @@ def read_card(folder):
 
 
 def rewrite_card(folder):
-    """Write a card again with its own numbers, after its words or its log have changed."""
+    """Write a card again from its own numbers, after its texts or its log have changed."""
     results, facts = read_card(folder)
     write_card(folder, results, facts["command"], facts["headline"])
 
@@ -493,7 +498,7 @@ def models_table():
     """The table of models, from the cards of all checkpoints."""
     families = list(gm.FAMILIES)
     rows = []
-    for name in sorted(gm.checkpoints(), key=lambda name: (families.index(family_and_set(name)[0]), name)):
+    for name in sorted(gm.checkpoints(), key=lambda name: (families.index(family_and_dataset(name)[0]), name)):
         _, facts = read_card(checkpoint_folder(name))
         rows.append(
             (
@@ -504,20 +509,20 @@ def models_table():
                 facts["headline"],
             )
         )
-    return markdown(("checkpoint", "paper", "parameters", "minutes", "on the test split"), rows)
+    return markdown_table(("checkpoint", "paper", "parameters", "minutes", "on the test split"), rows)
 
 
-def put_table(readme, table):
-    """Replace what stands between the two MARKS of a README by the table."""
+def insert_table(readme, table):
+    """Replace what stands between the two TABLE_MARKERS of a README by the table."""
     text = readme.read_text(encoding="utf-8")
-    begin, end = map(text.find, MARKS)
+    begin, end = map(text.find, TABLE_MARKERS)
     if begin < 0 or end < begin:
-        raise ValueError(f"{readme} must hold the lines {MARKS[0]} and {MARKS[1]}: the table goes between them.")
-    write(readme, f"{text[:begin]}{MARKS[0]}\n{table}\n{text[end:]}")
+        raise ValueError(f"{readme} must contain the lines {' and '.join(TABLE_MARKERS)}: the table goes between them.")
+    write_text(readme, f"{text[:begin]}{TABLE_MARKERS[0]}\n{table}\n{text[end:]}")
 
 
-def write(file, text):
-    """A text file that is there whole or as it was."""
-    aside = file.with_name(f".{file.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, file)
+def write_text(file, text):
+    """Write a text file atomically: it holds the new text or, after a failure, the old one."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, file)

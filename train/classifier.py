@@ -1,20 +1,21 @@
-"""The judges: classifiers whose features and verdicts measure the generators.
+"""Classifiers whose features and predictions measure the generative models.
 
 python -m train.classifier --dataset mnist         10 minutes on two cores: test accuracy 99.6 %
 python -m train.classifier --dataset fashion       12 minutes on two cores: test accuracy 93.0 %
-python -m train.classifier --dataset avatars       12 minutes on two cores: 97 % and more on each attribute
+python -m train.classifier --dataset avatars       12 minutes on two cores: at least 97 % on each attribute
 """
 
 import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from genmodels import data
 from genmodels.classifier import Classifier
 from train import engine
 
-# set: degrees turned, share of size scaled, pixels moved, mirrored
+# dataset: degrees of rotation, relative change of size, pixels of translation, whether to mirror
 JITTER = {"mnist": (12, 0.12, 2.5, False), "fashion": (3, 0.06, 1.5, True), "avatars": (0, 0, 2.0, False)}
 MODEL = {
     "mnist": dict(classes=[10], widths=[32, 64, 128], dropout=0.3),
@@ -31,11 +32,12 @@ MODEL = {
 }
 
 
-def jitter(x, degrees, scale, pixels, mirror):
-    """Turn, scale, move and mirror each picture at random: (B, C, H, W) -> the same."""
+def jitter(x: Tensor, degrees: float, scale: float, pixels: float, mirror: bool) -> Tensor:
+    """Rotate, scale, translate and mirror each picture at random: (B, C, H, W) -> (B, C, H, W)."""
     n, size = len(x), x.shape[-1]
     random = torch.rand(4, n, device=x.device) * 2 - 1
-    angle, zoom = random[0] * math.radians(degrees), 1 + random[1] * scale
+    angle = random[0] * math.radians(degrees)
+    zoom = 1 + random[1] * scale
     flip = torch.where(random[3] > 0, -1.0, 1.0) if mirror else torch.ones(n, device=x.device)
     shift = (torch.rand(2, n, device=x.device) * 2 - 1) * 2 * pixels / size
     theta = torch.stack(
@@ -45,11 +47,11 @@ def jitter(x, degrees, scale, pixels, mirror):
         ],
         1,
     )  # (B, 2, 3)
-    where = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, where, padding_mode="border", align_corners=False)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def erase(x, share=0.25):
+def erase(x: Tensor, share: float = 0.25) -> Tensor:
     """Cover a random square of each picture with a random grey (Zhong et al., Random erasing, 2017)."""
     n, size = len(x), x.shape[-1]
     side = torch.rand(n, 1, 1, 1, device=x.device) * share * size * 2
@@ -61,40 +63,38 @@ def erase(x, share=0.25):
 
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
-    """Train the judge of `mnist`, `fashion` or `avatars`."""
-    data.check_choice("--dataset", dataset, data.SETS)
+    """Train the classifier of `mnist`, `fashion` or `avatars`."""
+    data.check_choice("--dataset", dataset, data.DATASETS)
     val = data.load(dataset, "val", settings.data_dir)
 
-    def validate(model):
-        right, logs = [], []
+    def validate(model: Classifier) -> dict[str, Tensor]:
+        correct, nats = [], []
         for part in torch.arange(len(val)).split(500):
             y = val.y[part].view(len(part), -1)
-            scores = model.logits(val[part].floats())
-            right.append((torch.stack([s.argmax(1) for s in scores], 1) == y)[y >= 0])
-            logs.append(
-                sum(F.cross_entropy(s, t, ignore_index=-1, reduction="sum") for s, t in zip(scores, y.T)) / (y >= 0).sum()
-            )
-        return {"error": 1 - torch.cat(right).float().mean(), "nats": torch.stack(logs).mean()}
+            logits = model.logits(val[part].floats())
+            correct.append((torch.stack([s.argmax(1) for s in logits], 1) == y)[y >= 0])
+            losses = [F.cross_entropy(s, t, ignore_index=-1, reduction="sum") for s, t in zip(logits, y.T)]
+            nats.append(sum(losses) / (y >= 0).sum())
+        return {"error": 1 - torch.cat(correct).float().mean(), "nats": torch.stack(nats).mean()}
 
-    def augment(x):
+    def augment(x: Tensor) -> Tensor:
         x = jitter(x, *JITTER[dataset])
         return erase(x) if dataset == "fashion" else x
 
-    def worst(model):  # the pictures that it is least sure of
-        sure = torch.cat(
-            [
-                sum(s.softmax(1).amax(1) for s in model.logits(part.floats()))
-                for part in (val[i] for i in torch.arange(min(len(val), 2000)).split(500))
-            ]
-        )
-        return val[sure.argsort()[:64]].floats()
+    def least_certain(model: Classifier) -> Tensor:
+        """The 64 pictures with the lowest probability of the predicted values, among the first 2,000."""
+        confidence = []
+        for part in torch.arange(min(len(val), 2000)).split(500):
+            logits = model.logits(val[part].floats())
+            confidence.append(sum(s.softmax(1).amax(1) for s in logits))
+        return val[torch.cat(confidence).argsort()[:64]].floats()
 
     return engine.Recipe(
         f"classifier-{dataset}",
         Classifier(**MODEL[dataset]),
         data.load(dataset, "train", settings.data_dir),
         validate,
-        worst,
+        least_certain,
         [engine.OptimizerConfig(lr=2e-3, weight_decay=0.02)],
         augment=augment,
         minutes={"mnist": 10, "fashion": 12, "avatars": 12}[dataset],

@@ -1,10 +1,10 @@
-"""Diffusion models.
+"""Train the diffusion models.
 
     python -m train.diffusion --dataset mnist        30 minutes on one core, 7,500 steps: validation loss 0.102
     python -m train.diffusion --dataset fashion      60 minutes on one busy core, 10,200 steps: validation loss 0.134
     python -m train.diffusion --dataset avatars      45 minutes on one busy core, 5,300 steps: validation loss 0.033
 
-Of the avatars the error is that of the clean picture (see `predicts` of the model): not to be compared with the others'.
+The network of the avatars predicts the clean picture (see `predicts` of the model): do not compare its loss with the others.
 """
 
 import torch
@@ -13,7 +13,7 @@ from genmodels import data
 from genmodels.diffusion import Diffusion
 from train import engine
 
-CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]  # of the avatars' attributes
+CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]  # the avatars' attributes that the model is conditioned on
 MODEL = {
     "mnist": dict(),
     "fashion": dict(),
@@ -30,24 +30,28 @@ MODEL = {
 
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the diffusion model of `mnist`, `fashion` or `avatars`."""
-    data.check_choice("--dataset", dataset, data.SETS)
+    data.check_choice("--dataset", dataset, data.DATASETS)
     model = Diffusion(**MODEL[dataset])
-    val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
+    val = data.load(dataset, "val", settings.data_dir)
+    train = data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
-        at = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
-        val, train = data.Pictures(val.x, val.y[:, at]), data.Pictures(train.x, train.y[:, at])
+        columns = [list(data.ATTRIBUTES).index(attribute) for attribute in CONDITIONS]
+        val = data.Pictures(val.x, val.y[:, columns])
+        train = data.Pictures(train.x, train.y[:, columns])
     val = val[torch.arange(min(len(val), 2000))]
 
     def validate(model):
         g = torch.Generator().manual_seed(0)
-        t, eps = torch.rand(len(val), generator=g), torch.randn(val.x.shape, generator=g)
+        t = torch.rand(len(val), generator=g)
+        eps = torch.randn(val.x.shape, generator=g)
         errors = []
-        for part in torch.arange(len(val)).split(500):
-            x, y = val[part].floats(), val.y[part].view(len(part), -1)
-            errors.append(model.error(x, y, t[part], eps[part]))
+        for indices in torch.arange(len(val)).split(500):
+            x = val[indices].floats()
+            y = val.y[indices].view(len(indices), -1)
+            errors.append(model.error(x, y, t[indices], eps[indices]))
         return {"loss": torch.cat(errors).mean()}
 
-    def samples(model):  # rows of eight: one a class; of avatars, what the first faces of the validation split are
+    def samples(model):  # rows of eight: one class per row; avatars take the attributes of the first validation faces
         y = val.y[:64] if dataset == "avatars" else torch.arange(80) // 8
         return model.sample(len(y), label=y, steps=16, seed=0)
 

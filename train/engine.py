@@ -1,11 +1,11 @@
 """The training loop of all recipes, on Accelerate. It names no model.
 
-A run is a list of players that take turns on each batch: one for most models, two for a GAN. Everything that happens at a
-step is a function of the seed and the step's number (batch, noise, learning rate), so a run that was killed and resumed is,
-loss for loss, the run that was never stopped. State is one safetensors file, written aside, synced and renamed.
+A run has a list of optimizers that take turns on each batch: one for most models, two for a GAN. Everything that happens at a
+step is a function of the seed and the step's number (batch, noise, learning rate), so a run that was killed and resumed has the
+same losses as one that was never stopped. The state is one safetensors file, written to a temporary name, synced and renamed.
 
-    runs/NAME/           state.safetensors, best.safetensors, log.jsonl, samples/   (while it trains; not shipped)
-    checkpoints/NAME/    model.safetensors, config.json, samples.png, log.jsonl     (when it is done)
+    runs/NAME/           state.safetensors, best.safetensors, log.jsonl, samples/   (during training; not shipped)
+    checkpoints/NAME/    model.safetensors, config.json, samples.png, log.jsonl     (after training)
 """
 
 import copy
@@ -22,7 +22,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Any, Protocol
 
 import torch
 import typer
@@ -30,136 +31,147 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from genmodels.base import CheckpointError, GenerativeModel, check_number, checkpoint_folder, checkpoint_root
-from genmodels.data import Pictures
 from genmodels.pictures import grid
 
-PROBE = (5, 25)  # the speed is measured from the first of these steps to the last
+PROBE_STEPS = (5, 25)  # the speed is measured between these two steps
 
 
 class TrainingError(RuntimeError):
-    """The run cannot go on. The message is one sentence."""
+    """The run cannot continue. The message is one sentence."""
 
 
 @dataclass
 class OptimizerConfig:
-    """One optimiser: which part of the model it moves, and the method of the model that returns its losses."""
+    """One optimizer: which part of the model it updates, and the method of the model that returns its losses."""
 
     method: str = "loss"
     part: str = ""  # name of a submodule; "" is the whole model
     lr: float = 1e-3
-    betas: tuple = (0.9, 0.999)
+    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0  # on matrices and convolutions only
-    muon: bool = False  # matrices other than tables of embeddings, and convolutions, by `Muon`, at the same learning rate
+    muon: bool = False  # `Muon` for convolutions and for matrices except embeddings, with the same learning rate
 
 
 class Muon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024), for kernels of convolutions too: (out, in, h, w) is a matrix (out, h w in) to it.
+    """Muon (Jordan et al. 2024), also for convolution kernels: (out, in, h, w) is treated as a matrix (out, h w in).
 
-    The kernels must lie channels last, so that the matrix is a view of them.
+    The kernels must have the channels-last memory format, so that the matrix is a view of them.
     """
 
-    def __init__(self, weights, **options):
-        super().__init__([torch.zeros(1, 1)], **options)  # torch refuses kernels here, and nowhere else
+    def __init__(self, weights: list[nn.Parameter], **options: Any) -> None:
+        super().__init__([torch.zeros(1, 1)], **options)  # only torch's constructor refuses kernels; they are set below
         self.param_groups[0]["params"] = list(weights)
 
-    def _init_group(self, group, *lists):  # weights, gradients, momenta: what the step then works on
+    def _init_group(self, group, *lists):  # lists of weights, gradients and momenta, which the step then updates
         is_complex = super()._init_group(group, *lists)
         for tensors in lists:
             tensors[:] = [t.permute(0, 2, 3, 1).view(len(t), -1) if t.ndim == 4 else t for t in tensors]
         return is_complex
 
 
+class TrainingData(Protocol):
+    """What the loop needs of a dataset; `genmodels.data.Pictures` is one."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, i: Tensor) -> tuple[Tensor, ...]:
+        """The tensors of the items with indices i."""
+        ...
+
+
 @dataclass
 class Recipe:
-    """What a recipe hands to the loop."""
+    """What a recipe passes to the loop. `Any` stands for the recipe's own model class."""
 
     name: str  # of the checkpoint
     model: GenerativeModel
-    train: Pictures  # or another that has a length and `batch(indices)`, the tensors of a step
-    validate: Callable  # model -> dict of numbers; of the first, the smaller the better
-    samples: Callable  # model -> pictures (N, C, H, W) in [0, 1] for the grid, or a text
-    players: list = field(default_factory=lambda: [OptimizerConfig()])
-    batch: int = 128  # of each process
+    train: TrainingData
+    validate: Callable[[Any], dict]  # model -> numbers; the first selects the best weights: lower is better
+    samples: Callable[[Any], Tensor | str]  # model -> pictures (N, C, H, W) in [0, 1] for the grid, or a text
+    optimizers: list[OptimizerConfig] = field(default_factory=lambda: [OptimizerConfig()])
+    batch: int = 128  # per process
     minutes: float = 10.0
     warmup: int = 200  # steps
     cooldown: float = 0.2  # last share of the run, in which the learning rate falls to zero
-    clip: float = 1.0  # of the gradient's norm
+    clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.999
-    augment: Callable | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
-    bits: int = 8  # of a weight in the checkpoint, see `GenerativeModel._save_pretrained`
-    finish: Callable | None = None  # (model, folder) -> None: writes further files of the checkpoint
-    moment: Callable | None = None  # (model, step) -> None: looks at the weights in training, at steps ever further apart
-    anneal: Callable | None = None  # (model, share of the run that is over) -> None: before each step, sets weights of losses
+    augment: Callable[[Tensor], Tensor] | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
+    bits: int = 8  # per weight in the checkpoint, see `GenerativeModel._save_pretrained`
+    finish: Callable[[Any, Path], None] | None = None  # (model, folder): writes further files of the checkpoint
+    snapshot: Callable[[Any, int], None] | None = None  # (model, step): records the model at the steps of `is_snapshot_step`
+    anneal: Callable[[Any, float], None] | None = None  # (model, share of the run done): sets loss weights before each step
 
 
 @dataclass
 class Settings:
     """Options that every recipe has."""
 
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is only read.")] = (
-        None
-    )
-    out: Annotated[Path | None, typer.Option(help="Checkpoint's folder. [default: checkpoints/NAME]")] = None
-    runs: Annotated[Path, typer.Option(help="Where unfinished runs are kept.")] = Path("runs")
-    minutes: Annotated[float | None, typer.Option(help="Time budget; the speed is measured once. [default: the recipe's]")] = (
-        None
-    )
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is never written to.")
+    ] = None
+    out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint. [default: checkpoints/NAME]")] = None
+    runs: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("runs")
+    minutes: Annotated[
+        float | None, typer.Option(help="Time budget; the speed is measured once, at the start. [default: the recipe's]")
+    ] = None
     steps: Annotated[
         int | None,
-        typer.Option(help="Number of steps, instead of --minutes. More than a stopped run began with: it goes on longer."),
+        typer.Option(help="Number of steps, instead of --minutes. A larger number extends a stopped run."),
     ] = None
-    batch: Annotated[int | None, typer.Option(help="Pictures a step and process. [default: the recipe's]")] = None
-    lr: Annotated[float | None, typer.Option(help="Learning rate of all players. [default: the recipe's]")] = None
-    seed: Annotated[int, typer.Option(help="Of batches, noise and first weights.")] = 0
-    init_from: Annotated[str | None, typer.Option(help="Checkpoint (name or folder) whose weights to go on from.")] = None
+    batch: Annotated[int | None, typer.Option(help="Batch size per process. [default: the recipe's]")] = None
+    lr: Annotated[float | None, typer.Option(help="Learning rate of all optimizers. [default: the recipe's]")] = None
+    seed: Annotated[int, typer.Option(help="Seed of batches, noise and initial weights.")] = 0
+    init_from: Annotated[str | None, typer.Option(help="Checkpoint (name or folder) whose weights to start from.")] = None
     cooldown: Annotated[
-        bool, typer.Option("--cooldown", help="Finish the unfinished run now: only its last part, the cooldown.")
+        bool, typer.Option("--cooldown", help="Finish the unfinished run now, with only its last part, the cooldown.")
     ] = False
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw an unfinished run of this name away.")] = False
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard an unfinished run of this name.")] = False
     precision: Annotated[str, typer.Option(help="auto, no, bf16 or fp16; auto is bf16 where the device has it.")] = "auto"
     compile: Annotated[bool, typer.Option("--compile", help="torch.compile the model.")] = False
-    tracker: Annotated[str | None, typer.Option(help="'tensorboard' writes runs/NAME/tensorboard.")] = None
-    save_every: Annotated[float, typer.Option(help="Seconds between saves of the run.")] = 60.0
-    validations: Annotated[int, typer.Option(help="How often the run is validated, evenly spread.")] = 10
+    tracker: Annotated[str | None, typer.Option(help="'tensorboard' writes event files into runs/NAME.")] = None
+    save_every: Annotated[float, typer.Option(help="Seconds between saves of the run's state.")] = 60.0
+    validations: Annotated[int, typer.Option(help="Number of validations, evenly spaced over the run.")] = 10
     log_every: Annotated[int, typer.Option(help="Steps between lines of the log.")] = 50
 
 
-def command(recipe):
-    """Make a command line of a function that takes its own options and `settings`, and returns a `Recipe`.
+def command(recipe: Callable[..., Recipe]) -> typer.Typer:
+    """Make a command line from a function that takes its own options and `settings`, and returns a `Recipe`.
 
-    Errors that say what is wrong in a sentence end it with that sentence, not with a traceback.
+    Expected errors are printed as one sentence, without a traceback.
     """
 
     def main(**options):
         settings = Settings(**{f.name: options.pop(f.name) for f in fields(Settings)})
         try:
-            check(settings)
+            check_settings(settings)
             keep_freed_memory()
-            torch.manual_seed(settings.seed)  # first weights
+            torch.manual_seed(settings.seed)  # initial weights
             fit(recipe(settings=settings, **options), settings)
         except (TrainingError, ValueError, OSError) as e:
             typer.echo(f"Error: {e}", err=True)
             raise typer.Exit(1) from None
 
-    own = [p for p in inspect.signature(recipe).parameters.values() if p.name != "settings"]
-    shared = [
+    # typer reads the options from the signature: the recipe's own, then those of all recipes
+    own_options = [p for p in inspect.signature(recipe).parameters.values() if p.name != "settings"]
+    shared_options = [
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
         for f in fields(Settings)
     ]
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    main.__signature__ = inspect.Signature([*keyword, *shared])
-    main.__annotations__ = {p.name: p.annotation for p in [*keyword, *shared]}
+    parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own_options), *shared_options]
+    main.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # as inspect documents
+    main.__annotations__ = {p.name: p.annotation for p in parameters}
     main.__doc__ = recipe.__doc__
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     return app
 
 
-def check(settings):
-    """Refuse settings out of bounds, with a ValueError that says what is allowed."""
+def check_settings(settings: Settings) -> None:
+    """Refuse settings out of range, with a ValueError that says what is allowed."""
     for name, low, high, whole in (
         ("minutes", 0.01, 100_000, False),
         ("steps", 1, 10**9, True),
@@ -179,28 +191,30 @@ def check(settings):
         raise ValueError(f"--tracker must be tensorboard, not {settings.tracker!r}.")
 
 
-def learning_rate(step, warmup, total, cooldown=0.2):
-    """Factor on a player's rate: linear warm-up, constant, linear cooldown. total: None while unknown."""
-    rise = min(1.0, (step + 1) / max(1, warmup))
+def learning_rate(step: int, warmup: int, total: int | None, cooldown: float = 0.2) -> float:
+    """Factor on an optimizer's learning rate: linear warm-up, constant, linear cooldown. total: None while unknown."""
+    warmup_factor = min(1.0, (step + 1) / max(1, warmup))
     if total is None:
-        return rise
-    last = max(1, total - int((1 - cooldown) * total))
-    return min(rise, max(0.0, (total - step) / last))
+        return warmup_factor
+    cooldown_steps = max(1, total - int((1 - cooldown) * total))
+    return min(warmup_factor, max(0.0, (total - step) / cooldown_steps))
 
 
-def is_moment(step, total):
-    """Whether this step is one to look at: the first, the last, and each time the number of steps has grown by a sixth.
+def is_snapshot_step(step: int, total: int | None) -> bool:
+    """Whether to take a snapshot: at the first and the last step, and each time the number of steps has grown by a sixth.
 
-    A training changes most at its beginning; of 8,000 steps these are 55.
+    A model changes most at the beginning of its training; of 8,000 steps these are 55.
     """
-    return step in (0, 1, total) or step > 1 and math.floor(6.5 * math.log(step)) > math.floor(6.5 * math.log(step - 1))
+    if step in (0, 1, total):
+        return True
+    return step > 1 and math.floor(6.5 * math.log(step)) > math.floor(6.5 * math.log(step - 1))
 
 
-def keep_freed_memory():
-    """Ask glibc not to hand large freed blocks back to the system after each operation.
+def keep_freed_memory() -> None:
+    """Ask glibc not to return large freed blocks to the system after each operation.
 
-    The next step allocates the same sizes again, and every fresh page is a fault: 25,000 of them a step for a small
-    convolutional net, which made two-core training two to three times slower. Elsewhere than on glibc nothing happens.
+    The next step allocates the same sizes again, and every new page is a fault: 25,000 of them per step for a small
+    convolutional net, which made two-core training two to three times slower. Without glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -210,35 +224,40 @@ def keep_freed_memory():
         mallopt(option, value)
 
 
-def fit(recipe, settings):
+def fit(recipe: Recipe, settings: Settings) -> Path:
     """Train, resume or finish a run, and publish its best weights. Returns the checkpoint's folder."""
     return Run(recipe, settings).fit()
 
 
 class Run:
-    """One run: what `fit` holds between steps."""
+    """One training run: what the loop holds between steps."""
 
-    def __init__(self, recipe, settings):
+    def __init__(self, recipe: Recipe, settings: Settings) -> None:
         self.recipe, self.settings = recipe, settings
         self.folder = settings.runs / recipe.name
         self.out = settings.out or checkpoint_root() / recipe.name
         self.batch = settings.batch or recipe.batch
-        self.step, self.total, self.best, self.sums, self.seconds = 0, None, None, {}, 0.0
-        self.parent_log, self.stop = [], None
+        self.step = 0
+        self.total: int | None = None  # number of steps; None until the speed is known
+        self.best: float | None = None  # lowest validation score
+        self.sums: dict[str, float] = {}  # of the losses since the last line of the log
+        self.seconds = 0.0
+        self.parent_log: list[str] = []  # lines of the log of --init-from
+        self.stop: int | None = None  # the signal that asked to stop
 
         precision = settings.precision
         if precision == "auto":
             precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
-        several = len(recipe.players) > 1  # a player's turn leaves the others' parameters without gradient
+        unused_parameters = len(recipe.optimizers) > 1  # one optimizer's loss leaves the others' parameters without gradient
         self.accelerator = Accelerator(
-            cpu=not torch.accelerator.is_available(),  # said aloud, so that several processes find each other without one too
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=several)],
+            cpu=not torch.accelerator.is_available(),  # explicit, so that several processes without a GPU find each other
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused_parameters)],
             mixed_precision=precision,
             log_with=settings.tracker,
             project_dir=str(self.folder) if settings.tracker else None,
             dynamo_backend="inductor" if settings.compile else None,
         )
-        self.main = self.accelerator.is_main_process
+        self.is_main = self.accelerator.is_main_process
         world = self.accelerator.num_processes
         if len(recipe.train) < world:
             raise TrainingError(f"{len(recipe.train)} training pictures are too few for {world} processes.")
@@ -249,27 +268,31 @@ class Run:
             self._start_from(model, checkpoint_folder(settings.init_from))
         self.ema = copy.deepcopy(model).to(self.accelerator.device).eval().requires_grad_(False)
         model.train().to(memory_format=torch.channels_last)
-        groups = [(p, list((model.get_submodule(p.part) if p.part else model).parameters())) for p in recipe.players]
-        self.parameters = [parameters for _, parameters in groups]
-        tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-        optimisers, self.owners = [], []  # a player has one optimiser or two
-        for i, (player, parameters) in enumerate(groups):
-            lr, decay = settings.lr or player.lr, player.weight_decay
-            matrices = [w for w in parameters if w.ndim in (2, 4) and id(w) not in tables] if player.muon else []
+        self.parameters = [
+            list((model.get_submodule(config.part) if config.part else model).parameters()) for config in recipe.optimizers
+        ]
+        embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        optimizers: list[torch.optim.Optimizer] = []
+        self.owners: list[int] = []  # optimizer -> its OptimizerConfig, which has one (AdamW) or two (Muon and AdamW)
+        for i, (config, parameters) in enumerate(zip(recipe.optimizers, self.parameters)):
+            lr, decay = settings.lr or config.lr, config.weight_decay
+            matrices = []
+            if config.muon:
+                matrices = [w for w in parameters if w.ndim in (2, 4) and id(w) not in embeddings]
             if matrices:
-                optimisers.append(Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+                optimizers.append(Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
                 self.owners.append(i)
-            taken = {id(w) for w in matrices}
-            decayed = [w for w in parameters if w.ndim >= 2 and id(w) not in taken]
-            rest = [w for w in parameters if w.ndim < 2]
-            kinds = [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
-            optimisers.append(torch.optim.AdamW(kinds, lr=lr, betas=player.betas, fused=True))
+            in_muon = {id(w) for w in matrices}
+            decayed = [w for w in parameters if w.ndim >= 2 and id(w) not in in_muon]
+            not_decayed = [w for w in parameters if w.ndim < 2]
+            groups = [{"params": decayed, "weight_decay": decay}, {"params": not_decayed, "weight_decay": 0.0}]
+            optimizers.append(torch.optim.AdamW(groups, lr=lr, betas=config.betas, fused=True))
             self.owners.append(i)
-        self.model, *self.optimisers = self.accelerator.prepare(model, *optimisers)
-        self.plain = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        self.model, *self.optimizers = self.accelerator.prepare(model, *optimizers)
+        self.unwrapped = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
 
-    def _start_from(self, model, folder):
-        """Take the weights of a checkpoint of the same configuration, and its log as the beginning of ours."""
+    def _start_from(self, model: GenerativeModel, folder: Path) -> None:
+        """Copy the weights of a checkpoint of the same configuration; its log becomes the beginning of this run's."""
         source = type(model).from_pretrained(folder)
         if any(source.config.get(k) != v for k, v in model.config.items() if k != "beta"):
             raise CheckpointError(f"{folder} has another configuration than this recipe: {source.config}, not {model.config}.")
@@ -279,68 +302,69 @@ class Run:
 
     # --- the loop ---
 
-    def fit(self):
+    def fit(self) -> Path:
+        """Train to the end and publish. Returns the checkpoint's folder."""
         settings = self.settings
-        if self.main:
+        if self.is_main:
             self._make_folders()
-        if settings.fresh and self.main:
+        if settings.fresh and self.is_main:
             (self.folder / "state.safetensors").unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
         if (self.folder / "state.safetensors").is_file():
             self._load()
         elif settings.cooldown:
             raise TrainingError(f"There is no unfinished run in {self.folder} for --cooldown to finish.")
-        elif self.main:
+        elif self.is_main:
             (self.folder / "log.jsonl").write_text("", encoding="utf-8")
         if settings.cooldown:
-            self._go_on()
+            self._record_new_command()
             self.total = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
         elif settings.steps and settings.steps > (self.total or 0):
             if self.step and self.total:
-                self._go_on()
+                self._record_new_command()
             self.total = settings.steps
         if settings.tracker:
             self.accelerator.init_trackers(".", config={})
         if self.step == 0:
-            self._log({"run": self._facts()})
+            self._log({"run": self._run_info()})
 
-        handlers = {s: signal.signal(s, self._asked_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        bar = tqdm(total=self.total, initial=self.step, unit="step", disable=None if self.main else True, mininterval=1)
-        saved = began = self.ticked = time.monotonic()
-        first = self.step  # of this process: one that was stopped before the speed was known measures it anew
+        handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        bar = tqdm(total=self.total, initial=self.step, unit="step", disable=None if self.is_main else True, mininterval=1)
+        saved = started = self.logged = time.monotonic()
+        first = self.step  # of this process: a run that was stopped before its speed was known measures it again
         try:
             if self.step == 0:
-                self._moment()
+                self._take_snapshot()
             while self.total is None or self.step < self.total:
-                if self.total is None and self.step == first + PROBE[0]:
+                if self.total is None and self.step == first + PROBE_STEPS[0]:
                     probe = time.monotonic()
-                losses = self._turns()
+                losses = self._train_step()
                 self.step += 1
-                if self.total is None and self.step == first + PROBE[1]:
-                    self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE[1] - PROBE[0]))
+                if self.total is None and self.step == first + PROBE_STEPS[1]:
+                    self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE_STEPS[1] - PROBE_STEPS[0]))
                     bar.total = self.total
-                self._account(losses, bar)
-                self._moment()
+                self._record_losses(losses, bar)
+                self._take_snapshot()
                 if self.total and self.step < self.total and self.step % max(1, self.total // settings.validations) == 0:
                     self._validate()
                 now = time.monotonic()
                 if self.stop or now - saved > settings.save_every and self.total:
-                    self.seconds += now - began
-                    saved = began = now
+                    self.seconds += now - started
+                    saved = started = now
                     self._save()
                     if self.stop:
                         bar.close()
                         print(
                             f"\nStopped and saved after step {self.step} of {self.total or '?'}: "
-                            "the same command goes on from there; with --cooldown it finishes.",
+                            "the same command resumes there; with --cooldown it finishes.",
                             file=sys.stderr,
                         )
                         sys.exit(128 + self.stop)
-            self.seconds += time.monotonic() - began
+            self.seconds += time.monotonic() - started
             bar.close()
-            self._save()  # so that a full disk now costs no training
+            self._save()  # so that a full disk after this loses no training
             self._validate()
-            folder = self._publish() if self.main else self.out
+            folder = self._publish() if self.is_main else self.out
             self.accelerator.wait_for_everyone()
             if settings.tracker:
                 self.accelerator.end_training()
@@ -349,80 +373,81 @@ class Run:
             for s, handler in handlers.items():
                 signal.signal(s, handler)
 
-    def _turns(self):
-        """One batch: each player descends its loss once. Returns all terms, as floats."""
+    def _train_step(self) -> dict[str, float]:
+        """One batch: each optimizer makes one step on its own loss. Returns all terms as floats."""
         batch = self._batch()
         factor = learning_rate(self.step, self.recipe.warmup, self.total, self.recipe.cooldown)
         if self.recipe.anneal:
-            self.recipe.anneal(self.plain, self.step / self.total if self.total else 0.0)
-        everything = {}
-        for i, player in enumerate(self.recipe.players):
-            mine = [o for o, owner in zip(self.optimisers, self.owners) if owner == i]
-            for group in (g for optimiser in mine for g in optimiser.param_groups):
-                group["lr"] = factor * (self.settings.lr or player.lr)
-            for other in self.optimisers:
-                other.zero_grad(set_to_none=True)
+            self.recipe.anneal(self.unwrapped, self.step / self.total if self.total else 0.0)
+        all_terms: dict[str, float] = {}
+        for i, config in enumerate(self.recipe.optimizers):
+            optimizers = [o for o, owner in zip(self.optimizers, self.owners) if owner == i]
+            for group in (g for optimizer in optimizers for g in optimizer.param_groups):
+                group["lr"] = factor * (self.settings.lr or config.lr)
+            for optimizer in self.optimizers:
+                optimizer.zero_grad(set_to_none=True)
             with self.accelerator.autocast():
-                losses = self.model(batch, method=player.method)
+                losses = self.model(batch, method=config.method)
             self.accelerator.backward(losses["loss"])
             norm = self.accelerator.clip_grad_norm_(self.parameters[i], self.recipe.clip)
-            terms = self._mean_of_processes({**losses, "gradient": norm})
-            scaled = self.accelerator.scaler is not None  # fp16 skips a step of its own accord if the gradient overflows
+            terms = self._mean_over_processes({**losses, "gradient": norm})
+            scaled = self.accelerator.scaler is not None  # the fp16 scaler itself skips a step whose gradient overflows
             bad = [k for k, v in terms.items() if not math.isfinite(v) and not (scaled and k == "gradient")]
             if bad:  # before the step: the weights are still good
                 raise TrainingError(
-                    f"The term '{bad[0]}' of {player.method} became {terms[bad[0]]} at step {self.step + 1}: nothing "
-                    f"of this step was kept; the last save is {self.folder / 'state.safetensors'}. Try a smaller --lr."
+                    f"The term '{bad[0]}' of {config.method} became {terms[bad[0]]} at step {self.step + 1}: this step was "
+                    f"discarded; the last save is {self.folder / 'state.safetensors'}. Try a smaller --lr."
                 )
-            for optimiser in mine:
-                optimiser.step()
-            prefix = "" if len(self.recipe.players) == 1 else f"{player.method}/"
-            everything |= {prefix + k: v for k, v in terms.items()}
-        self._average()
-        return everything
+            for optimizer in optimizers:
+                optimizer.step()
+            prefix = "" if len(self.recipe.optimizers) == 1 else f"{config.method}/"
+            all_terms |= {prefix + k: v for k, v in terms.items()}
+        self._update_ema()
+        return all_terms
 
-    def _mean_of_processes(self, terms):
-        """Named scalars as floats, averaged over the processes, which so also agree whether one was asked to stop."""
+    def _mean_over_processes(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """Named scalars as floats, averaged over the processes, which thereby also agree whether one was asked to stop."""
         stop = torch.tensor(float(self.stop or 0), device=self.accelerator.device)
         values = torch.stack([*(v.detach().float() for v in terms.values()), stop])
         if self.accelerator.num_processes > 1:
-            together = self.accelerator.gather(values[None])
-            values = torch.cat([together[:, :-1].mean(0), together[:, -1:].amax(0)])
+            gathered = self.accelerator.gather(values[None])
+            values = torch.cat([gathered[:, :-1].mean(0), gathered[:, -1:].amax(0)])
             self.stop = int(values[-1]) or None
         return dict(zip(terms, values.tolist()))
 
-    def _batch(self):
+    def _batch(self) -> tuple[Tensor, ...]:
         """This process's part of the step's batch, a function of seed and step alone."""
         world, rank, n = self.accelerator.num_processes, self.accelerator.process_index, len(self.recipe.train)
-        whole = self.batch * world
-        per_epoch = n // whole
-        epoch, place = divmod(self.step, per_epoch)
+        global_batch = self.batch * world
+        epoch, position = divmod(self.step, n // global_batch)
         if getattr(self, "_epoch", None) != epoch:
             shuffle = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + epoch)
             self._epoch, self._order = epoch, torch.randperm(n, generator=shuffle)
-        i = self._order[place * whole + rank * self.batch :][: self.batch]
+        i = self._order[position * global_batch + rank * self.batch :][: self.batch]
         torch.manual_seed((self.settings.seed * 1_000_003 + self.step) * 1009 + rank)  # noise and augmentation of this step
-        x, *rest = (part.to(self.accelerator.device) for part in self.recipe.train.batch(i))
+        x, *labels = (tensor.to(self.accelerator.device) for tensor in self.recipe.train.batch(i))
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
-        return (self.recipe.augment(x) if self.recipe.augment else x), *rest
+        if self.recipe.augment:
+            x = self.recipe.augment(x)
+        return x, *labels
 
     @torch.no_grad()
-    def _average(self):
+    def _update_ema(self) -> None:
         """Exponential moving average of the parameters; buffers such as batch statistics are copied."""
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.ema.parameters()), list(self.plain.parameters()), 1 - decay)
-        for mine, theirs in zip(self.ema.buffers(), self.plain.buffers()):
-            mine.copy_(theirs)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.unwrapped.parameters()), 1 - decay)
+        for average, buffer in zip(self.ema.buffers(), self.unwrapped.buffers()):
+            average.copy_(buffer)
 
-    def _agree_on_total(self, seconds_per_step):
-        """The number of steps that fits the budget, measured by one process and told to all."""
+    def _agree_on_total(self, seconds_per_step: float) -> int:
+        """The number of steps that fits the time budget, as measured by the main process and broadcast to all."""
         minutes = self.settings.minutes or self.recipe.minutes
-        total = [max(self.step + 1, int(0.95 * minutes * 60 / seconds_per_step))]  # a twentieth is left for validation
+        total = [max(self.step + 1, int(0.95 * minutes * 60 / seconds_per_step))]  # 5 % of the time is for validation
         return broadcast_object_list(total)[0]
 
-    def _account(self, losses, bar):
-        """Sum the losses; every so often write their means to the log and the bar."""
+    def _record_losses(self, losses: dict[str, float], bar: tqdm) -> None:
+        """Sum the losses; every `log_every` steps write their means to the log and the progress bar."""
         for k, v in losses.items():
             self.sums[k] = self.sums.get(k, 0.0) + v
         self.sums["n"] = self.sums.get("n", 0) + 1
@@ -434,18 +459,19 @@ class Run:
             rate = learning_rate(self.step - 1, self.recipe.warmup, self.total, self.recipe.cooldown)
             self._log({"step": self.step, **{k: float(f"{v:.6g}") for k, v in means.items()}, "rate": round(rate, 4)})
             now = time.monotonic()
-            speed, self.ticked = n * self.batch * self.accelerator.num_processes / (now - self.ticked), now
+            speed = n * self.batch * self.accelerator.num_processes / (now - self.logged)
+            self.logged = now
             bar.set_postfix({"loss": f"{next(iter(means.values())):.4g}", "pictures/s": f"{speed:.0f}"})
 
-    def _moment(self):
-        if self.recipe.moment and self.main and is_moment(self.step, self.total):
-            self.plain.eval()
-            self.recipe.moment(self.plain, self.step)
-            self.plain.train()
+    def _take_snapshot(self) -> None:
+        if self.recipe.snapshot and self.is_main and is_snapshot_step(self.step, self.total):
+            self.unwrapped.eval()
+            self.recipe.snapshot(self.unwrapped, self.step)
+            self.unwrapped.train()
 
-    def _validate(self):
-        """Measure the averaged weights, keep the best, draw a grid."""
-        if self.main:
+    def _validate(self) -> None:
+        """Measure the averaged weights, keep the best, write samples."""
+        if self.is_main:
             model = self.ema.to(memory_format=torch.contiguous_format)
             with torch.inference_mode():
                 measured = {k: float(v) for k, v in self.recipe.validate(model).items()}
@@ -453,28 +479,28 @@ class Run:
             if not math.isfinite(score):
                 raise TrainingError(
                     f"Validation gave {next(iter(measured))} = {score} at step {self.step}; the best weights so "
-                    f"far stay in {self.folder / 'best.safetensors'}."
+                    f"far are in {self.folder / 'best.safetensors'}."
                 )
             if self.best is None or score < self.best:
                 self.best = score
-                _write(self.folder / "best.safetensors", model.state_dict(), {"step": str(self.step)})
+                _save_tensors(self.folder / "best.safetensors", model.state_dict(), {"step": str(self.step)})
             self._log({"step": self.step, "validation": {k: float(f"{v:.6g}") for k, v in measured.items()}})
             (self.folder / "samples").mkdir(exist_ok=True)
-            self._draw(model, self.folder / "samples" / f"{self.step:07d}")
+            self._write_samples(model, self.folder / "samples" / f"{self.step:07d}")
             print(f"step {self.step}/{self.total} validation {measured}", flush=True)
         self.accelerator.wait_for_everyone()
 
-    def _draw(self, model, file):
-        """Samples as a picture or a text, its name's ending put on."""
+    def _write_samples(self, model: GenerativeModel, file: Path) -> None:
+        """Write samples as `file`.png, or `file`.txt if they are a text."""
         with torch.inference_mode():
-            drawn = self.recipe.samples(model)
-        if isinstance(drawn, str):
-            file.with_name(f"{file.name}.txt").write_text(drawn, encoding="utf-8")
+            samples = self.recipe.samples(model)
+        if isinstance(samples, str):
+            file.with_name(f"{file.name}.txt").write_text(samples, encoding="utf-8")
         else:
-            grid(drawn.float()).save(file.with_name(f"{file.name}.png"))
+            grid(samples.float()).save(file.with_name(f"{file.name}.png"))
 
-    def _log(self, line):
-        if self.main:
+    def _log(self, line: dict[str, Any]) -> None:
+        if self.is_main:
             with open(self.folder / "log.jsonl", "a", encoding="utf-8") as f:
                 f.write(json.dumps(line) + "\n")
             if self.settings.tracker and "step" in line:
@@ -482,71 +508,80 @@ class Run:
                 prefix = "validation/" if "validation" in line else ""
                 self.accelerator.log({prefix + k: v for k, v in flat.items()}, step=line["step"])
 
-    def _facts(self):
-        """What the card will say about how this was made."""
-        device = self.accelerator.device
+    def _run_info(self) -> dict[str, Any]:
+        """How this run was made: the first line of its log, from which the card quotes."""
+        script, device = Path(sys.argv[0]).resolve(), self.accelerator.device
         gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
+        lr = {"lr": self.settings.lr} if self.settings.lr else {}
         return {
-            "command": "python -m "
-            + " ".join([Path(sys.argv[0]).resolve().parent.name + "." + Path(sys.argv[0]).stem, *_public(sys.argv[1:])]),
+            "command": " ".join(["python -m", f"{script.parent.name}.{script.stem}", *_without_local_paths(sys.argv[1:])]),
             "seed": self.settings.seed,
             "batch": self.batch * self.accelerator.num_processes,
             "device": gpu or f"{device.type}, {torch.get_num_threads()} threads",
             "pictures": len(self.recipe.train),
-            "parameters": sum(p.numel() for p in self.plain.parameters()),
+            "parameters": sum(p.numel() for p in self.unwrapped.parameters()),
             "date": str(date.today()),
-            "players": [asdict(p) | ({"lr": self.settings.lr} if self.settings.lr else {}) for p in self.recipe.players],
+            "optimizers": [asdict(config) | lr for config in self.recipe.optimizers],  # "players" in logs before 0.2.0
             "init_from": self.settings.init_from,
             "precision": self.accelerator.mixed_precision,
         }
 
-    def _go_on(self):
-        """A stopped run is to end at another step than it was begun with: the card names both commands."""
-        if self.main:
+    def _record_new_command(self) -> None:
+        """Add this command to the log's first: a run that is to end at another step was made by both, and its card says so."""
+        if self.is_main:
             log = self.folder / "log.jsonl"
-            first, *rest = log.read_text(encoding="utf-8").splitlines()
-            first = json.loads(first)
-            first["run"]["command"] += f", stopped at step {self.step}, then {self._facts()['command']}"
-            log.write_text("".join(line + "\n" for line in [json.dumps(first), *rest]), encoding="utf-8")
+            lines = log.read_text(encoding="utf-8").splitlines()
+            first = json.loads(lines[0])
+            first["run"]["command"] += f", stopped at step {self.step}, then {self._run_info()['command']}"
+            log.write_text("".join(line + "\n" for line in [json.dumps(first), *lines[1:]]), encoding="utf-8")
 
-    def _asked_to_stop(self, sign, frame):
-        self.stop = sign
+    def _request_stop(self, signal_number: int, frame: FrameType | None) -> None:
+        self.stop = signal_number
 
     # --- saving ---
 
-    def _make_folders(self):
-        """Fail now, not after an hour, if a folder cannot be written."""
+    def _make_folders(self) -> None:
+        """Fail at the start, not after an hour, if a folder cannot be written."""
         for folder in (self.folder, self.out.parent):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                probe = folder / f".writable-{os.getpid()}"
-                probe.write_bytes(b"x")
-                probe.unlink()
+                test_file = folder / f".writable-{os.getpid()}"
+                test_file.write_bytes(b"x")
+                test_file.unlink()
             except OSError as e:
-                raise TrainingError(f"{folder} cannot be written ({e.strerror}): name another with --runs or --out.") from e
+                raise TrainingError(f"{folder} cannot be written ({e.strerror}): choose another with --runs or --out.") from e
 
-    def _identity(self):
-        """What must be the same for a resumed run to be the same run."""
-        return json.dumps(
-            {
-                "config": self.plain.config,
-                "seed": self.settings.seed,
-                "batch": self.batch,
-                "processes": self.accelerator.num_processes,
-                "pictures": len(self.recipe.train),
-                "lr": self.settings.lr,
-                "players": [asdict(p) for p in self.recipe.players],
-                "init_from": self.settings.init_from,
-            }
-        )
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a resumed run to be the same run, as JSON represents it."""
+        identity = {
+            "config": self.unwrapped.config,
+            "seed": self.settings.seed,
+            "batch": self.batch,
+            "processes": self.accelerator.num_processes,
+            "pictures": len(self.recipe.train),
+            "lr": self.settings.lr,
+            "optimizers": [asdict(config) for config in self.recipe.optimizers],
+            "init_from": self.settings.init_from,
+        }
+        return json.loads(json.dumps(identity))
 
-    def _save(self):
-        if not self.main:
+    def _read_identity(self, text: str) -> dict[str, Any]:
+        """The identity in a saved state, which may have been written under older names."""
+        identity = json.loads(text)
+        if "players" in identity:  # the name of the optimizers before 0.2.0
+            identity["optimizers"] = identity.pop("players")
+        for old_name, new_name in type(self.unwrapped).renamed_arguments.items():
+            if old_name in identity["config"]:
+                identity["config"][new_name] = identity["config"].pop(old_name)
+        return identity
+
+    def _save(self) -> None:
+        if not self.is_main:
             return
-        tensors = {f"model.{k}": v for k, v in self.plain.state_dict().items()}
+        tensors = {f"model.{k}": v for k, v in self.unwrapped.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for i, optimiser in enumerate(self.optimisers):
-            for j, slots in optimiser.state_dict()["state"].items():
+        for i, optimizer in enumerate(self.optimizers):
+            for j, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimiser.{i}.{j}.{k}": v for k, v in slots.items()}
         scaler = self.accelerator.scaler
         facts = {
@@ -555,60 +590,62 @@ class Run:
             "best": self.best,
             "sums": self.sums,
             "seconds": self.seconds,
-            "identity": self._identity(),
+            "identity": json.dumps(self._identity()),
             "parent_log": self.parent_log,
             "scaler": scaler.state_dict() if scaler else None,
         }
-        _write(self.folder / "state.safetensors", tensors, {"facts": json.dumps(facts)})
+        _save_tensors(self.folder / "state.safetensors", tensors, {"facts": json.dumps(facts)})
 
-    def _load(self):
-        """Go on from the last save; lines of the log that came after it are dropped."""
+    def _load(self) -> None:
+        """Resume from the last save; later lines of the log are dropped."""
         file = self.folder / "state.safetensors"
         try:
             tensors = load_file(file)
             with safe_open(file, "pt") as f:
                 facts = json.loads(f.metadata()["facts"])
+            identity = self._read_identity(facts["identity"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
-            raise TrainingError(f"{file} is broken ({e}): --fresh starts the run anew.") from e
-        if facts["identity"] != self._identity():
+            raise TrainingError(f"{file} is broken ({e}): --fresh starts the run again.") from e
+        if identity != self._identity():
             raise TrainingError(
-                f"{self.folder} holds an unfinished run with other settings: give the same ones to go on, or "
-                "--fresh to throw it away."
+                f"{self.folder} holds an unfinished run with other settings: use the same settings to resume it, or "
+                "--fresh to discard it."
             )
-        self.plain.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        self.unwrapped.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         self.ema.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
-        for i, optimiser in enumerate(self.optimisers):
-            moved = [p for group in optimiser.param_groups for p in group["params"]]
-            state = {}
+        for i, optimizer in enumerate(self.optimizers):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            state: dict[int, dict[str, Tensor]] = {}
             for key, v in tensors.items():
                 if key.startswith(f"optimiser.{i}."):
                     j, slot = key.split(".")[2:]
-                    # in the parameter's own memory layout: the fused kernel walks both as they lie
-                    like = moved[int(j)]
-                    state.setdefault(int(j), {})[slot] = torch.empty_like(like).copy_(v) if v.shape == like.shape else v
-            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+                    parameter = parameters[int(j)]
+                    if v.shape == parameter.shape:  # in the same memory format: the fused kernel reads both in memory order
+                        v = torch.empty_like(parameter).copy_(v)
+                    state.setdefault(int(j), {})[slot] = v
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
         for name in ("step", "total", "best", "sums", "seconds", "parent_log"):
             setattr(self, name, facts[name])
-        if self.main:
+        if self.is_main:
             log = self.folder / "log.jsonl"
-            kept = [line for line in log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.step]
-            log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-            print(f"Going on from step {self.step} of {self.total or '?'} ({file}).", flush=True)
+            lines = [line for line in log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.step]
+            log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+            print(f"Resuming from step {self.step} of {self.total or '?'} ({file}).", flush=True)
 
-    def _publish(self):
-        """Write the checkpoint's folder aside, then put it in place: the old one stays whole until the new one is."""
+    def _publish(self) -> Path:
+        """Write the checkpoint to a temporary folder, then rename it: until it is complete the old one stays."""
         best = load_file(self.folder / "best.safetensors")
         self.ema.load_state_dict(best)
-        aside, old = (self.out.with_name(f".{self.out.name}.{what}") for what in ("new", "old"))
+        temporary, old = self.out.with_name(f".{self.out.name}.new"), self.out.with_name(f".{self.out.name}.old")
         try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
             model = self.ema.cpu().to(memory_format=torch.contiguous_format)
-            model._save_pretrained(aside, bits=self.recipe.bits)
-            model = type(model).from_pretrained(aside)  # what visitors will get, rounded
-            self._draw(model, aside / "samples")
+            model._save_pretrained(temporary, bits=self.recipe.bits)
+            model = type(model).from_pretrained(temporary)  # with the rounded weights that will be loaded
+            self._write_samples(model, temporary / "samples")
             lines = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
             head = json.loads(lines[0])
             head["run"] |= {
@@ -616,68 +653,69 @@ class Run:
                 "minutes": round(self.seconds / 60, 1),
                 "published_step": self._best_step(),
             }
-            (aside / "log.jsonl").write_text(
+            (temporary / "log.jsonl").write_text(
                 "\n".join([*self.parent_log, json.dumps(head), *lines[1:]]) + "\n", encoding="utf-8"
             )
             if self.recipe.finish:
-                self.recipe.finish(model, aside)
-            for file in aside.iterdir():
+                self.recipe.finish(model, temporary)
+            for file in temporary.iterdir():
                 _sync(file)
             if self.out.exists():
                 shutil.rmtree(old, ignore_errors=True)
                 os.rename(self.out, old)
-            os.rename(aside, self.out)
+            os.rename(temporary, self.out)
             shutil.rmtree(old, ignore_errors=True)
         except OSError as e:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise TrainingError(
-                f"{self.out} could not be written ({e.strerror or e}): the run is kept in {self.folder}, the same "
-                "command publishes it once there is room."
+                f"{self.out} could not be written ({e.strerror or e}): the run is kept in {self.folder}; the same "
+                "command publishes it once there is space."
             ) from e
         (self.folder / "state.safetensors").unlink(missing_ok=True)
         print(f"Published {self.out} (step {self._best_step()}, {self.seconds / 60:.1f} minutes).", flush=True)
         return self.out
 
-    def _best_step(self):
+    def _best_step(self) -> int:
         with safe_open(self.folder / "best.safetensors", "pt") as f:
             return int(f.metadata()["step"])
 
 
-def _step_of(line):
-    """The step of a line of the log; the first line, which has none, belongs to step 0."""
+def _step_of(line: str) -> float:
+    """The step of a line of the log; the first line, which has none, counts as step 0."""
     try:
         return json.loads(line).get("step", 0)
     except ValueError:
         return math.inf  # cut off when the process was killed
 
 
-def _public(arguments):
-    """The command line without this machine's folders."""
-    skip, kept = False, []
-    for a in arguments:
-        if skip:
-            skip = False
-        elif a in ("--data-dir", "--out", "--runs"):
-            skip = True
-        elif not a.startswith(("--data-dir=", "--out=", "--runs=")):
-            kept.append(a)
-    return kept
+def _without_local_paths(arguments: list[str]) -> list[str]:
+    """The command line without the options that name folders of this machine."""
+    local = ("--data-dir", "--out", "--runs")
+    public, is_value = [], False
+    for argument in arguments:
+        if is_value:
+            is_value = False
+        elif argument in local:
+            is_value = True
+        elif not argument.startswith(tuple(f"{option}=" for option in local)):
+            public.append(argument)
+    return public
 
 
-def _write(file, tensors, metadata):
-    """A safetensors file that is there whole or not at all."""
-    aside = file.with_name(f".{file.name}.new")
+def _save_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically."""
+    temporary = file.with_name(f".{file.name}.new")
     try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(aside), metadata=metadata)
-        _sync(aside)
-        os.replace(aside, file)
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(temporary), metadata=metadata)
+        _sync(temporary)
+        os.replace(temporary, file)
     except (OSError, SafetensorError) as e:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise TrainingError(
-            f"{file} could not be written ({e}): make room or name another folder with --runs; what was saved before is intact."
+            f"{file} could not be written ({e}): free some space or choose another folder with --runs; the last save is intact."
         ) from e
 
 
-def _sync(file):
+def _sync(file: Path) -> None:
     with open(file, "rb+") as f:
         os.fsync(f.fileno())

@@ -4,15 +4,15 @@
     python -m train.evaluate vae-mnist --split val --pictures 1000 --samples 100
                                                          for choosing between models: prints, writes nothing
     python -m train.evaluate diffusion-mnist             20,000 pictures and all samplers: half an hour
-    python -m train.evaluate transformer-tang            texts ship with the recipes: a minute
+    python -m train.evaluate transformer-tang            the texts ship with the recipes: a minute
     python -m train.evaluate transformer-mnist           10,000 exact likelihoods and 2,000 pictures: a quarter of an hour
-    python -m train.evaluate denoiser-photo              BSD68 in grey and colour, beside scikit-image's methods: an hour
-    python -m train.evaluate flow-mnist                  exact likelihoods, what they say of other pictures, 20,000 drawn ones
+    python -m train.evaluate denoiser-photo              BSD68 in grey and colour, also by scikit-image's methods: an hour
+    python -m train.evaluate flow-mnist                  exact likelihoods, also of other datasets, and 20,000 samples
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
-    python -m train.evaluate --table                     puts the table of models into README.md, from the cards
+    python -m train.evaluate --table                     writes the table of models into README.md, from the cards
 
-A few minutes a checkpoint on two cores. The importance-weighted likelihood of a "bernoulli" VAE takes half an hour with
-1,000 samples, five times that with 5,000. What takes long is kept in runs/evaluate/, and a new start goes on from there.
+A few minutes per checkpoint on two cores. The importance-weighted likelihood of a "bernoulli" VAE takes half an hour with
+1,000 samples, five times that with 5,000. Slow results are cached in runs/evaluate/, and a restarted evaluation resumes there.
 """
 
 import hashlib
@@ -34,26 +34,26 @@ from genmodels import data, metrics
 from genmodels.base import check_choice, check_number, checkpoint_folder, checkpoint_root, generator
 from genmodels.denoiser import CLASSICAL, add_noise, classical, luma
 from genmodels.diffusion import SAMPLERS
-from genmodels.flow import Likelihoods, Usual, log_normal, save_likelihoods
+from genmodels.flow import LikelihoodStats, Typicality, log_normal, save_likelihoods
 from genmodels.vae import load_latents
 from train import cards, ngram, photographs, texts
-from train.cards import shown
+from train.cards import format_value
 from train.denoiser import SIGMAS, SMALL_NOISES
 from train.engine import keep_freed_memory
-from train.gan import VALIDATED
+from train.gan import VALIDATION_SIZE
 
-MOVED = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
-AMOUNTS = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # how far to move a face; the validation split chooses
+EDITED_ATTRIBUTES = ("smiling", "glasses", "hair_color", "hair_length", "facial_hair", "skin", "background")
+EDIT_AMOUNTS = (0.75, 1.0, 1.25, 1.5, 2.0, 3.0)  # step lengths of an edit; the validation split chooses
 
 
 @dataclass
-class Measuring:
-    """How a checkpoint is measured, and its numbers so far."""
+class Evaluation:
+    """The options of one checkpoint's evaluation, and its results so far."""
 
     name: str
     split: str = "test"
-    samples: int = 1000  # importance samples a picture
-    drawn: int = 10_000  # prior samples
+    samples: int = 1000  # importance samples per picture
+    generated: int = 10_000  # pictures to generate
     seed: int = 0
     data_dir: Path | None = None
     runs: Path = Path("runs")
@@ -61,15 +61,15 @@ class Measuring:
     sampler: str = "dpm"  # of a diffusion model, as are the next two
     steps: int = 16
     guidance: float = 1.0
-    truncation: float = 1.0
+    truncation: float = 1.0  # of a GAN
 
     def __post_init__(self):
         self.folder = checkpoint_folder(self.name).resolve()
         self.name = self.folder.name
-        self.family, self.dataset = cards.family_and_set(self.name)
+        self.family, self.dataset = cards.family_and_dataset(self.name)
         self.model = gm.load(self.folder)
-        self.key = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()[:12]
-        self.set = self.load(self.split)[: self.pictures]
+        self.weights_hash = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()[:12]
+        self.data = self.load(self.split)[: self.pictures]
         self.results = []
 
     def load(self, split):
@@ -80,20 +80,25 @@ class Measuring:
             return texts.SETS[self.dataset](split)
         return data.load(self.dataset, split, self.data_dir)
 
-    def judge(self):
+    def classifier(self):
         return gm.load(f"classifier-{self.dataset}")
 
-    def each(self, f, x, batch=500):
-        """f of pictures x (N, C, H, W), uint8 or floats, a batch of floats at a time: (N, ...)."""
+    def map_batches(self, f, x, batch=500):
+        """f applied to pictures x (N, C, H, W), uint8 or floats, one batch of floats after another: (N, ...)."""
         return torch.cat([f(part.float() / 255 if part.dtype == torch.uint8 else part) for part in x.split(batch)])
 
-    def add(self, metric, label, value, n=None, beside="", seeded=False):
-        """Keep one number. metric: its machine-readable kind; beside: the floor, ceiling or rival to read it by."""
-        args = {"N": n or len(self.set), "seed": self.seed if seeded else None, "beside": beside or None}
+    def add(self, metric, label, value, n=None, comparison="", seeded=False):
+        """Record one number.
+
+        metric: its machine-readable type; label: its name on the card; n: the sample count if it is not the split's size;
+        comparison: the floor, ceiling or baseline to read it by; seeded: whether it depends on the seed.
+        """
+        # "beside" is the key of the comparison in the front matter of all cards.
+        args = {"N": n or len(self.data), "seed": self.seed if seeded else None, "beside": comparison or None}
         result = EvalResult(
-            task_type=cards.about(self.family, self.dataset)["task"],
+            task_type=cards.family_text(self.family, self.dataset)["task"],
             dataset_type=self.dataset,
-            dataset_name=cards.SETS[self.dataset]["title"],
+            dataset_name=cards.DATASETS[self.dataset]["title"],
             dataset_split=self.split,
             metric_type=metric,
             metric_name=label,
@@ -101,855 +106,967 @@ class Measuring:
             metric_args={k: v for k, v in args.items() if v is not None},
         )
         self.results.append(result)
-        print(f"{label}: {shown(result)}" + (f"   ({beside})" if beside else ""), flush=True)
+        print(f"{label}: {format_value(result)}" + (f"   ({comparison})" if comparison else ""), flush=True)
         return result
 
-    def kept(self, name, compute):
-        """compute() as JSON knows it, or what it returned for the same name (file `name`.json) at an earlier start."""
+    def cached(self, name, compute, *args):
+        """compute(*args) as JSON represents it, or the result that an earlier start stored under the same name."""
         file = self.runs / "evaluate" / f"{name}.json"
         if not file.is_file():
-            value = compute()
+            value = compute(*args)
             file.parent.mkdir(parents=True, exist_ok=True)
-            cards.write(file, json.dumps(value))
+            cards.write_text(file, json.dumps(value))
         return json.loads(file.read_text(encoding="utf-8"))
 
-    def draw(self, y, batch=500, **options):
-        """Pictures with labels y (N, ...), uint8. Each batch is kept in a file from which a new start goes on."""
-        words = "-".join(f"{v}" for v in options.values())
-        folder = self.runs / "evaluate" / f"{self.name}-{self.key}-{len(y)}-{words}-{self.seed}"
+    def generate(self, y, batch=500, **options):
+        """Generate pictures with labels y (N, ...), uint8. Each batch is cached in a file, so that a restart resumes there."""
+        values = "-".join(f"{v}" for v in options.values())
+        folder = self.runs / "evaluate" / f"{self.name}-{self.weights_hash}-{len(y)}-{values}-{self.seed}"
         folder.mkdir(parents=True, exist_ok=True)
         pictures = []
-        for first in tqdm(range(0, len(y), batch), desc=f"{len(y):,} pictures, {words}", unit="batch", disable=None):
-            file, part = folder / f"{first}.npy", y[first : first + batch]
+        for first in tqdm(range(0, len(y), batch), desc=f"{len(y):,} pictures, {values}", unit="batch", disable=None):
+            file, labels = folder / f"{first}.npy", y[first : first + batch]
             if not file.is_file():
-                x = self.model.sample(len(part), label=part, seed=self.seed + first, **options)  # other noise each time
-                with open(file.with_suffix(".new"), "wb") as f:
-                    np.save(f, (x * 255).round().to(torch.uint8).cpu().numpy())
-                os.replace(file.with_suffix(".new"), file)
+                # another seed for each batch: the noise must differ
+                x = self.model.sample(len(labels), label=labels, seed=self.seed + first, **options)
+                save_array(file, (x * 255).round().to(torch.uint8).cpu().numpy())
             pictures.append(torch.from_numpy(np.load(file)))
         return torch.cat(pictures)
 
     def command(self):
-        """The command line that measures the same again."""
-        options = ("samples", "drawn", "seed", "sampler", "steps", "guidance", "truncation")
-        changed = [f"--{k} {getattr(self, k)}" for k in options if getattr(self, k) != getattr(Measuring, k)]
+        """The command line that repeats this evaluation."""
+        options = ("samples", "generated", "seed", "sampler", "steps", "guidance", "truncation")
+        changed = [f"--{k} {getattr(self, k)}" for k in options if getattr(self, k) != getattr(Evaluation, k)]
         return " ".join(["python -m train.evaluate", self.name, *changed])
 
 
-# --- One function a family. Each returns its headline for the table of models ---------------------------------------
+def save_array(file, array):
+    """Write a .npy file atomically."""
+    temporary = file.with_suffix(".new")
+    with open(temporary, "wb") as f:
+        np.save(f, array)
+    os.replace(temporary, file)
 
 
-def autoencoder(at):
-    """Reconstruction error, beside that of as many principal components."""
-    model, x = at.model, at.set.x
-    linear = metrics.pca(at.load("train").x, model.latent)
+# --- One function per family. Each returns its headline for the table of models -------------------------------------
 
-    def mean_square(again):
-        return at.each(lambda part: (again(part) - part).square().mean((1, 2, 3)), x).double().mean().item()
 
-    error, rival = mean_square(lambda part: model.decode(model.encode(part))), mean_square(linear.reconstruct)
-    at.add(
+def evaluate_autoencoder(evaluation):
+    """Reconstruction error, compared with the same number of principal components."""
+    model, x = evaluation.model, evaluation.data.x
+    pca = metrics.pca(evaluation.load("train").x, model.latent)
+
+    def mean_squared_error(reconstruct):
+        errors = evaluation.map_batches(lambda part: (reconstruct(part) - part).square().mean((1, 2, 3)), x)
+        return errors.double().mean().item()
+
+    error = mean_squared_error(lambda part: model.decode(model.encode(part)))
+    pca_error = mean_squared_error(pca.reconstruct)
+    evaluation.add(
         "mse",
-        "mean squared error a pixel",
+        "mean squared error per pixel",
         error,
-        beside=f"PCA with {model.latent} components, fitted to the training split: {rival:.4f}",
+        comparison=f"PCA with {model.latent} components, fitted to the training split: {pca_error:.4f}",
     )
-    at.add("ratio", "PCA's error over the model's", rival / error, beside="1 is no better than PCA")
+    evaluation.add("ratio", "PCA's error divided by the model's", pca_error / error, comparison="1: no better than PCA")
     if model.latent == 2:
-        on_the_map(at, at.each(model.encode, x))
-    return f"MSE {error:.4f}; PCA with as many numbers {rival:.4f}, {rival / error:.2f} times as much"
+        count_classes_on_latent_map(evaluation, evaluation.map_batches(model.encode, x))
+    return f"MSE {error:.4f}; PCA with as many numbers {pca_error:.4f}, {pca_error / error:.2f} times as large"
 
 
-def vae(at):
-    """Likelihood, reconstructions, prior samples; the map if there is one; faces moved along their attributes."""
-    model = at.model
-    headline = likelihood(at)
-    psnr = reconstructions(at)
-    fid = prior_samples(at)
+def evaluate_vae(evaluation):
+    """Likelihood, reconstructions, prior samples; the latent map of a 2-D code; edits of attributes on faces."""
+    model = evaluation.model
+    headline = vae_likelihood(evaluation)
+    psnr = reconstruction_quality(evaluation)
+    fid = prior_samples(evaluation)
     if model.latent == 2:
-        on_the_map(at, at.each(lambda part: model.encode(part).mean, at.set.x))
-    if at.dataset == "avatars":
-        attributes(at)
+        codes = evaluation.map_batches(lambda part: model.encode(part).mean, evaluation.data.x)
+        count_classes_on_latent_map(evaluation, codes)
+    if evaluation.dataset == "avatars":
+        evaluate_attributes(evaluation)
     return headline if model.family == "bernoulli" else f"{psnr}, {headline}, {fid}"
 
 
-def classifier(at):
-    """Accuracy. An attribute that a picture does not show does not count."""
-    y = at.set.y.view(len(at.set), -1)
-    right = at.each(at.model.predict, at.set.x) == y
-    questions = ["the class"] if y.shape[1] == 1 else list(data.ATTRIBUTES)
+def evaluate_classifier(evaluation):
+    """Accuracy. Attributes that are hidden in a picture are not counted."""
+    y = evaluation.data.y.view(len(evaluation.data), -1)
+    correct = evaluation.map_batches(evaluation.model.predict, evaluation.data.x) == y
+    attributes = ["the class"] if y.shape[1] == 1 else list(data.ATTRIBUTES)
     rows = []
-    for i, question in enumerate(questions):
-        labels = y[y[:, i] >= 0, i]
-        rows.append(
-            (
-                right[y[:, i] >= 0, i].double().mean().item(),
-                question,
-                len(labels),
-                f"always the commonest answer: {labels.bincount().max() / len(labels):.1%}",
-            )
-        )
-    mean = sum(share for share, *_ in rows) / len(rows)
+    for i, attribute in enumerate(attributes):
+        visible = y[:, i] >= 0
+        labels = y[visible, i]
+        baseline = f"majority-class baseline: {labels.bincount().max() / len(labels):.1%}"
+        rows.append((correct[visible, i].double().mean().item(), attribute, len(labels), baseline))
+    mean = sum(accuracy for accuracy, *_ in rows) / len(rows)
     if len(rows) == 1:
-        return f"accuracy {shown(at.add('accuracy', 'accuracy', mean, beside=rows[0][3]))}"
-    headline = at.add("accuracy", "accuracy, mean over the attributes", mean, beside="hidden attributes do not count")
-    for share, question, n, commonest in rows:
-        at.add("accuracy", f"accuracy of {question}", share, n=n, beside=commonest)
-    return f"accuracy {shown(headline)}, lowest {min(rows)[0]:.2%} ({min(rows)[1]})"
+        return f"accuracy {format_value(evaluation.add('accuracy', 'accuracy', mean, comparison=rows[0][3]))}"
+    result = evaluation.add(
+        "accuracy", "accuracy, mean over the attributes", mean, comparison="hidden attributes are not counted"
+    )
+    for accuracy, attribute, n, baseline in rows:
+        evaluation.add("accuracy", f"accuracy of {attribute}", accuracy, n=n, comparison=baseline)
+    lowest, attribute, *_ = min(rows)
+    return f"accuracy {format_value(result)}, lowest {lowest:.2%} ({attribute})"
 
 
-def diffusion(at):
-    """What 20,000 drawn pictures are worth, whether they show what was asked for, and what fewer network calls cost."""
-    y = requests(at, at.drawn * 2 if at.dataset != "avatars" else at.drawn)
-    x = at.draw(y, sampler=at.sampler, steps=at.steps, guidance=at.guidance)
-    shares = asked_for(at, x, y)
-    headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
-    headline.append(against_real(at, x[: at.drawn]))
-    if at.split == "test":
-        against_calls(at)
+def evaluate_diffusion(evaluation):
+    """Quality of the samples, accuracy of the condition, and what fewer function evaluations cost."""
+    y, x, headline = conditional_samples(
+        evaluation, sampler=evaluation.sampler, steps=evaluation.steps, guidance=evaluation.guidance
+    )
+    if evaluation.split == "test":
+        fid_by_function_evaluations(evaluation)
     return ", ".join(headline)
 
 
-def gan(at):
-    """What 20,000 drawn pictures are worth, whether they show what was asked for, whether every class is there in its width."""
-    y = requests(at, at.drawn * 2 if at.dataset != "avatars" else at.drawn)
-    x = at.draw(y, **({"truncation": at.truncation} if at.family == "gan" else {}))
-    shares = asked_for(at, x, y)
-    headline = [score(at, x, y), shares] if at.dataset != "avatars" else [shares]
-    headline.append(against_real(at, x[: at.drawn]))
-    if at.dataset != "avatars":
-        within_classes(at, x, y)
-    rival = checkpoint_root() / at.name.replace("gan-", "dcgan-", 1)
-    if at.family == "gan" and (rival / "README.md").is_file():  # after the same minutes; measured before
-        beside_rival(at, rival)
+def evaluate_gan(evaluation):
+    """Quality of the samples, accuracy of the condition, recall within each class, and a comparison with a DCGAN."""
+    options = {"truncation": evaluation.truncation} if evaluation.family == "gan" else {}
+    y, x, headline = conditional_samples(evaluation, **options)
+    if evaluation.dataset != "avatars":
+        recall_within_classes(evaluation, x, y)
+    baseline = checkpoint_root() / evaluation.name.replace("gan-", "dcgan-", 1)
+    if evaluation.family == "gan" and (baseline / "README.md").is_file():  # it must have been measured before
+        compare_with_dcgan(evaluation, baseline)
     return ", ".join(headline)
 
 
-def transformer(at):
-    """What it has not foreseen of a text, or of pictures; and what pictures are worth that it writes."""
-    return {"characters": plays, "poems": poems, "pixels": pixels}[at.model.kind](at)
+def conditional_samples(evaluation, **options):
+    """(labels, generated pictures, parts of the headline) of a conditional generator; faces have no CAS."""
+    faces = evaluation.dataset == "avatars"
+    y = labels_to_sample(evaluation, evaluation.generated if faces else 2 * evaluation.generated)
+    x = evaluation.generate(y, **options)
+    recognised = condition_accuracy(evaluation, x, y)
+    headline = [recognised] if faces else [classification_accuracy_score(evaluation, x, y), recognised]
+    headline.append(compare_with_real(evaluation, x[: evaluation.generated]))
+    return y, x, headline
 
 
-def denoiser(at):
-    """What is left of the noise, beside scikit-image's methods; on digits and clothes also what the judge reads."""
-    return restored_photographs(at) if at.dataset == "photo" else restored_pictures(at)
+def evaluate_transformer(evaluation):
+    """Likelihood of a text or of pictures, and the quality of generated pictures."""
+    kinds = {"characters": evaluate_plays, "poems": evaluate_poems, "pixels": evaluate_pixels}
+    return kinds[evaluation.model.kind](evaluation)
 
 
-def flow(at):
-    """Exact bits a pixel, what they say of other pictures, and what drawn pictures are worth."""
-    bits, y = likelihoods(at), requests(at, 2 * at.drawn)
-    x = at.draw(y, temperature=1.0)
-    return ", ".join([bits, asked_for(at, x, y), score(at, x, y), against_real(at, x[: at.drawn])])
+def evaluate_denoiser(evaluation):
+    """Quality of denoised pictures, also by scikit-image's methods; on digits and clothes also a classifier's accuracy."""
+    if evaluation.dataset == "photo":
+        return evaluate_on_photographs(evaluation)
+    return evaluate_on_small_pictures(evaluation)
 
 
-MEASURES = {
-    "autoencoder": autoencoder,
-    "vae": vae,
-    "diffusion": diffusion,
-    "gan": gan,
-    "dcgan": gan,
-    "classifier": classifier,
-    "transformer": transformer,
-    "flow": flow,
-    "denoiser": denoiser,
-    "dvae": denoiser,
+def evaluate_flow(evaluation):
+    """Exact bits per pixel, also of other datasets, and the quality of samples."""
+    bits = flow_likelihoods(evaluation)
+    y = labels_to_sample(evaluation, 2 * evaluation.generated)
+    x = evaluation.generate(y, temperature=1.0)
+    return ", ".join(
+        [
+            bits,
+            condition_accuracy(evaluation, x, y),
+            classification_accuracy_score(evaluation, x, y),
+            compare_with_real(evaluation, x[: evaluation.generated]),
+        ]
+    )
+
+
+EVALUATORS = {
+    "autoencoder": evaluate_autoencoder,
+    "vae": evaluate_vae,
+    "diffusion": evaluate_diffusion,
+    "gan": evaluate_gan,
+    "dcgan": evaluate_gan,
+    "classifier": evaluate_classifier,
+    "transformer": evaluate_transformer,
+    "flow": evaluate_flow,
+    "denoiser": evaluate_denoiser,
+    "dvae": evaluate_denoiser,
 }
 
 
-# --- A flow's -------------------------------------------------------------------------------------------------------
+# --- Normalizing flow -----------------------------------------------------------------------------------------------
 
-STRANGE = 2000  # pictures of each other kind, and of the validation split, that say what is usual
-BITS_IN_PRINT = {"mnist": "RealNVP 1.06, Glow 1.05, Residual Flow 0.97", "fashion": "Glow 2.95"}
+TYPICALITY_PICTURES = 2000  # of the validation split, which define typicality, and of each other kind to compare with
+PUBLISHED_BITS = {"mnist": "RealNVP 1.06, Glow 1.05, Residual Flow 0.97", "fashion": "Glow 2.95"}
 
 
-def likelihoods(at):
-    """Bits a pixel of the split and of stranger pictures; writes `likelihoods.json` of the checkpoint. Returns a headline."""
-    model, x, other = at.model, at.set.x, {"mnist": "fashion", "fashion": "mnist"}[at.dataset]
-    some = x[:STRANGE]
-    strange = {
-        other: data.load(other, at.split, at.data_dir).x[:STRANGE],
-        "inverted": 255 - some,
-        "rotated": some.rot90(1, (2, 3)),
-        "noise": torch.randint(256, some.shape, generator=generator(at.seed), dtype=torch.uint8),
+def flow_likelihoods(evaluation):
+    """Bits per pixel of the split and of unusual pictures; writes the checkpoint's `likelihoods.json`. Returns a headline."""
+    model, x, dataset = evaluation.model, evaluation.data.x, evaluation.dataset
+    other_dataset = {"mnist": "fashion", "fashion": "mnist"}[dataset]
+    first = x[:TYPICALITY_PICTURES]
+    unusual = {
+        other_dataset: data.load(other_dataset, evaluation.split, evaluation.data_dir).x[:TYPICALITY_PICTURES],
+        "inverted": 255 - first,
+        "rotated": first.rot90(1, (2, 3)),
+        "noise": torch.randint(256, first.shape, generator=generator(evaluation.seed), dtype=torch.uint8),
     }
 
-    def layers(kind, x):  # log p of each picture by layer, (N, layers)
-        name = f"{at.name}-{at.key}-{at.split}-{kind}-{len(x)}"
-        return torch.tensor(at.kept(name, lambda: at.each(model.layer_log_probs, x, 250).tolist()), dtype=torch.float64)
+    def layer_log_probs(kind, pictures):  # (N, layers)
+        name = f"{evaluation.name}-{evaluation.weights_hash}-{evaluation.split}-{kind}-{len(pictures)}"
+        rows = evaluation.cached(name, lambda: evaluation.map_batches(model.layer_log_probs, pictures, 250).tolist())
+        return torch.tensor(rows, dtype=torch.float64)
 
-    nats = {at.dataset: layers(at.dataset, x), **{kind: layers(kind, of) for kind, of in strange.items()}}
-    bits = {kind: metrics.bits_per_dim(of.sum(1), model.latent) for kind, of in nats.items()}
-    mean = at.add(
+    log_probs = {kind: layer_log_probs(kind, pictures) for kind, pictures in {dataset: x, **unusual}.items()}
+    bits = {kind: metrics.bits_per_dim(values.sum(1), model.latent) for kind, values in log_probs.items()}
+    mean = evaluation.add(
         "bits_per_dim",
-        "bits a pixel, 8-bit, exact: the noise of uniform dequantization costs nothing",
-        bits[at.dataset].mean().item(),
-        beside=f"bounds in print: {BITS_IN_PRINT[at.dataset]}; 8 is no model",
+        "bits per pixel, 8-bit, exact: uniform dequantization noise costs nothing",
+        bits[dataset].mean().item(),
+        comparison=f"published bounds: {PUBLISHED_BITS[dataset]}; 8: no model",
     )
-    told = torch.cat([model.bits_per_dim(of.float() / 255, y) for of, y in zip(x.split(250), at.set.y.split(250))])
-    at.add("bits_per_dim", "the same, the class told", told.double().mean().item())
+    batches = zip(x.split(250), evaluation.data.y.split(250))
+    conditional_bits = torch.cat([model.bits_per_dim(pictures.float() / 255, labels) for pictures, labels in batches])
+    evaluation.add("bits_per_dim", "the same, given the class", conditional_bits.double().mean().item())
+
     few = x[:200].float() / 255
-    draws = metrics.bits_per_dim(torch.stack([by_way_of_noise(model, few, at.seed + i) for i in range(8)]), model.latent, 256)
-    at.add(
+    samples = torch.stack([dequantized_log_density(model, few, evaluation.seed + i) for i in range(8)])
+    sample_bits = metrics.bits_per_dim(samples, model.latent, 256)
+    log_mean = torch.logsumexp(-sample_bits * model.latent * math.log(2), 0) - math.log(8)
+    evaluation.add(
         "bits_per_dim",
-        "bits a pixel by way of the noise, eight draws of it, importance-weighted",
+        "bits per pixel by sampling the dequantization noise, eight samples, importance-weighted",
+        metrics.bits_per_dim(log_mean, model.latent).mean().item(),
         n=len(few),
         seeded=True,
-        value=metrics.bits_per_dim(torch.logsumexp(-draws * model.latent * math.log(2), 0) - math.log(8), model.latent)
-        .mean()
-        .item(),
-        beside=f"one draw: {draws[0].mean():.4f}, exact: {bits[at.dataset][:200].mean():.4f}",
+        comparison=f"one sample: {sample_bits[0].mean():.4f}, exact: {bits[dataset][:200].mean():.4f}",
     )
-    usual = Usual.of(layers("val", at.load("val").x[:STRANGE]))
-    far = {kind: usual.distance(of) for kind, of in nats.items()}
-    for kind in strange:
-        at.add(
+
+    typicality = Typicality.fit(layer_log_probs("val", evaluation.load("val").x[:TYPICALITY_PICTURES]))
+    distances = {kind: typicality.distance(values) for kind, values in log_probs.items()}
+    for kind in unusual:
+        evaluation.add(
             "auroc",
-            f"AUROC of typicality: {at.dataset} against {kind}",
-            auroc(far[at.dataset], far[kind]),
-            n=len(far[kind]),
+            f"AUROC of typicality: {dataset} against {kind}",
+            auroc(distances[dataset], distances[kind]),
+            n=len(distances[kind]),
             seeded=True,
-            beside=f"of bits a pixel: {auroc(bits[at.dataset], bits[kind]):.3f}; mean {bits[kind].mean():.3g} bits",
+            comparison=f"AUROC of bits per pixel: {auroc(bits[dataset], bits[kind]):.3f}; mean {bits[kind].mean():.3g} bits",
         )
-    if at.split == "test":
-        save_likelihoods(Likelihoods.of(usual, bits, far), at.folder)
-    return f"{shown(mean)} bits/dim"
+    if evaluation.split == "test":
+        save_likelihoods(LikelihoodStats.from_values(typicality, bits, distances), evaluation.folder)
+    return f"{format_value(mean)} bits/dim"
 
 
-def by_way_of_noise(model, x, seed):
-    """log of the density at x with one draw of the levels' noise, in nats: log N(z) + log |det|, (N,)."""
-    *_, last = model.encode_steps(x, seed=seed)
-    return log_normal(last.h).flatten(1).sum(1) + last.log_det
+def dequantized_log_density(model, x, seed):
+    """log density at x with one sample of the dequantization noise, in nats: log N(z) + log |det|, (N,)."""
+    *_, last_step = model.encode_steps(x, seed=seed)
+    return log_normal(last_step.h).flatten(1).sum(1) + last_step.log_det
 
 
-def auroc(usual, strange):
-    """How often the larger number is the strange one's."""
-    ranked, n = usual.sort().values, len(usual)
-    below, above = (torch.searchsorted(ranked, strange, right=right).double().mean().item() / n for right in (False, True))
-    return (below + above) / 2
+def auroc(negatives, positives):
+    """The probability that a positive has a larger value than a negative; ties count half."""
+    negatives, n = negatives.sort().values, len(negatives)
+    lower = torch.searchsorted(negatives, positives, right=False).double().mean().item() / n
+    lower_or_equal = torch.searchsorted(negatives, positives, right=True).double().mean().item() / n
+    return (lower + lower_or_equal) / 2
 
 
-# --- A transformer's ------------------------------------------------------------------------------------------------
+# --- Transformer ----------------------------------------------------------------------------------------------------
 
-WRITTEN = 200  # pictures a class; each takes 784 calls of the network, so that 2,000 would take hours
+PIXELS_PER_CLASS = 200  # pictures; each takes 784 forward passes, so 2,000 per class would take hours
 
 
-def plays(at):
-    """Nats a character. Returns a headline."""
-    nats, n = texts.nats_of_blocks(at.model, at.set)
-    size = sum(p.numel() for p in at.model.parameters()) / 1e6
-    at.add(
+def evaluate_plays(evaluation):
+    """Nats per character. Returns a headline."""
+    tokens = evaluation.model.tokens
+    nats, n = texts.nats_of_blocks(evaluation.model, evaluation.data)
+    size = sum(p.numel() for p in evaluation.model.parameters()) / 1e6
+    evaluation.add(
         "nats",
-        "negative log-likelihood, nats a character",
+        "negative log-likelihood, nats per character",
         nats,
         n=n,
-        beside=f"{size:.2f} M parameters; nanoGPT with 10.65 M, on the same split: 1.4697; lowest in print: about 1.45",
+        comparison=f"{size:.2f} M parameters; nanoGPT with 10.65 M, on the same split: 1.4697; lowest published: about 1.45",
     )
-    at.add(
+    evaluation.add(
         "bits",
         "the same in bits",
         nats / math.log(2),
         n=n,
-        beside=f"{at.model.tokens.size} characters, all as likely: {math.log2(at.model.tokens.size):.3f}",
+        comparison=f"{tokens.size} equally likely characters: {math.log2(tokens.size):.3f}",
     )
-    at.add("perplexity", "the same as perplexity", math.exp(nats), n=n)
-    return f"{nats:.4f} nats a character (nanoGPT, 10.65 M: 1.4697)"
+    evaluation.add("perplexity", "the same as perplexity", math.exp(nats), n=n)
+    return f"{nats:.4f} nats per character (nanoGPT, 10.65 M: 1.4697)"
 
 
-def poems(at):
-    """Perplexity of the bodies, beside a 5-gram of the same training poems. Returns a headline."""
-    model = at.model
-    (nats, n), (bare, _) = texts.nats_of_bodies(model, at.set), texts.nats_of_bodies(model, at.set, told=False)
-    told, untold = math.exp(nats / n), math.exp(bare / n)
-    rival, unseen = five_gram(at, model.tokens)
-    at.add(
+def evaluate_poems(evaluation):
+    """Perplexity of the bodies, compared with a 5-gram of the same training poems. Returns a headline."""
+    model = evaluation.model
+    nats, n = texts.nats_of_bodies(model, evaluation.data)
+    nats_form_only, _ = texts.nats_of_bodies(model, evaluation.data, told=False)
+    perplexity, perplexity_form_only = math.exp(nats / n), math.exp(nats_form_only / n)
+    baseline, unknown = five_gram_perplexity(evaluation, model.tokens)
+    evaluation.add(
         "perplexity",
-        "perplexity of a body's character, title and author told",
-        told,
+        "perplexity per character of the bodies, given title and author",
+        perplexity,
         n=n,
-        beside=f"interpolated modified Kneser-Ney 5-gram: {rival:.4g}",
+        comparison=f"interpolated modified Kneser-Ney 5-gram: {baseline:.4g}",
     )
-    at.add("below", "that far below the 5-gram's", 1 - told / rival, n=n)
-    at.add("perplexity", "perplexity, only the form told", untold, n=n, beside=f"{1 - untold / rival:.1%} below the 5-gram's")
-    at.add("share", "characters of the bodies that are unknown", unseen, n=n, beside="they count, as the unknown one")
-    return f"perplexity {told:.1f}, {1 - told / rival:.1%} below a Kneser-Ney 5-gram; without title and author {untold:.1f}"
+    evaluation.add("below", "reduction from the 5-gram's perplexity", 1 - perplexity / baseline, n=n)
+    evaluation.add(
+        "perplexity",
+        "perplexity, given only the form",
+        perplexity_form_only,
+        n=n,
+        comparison=f"{1 - perplexity_form_only / baseline:.1%} below the 5-gram's",
+    )
+    evaluation.add(
+        "share", "unknown characters in the bodies", unknown, n=n, comparison="they are scored, as the unknown character"
+    )
+    return (
+        f"perplexity {perplexity:.1f}, {1 - perplexity / baseline:.1%} below a Kneser-Ney 5-gram; "
+        f"without title and author {perplexity_form_only:.1f}"
+    )
 
 
-def five_gram(at, tokens):
-    """(perplexity of the bodies' characters by a 5-gram of the training bodies, share of unknown ones)"""
+def five_gram_perplexity(evaluation, tokens):
+    """(perplexity of the bodies' characters under a 5-gram of the training bodies, share of unknown characters)"""
 
-    def read(poems):
+    def grams(poems):
         return ngram.grams([[tokens.number[form], *tokens.part(body, f"{form}|")[1]] for form, _, _, body in poems], 5)
 
-    asked = read(at.set)
-    asked = asked[~np.isin(asked[:, -1], tokens.marks)]
-    p = ngram.KneserNey(read(at.load("train")), tokens.size).probabilities(asked)
-    return math.exp(-np.log(p).mean()), (asked[:, -1] == tokens.UNKNOWN).mean()
+    scored = grams(evaluation.data)
+    scored = scored[~np.isin(scored[:, -1], tokens.marks)]
+    p = ngram.KneserNey(grams(evaluation.load("train")), tokens.size).probabilities(scored)
+    return math.exp(-np.log(p).mean()), (scored[:, -1] == tokens.UNKNOWN).mean()
 
 
-def pixels(at):
-    """Exact bits a pixel, and what drawn pictures are worth. Returns a headline."""
+def evaluate_pixels(evaluation):
+    """Exact bits per pixel, and the quality of generated pictures. Returns a headline."""
 
-    def bits(first, last, batch=20):
-        parts = torch.arange(first, last).split(batch)
-        return [b for i in parts for b in at.model.bits_per_dim(at.set[i].floats(), at.set.y[i]).tolist()]
+    def bits_per_dim(first, end, batch=20):
+        parts = torch.arange(first, end).split(batch)
+        pictures = evaluation.data
+        return [b for i in parts for b in evaluation.model.bits_per_dim(pictures[i].floats(), pictures.y[i]).tolist()]
 
-    n, each = len(at.set), []
-    for first in tqdm(range(0, n, 500), desc="bits a pixel", disable=None):
-        last = min(n, first + 500)
-        each += at.kept(f"{at.name}-{at.key}-{at.split}-{first}-{last}", lambda first=first, last=last: bits(first, last))
-    mean = at.add(
+    n, bits = len(evaluation.data), []
+    for first in tqdm(range(0, n, 500), desc="bits per pixel", disable=None):
+        end = min(n, first + 500)
+        name = f"{evaluation.name}-{evaluation.weights_hash}-{evaluation.split}-{first}-{end}"
+        bits += evaluation.cached(name, bits_per_dim, first, end)
+    mean = evaluation.add(
         "bits_per_dim",
-        "bits a pixel, exact",
-        sum(each) / n,
-        beside="in print: PixelCNN 0.808, linear transformer 0.644, softmax transformer 0.621; 8 is no model",
+        "bits per pixel, exact",
+        sum(bits) / n,
+        comparison="published: PixelCNN 0.808, linear transformer 0.644, softmax transformer 0.621; 8: no model",
     )
-    y = requests(at, min(at.drawn, 10 * WRITTEN))
-    x = at.draw(y, batch=64)
-    shares = asked_for(at, x, y)
-    return ", ".join([f"{shown(mean)} bits/dim", shares, score(at, x, y, WRITTEN), against_real(at, x)])
+    y = labels_to_sample(evaluation, min(evaluation.generated, 10 * PIXELS_PER_CLASS))
+    x = evaluation.generate(y, batch=64)
+    return ", ".join(
+        [
+            f"{format_value(mean)} bits/dim",
+            condition_accuracy(evaluation, x, y),
+            classification_accuracy_score(evaluation, x, y, PIXELS_PER_CLASS),
+            compare_with_real(evaluation, x),
+        ]
+    )
 
 
-# --- A denoiser's ----------------------------------------------------------------------------------------------------
+# --- Denoiser -------------------------------------------------------------------------------------------------------
 
-IN_PRINT = {
+PUBLISHED_PSNR = {
     15: "BM3D 31.07, DnCNN-B 31.61, FFDNet 31.63",
     25: "BM3D 28.57, DnCNN-B 29.16, FFDNet 29.19",
     50: "BM3D 25.62, DnCNN-B 26.23, FFDNet 26.29",
 }  # on BSD68 in grey
-CLASSICS = 1000  # of the digits or clothes, which the classical methods get: they take one picture at a time
+CLASSICAL_PICTURES = 1000  # digits or clothes for the classical methods, which take one picture at a time
 
 
-def restored_photographs(at):
-    """PSNR and SSIM of each photograph in grey and in colour, blind and told: `table.json`. Returns a headline."""
-    grey = [luma(p[None] / 255) if len(p) == 3 else p[None] / 255 for p in at.set]
-    sets = [("in grey", grey)]
-    if at.split == "test":
-        sets.append(("in colour", [p[None] / 255 for p in photographs.load("colour", at.data_dir)]))
-    columns, rows, headline = ["noisy", *CLASSICAL, "ours, blind", "ours, told sigma"], [], []
-    for what, clean in sets:
+def evaluate_on_photographs(evaluation):
+    """PSNR and SSIM on photographs in grey and in colour, blind and given sigma: `table.json`. Returns a headline."""
+    model = evaluation.model
+
+    def denoise(x, sigma, seed):
+        """[[PSNR, SSIM] of each method] on one photograph x."""
+        noisy = add_noise(x, "gaussian", sigma, seed=seed)
+        results = [noisy, *(classical(noisy, method, sigma) for method in CLASSICAL)]
+        results += [model.restore(noisy), model.restore(noisy, sigma)]
+        return [[metric(result, x).item() for metric in (metrics.psnr, metrics.ssim)] for result in results]
+
+    datasets = {"grey": [luma(p[None] / 255) if len(p) == 3 else p[None] / 255 for p in evaluation.data]}
+    if evaluation.split == "test":
+        datasets["colour"] = [p[None] / 255 for p in photographs.load("colour", evaluation.data_dir)]
+    columns, rows, headline = ["noisy", *CLASSICAL, "ours, blind", "ours, sigma given"], [], []
+    for colour, pictures in datasets.items():
         for sigma in SIGMAS:
-
-            def worth(k, clean=clean, sigma=sigma):
-                s, x = sigma / 255, clean[k]
-                y = add_noise(x, "gaussian", s, seed=at.seed + k)
-                tries = [y, *(classical(y, m, s) for m in CLASSICAL), at.model.restore(y), at.model.restore(y, s)]
-                return [[of(x_hat, x).item() for of in (metrics.psnr, metrics.ssim)] for x_hat in tries]
-
-            key = f"{at.name}-{at.key}-{at.split}-{what.split()[1]}-{sigma}-{at.seed}"
-            each = [at.kept(f"{key}-{k}", lambda k=k: worth(k)) for k in range(len(clean))]
-            means = torch.tensor(each, dtype=torch.float64).mean(0).tolist()  # (methods, 2)
-            rows.append([f"{what}, sigma {sigma}", *(f"{p:.2f} / {q:.3f}" for p, q in means)])
-            told = dict(zip(columns, means))
-            printed = f"; in print: {IN_PRINT[sigma]}" if what == "in grey" and at.split == "test" else ""
-            for how in ("told sigma", "blind"):
-                at.add(
+            key = f"{evaluation.name}-{evaluation.weights_hash}-{evaluation.split}-{colour}-{sigma}-{evaluation.seed}"
+            quality = [
+                evaluation.cached(f"{key}-{k}", denoise, x, sigma / 255, evaluation.seed + k) for k, x in enumerate(pictures)
+            ]
+            means = torch.tensor(quality, dtype=torch.float64).mean(0).tolist()  # (methods, 2)
+            rows.append([f"in {colour}, sigma {sigma}", *(f"{psnr:.2f} / {ssim:.3f}" for psnr, ssim in means)])
+            by_method = dict(zip(columns, means))
+            comparison = f"noisy {by_method['noisy'][0]:.2f}, non-local means {by_method['non-local means'][0]:.2f}"
+            if colour == "grey" and evaluation.split == "test":
+                comparison += f"; published: {PUBLISHED_PSNR[sigma]}"
+            for mode in ("sigma given", "blind"):
+                evaluation.add(
                     "restored_psnr",
-                    f"PSNR {what}, sigma {sigma}, {how}, dB",
-                    told[f"ours, {how}"][0],
-                    n=len(clean),
-                    beside=f"noisy {told['noisy'][0]:.2f}, non-local means {told['non-local means'][0]:.2f}{printed}",
+                    f"PSNR in {colour}, sigma {sigma}, {mode}, dB",
+                    by_method[f"ours, {mode}"][0],
+                    n=len(pictures),
+                    comparison=comparison,
                     seeded=True,
                 )
-            at.add(
+            evaluation.add(
                 "restored_ssim",
-                f"SSIM {what}, sigma {sigma}, told sigma",
-                told["ours, told sigma"][1],
-                n=len(clean),
-                beside=f"non-local means {told['non-local means'][1]:.3f}",
+                f"SSIM in {colour}, sigma {sigma}, sigma given",
+                by_method["ours, sigma given"][1],
+                n=len(pictures),
+                comparison=f"non-local means {by_method['non-local means'][1]:.3f}",
                 seeded=True,
             )
-            headline += [f"{told['ours, told sigma'][0]:.2f}"] if what == "in grey" else []
-    write_table(
-        at, "PSNR in dB and SSIM, means over the pictures. All but the median and ours, blind, are told sigma.", columns, rows
+            if colour == "grey":
+                headline.append(f"{by_method['ours, sigma given'][0]:.2f}")
+    write_methods(
+        evaluation,
+        "PSNR in dB and SSIM, means over the pictures. All methods but the median and ours, blind, are given sigma.",
+        columns,
+        rows,
     )
     return f"{' / '.join(headline)} dB on BSD68 at sigma {' / '.join(map(str, SIGMAS))} (BM3D 31.07 / 28.57 / 25.62)"
 
 
-def restored_pictures(at):
-    """PSNR, SSIM and the judge's accuracy on restored digits or clothes: `table.json`. Returns a headline."""
-    judge, x, y = at.judge(), at.set.floats(), at.set.y.view(-1)
-    models = {
-        family: gm.load(f"{family}-{at.dataset}")
-        for family in ("denoiser", "dvae")
-        if f"{family}-{at.dataset}" in gm.checkpoints()
-    }
-    rows, mean = [], []
-    clean = (at.each(judge.predict, x)[:, 0] == y).double().mean().item()
+def evaluate_on_small_pictures(evaluation):
+    """PSNR, SSIM and a classifier's accuracy on denoised digits or clothes: `table.json`. Returns a headline."""
+    classifier, x, y = evaluation.classifier(), evaluation.data.floats(), evaluation.data.y.view(-1)
+    classifier_name = f"classifier-{evaluation.dataset}"
+    names = {family: f"{family}-{evaluation.dataset}" for family in ("denoiser", "dvae")}
+    models = {family: gm.load(name) for family, name in names.items() if name in gm.checkpoints()}
+
+    def accuracy(pictures):
+        predictions = evaluation.map_batches(classifier.predict, pictures)[:, 0]
+        return (predictions == y[: len(pictures)]).double().mean().item()
+
+    def denoise_classically(noisy, method, options):
+        return torch.cat([(classical(one, method, **options) * 255).round() for one in noisy.split(1)]).int().tolist()
+
+    def denoise(noisy, family, options):
+        model = models[family]
+        options = options if family == "denoiser" else {}
+        return evaluation.map_batches(lambda part: model.restore(part, **options), noisy)
+
+    rows, psnrs = [], []
+    clean_accuracy = accuracy(x)
     for kind, strength in SMALL_NOISES:
-        noisy = add_noise(x, kind, strength, seed=at.seed)
-        sigma = {"sigma": strength} if kind == "gaussian" else {}
+        noisy = add_noise(x, kind, strength, seed=evaluation.seed)
+        first = noisy[:CLASSICAL_PICTURES]
+        options = {"sigma": strength} if kind == "gaussian" else {}
+        restored = {"noisy": noisy}
+        for method in CLASSICAL:
+            name = f"classical-{evaluation.dataset}-{evaluation.split}-{method}-{kind}-{strength:.3f}-{len(first)}"
+            name = f"{name}-{evaluation.seed}".replace(" ", "-")
+            restored[method] = torch.tensor(evaluation.cached(name, denoise_classically, first, method, options)) / 255
+        for family in models:
+            restored[family] = denoise(noisy, family, options)
 
-        def kept(method, part=noisy[:CLASSICS], sigma=sigma, name=f"{kind}-{strength:.3f}"):
-            key = "-".join(["classical", at.dataset, at.split, method, name, f"{len(part)}", f"{at.seed}"])
-            return (
-                torch.tensor(
-                    at.kept(
-                        key.replace(" ", "-"),
-                        lambda: (
-                            torch.cat([(classical(one, method, **sigma) * 255).round() for one in part.split(1)]).int().tolist()
-                        ),
-                    )
-                )
-                / 255
-            )
-
-        tries = {
-            "noisy": noisy,
-            **{m: kept(m) for m in CLASSICAL},
-            **{
-                family: at.each(
-                    lambda part, of=of, sigma=sigma: of.restore(part, **(sigma if of is models.get("denoiser") else {})), noisy
-                )
-                for family, of in models.items()
-            },
-        }
-        worth = {}
-        for name, of in tries.items():
-            right = (at.each(judge.predict, of.clamp(0, 1))[:, 0] == y[: len(of)]).double().mean().item()
-            worth[name] = [metrics.psnr(of, x[: len(of)]).mean().item(), metrics.ssim(of, x[: len(of)]).mean().item(), right]
-        title = f"{kind}, {f'sigma {255 * strength:.0f}' if kind == 'gaussian' else f'{strength:.0%}'}"
-        rows.append([title, *(f"{p:.2f} / {q:.3f} / {r:.1%}" for p, q, r in worth.values())])
-        psnr, ssim, right = worth[at.family]
-        best = max(CLASSICAL, key=lambda m: worth[m][0])
-        at.add(
+        quality = {}
+        for method, pictures in restored.items():
+            originals = x[: len(pictures)]
+            psnr, ssim = metrics.psnr(pictures, originals).mean().item(), metrics.ssim(pictures, originals).mean().item()
+            quality[method] = psnr, ssim, accuracy(pictures.clamp(0, 1))
+        noise = f"{kind}, {f'sigma {255 * strength:.0f}' if kind == 'gaussian' else f'{strength:.0%}'}"
+        rows.append([noise, *(f"{psnr:.2f} / {ssim:.3f} / {share:.1%}" for psnr, ssim, share in quality.values())])
+        psnr, ssim, share = quality[evaluation.family]
+        best = max(CLASSICAL, key=lambda method: quality[method][0])
+        evaluation.add(
             "restored_psnr",
-            f"PSNR, {title}, dB",
+            f"PSNR, {noise}, dB",
             psnr,
             seeded=True,
-            beside=f"noisy {worth['noisy'][0]:.2f}; best of "
-            f"scikit-image's, {best}, on {len(tries[best]):,} of them: {worth[best][0]:.2f}",
+            comparison=f"noisy {quality['noisy'][0]:.2f}; best of scikit-image's methods, {best}, on the first "
+            f"{len(restored[best]):,}: {quality[best][0]:.2f}",
         )
-        at.add("restored_ssim", f"SSIM, {title}", ssim, seeded=True, beside=f"{best}: {worth[best][1]:.3f}")
-        at.add(
+        evaluation.add("restored_ssim", f"SSIM, {noise}", ssim, seeded=True, comparison=f"{best}: {quality[best][1]:.3f}")
+        evaluation.add(
             "accuracy",
-            f"restored pictures read right by classifier-{at.dataset}, {title}",
-            right,
+            f"accuracy of {classifier_name} on restored pictures, {noise}",
+            share,
             seeded=True,
-            beside=f"noisy ones {worth['noisy'][2]:.1%}, clean ones {clean:.1%}",
+            comparison=f"noisy pictures {quality['noisy'][2]:.1%}, clean pictures {clean_accuracy:.1%}",
         )
-        mean.append(psnr)
-    few = len(x[:CLASSICS])
-    write_table(
-        at,
-        f"PSNR in dB, SSIM and the judge's accuracy (clean pictures: {clean:.1%}). scikit-image's methods got the "
-        f"first {few:,} pictures. They and the denoiser are told sigma where the noise is Gaussian.",
-        [*tries],
+        psnrs.append(psnr)
+    write_methods(
+        evaluation,
+        f"PSNR in dB, SSIM and the accuracy of {classifier_name} (clean pictures: {clean_accuracy:.1%}). scikit-image's "
+        f"methods restored the first {len(first):,} pictures. They and the denoiser are given sigma where the noise is "
+        "Gaussian.",
+        [*restored],
         rows,
     )
-    return f"mean PSNR {sum(mean) / len(mean):.2f} dB over {len(mean)} kinds and strengths of noise"
+    return f"mean PSNR {sum(psnrs) / len(psnrs):.2f} dB over {len(psnrs)} kinds and strengths of noise"
 
 
-def write_table(at, text, columns, rows):
-    """All methods beside each other, for the card."""
-    if at.split == "test":
-        cards.write(at.folder / "table.json", json.dumps({"text": text, "columns": ["noise", *columns], "rows": rows}) + "\n")
+def write_methods(evaluation, text, columns, rows):
+    """`table.json`: all methods side by side, for the card."""
+    if evaluation.split == "test":
+        table = {"text": text, "columns": ["noise", *columns], "rows": rows}
+        cards.write_text(evaluation.folder / "table.json", json.dumps(table) + "\n")
 
 
-# --- Their parts ----------------------------------------------------------------------------------------------------
+# --- Latent codes and likelihoods of autoencoders -------------------------------------------------------------------
 
 
-def on_the_map(at, codes, side=30):
-    """How many classes the judge sees on a grid over the middle 98 % of the pictures' codes (N, 2)."""
+def count_classes_on_latent_map(evaluation, codes, side=30):
+    """How many classes a classifier recognises on a grid over the central 98 % of the pictures' codes (N, 2)."""
     low, high = codes.quantile(torch.tensor([0.01, 0.99]), dim=0).tolist()
     z = torch.cartesian_prod(*(torch.linspace(a, b, side) for a, b in zip(low, high)))
-    counts = at.judge().predict(at.model.decode(z))[:, 0].bincount(minlength=10)
-    at.add(
+    counts = evaluation.classifier().predict(evaluation.model.decode(z))[:, 0].bincount(minlength=10)
+    evaluation.add(
         "classes",
-        f"classes that the judge sees on a {side}x{side} map of the codes",
+        f"classes recognised by classifier-{evaluation.dataset} on a {side}x{side} map of the latent space",
         (counts > 0).sum().item(),
         n=side**2,
-        beside=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map",
+        comparison=f"of 10; the rarest covers {counts.min() / side**2:.1%} of the map",
     )
 
 
-def likelihood(at):
-    """ELBO, KL, bits; for a model of black and white pixels the importance-weighted likelihood. Returns a headline."""
-    model, x, dims = at.model, at.set.floats(), at.set.x[0].numel()
+def vae_likelihood(evaluation):
+    """ELBO, KL, bits; of binary pixels also the importance-weighted likelihood. Returns a headline."""
+    model, x, dims = evaluation.model, evaluation.data.floats(), evaluation.data.x[0].numel()
     binary = model.family == "bernoulli"
     if binary:
-        x = model.binarise(x, at.seed)
-    kind = f"pixels drawn black or white, seed {at.seed}" if binary else "a density of greys in [0, 1]"
-    log_px, kl = elbo(at, x)
-    bound = at.add("elbo", "ELBO, nats a picture", (log_px - kl).mean().item(), beside=kind, seeded=True)
-    mean_kl = at.add("kl", "mean KL of the codes, nats", kl.mean().item(), beside="0 is a code that says nothing")
-    of_each = at.each(lambda part: torch.distributions.kl_divergence(model.encode(part), model.prior()), x).mean(0)
-    at.add(
+        x = model.binarise(x, evaluation.seed)
+    likelihood = f"pixels binarised at random, seed {evaluation.seed}" if binary else "a density over values in [0, 1]"
+    log_px, kl = elbo_terms(evaluation, x)
+    elbo = evaluation.add("elbo", "ELBO, nats per picture", (log_px - kl).mean().item(), comparison=likelihood, seeded=True)
+    mean_kl = evaluation.add(
+        "kl", "mean KL of the codes, nats", kl.mean().item(), comparison="0: the code carries no information"
+    )
+    kl_per_dimension = evaluation.map_batches(
+        lambda part: torch.distributions.kl_divergence(model.encode(part), model.prior()), x
+    ).mean(0)
+    evaluation.add(
         "active_units",
-        "code dimensions with a mean KL over 0.01 nats",
-        (of_each > 0.01).sum().item(),
-        beside=f"of {model.latent}",
+        "active code dimensions, with a mean KL over 0.01 nats",
+        (kl_per_dimension > 0.01).sum().item(),
+        comparison=f"of {model.latent}",
     )
     if not binary:
-        noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(at.seed))
-        log_px, kl = elbo(at, (at.set.x + noise) / 256)
+        noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(evaluation.seed))
+        log_px, kl = elbo_terms(evaluation, (evaluation.data.x + noise) / 256)
         bits = metrics.bits_per_dim(log_px - kl, dims, levels=256)
-        at.add(
+        evaluation.add(
             "bits_per_dim",
-            "bits a value, at most",
+            "bits per value, upper bound",
             bits.mean().item(),
-            beside="ELBO of 8-bit values with uniform noise; 8 is no model",
+            comparison="ELBO of 8-bit values with uniform noise; 8: no model",
             seeded=True,
         )
-        return f"KL {shown(mean_kl)} nats"
+        return f"KL {format_value(mean_kl)} nats"
     if model.latent == 2:
-        return f"ELBO {shown(bound)} nats"
-    log_p = importance_weighted(at, x)
-    published = "; published for two dense layers of 300 and D = 40: 84.45" if at.dataset == "mnist" else ""
-    nll = at.add(
+        return f"ELBO {format_value(elbo)} nats"
+    log_p = importance_weighted(evaluation, x)
+    published = "; published for two dense layers of 300 and D = 40: 84.45" if evaluation.dataset == "mnist" else ""
+    nll = evaluation.add(
         "nll",
-        f"negative log-likelihood, nats, {at.samples:,} importance samples",
+        f"negative log-likelihood, nats, {evaluation.samples:,} importance samples",
         -log_p.mean().item(),
-        beside=kind + published,
+        comparison=likelihood + published,
         seeded=True,
     )
-    at.add(
+    evaluation.add(
         "bits_per_dim",
-        "the same in bits a pixel",
+        "the same in bits per pixel",
         metrics.bits_per_dim(log_p, dims).mean().item(),
-        beside="1 is a coin a pixel",
+        comparison="1: a fair coin for each pixel",
         seeded=True,
     )
-    return f"NLL {shown(nll)} nats ({at.samples:,} importance samples)"
+    return f"NLL {format_value(nll)} nats ({evaluation.samples:,} importance samples)"
 
 
-def elbo(at, x, batch=500):
+def elbo_terms(evaluation, x, batch=500):
     """(log p(x | z), KL) of each picture, (N,) float64 each."""
-    terms = [at.model.elbo(part, at.seed + i) for i, part in enumerate(x.split(batch))]  # other noise for each batch
+    # another seed for each batch: the noise must differ
+    terms = [evaluation.model.elbo(part, evaluation.seed + i) for i, part in enumerate(x.split(batch))]
     return tuple(torch.cat(term).double() for term in zip(*terms))
 
 
-def importance_weighted(at, x, batch=100):
-    """`VAE.log_prob` of each picture, (N,) float64. Kept in a file of `at.runs`, from which a new start goes on."""
-    key = hashlib.sha256((at.folder / "model.safetensors").read_bytes() + x.numpy().tobytes()).hexdigest()[:16]
-    file = at.runs / "evaluate" / f"{at.name}-{at.samples}-{at.seed}-{key}.npy"
+def importance_weighted(evaluation, x, batch=100):
+    """`VAE.log_prob` of each picture, (N,) float64. Cached in a file of `evaluation.runs`, from which a restart resumes."""
+    key = hashlib.sha256((evaluation.folder / "model.safetensors").read_bytes() + x.numpy().tobytes()).hexdigest()[:16]
+    file = evaluation.runs / "evaluate" / f"{evaluation.name}-{evaluation.samples}-{evaluation.seed}-{key}.npy"
     file.parent.mkdir(parents=True, exist_ok=True)
-    known = np.load(file) if file.is_file() else np.zeros(0)
+    log_probs = np.load(file) if file.is_file() else np.zeros(0)
     for first in tqdm(
-        range(len(known), len(x), batch),
-        initial=len(known) // batch,
+        range(len(log_probs), len(x), batch),
+        initial=len(log_probs) // batch,
         total=-(-len(x) // batch),
-        desc=f"{at.samples:,} importance samples",
+        desc=f"{evaluation.samples:,} importance samples",
         unit="batch",
         disable=None,
     ):
-        log_p = at.model.log_prob(x[first : first + batch], at.samples, seed=at.seed + first)  # other noise each time
-        known = np.append(known, log_p.double().numpy())
-        with open(file.with_suffix(".new"), "wb") as f:
-            np.save(f, known)
-        os.replace(file.with_suffix(".new"), file)
-    return torch.from_numpy(known)
+        # another seed for each batch: the noise must differ
+        log_p = evaluation.model.log_prob(x[first : first + batch], evaluation.samples, seed=evaluation.seed + first)
+        log_probs = np.append(log_probs, log_p.double().numpy())
+        save_array(file, log_probs)
+    return torch.from_numpy(log_probs)
 
 
-def reconstructions(at):
-    """PSNR and SSIM of decode(mean code), beside as many principal components. Returns a headline."""
-    x = at.set.x
-    again, beside = at.each(at.model.reconstruct, x), ["", "1 is the picture itself"]
-    if at.dataset != "avatars":  # the covariance of 12,288 values is too large for this
-        linear = metrics.pca(at.load("train").x, at.model.latent).reconstruct(x).clamp(0, 1)
-        beside = [f"PCA with {at.model.latent} components: {of(linear, x).mean():.4g}" for of in (metrics.psnr, metrics.ssim)]
-    result = at.add(
-        "psnr", "PSNR of reconstructions, dB, mean over pictures", metrics.psnr(again, x).mean().item(), beside=beside[0]
-    )
-    at.add("ssim", "SSIM of reconstructions", metrics.ssim(again, x).mean().item(), beside=beside[1])
-    return f"PSNR {shown(result)} dB"
+def reconstruction_quality(evaluation):
+    """PSNR and SSIM of decode(mean code), compared with the same number of principal components. Returns a headline."""
+    x, latent = evaluation.data.x, evaluation.model.latent
+    reconstruction = evaluation.map_batches(evaluation.model.reconstruct, x)
+    psnr_comparison, ssim_comparison = "", "1: identical pictures"
+    if evaluation.dataset != "avatars":  # the covariance of 12,288 values is too large for PCA
+        linear = metrics.pca(evaluation.load("train").x, latent).reconstruct(x).clamp(0, 1)
+        psnr_comparison = f"PCA with {latent} components: {metrics.psnr(linear, x).mean():.4g}"
+        ssim_comparison = f"PCA with {latent} components: {metrics.ssim(linear, x).mean():.4g}"
+    psnr = metrics.psnr(reconstruction, x).mean().item()
+    result = evaluation.add("psnr", "PSNR of reconstructions, dB, mean over pictures", psnr, comparison=psnr_comparison)
+    ssim = metrics.ssim(reconstruction, x).mean().item()
+    evaluation.add("ssim", "SSIM of reconstructions", ssim, comparison=ssim_comparison)
+    return f"PSNR {format_value(result)} dB"
 
 
-def prior_samples(at):
-    """`against_real` of decode(z), z from the prior; greys beside a linear model. Returns a headline."""
-    n = at.drawn
-    x = torch.cat([at.model.sample(min(500, n - i), seed=at.seed + i) for i in range(0, n, 500)])
-    linear = metrics.pca(at.load("train").x, 64) if at.dataset != "avatars" else None
-    return against_real(at, x, linear)
+# --- Samples --------------------------------------------------------------------------------------------------------
 
 
-def against_real(at, x, linear=None):
-    """FID, precision, recall, density, coverage of drawn pictures x, beside real ones. Returns a headline.
+def prior_samples(evaluation):
+    """`compare_with_real` of decode(z), z from the prior; grey pictures also with a linear model. Returns a headline."""
+    n = evaluation.generated
+    x = torch.cat([evaluation.model.sample(min(500, n - i), seed=evaluation.seed + i) for i in range(0, n, 500)])
+    linear = metrics.pca(evaluation.load("train").x, 64) if evaluation.dataset != "avatars" else None
+    return compare_with_real(evaluation, x, linear)
 
-    The floor is that of as many training pictures as were drawn, so that N is the same; but the judge has seen those, so
-    the distance of the split's two halves stands beside. linear: a `metrics.PCA` to draw from for comparison.
+
+def compare_with_real(evaluation, x, linear=None):
+    """FID, precision, recall, density and coverage of generated pictures x against real ones. Returns a headline.
+
+    The floor is the same measure of as many training pictures as were generated, so that N is the same. Because the
+    classifier was trained on those, the distance between the two halves of the split is reported too. linear: a `metrics.PCA`
+    whose samples are a baseline.
     """
-    judge, n = at.judge(), len(x)
-    real, floor, fake = (metrics.features(judge, of) for of in (at.set.x, at.load("train").x[:n], x))
-    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(at.seed))
-    halves, lowest = metrics.fid(real[order[::2]], real[order[1::2]]), metrics.fid(floor, real)
-    beside = (
-        f"first {len(floor):,} training pictures: {lowest:.4g}; "
-        f"random halves of the {at.split} split to each other: {halves:.4g}"
+    classifier, n = evaluation.classifier(), len(x)
+    real = metrics.features(classifier, evaluation.data.x)
+    train = metrics.features(classifier, evaluation.load("train").x[:n])
+    fake = metrics.features(classifier, x)
+    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(evaluation.seed))
+    halves = metrics.fid(real[order[::2]], real[order[1::2]])
+    floor = metrics.fid(train, real)
+    comparison = (
+        f"first {len(train):,} training pictures: {floor:.4g}; "
+        f"random halves of the {evaluation.split} split to each other: {halves:.4g}"
     )
     if linear:
-        distance = metrics.fid(metrics.features(judge, linear.sample(n, seed=at.seed)), real)
-        beside += f"; Gaussian fitted to the training split's first {len(linear.variance)} principal components: {distance:.4g}"
-    result = at.add(
+        linear_features = metrics.features(classifier, linear.sample(n, seed=evaluation.seed))
+        comparison += (
+            f"; Gaussian fitted to the training split's first {len(linear.variance)} principal components: "
+            f"{metrics.fid(linear_features, real):.4g}"
+        )
+    result = evaluation.add(
         "fid",
-        f"FID of drawn pictures to the {at.split} split, features of classifier-{at.dataset}",
+        f"FID of generated pictures to the {evaluation.split} split, features of classifier-{evaluation.dataset}",
         metrics.fid(fake, real),
         n=n,
-        beside=beside,
+        comparison=comparison,
         seeded=True,
     )
-    n = min(map(len, (real, floor, fake)))  # these depend on both sizes
-    real, floor, fake = real[:n], floor[:n], fake[:n]
-    kinds = {"precision": "k = 3", "recall": "k = 3", "density": "k = 5", "coverage": "k = 5"}
-    fakes, floors = (
-        [*metrics.precision_recall(real, of, k=3), *metrics.density_coverage(real, of, k=5)] for of in (fake, floor)
+    n = min(map(len, (real, train, fake)))  # the following depend on both sizes
+    real, train, fake = real[:n], train[:n], fake[:n]
+    neighbours = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}
+    values, ceilings = (
+        [*metrics.precision_recall(real, features, k=3), *metrics.density_coverage(real, features, k=5)]
+        for features in (fake, train)
     )
-    for (metric, k), value, ceiling in zip(kinds.items(), fakes, floors):
-        at.add(metric, f"{metric} of drawn pictures, {k}", value, n=n, beside=f"training pictures: {ceiling:.3f}", seeded=True)
-    return f"FID {shown(result)} (real pictures {lowest:.3g})"
-
-
-def requests(at, n):
-    """What to ask a conditional model for: n classes in turn, or the attributes of real faces of the split, in turn."""
-    if at.dataset != "avatars":
-        return torch.arange(n) % 10
-    columns = [list(data.ATTRIBUTES).index(a) for a in at.model.conditions]
-    return at.set.y[:, columns].repeat(-(-n // len(at.set)), 1)[:n]
-
-
-def asked_for(at, x, y):
-    """On how many of the drawn pictures x the judge sees what was asked for, y. Returns a headline."""
-    judge, questions = at.judge(), {"class": 0}
-    if at.dataset == "avatars":
-        questions = {a: list(data.ATTRIBUTES).index(a) for a in at.model.conditions}
-    seen, real = at.each(judge.predict, x), at.each(judge.predict, at.set.x)
-    truth, shares = at.set.y.view(len(at.set), -1), {}
-    for (question, i), asked in zip(questions.items(), y.view(len(y), -1).T):
-        right = (seen[:, i] == asked)[asked >= 0]
-        of_real = (real[:, i] == truth[:, i])[truth[:, i] >= 0].double().mean()
-        at.add(
-            "share",
-            f"requested {question} recognised by classifier-{at.dataset}",
-            right.double().mean().item(),
-            n=len(right),
-            beside=f"on real pictures: {of_real:.2%}",
+    for (metric, k), value, ceiling in zip(neighbours.items(), values, ceilings):
+        evaluation.add(
+            metric,
+            f"{metric} of generated pictures, k = {k}",
+            value,
+            n=n,
+            comparison=f"training pictures: {ceiling:.3f}",
             seeded=True,
         )
-        shares[question] = right.double().mean().item()
-    worst = min(shares, key=shares.get)
-    return f"{worst} recognised {shares[worst]:.1%}" + (" (the lowest)" if len(shares) > 1 else "")
+    return f"FID {format_value(result)} (real pictures {floor:.3g})"
 
 
-def score(at, x, y, per_class=None):
-    """Classification accuracy score of drawn pictures x with classes y. Returns a headline.
+def labels_to_sample(evaluation, n):
+    """n labels for a conditional model: the classes in turn, or the attributes of the split's real faces in turn."""
+    if evaluation.dataset != "avatars":
+        return torch.arange(n) % 10
+    columns = [list(data.ATTRIBUTES).index(a) for a in evaluation.model.conditions]
+    return evaluation.data.y[:, columns].repeat(-(-n // len(evaluation.data)), 1)[:n]
 
-    per_class: fewer than the frozen protocol's 2,000, for what draws slowly; then real ones are as few.
+
+def condition_accuracy(evaluation, x, y):
+    """On what share of the generated pictures x the classifier recognises their labels y. Returns a headline."""
+    classifier, attributes = evaluation.classifier(), {"class": 0}  # name -> column of the classifier's predictions
+    if evaluation.dataset == "avatars":
+        attributes = {a: list(data.ATTRIBUTES).index(a) for a in evaluation.model.conditions}
+    predicted = evaluation.map_batches(classifier.predict, x)
+    predicted_real = evaluation.map_batches(classifier.predict, evaluation.data.x)
+    true_labels, shares = evaluation.data.y.view(len(evaluation.data), -1), {}
+    for (attribute, i), labels in zip(attributes.items(), y.view(len(y), -1).T):
+        correct = (predicted[:, i] == labels)[labels >= 0]
+        correct_real = (predicted_real[:, i] == true_labels[:, i])[true_labels[:, i] >= 0]
+        shares[attribute] = correct.double().mean().item()
+        evaluation.add(
+            "share",
+            f"requested {attribute} recognised by classifier-{evaluation.dataset}",
+            shares[attribute],
+            n=len(correct),
+            comparison=f"on real pictures: {correct_real.double().mean():.2%}",
+            seeded=True,
+        )
+    lowest = min(shares, key=shares.get)
+    return f"{lowest} recognised {shares[lowest]:.1%}" + (" (the lowest)" if len(shares) > 1 else "")
+
+
+def classification_accuracy_score(evaluation, x, y, per_class=None):
+    """CAS of generated pictures x with classes y. Returns a headline.
+
+    per_class: fewer than the frozen protocol's 2,000, for models that sample slowly; the real pictures are then as few.
     """
-    train, n = at.load("train"), 10 * (per_class or 2000)
-    drawn = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:12]
-    fewer = {"per_class": per_class} if per_class else {}
-    ours, real = (
-        metrics.CAS(
-            *at.kept(
-                "-".join(["cas", at.dataset, at.split, key, *map(str, fewer.values())]),
-                lambda of=of: metrics.cas(of[0], of[1], at.set.x, at.set.y, **fewer),
-            )
-        )
-        for key, of in ((drawn, (x, y)), ("real", (train.x, train.y)))
-    )
-    words = f", with {n:,} pictures instead of 20,000" if fewer else ""
-    at.add("cas_sd", "its standard deviation over the three seeds", ours.sd, n=n, beside=f"real: {real.sd:.4f}")
-    result = at.add(
-        "cas",
-        f"CAS: accuracy on real pictures of a small CNN trained on drawn ones, mean of 3 seeds{words}",
-        ours.mean,
+    train, n = evaluation.load("train"), 10 * (per_class or 2000)
+    generated_hash = hashlib.sha256(x.numpy().tobytes()).hexdigest()[:12]
+    options = {"per_class": per_class} if per_class else {}
+
+    def cas(key, pictures, labels):
+        name = "-".join(["cas", evaluation.dataset, evaluation.split, key, *map(str, options.values())])
+        test = evaluation.data
+        return metrics.CAS(*evaluation.cached(name, lambda: metrics.cas(pictures, labels, test.x, test.y, **options)))
+
+    generated, real = cas(generated_hash, x, y), cas("real", train.x, train.y)
+    note = f", with {n:,} pictures instead of 20,000" if options else ""
+    evaluation.add(
+        "cas_sd",
+        "CAS: standard deviation over the three seeds",
+        generated.sd,
         n=n,
-        beside=f"trained on {n:,} real ones: {real.mean:.2%}",
+        comparison=f"trained on real pictures: {real.sd:.4f}",
+    )
+    result = evaluation.add(
+        "cas",
+        f"CAS: accuracy on real pictures of a small CNN trained on generated ones, mean of 3 seeds{note}",
+        generated.mean,
+        n=n,
+        comparison=f"trained on {n:,} real pictures: {real.mean:.2%}",
         seeded=True,
     )
-    return f"CAS {shown(result)} (real pictures {real.mean:.1%}{words})"
+    return f"CAS {format_value(result)} (real pictures {real.mean:.1%}{note})"
 
 
-def within_classes(at, x, y, n=1000):
-    """Recall within each class, over that of real pictures: no mode of a class is lost where it is near 1."""
-    judge, train = at.judge(), at.load("train")
-    shares = []
+def recall_within_classes(evaluation, x, y, n=1000):
+    """Recall within each class, divided by that of real pictures: near 1, no mode of a class is missing."""
+    classifier = evaluation.classifier()
+    datasets = {"real": evaluation.data, "train": evaluation.load("train"), "generated": data.Pictures(x, y)}
+    rows = []
     for c in range(10):
-        real, other, fake = (metrics.features(judge, of.x[of.y == c][:n]) for of in (at.set, train, data.Pictures(x, y)))
-        k = min(map(len, (real, other, fake)))
-        ours, ceiling = (metrics.precision_recall(real[:k], of[:k], k=3)[1] for of in (fake, other))
-        shares.append((ours / ceiling, c, ours, ceiling, k))
-    lowest, c, ours, ceiling, _ = min(shares)
-    at.add(
+        features = {kind: metrics.features(classifier, p.x[p.y == c][:n]) for kind, p in datasets.items()}
+        k = min(map(len, features.values()))
+        real = features["real"][:k]
+        recall = metrics.precision_recall(real, features["generated"][:k], k=3)[1]
+        ceiling = metrics.precision_recall(real, features["train"][:k], k=3)[1]
+        rows.append((recall / ceiling, c, recall, ceiling, k))
+    lowest, c, recall, ceiling, _ = min(rows)
+    evaluation.add(
         "ratio",
-        "recall within a class over that of training pictures, the lowest of ten, k = 3",
+        "recall within a class divided by that of training pictures, the lowest of ten, k = 3",
         lowest,
-        n=min(k for *_, k in shares),
+        n=min(k for *_, k in rows),
         seeded=True,
-        beside=f"class {c}: {ours:.1%}, training pictures {ceiling:.1%}; mean of the ten: "
-        f"{sum(s for s, *_ in shares) / len(shares):.3f}",
+        comparison=f"class {c}: {recall:.1%}, training pictures {ceiling:.1%}; mean of the ten: "
+        f"{sum(ratio for ratio, *_ in rows) / len(rows):.3f}",
     )
 
 
-def beside_rival(at, rival):
-    """Put a plain DCGAN's numbers beside those of the same name, and say what it is; and both after the same minutes."""
-    numbers, facts = cards.read_card(rival)
-    theirs, size = {r.metric_name: r for r in numbers}, facts["parameters"] / 1e6
-    for r in at.results:
-        if (other := theirs.get(r.metric_name)) and r.metric_type != "cas_sd":
-            words = f"a plain DCGAN ({size:.2f} M parameters, {facts['minutes']:g} minutes): {shown(other)}"
-            r.metric_args["beside"] = "; ".join(filter(None, [r.metric_args.get("beside"), words]))
-    ours, other = validated(at.folder), validated(rival)
-    then = min(ours[-1][0], other[-1][0])
-    fid, its = (min((fid for minute, fid in curve if minute <= then), default=None) for curve in (ours, other))
-    if fid is not None:
-        at.add(
+def compare_with_dcgan(evaluation, baseline):
+    """Add a plain DCGAN's numbers to the comparisons of the same metrics; and compare both after the same minutes."""
+    numbers, facts = cards.read_card(baseline)
+    by_name, size = {r.metric_name: r for r in numbers}, facts["parameters"] / 1e6
+    for r in evaluation.results:
+        dcgan_result = by_name.get(r.metric_name)
+        if dcgan_result and r.metric_type != "cas_sd":
+            value = format_value(dcgan_result)
+            text = f"a plain DCGAN ({size:.2f} M parameters, {facts['minutes']:g} minutes): {value}"
+            r.metric_args["beside"] = "; ".join(filter(None, [r.metric_args.get("beside"), text]))
+    curve, dcgan_curve = validation_curve(evaluation.folder), validation_curve(baseline)
+    minutes = min(curve[-1][0], dcgan_curve[-1][0])
+    lowest, dcgan_lowest = (
+        min((fid for minute, fid in fids if minute <= minutes), default=None) for fids in (curve, dcgan_curve)
+    )
+    if lowest is not None:
+        result = evaluation.add(
             "fid_then",
-            f"lowest FID to the validation split in the first {then:.1f} minutes of training",
-            fid,
-            n=min(VALIDATED, len(at.load("val"))),
-            beside=f"the plain DCGAN in as many: {its:.4g}",
+            f"lowest FID to the validation split in the first {minutes:.1f} minutes of training",
+            lowest,
+            n=min(VALIDATION_SIZE, len(evaluation.load("val"))),
+            comparison=f"the plain DCGAN in the same time: {dcgan_lowest:.4g}",
         )
-        at.results[-1].dataset_split = "val"
+        result.dataset_split = "val"
 
 
-def validated(folder):
-    """[(minute, FID)] of the last training run of a GAN, whose steps are taken to be all as long."""
+def validation_curve(folder):
+    """[(minute, FID)] of a GAN's last training run, assuming that all its steps took the same time."""
     curve = []
     for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
         line = json.loads(line)
         if "run" in line:
-            curve, minutes = [], line["run"]["minutes"] / line["run"]["steps"]
+            curve, minutes_per_step = [], line["run"]["minutes"] / line["run"]["steps"]
         elif "validation" in line:
-            curve.append((line["step"] * minutes, line["validation"]["fid"]))
+            curve.append((line["step"] * minutes_per_step, line["validation"]["fid"]))
     return curve
 
 
-CALLS = (1, 2, 4, 8, 16, 32, 64)  # of the network
+FUNCTION_EVALUATIONS = (1, 2, 4, 8, 16, 32, 64)
 
 
-def against_calls(at, n=1000):
-    """FID of n pictures, without guidance, for each sampler and number of network calls: `calls.json` of the checkpoint."""
-    judge, y = at.judge(), requests(at, n)
-    real = metrics.features(judge, at.set.x)
-    floor = metrics.fid(metrics.features(judge, at.load("train").x[:n]), real)
+def fid_by_function_evaluations(evaluation, n=1000):
+    """FID of n pictures, without guidance, for each sampler and number of function evaluations (NFE).
+
+    Writes `calls.json` of the checkpoint.
+    """
+    classifier, y = evaluation.classifier(), labels_to_sample(evaluation, n)
+    real = metrics.features(classifier, evaluation.data.x)
+    floor = metrics.fid(metrics.features(classifier, evaluation.load("train").x[:n]), real)
     rows = []
     for sampler in SAMPLERS:
-        for calls in (*CALLS, *([250] if sampler == "ddpm" else [])):
-            steps = (calls + 1) // 2 if sampler == "heun" else calls
-            if sampler == "heun" and calls > 1:
+        for calls in (*FUNCTION_EVALUATIONS, *([250] if sampler == "ddpm" else [])):
+            steps = calls
+            if sampler == "heun":  # two calls per step, but the last
+                steps = (calls + 1) // 2
                 calls = 2 * steps - 1
             if rows and rows[-1]["sampler"] == sampler and rows[-1]["calls"] == calls:
                 continue
-            x = at.draw(y, sampler=sampler, steps=steps, guidance=1.0)
-            rows.append(
-                {
-                    "sampler": sampler,
-                    "calls": calls,
-                    "steps": steps,
-                    "fid": float(f"{metrics.fid(metrics.features(judge, x), real):.5g}"),
-                }
-            )
+            x = evaluation.generate(y, sampler=sampler, steps=steps, guidance=1.0)
+            fid = metrics.fid(metrics.features(classifier, x), real)
+            rows.append({"sampler": sampler, "calls": calls, "steps": steps, "fid": float(f"{fid:.5g}")})
             print(*rows[-1].values(), flush=True)
     best = min(row["fid"] for row in rows)
-    sixteen = min(row["fid"] for row in rows if row["calls"] <= 16)
-    at.add(
+    best_of_16 = min(row["fid"] for row in rows if row["calls"] <= 16)
+    evaluation.add(
         "ratio",
-        "FID above the floor with at most 16 network calls, over the best of all samplers and calls",
-        (sixteen - floor) / (best - floor),
+        "FID above the floor with at most 16 function evaluations (NFE), divided by the best over all samplers and NFE",
+        (best_of_16 - floor) / (best - floor),
         n=n,
         seeded=True,
-        beside=f"FID {sixteen:.4g}, best {best:.4g}, first {n:,} training pictures {floor:.4g}",
+        comparison=f"FID {best_of_16:.4g}, best {best:.4g}, first {n:,} training pictures {floor:.4g}",
     )
-    table = {"n": n, "split": at.split, "seed": at.seed, "floor": {"fid": floor}, "best": best, "rows": rows}
-    cards.write(at.folder / "calls.json", json.dumps(table) + "\n")
+    table = {"n": n, "split": evaluation.split, "seed": evaluation.seed, "floor": {"fid": floor}, "best": best, "rows": rows}
+    cards.write_text(evaluation.folder / "calls.json", json.dumps(table) + "\n")
 
 
-def attributes(at):
-    """What a code says about attributes, and what moving held-out faces along them does."""
-    model, judge, latents, y = at.model, at.judge(), load_latents(at.folder), at.set.y
-    seen = y != data.HIDDEN
-    direct, again = (
-        (at.each(f, at.set.x) == y)[seen].double().mean().item()
-        for f in (judge.predict, lambda part: judge.predict(model.reconstruct(part)))
-    )
-    at.add(
+# --- Attributes of faces --------------------------------------------------------------------------------------------
+
+
+def evaluate_attributes(evaluation):
+    """What a code holds about the attributes, and what editing them does to held-out faces."""
+    model, classifier, y = evaluation.model, evaluation.classifier(), evaluation.data.y
+    latents = load_latents(evaluation.folder)
+    visible = y != data.HIDDEN
+
+    def accuracy(predict):
+        return (evaluation.map_batches(predict, evaluation.data.x) == y)[visible].double().mean().item()
+
+    evaluation.add(
         "accuracy",
-        "attributes that the judge reads right from reconstructions",
-        again,
-        beside=f"from the pictures themselves: {direct:.2%}",
+        "attributes recognised in reconstructions by classifier-avatars",
+        accuracy(lambda part: classifier.predict(model.reconstruct(part))),
+        comparison=f"in the pictures themselves: {accuracy(classifier.predict):.2%}",
     )
-    val, train = at.load("val"), at.load("train")[:10_000]
-    codes, train_codes = (at.each(lambda part: model.encode(part).mean, x) for x in (at.set.x, train.x))
-    for attribute in MOVED:
+    val, train = evaluation.load("val"), evaluation.load("train")[:10_000]
+    codes, train_codes = (evaluation.map_batches(lambda part: model.encode(part).mean, x) for x in (evaluation.data.x, train.x))
+    for attribute in EDITED_ATTRIBUTES:
         i, values = list(data.ATTRIBUTES).index(attribute), data.ATTRIBUTES[attribute]
         probe = metrics.linear_probe(train_codes, train.y[:, i], len(values))
-        nowhere = torch.full((at.model.latent,), 1e6)  # the mean code of a value that no picture had
-        rows = [train_codes[train.y[:, i] == v] for v in range(len(values))]
-        means = metrics.nearest_mean(torch.stack([of.mean(0) if len(of) else nowhere for of in rows]))
-        at.add(
+        far_away = torch.full((evaluation.model.latent,), 1e6)  # stands for the mean code of a value without pictures
+        groups = [train_codes[train.y[:, i] == v] for v in range(len(values))]
+        means = metrics.nearest_mean(torch.stack([group.mean(0) if len(group) else far_away for group in groups]))
+        evaluation.add(
             "share",
             f"{attribute} read from the code by a linear probe",
             probe.accuracy(codes, y[:, i]),
-            n=int(seen[:, i].sum()),
-            beside=f"by the nearest mean code: {means.accuracy(codes, y[:, i]):.2%}",
+            n=int(visible[:, i].sum()),
+            comparison=f"by the nearest mean code: {means.accuracy(codes, y[:, i]):.2%}",
         )
-        move(at, attribute, judge, val, {"values' vectors": latents, "the probe": probe_latents(latents, probe, attribute)})
+        directions = {"the attribute's vectors": latents, "the probe's weights": probe_latents(latents, probe, attribute)}
+        edit_attribute(evaluation, attribute, classifier, val, directions)
 
 
-def move(at, attribute, judge, val, directions):
-    """`metrics.attribute_transfer` with the direction and the amount that suit the validation split best."""
+def edit_attribute(evaluation, attribute, classifier, val, directions):
+    """`metrics.attribute_transfer` with the direction and the amount that are best on the validation split."""
+
+    def transfer(pictures, direction, amount):
+        return metrics.attribute_transfer(
+            evaluation.model,
+            classifier,
+            pictures.x,
+            pictures.y,
+            directions[direction],
+            attribute,
+            amount=amount,
+            seed=evaluation.seed,
+        )
+
     best = {}
-    for direction, latents in directions.items():
-        tries = []
-        for amount in AMOUNTS:
-            t = metrics.attribute_transfer(at.model, judge, val.x, val.y, latents, attribute, amount=amount, seed=at.seed)
-            worst = min(t.kept.values())
-            tries.append((min(t.reached - 0.90, worst - 0.85), amount, f"{t.reached:.1%} moved, {worst:.1%} kept"))
-        best[direction] = max(tries)
+    for direction in directions:
+        candidates = []
+        for amount in EDIT_AMOUNTS:
+            t = transfer(val, direction, amount)
+            lowest = min(t.kept.values())
+            margin = min(t.reached - 0.90, lowest - 0.85)
+            candidates.append((margin, amount, f"{t.reached:.1%} reached, {lowest:.1%} preserved"))
+        best[direction] = max(candidates)
     direction, other = sorted(best, key=best.get, reverse=True)
-    amount = best[direction][1]
-    t = metrics.attribute_transfer(
-        at.model, judge, at.set.x, at.set.y, directions[direction], attribute, amount=amount, seed=at.seed
-    )
-    worst = min(t.kept, key=t.kept.get)
-    at.add(
+    _, amount, val_result = best[direction]
+    _, other_amount, other_result = best[other]
+    t = transfer(evaluation.data, direction, amount)
+    changed_most = min(t.kept, key=t.kept.get)
+    evaluation.add(
         "moved",
-        f"{attribute}: faces on which the judge then sees the value aimed at",
+        f"{attribute}: edited faces with the target value, recognised by classifier-avatars",
         t.reached,
         n=t.n,
-        beside=f"any value but the former: {t.changed:.2%}; moved by {amount:g} of the difference of {direction}, "
-        f"chosen on the validation split ({best[direction][2]}; best of {other}, by {best[other][1]:g}: "
-        f"{best[other][2]})",
+        comparison=f"any value but the original: {t.changed:.2%}; edited by {amount:g} times the difference along {direction}, "
+        f"chosen on the validation split ({val_result}; best along {other}, by {other_amount:g} times: {other_result})",
         seeded=True,
     )
-    at.add(
+    evaluation.add(
         "moved",
-        f"{attribute}: faces on which {worst} stays, the attribute that suffers most",
-        t.kept[worst],
+        f"{attribute}: edited faces that preserve {changed_most}, the attribute preserved least often",
+        t.kept[changed_most],
         n=t.n,
-        beside=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}",
+        comparison=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}",
         seeded=True,
     )
 
 
 def probe_latents(latents, probe, attribute):
-    """`latents` whose values of an attribute differ along the probe's weights, as far along them as the vectors did."""
-    known = {v: code for v, code in latents.values[attribute].items() if v != "hidden"}
-    rows = [data.ATTRIBUTES[attribute].index(v) for v in known]
-    weight, means = probe.weight[rows], torch.stack(list(known.values()))
+    """`latents` with an attribute's vectors along the probe's weights, scaled to extend as far as the old ones along them."""
+    vectors = {v: code for v, code in latents.values[attribute].items() if v != "hidden"}
+    rows = [data.ATTRIBUTES[attribute].index(v) for v in vectors]
+    weight, means = probe.weight[rows], torch.stack(list(vectors.values()))
     weight, means = weight - weight.mean(0), means - means.mean(0)
     scale = (weight * means).sum() / weight.square().sum()
-    return latents._replace(values=latents.values | {attribute: dict(zip(known, scale * weight))})
+    return latents._replace(values=latents.values | {attribute: dict(zip(vectors, scale * weight))})
 
 
-def reference(model, dataset, n=16):
-    """Numbers of the first n pictures of `data.samples(dataset)`, or of a text, by which a test knows the checkpoint again."""
+# --- The checkpoint's files -----------------------------------------------------------------------------------------
+
+
+def reference_values(model, dataset, n=16):
+    """Numbers of the first n pictures of `data.samples(dataset)`, or of a text, by which a test recognises the checkpoint."""
     if dataset in texts.SETS:
-        told = texts.SETS[dataset]("test")
+        text = texts.SETS[dataset]("test")
         if dataset == "tang":
-            sums = [texts.nats_of_bodies(model, [poem]) for poem in told[:n]]
+            sums = [texts.nats_of_bodies(model, [poem]) for poem in text[:n]]
             return {"nats": [nats / characters for nats, characters in sums]}
-        return {"nats": [texts.nats_of_blocks(model, told[256 * i : 256 * i + 257])[0] for i in range(n)]}
-    some = data.samples(dataset)[:n]
-    x = some.floats()
+        return {"nats": [texts.nats_of_blocks(model, text[256 * i : 256 * i + 257])[0] for i in range(n)]}
+    pictures = data.samples(dataset)[:n]
+    x = pictures.floats()
     with torch.inference_mode():
         if isinstance(model, gm.Denoiser | gm.DenoisingVAE):
             noises = [("gaussian", s / 255) for s in SIGMAS] if dataset == "photo" else SMALL_NOISES
             restored = [model.restore(add_noise(x, kind, s, seed=0)) for kind, s in noises]
-            values = {"psnr": torch.cat([metrics.psnr(of, x) for of in restored])}
+            values = {"psnr": torch.cat([metrics.psnr(result, x) for result in restored])}
         elif isinstance(model, gm.Transformer):
-            *_, end = model.complete_steps(x[:1], rows=24, n=n, label=some.y, seed=0)
-            values = {"bits": model.bits_per_dim(x, some.y), "mean_of_completion": end.x.mean((1, 2, 3))}
+            *_, last_step = model.complete_steps(x[:1], rows=24, n=n, label=pictures.y, seed=0)
+            values = {"bits": model.bits_per_dim(x, pictures.y), "mean_of_completion": last_step.x.mean((1, 2, 3))}
         elif isinstance(model, gm.VAE):
             log_px, kl = model.elbo(x, seed=0)
             values = {
@@ -959,40 +1076,47 @@ def reference(model, dataset, n=16):
                 "mean_of_sample": model.sample(n, seed=0).mean((1, 2, 3)),
             }
         elif isinstance(model, gm.Diffusion):
-            columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
-            y = some.y.view(n, -1)[:, columns]
+            y = condition_labels(model, pictures, dataset)
             t, eps = torch.linspace(0.05, 0.95, n), torch.randn(x.shape, generator=generator(0))
             values = {
                 "error": model.error(x, y, t, eps),
                 "mean_of_sample": model.sample(n, label=y, steps=4, seed=0).mean((1, 2, 3)),
             }
         elif isinstance(model, gm.GAN | gm.DCGAN):
-            columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
-            y = some.y.view(n, -1)[:, columns]
+            y = condition_labels(model, pictures, dataset)
             values = {"score": model.score(x, y), "mean_of_sample": model.sample(n, label=y, seed=0).mean((1, 2, 3))}
         elif isinstance(model, gm.Flow):
             values = {
                 "bits": model.bits_per_dim(x),
-                "bits_told": model.bits_per_dim(x, some.y),
-                "mean_of_sample": model.sample(n, label=some.y, seed=0).mean((1, 2, 3)),
+                "bits_told": model.bits_per_dim(x, pictures.y),  # given the class
+                "mean_of_sample": model.sample(n, label=pictures.y, seed=0).mean((1, 2, 3)),
             }
         elif isinstance(model, gm.Autoencoder):
-            again = model.decode(model.encode(x))
-            values = {"mse": (again - x).square().mean((1, 2, 3)), "mean_of_reconstruction": again.mean((1, 2, 3))}
+            reconstruction = model.decode(model.encode(x))
+            mse = (reconstruction - x).square().mean((1, 2, 3))
+            values = {"mse": mse, "mean_of_reconstruction": reconstruction.mean((1, 2, 3))}
         else:
-            y = some.y.view(n, -1)
-            right = [scores.gather(1, of.clamp(min=0)[:, None]) for scores, of in zip(model.logits(x), y.T)]
-            values = {"right_logits": torch.cat(right, 1)[y >= 0]}  # a hidden attribute has no right answer
+            y = pictures.y.view(n, -1)
+            columns = zip(model.logits(x), y.T)
+            logits = [scores.gather(1, labels.clamp(min=0)[:, None]) for scores, labels in columns]
+            values = {"right_logits": torch.cat(logits, 1)[y >= 0]}  # a hidden attribute has no label
     return {k: v.tolist() for k, v in values.items()}
 
 
-def measure(at):
+def condition_labels(model, pictures, dataset):
+    """The labels of pictures that a conditional model takes, (N, attributes)."""
+    columns = [list(data.ATTRIBUTES).index(a) for a in model.conditions] if dataset == "avatars" else [0]
+    return pictures.y.view(len(pictures), -1)[:, columns]
+
+
+def evaluate(evaluation):
     """Measure one checkpoint; on the test split also write its reference values and its card."""
     with torch.inference_mode():
-        headline = MEASURES[at.family](at)
-    if at.split == "test":
-        cards.write(at.folder / "reference.json", json.dumps(reference(at.model, at.dataset), indent=1) + "\n")
-        cards.write_card(at.folder, at.results, at.command(), headline)
+        headline = EVALUATORS[evaluation.family](evaluation)
+    if evaluation.split == "test":
+        values = reference_values(evaluation.model, evaluation.dataset)
+        cards.write_text(evaluation.folder / "reference.json", json.dumps(values, indent=1) + "\n")
+        cards.write_card(evaluation.folder, evaluation.results, evaluation.command(), headline)
 
 
 # --- Command line ---------------------------------------------------------------------------------------------------
@@ -1002,27 +1126,29 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="Checkpoints; none is all for --cards-only.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Checkpoints; with --cards-only, none means all.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
-    split: Annotated[str, typer.Option(help="test, or val for choosing between models: that writes nothing.")] = "test",
-    samples: Annotated[int, typer.Option(help="Importance samples a picture, for the likelihood.")] = Measuring.samples,
-    drawn: Annotated[int, typer.Option(help="Pictures to draw, for FID and its kin; twice as many for CAS.")] = Measuring.drawn,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = Measuring.seed,
-    runs: Annotated[Path, typer.Option(help="Where unfinished measurements are kept.")] = Measuring.runs,
-    sampler: Annotated[str, typer.Option(help="Of a diffusion model: " + ", ".join(SAMPLERS) + ".")] = Measuring.sampler,
-    steps: Annotated[int, typer.Option(help="Of that sampler.")] = Measuring.steps,
-    guidance: Annotated[float, typer.Option(help="Of a diffusion model.")] = Measuring.guidance,
-    truncation: Annotated[float, typer.Option(help="Of a GAN.")] = Measuring.truncation,
-    pictures: Annotated[int | None, typer.Option(help="With --split val: only the first so many pictures.")] = None,
+    split: Annotated[str, typer.Option(help="test; or val for choosing between models, which writes nothing.")] = "test",
+    samples: Annotated[int, typer.Option(help="Importance samples per picture, for the likelihood.")] = Evaluation.samples,
+    generated: Annotated[
+        int, typer.Option("--generated", "--drawn", help="Pictures to generate for FID, precision and recall; twice for CAS.")
+    ] = Evaluation.generated,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = Evaluation.seed,
+    runs: Annotated[Path, typer.Option(help="Folder for unfinished evaluations.")] = Evaluation.runs,
+    sampler: Annotated[str, typer.Option(help="Of a diffusion model: " + ", ".join(SAMPLERS) + ".")] = Evaluation.sampler,
+    steps: Annotated[int, typer.Option(help="Sampling steps of a diffusion model.")] = Evaluation.steps,
+    guidance: Annotated[float, typer.Option(help="Guidance scale of a diffusion model.")] = Evaluation.guidance,
+    truncation: Annotated[float, typer.Option(help="Truncation of a GAN's latent codes.")] = Evaluation.truncation,
+    pictures: Annotated[int | None, typer.Option(help="With --split val: only the first pictures of the split.")] = None,
     cards_only: Annotated[bool, typer.Option("--cards-only", help="Write cards again from their own numbers.")] = False,
-    table: Annotated[bool, typer.Option("--table", help="Put the table of models into the README.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Write the table of models into the README.")] = False,
     readme: Annotated[Path, typer.Option(help="The README for --table.")] = cards.README,
 ):
     """Measure checkpoints on the test split and write their cards."""
     try:
         check_choice("--split", split, ("test", "val"))
         check_number("--samples", samples, 1, 100_000, whole=True)
-        check_number("--drawn", drawn, 10, 100_000, whole=True)
+        check_number("--generated", generated, 10, 100_000, whole=True)
         check_number("--seed", seed, 0, 2**31, whole=True)
         check_choice("--sampler", sampler, list(SAMPLERS))
         check_number("--steps", steps, 1, 1000, whole=True)
@@ -1033,18 +1159,21 @@ def main(
             if split == "test":
                 raise ValueError("--pictures is for --split val: a card's numbers are those of the whole test split.")
         if not names and not cards_only and not table:
-            raise ValueError(f"Name a checkpoint ({', '.join(gm.checkpoints()) or 'there is none'}), or give --table.")
+            available = ", ".join(gm.checkpoints()) or "there is none"
+            raise ValueError(f"Name a checkpoint ({available}), or give --table.")
         keep_freed_memory()
         for name in names or (gm.checkpoints() if cards_only else []):
             if cards_only:
                 cards.rewrite_card(checkpoint_folder(name))
-            else:
-                measure(
-                    Measuring(name, split, samples, drawn, seed, data_dir, runs, pictures, sampler, steps, guidance, truncation)
+                continue
+            evaluate(
+                Evaluation(
+                    name, split, samples, generated, seed, data_dir, runs, pictures, sampler, steps, guidance, truncation
                 )
+            )
         if table:
             print(cards.models_table())
-            cards.put_table(readme, cards.models_table())
+            cards.insert_table(readme, cards.models_table())
     except (ValueError, OSError) as e:
         typer.echo(f"Error: {e}", err=True)
         raise typer.Exit(1) from None

@@ -1,10 +1,10 @@
 """Normalizing flows.
 
-    python -m train.flow --dataset mnist --minutes 20      21 minutes on one busy core, 1,984 steps: 1.108 bits a pixel
-    python -m train.flow --dataset fashion --minutes 28    33 minutes on one busy core, 3,539 steps: 2.966 bits a pixel
+    python -m train.flow --dataset mnist --minutes 20      21 minutes on one busy core, 1,984 steps: 1.108 bits per pixel
+    python -m train.flow --dataset fashion --minutes 28    33 minutes on one busy core, 3,539 steps: 2.966 bits per pixel
 
-By the validation split; both were still falling. A GPU takes minutes. `--init-from checkpoints/flow-mnist` goes on from what
-there is.
+On the validation split; both were still falling. A GPU takes minutes. `--init-from checkpoints/flow-mnist` continues from
+the shipped weights.
 """
 
 import torch
@@ -17,14 +17,15 @@ from train import engine
 def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     """Train the flow of `mnist` or `fashion`."""
     data.check_choice("--dataset", dataset, ("mnist", "fashion"))
-    val, train = data.load(dataset, "val", settings.data_dir), data.load(dataset, "train", settings.data_dir)
-    val, model = val[torch.arange(min(len(val), 2000))], Flow()
+    train, val = data.load(dataset, "train", settings.data_dir), data.load(dataset, "val", settings.data_dir)
+    val = val[torch.arange(min(len(val), 2000))]
+    model = Flow()
     model.fit_levels(train.x)
 
     def validate(model):
         return {"bits_per_dim": torch.cat([model.bits_per_dim(x) for x in val.floats().split(250)]).mean()}
 
-    def samples(model):  # rows of eight: one a class
+    def samples(model):  # one row of eight per class
         return model.sample(80, label=torch.arange(80) // 8, seed=0)
 
     return engine.Recipe(

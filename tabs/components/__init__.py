@@ -1,25 +1,29 @@
-"""The page's own components: each a module with its .html, .js and .css beside it. `shared.js` and `.css` come first.
+"""The page's own components: each is a module with its .html, .js and .css beside it, after `shared.js` and `shared.css`.
 
-Templates are static and scripts draw with `watch`: a value that stood in a template would be run as HTML or JavaScript.
-Many pictures travel as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
+Templates are static, and scripts render values in `watch`: a value inside a template would be run as HTML or JavaScript.
+Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
 """
 
 import base64
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:  # the page answers before torch is imported
+    from torch import Tensor
+
+FOLDER = Path(__file__).parent
 
 
 class Component(gr.HTML):
     """A gr.HTML whose template, script and style are the files named after its class: `LatentMap` -> latent_map.js."""
 
-    def __init__(self, value=None, **props):
+    def __init__(self, value: Any = None, **props: Any) -> None:
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
         text = {
-            name: (HERE / name).read_text(encoding="utf-8")
+            name: (FOLDER / name).read_text(encoding="utf-8")
             for name in ("shared.js", "shared.css", f"{stem}.html", f"{stem}.js", f"{stem}.css")
         }
         super().__init__(
@@ -29,19 +33,19 @@ class Component(gr.HTML):
             js_on_load=text["shared.js"] + text[f"{stem}.js"],
             **props,
         )
-        vars(self).update(self.props)  # else gr.HTML takes a prop whose name is quoted in the script for an event
+        vars(self).update(self.props)  # else gr.HTML takes props quoted in the script for events
 
-    def api_info(self):
-        return {"type": "object", "description": type(self).__doc__.split("\n")[0]}
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": (type(self).__doc__ or "").split("\n")[0]}
 
-    def example_payload(self):
+    def example_payload(self) -> None:
         return None
 
     example_value = example_payload
 
 
-def raw(x):
-    """One picture (C, H, W) in [0, 1] as the dict that the scripts draw fastest: size and base64 of its bytes."""
+def raw(x: "Tensor") -> dict[str, Any]:
+    """One picture (C, H, W) in [0, 1] in the form that scripts draw fastest: a dict of its size and base64 of its bytes."""
     import genmodels as gm
 
     pixels = gm.pictures.to_bytes(x[None])[0]  # (H, W, C)
@@ -49,8 +53,8 @@ def raw(x):
     return {"w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
 
 
-def sheet(x, columns):
-    """Pictures (N, C, H, W) in [0, 1] as one PNG: size of a picture, their number, columns, and the data URI."""
+def sheet(x: "Tensor", columns: int) -> dict[str, Any]:
+    """Pictures (N, C, H, W) in [0, 1] as one PNG: a dict of the size of a picture, their number, columns, and the data URI."""
     import genmodels as gm
 
     n, _, h, w = x.shape

@@ -32,7 +32,7 @@ function load() {
   draw('text', {x: (LEFT + RIGHT) / 2, y: BOTTOM + 38, 'text-anchor': 'middle'}, v.x);
   draw('text', {x: 12, y: (TOP + BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 12 ${(TOP + BOTTOM) / 2})`}, v.y);
   draw('line', {class: 'floor', x1: LEFT, x2: RIGHT, y1: y(v.floor), y2: y(v.floor)});
-  draw('text', {x: RIGHT, y: y(v.floor) - 5, 'text-anchor': 'end'}, 'real pictures against real pictures');
+  draw('text', {x: RIGHT, y: y(v.floor) - 5, 'text-anchor': 'end'}, 'floor: real against real pictures');
   v.lines.forEach(([name, line], i) => {
     draw('polyline', {points: line.map(p => x(p[0]) + ',' + y(p[1])).join(' '), stroke: COLOURS[i % COLOURS.length]});
     for (const p of line) draw('circle', {cx: x(p[0]), cy: y(p[1]), r: 4, fill: COLOURS[i % COLOURS.length]});
@@ -41,7 +41,7 @@ function load() {
     item.prepend(mark);
     legend.append(item);
   });
-  svg.setAttribute('aria-label', v.lines.map(([name, line]) => name + ': ' + line.map(p => p[1] + ' with ' + p[0] + ' calls').join(', ')).join('. '));
+  svg.setAttribute('aria-label', v.y + ' against ' + v.x + '. ' + v.lines.map(([name, line]) => name + ': ' + line.map(p => p[1] + ' at ' + p[0]).join(', ')).join('. '));
 }
 watch('value', load);
 load();

@@ -1,5 +1,5 @@
 const canvas = find('canvas'), c = canvas.getContext('2d', {willReadFrequently: true});
-let pen = null, down = false, keyDown = false, empty = true;
+let pen = null, dragging = false, penDown = false, empty = true;  // penDown: of the keyboard's pen
 function clear() { c.fillStyle = '#000'; c.fillRect(0, 0, 280, 280); empty = true; hint(); }
 function hint() {
   c.fillStyle = '#888'; c.font = '16px sans-serif'; c.textAlign = 'center';
@@ -22,20 +22,20 @@ function send() {
   props.value = btoa(text);
   trigger('input');
 }
-function place(e) {
+function position(e) {
   const r = canvas.getBoundingClientRect();
   return [(e.clientX - r.left) / r.width * 280, (e.clientY - r.top) / r.height * 280];
 }
-canvas.addEventListener('pointerdown', e => { down = true; pen = null; canvas.setPointerCapture(e.pointerId); line(...place(e)); });
-canvas.addEventListener('pointermove', e => { if (down) line(...place(e)); });
-for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (down) { down = false; send(); } });
+canvas.addEventListener('pointerdown', e => { dragging = true; pen = null; canvas.setPointerCapture(e.pointerId); line(...position(e)); });
+canvas.addEventListener('pointermove', e => { if (dragging) line(...position(e)); });
+for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (dragging) { dragging = false; send(); } });
 canvas.addEventListener('keydown', e => {
   const step = {ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10]}[e.key];
-  if (e.key === ' ') { keyDown = !keyDown; if (keyDown) line(...(pen || [140, 60])); else send(); }
+  if (e.key === ' ') { penDown = !penDown; if (penDown) line(...(pen || [140, 60])); else send(); }
   else if (e.key === 'Delete') { clear(); pen = null; }
   else if (step) {
     const [x, y] = pen || [140, 60], to = [x + step[0], y + step[1]].map(k => Math.min(270, Math.max(10, k)));
-    if (keyDown) line(...to); else pen = to;
+    if (penDown) line(...to); else pen = to;
   } else return;
   e.preventDefault();
 });

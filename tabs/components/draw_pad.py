@@ -1,4 +1,4 @@
-"""A pad to draw on."""
+"""A drawing pad."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ class DrawPad(Component):
     """
 
     def preprocess(self, payload):
-        """(140, 140) uint8, or None: anybody can send anything, so that what is no drawing counts as an empty one."""
+        """(140, 140) uint8, or None. Anyone can send anything: what is not a drawing counts as an empty one."""
         try:
             ink = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
         except (binascii.Error, ValueError):

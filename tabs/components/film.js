@@ -1,39 +1,39 @@
 const COLOURS = ['#3b82f6', '#b45cd6'];
-const frames = find('.frames'), canvas = find('.frames canvas'), aim = find('.aim'), under = find('.under'), range = find('input');
+const frames = find('.frames'), canvas = find('.frames canvas'), reference = find('.reference'), playback = find('.playback'), range = find('input');
 const play = find('.play'), plot = find('.plot'), out = find('output'), score = find('.score'), message = find('.message');
 let value = null, newest = null, image = null, facts = null, cursor = null, timer = null;
 
 function draw() {
   const frame = value.live ? 0 : +range.value, {w, h, per, across} = value, rows = Math.ceil(per / across);
-  const wide = across * (w + 1) - 1, high = rows * (h + 1) - 1;
-  if (canvas.width !== wide || canvas.height !== high) { canvas.width = wide; canvas.height = high; }
-  canvas.style.aspectRatio = wide + ' / ' + high;
+  const width = across * (w + 1) - 1, height = rows * (h + 1) - 1;
+  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+  canvas.style.aspectRatio = width + ' / ' + height;
   const c = canvas.getContext('2d');
   c.imageSmoothingEnabled = false;
   for (let i = 0; i < per; i++) {
-    const [column, row] = value.down ? [Math.floor(i / rows), i % rows] : [i % across, Math.floor(i / across)];
-    const at = frame * per + i;
-    c.drawImage(image, at % value.columns * w, Math.floor(at / value.columns) * h, w, h, column * (w + 1), row * (h + 1), w, h);
+    const [column, row] = value.by_column ? [Math.floor(i / rows), i % rows] : [i % across, Math.floor(i / across)];
+    const cell = frame * per + i;
+    c.drawImage(image, cell % value.columns * w, Math.floor(cell / value.columns) * h, w, h, column * (w + 1), row * (h + 1), w, h);
   }
   const number = facts.numbers[frame];
   range.style.setProperty('--at', range.max > 0 ? range.value / range.max : 1);
   const x = range.max > 0 ? 100 * range.value / range.max : 0;
   cursor.setAttribute('x1', x); cursor.setAttribute('x2', x);
-  const last = value.live ? value.total : facts.numbers.at(-1);
-  const told = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${last.toLocaleString('en')}`)];
+  const total = value.live ? value.total : facts.numbers.at(-1);
+  const parts = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${total.toLocaleString('en')}`)];
   facts.lines.forEach(([name, line], i) => {
-    const near = line.findLast(point => point[0] <= number) || line[0], item = make('span'), mark = make('i');
-    if (!near) return;
+    const point = line.findLast(([x]) => x <= number) || line[0], item = make('span'), mark = make('i');
+    if (!point) return;
     mark.style.background = COLOURS[i];
-    item.append(mark, `${name} ${near[1].toPrecision(2)}`);
-    told.push(item);
+    item.append(mark, `${name} ${point[1].toPrecision(2)}`);
+    parts.push(item);
   });
-  out.replaceChildren(...told);
-  canvas.setAttribute('aria-label', `${value.label}. ${told[0].textContent}`);
+  out.replaceChildren(...parts);
+  canvas.setAttribute('aria-label', `${value.label}. ${parts[0].textContent}`);
   score.hidden = !facts.edges;
-  if (facts.edges) hills(score.querySelector('svg'), {edges: facts.edges, real: facts.real[frame], generated: facts.generated[frame]});
+  if (facts.edges) scoreHistogram(score.querySelector('svg'), {edges: facts.edges, real: facts.real[frame], generated: facts.generated[frame]});
 }
-function place(number) {  // of a number on the slider, 0 to 100: moments are not evenly apart
+function position(number) {  // of a step on the slider, 0 to 100: frames are not evenly spaced in steps
   const {numbers} = facts, last = range.max;
   if (value.live || !(last > 0)) return 100 * number / Math.max(1, value.total || 1);
   let k = numbers.findIndex(n => n >= number);
@@ -42,10 +42,10 @@ function place(number) {  // of a number on the slider, 0 to 100: moments are no
 }
 function curves() {
   const all = facts.lines.flatMap(([, line]) => line.map(point => point[1])).sort((a, b) => a - b);
-  const low = all[Math.floor(.02 * all.length)] || 0, high = all[Math.ceil(.98 * (all.length - 1))] || 1;  // spikes run out of it
+  const low = all[Math.floor(.02 * all.length)] || 0, high = all[Math.ceil(.98 * (all.length - 1))] || 1;  // spikes may leave the plot
   plot.replaceChildren();
   facts.lines.forEach(([, line], i) => part(plot, 'polyline', {stroke: COLOURS[i], points: line.map(([x, y]) =>
-    place(x) + ',' + Math.min(102, Math.max(-2, 96 - 92 * (y - low) / (high - low || 1)))).join(' ')}));
+    position(x) + ',' + Math.min(102, Math.max(-2, 96 - 92 * (y - low) / (high - low || 1)))).join(' ')}));
   cursor = part(plot, 'line', {y1: 0, y2: 100});
 }
 function stop() {
@@ -67,17 +67,21 @@ range.addEventListener('input', () => { stop(); draw(); });
 
 function load() {
   const v = props.value;
-  if (v && newest && v.turn < newest.turn) return;  // what was still on its way when the visitor did something else
+  if (v && newest && v.turn < newest.turn) return;  // sent before the visitor's latest action
   newest = v;
   stop();
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
-  aim.hidden = !(v && v.beside);
-  if (v && v.beside) { drawRaw(aim.firstElementChild, v.beside); aim.firstElementChild.style.aspectRatio = v.beside.w + ' / ' + v.beside.h; }
-  if (!v || !v.source) { under.hidden = frames.hidden = true; value = image = null; return; }
+  reference.hidden = !(v && v.reference);
+  if (v && v.reference) {
+    const canvas = reference.firstElementChild;
+    drawRaw(canvas, v.reference);
+    canvas.style.aspectRatio = v.reference.w + ' / ' + v.reference.h;
+  }
+  if (!v || !v.source) { playback.hidden = frames.hidden = true; value = image = null; return; }
   openSheet(v, () => newest === v, opened => {
     image = opened; value = v; facts = JSON.parse(v.facts);
-    frames.hidden = under.hidden = false;
+    frames.hidden = playback.hidden = false;
     frames.classList.toggle('one', v.per === 1);
     frames.querySelector('figcaption').textContent = v.label;
     range.disabled = play.disabled = !!v.live;

@@ -1,5 +1,5 @@
 const box = find('.gallery'), poster = find('.poster'), message = find('.message'), figure = find('figure'), svg = find('svg');
-const KINDS = {r: 'real', g: 'made', '?': ''};
+const KINDS = {r: 'real', g: 'generated', '?': ''};
 let tiles = [], newest = null;
 
 function build(n) {
@@ -28,28 +28,29 @@ function load() {
     box.style.setProperty('--across', v.across);
     box.style.setProperty('--narrow', Math.min(v.n, 7));
     const scores = v.scores ? v.scores.split(' ').map(Number) : [], labels = v.labels.split('\n');
-    const ground = v.hills ? JSON.parse(v.hills) : null, told = v.chosen !== undefined || v.kinds.includes('r');
-    const said = score => signed(score, ground.edges);
-    const low = ground && ground.edges[0], high = ground && ground.edges.at(-1);
+    const histogram = v.histogram ? JSON.parse(v.histogram) : null, answered = v.visitor_choice !== undefined;
+    const revealed = answered || v.kinds.includes('r');
+    const text = score => signed(score, histogram.edges);
+    const low = histogram && histogram.edges[0], high = histogram && histogram.edges.at(-1);
     tiles.forEach((tile, i) => {
       const [canvas, fill, under] = tile.children, kind = KINDS[v.kinds[i]];
       drawCell(canvas, image, v, i);
-      tile.className = `tile ${kind} ${told ? 'told' : ''}`;
-      fill.hidden = !ground || !scores.length;
+      tile.className = `tile ${kind} ${revealed ? 'revealed' : ''}`;
+      fill.hidden = !histogram || !scores.length;
       fill.style.display = fill.hidden ? 'none' : '';
-      if (ground) fill.style.setProperty('--at', Math.min(1, Math.max(.02, (scores[i] - low) / (high - low))));
-      under.textContent = scores.length ? (v.chosen !== undefined ? kind.replace('made', 'generated') + ' ' : '') + said(scores[i]) : '';
+      if (histogram) fill.style.setProperty('--share', Math.min(1, Math.max(.02, (scores[i] - low) / (high - low))));
+      under.textContent = scores.length ? (answered ? kind + ' ' : '') + text(scores[i]) : '';
       tile.querySelectorAll('.badge').forEach(b => b.remove());
-      if (v.chosen === i) tile.append(make('span', 'badge yours', 'you'));
-      if (v.its === i) tile.append(make('span', 'badge its', 'discriminator'));
-      const label = labels[i] + (scores.length ? ', score ' + said(scores[i]) : '');
+      if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', 'you'));
+      if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', 'discriminator'));
+      const label = labels[i] + (scores.length ? ', relative score ' + text(scores[i]) : '');
       canvas.setAttribute('role', 'img');
       canvas.setAttribute('aria-label', label);
       tile.title = label;
-      if (props.pick) { tile.setAttribute('aria-label', label); tile.disabled = v.chosen !== undefined; }
+      if (props.pick) { tile.setAttribute('aria-label', label); tile.disabled = answered; }
     });
-    figure.hidden = !ground || props.pick;
-    if (!figure.hidden) hills(svg, ground, scores.map((s, i) => [s, KINDS[v.kinds[i]]]));
+    figure.hidden = !histogram || props.pick;
+    if (!figure.hidden) scoreHistogram(svg, histogram, scores.map((s, i) => [s, KINDS[v.kinds[i]]]));
   });
 }
 watch('value', load);

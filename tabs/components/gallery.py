@@ -1,16 +1,17 @@
-"""Pictures and what the discriminator thinks of each."""
+"""Pictures with the discriminator's score of each."""
 
 from tabs.components import Component
 
 
 class Gallery(Component):
-    """Pictures with their scores. Value: components.sheet(x, columns) with `across` (columns on the page), `kinds` (a letter a
-    picture: r real, g generated, ? not to be told) and `labels` (a line each, to be read out), or {"message": sentence}.
+    """Pictures with their scores. Value: components.sheet(x, columns) with `across` (columns on the page), `kinds` (one letter
+    per picture: r real, g generated, ? not revealed) and `labels` (one line per picture, for screen readers), or
+    {"message": sentence}.
 
-    With `scores` (numbers in one string) each has its score under it, and a bar; `hills`, JSON of {"edges", "real",
-    "generated"} (shares), says how long the bars are and is drawn below. `chosen` and `its`: numbers of the visitor's and of
-    the discriminator's choice. Event `input`, if pick: the visitor chose number `event.index`.
-    poster: data URI of a picture that stands there at first.
+    With `scores` (numbers in one string) each picture has its score and a bar below it; `histogram`, JSON of {"edges",
+    "real", "generated"} (shares), sets the scale of the bars and is drawn under the pictures. `visitor_choice` and
+    `discriminator_choice`: indices of what they chose. Event `input`, if pick: the visitor chose picture `event.index`.
+    poster: data URI of a picture that is shown until there is a value.
     """
 
     def __init__(self, value=None, pick=False, poster="", name="Pictures", **props):

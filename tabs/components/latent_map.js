@@ -1,38 +1,39 @@
 const COLOURS = ['#4e9bff', '#ff9d3c', '#4fd06a', '#ff5d5d', '#b98cff', '#c99a7c', '#ff8fd0', '#c4c4c4', '#e3df3f', '#3fdfe3'];
-const SIDE = 560, SHOWN = 14;  // pixels of a map; about how many decoded pictures stand on it in a row
+const SIDE = 560;  // pixels of a map
+const PICTURES_PER_ROW = 14;  // on the map, approximately
 const box = find('.maps'), legend = find('.legend'), message = find('.message'), dots = find('input');
-let maps = [], at = null;
+let maps = [], pointer = null;  // [u, v], each from 0 to 1, from the top left
 
-function ground(map) {  // what does not change with the pointer is drawn once
-  const v = map.v, c = document.createElement('canvas').getContext('2d'), step = Math.max(1, Math.round(v.columns / SHOWN));
+function drawBackground(map) {  // what does not change with the pointer is drawn once
+  const v = map.v, c = document.createElement('canvas').getContext('2d'), step = Math.max(1, Math.round(v.columns / PICTURES_PER_ROW));
   c.canvas.width = c.canvas.height = SIDE;
   c.fillStyle = '#000';
   c.fillRect(0, 0, SIDE, SIDE);
-  const shown = Math.ceil(v.columns / step), size = SIDE / shown;
+  const n = Math.ceil(v.columns / step), size = SIDE / n;
   c.globalAlpha = dots.checked ? .5 : 1;
-  for (let r = 0; r < shown; r++) for (let k = 0; k < shown; k++) {
+  for (let r = 0; r < n; r++) for (let k = 0; k < n; k++) {
     const i = Math.min(v.columns - 1, r * step + (step >> 1)), j = Math.min(v.columns - 1, k * step + (step >> 1));
     c.drawImage(map.image, j * v.w, i * v.h, v.w, v.h, k * size, r * size, size, size);
   }
   c.globalAlpha = 1;
   const points = v.points.split(' ').map(Number);  // x, y, class of each
   if (dots.checked) for (let i = 0; i < points.length; i += 3) {
-    const [x0, x1, y0, y1] = v.reach;
+    const [x0, x1, y0, y1] = v.bounds;
     c.beginPath();
     c.arc((points[i] - x0) / (x1 - x0) * SIDE, (y1 - points[i + 1]) / (y1 - y0) * SIDE, 6, 0, 7);
     c.fillStyle = COLOURS[points[i + 2] % 10];
     c.fill();
     c.lineWidth = 1.5; c.strokeStyle = '#000'; c.stroke();
   }
-  map.ground = c.canvas;
+  map.background = c.canvas;
 }
 function draw() {
   for (const map of maps) {
-    if (!map.ground) continue;
+    if (!map.background) continue;
     const c = map.canvas.getContext('2d'), v = map.v;
-    c.drawImage(map.ground, 0, 0);
-    if (!at) continue;
-    const [u, w] = at, [x0, x1, y0, y1] = v.reach;
+    c.drawImage(map.background, 0, 0);
+    if (!pointer) continue;
+    const [u, w] = pointer, [x0, x1, y0, y1] = v.bounds;
     const cell = k => Math.min(v.columns - 1, Math.max(0, Math.floor(k * v.columns)));
     drawCell(map.view, map.image, v, cell(w) * v.columns + cell(u));
     c.lineWidth = 2;
@@ -41,18 +42,22 @@ function draw() {
       c.lineWidth = 3 + 2 * grow;
       c.strokeRect(u * SIDE - 14, w * SIDE - 14, 28, 28);
     }
-    map.where.textContent = (x0 + u * (x1 - x0)).toFixed(1) + ', ' + (y1 - w * (y1 - y0)).toFixed(1);
+    map.position.textContent = (x0 + u * (x1 - x0)).toFixed(1) + ', ' + (y1 - w * (y1 - y0)).toFixed(1);
   }
 }
-function move(u, w) { at = [Math.min(1, Math.max(0, u)), Math.min(1, Math.max(0, w))]; draw(); }
+function move(u, w) { pointer = [Math.min(1, Math.max(0, u)), Math.min(1, Math.max(0, w))]; draw(); }
 function point(e) {
   const r = e.currentTarget.getBoundingClientRect();
   move((e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height);
 }
-function choose() { if (at) trigger('click', {u: at[0], v: at[1]}); }
+function choose() { if (pointer) trigger('click', {u: pointer[0], v: pointer[1]}); }
 function keys(e) {
   const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key];
-  if (step) { at = at || [.5, .5]; move(at[0] + step[0] / 40, at[1] + step[1] / 40); e.preventDefault(); }
+  if (step) {
+    pointer = pointer || [.5, .5];
+    move(pointer[0] + step[0] / 40, pointer[1] + step[1] / 40);
+    e.preventDefault();
+  }
   if (e.key === 'Enter' || e.key === ' ') { choose(); e.preventDefault(); }
 }
 function load() {
@@ -69,22 +74,27 @@ function load() {
     figure.append(title);
     box.append(figure);
     if (m.message) { figure.append(make('p', 'message', m.message)); return; }
-    const map = {v: m, canvas: make('canvas', 'map'), view: make('canvas', 'view'), where: make('span', 'where')};
-    const under = make('div', 'under');
+    const map = {v: m, canvas: make('canvas', 'map'), view: make('canvas', 'view'), position: make('span', 'position')};
+    const details = make('div', 'details');
     map.canvas.width = map.canvas.height = SIDE;
     map.canvas.tabIndex = 0;
     map.canvas.setAttribute('role', 'application');
-    map.canvas.setAttribute('aria-label', m.title + ': map of codes. Arrow keys move, Enter puts the place on the sliders.');
+    map.canvas.setAttribute('aria-label', m.title + ': map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.');
     map.view.setAttribute('role', 'img');
-    map.view.setAttribute('aria-label', 'The picture under the pointer: ' + m.title);
+    map.view.setAttribute('aria-label', m.title + ': the picture decoded at the pointer');
     map.canvas.addEventListener('pointermove', point);
     map.canvas.addEventListener('pointerdown', point);
     map.canvas.addEventListener('click', e => { point(e); choose(); });
     map.canvas.addEventListener('keydown', keys);
-    under.append(map.view, map.where);
-    figure.append(map.canvas, under);
+    details.append(map.view, map.position);
+    figure.append(map.canvas, details);
     maps.push(map);
-    openSheet(m, () => maps.includes(map), image => { map.image = image; ground(map); at = at || [.5, .5]; draw(); });
+    openSheet(m, () => maps.includes(map), image => {
+      map.image = image;
+      drawBackground(map);
+      pointer = pointer || [.5, .5];
+      draw();
+    });
   });
   legend.append(...v.classes.map((name, i) => {
     const item = make('span', 'item', name), dot = make('i');
@@ -93,6 +103,6 @@ function load() {
     return item;
   }));
 }
-dots.addEventListener('change', () => { maps.forEach(m => m.image && ground(m)); draw(); });
+dots.addEventListener('change', () => { maps.forEach(m => m.image && drawBackground(m)); draw(); });
 watch('value', load);
 load();

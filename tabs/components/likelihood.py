@@ -1,9 +1,10 @@
-"""How likely a picture is, and how usual."""
+"""How likely and how typical a picture is."""
 
 from tabs.components import Component
 
 
 class Likelihood(Component):
-    """One picture among the others. Value: components.raw(x) with `text`, `names` (JSON, two kinds of picture) and `axes`, JSON
-    of [name, {"edges", "real", "generated"} (shares of the two kinds), the picture's number] each; or {"message": sentence}.
+    """One picture's scores beside histograms of two datasets. Value: components.raw(x) with `text`, `names` (JSON, the two
+    datasets) and `axes`, JSON of [name, {"edges", "real", "generated"} (shares of the two datasets), the picture's score] each;
+    or {"message": sentence}.
     """

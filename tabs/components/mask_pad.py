@@ -1,4 +1,4 @@
-"""A picture to paint over."""
+"""A picture on which the visitor paints a mask."""
 
 import base64
 import binascii
@@ -10,18 +10,18 @@ from tabs.components import Component
 
 
 def mask_text(mask):
-    """An (h, w) mask as the pad's text: base64 of a byte a pixel."""
+    """An (h, w) mask as the pad's text: base64 of one byte per pixel."""
     return base64.b64encode(np.asarray(mask, np.uint8).tobytes()).decode()
 
 
 class MaskPad(Component):
-    """A picture, and what the visitor painted over. Value: components.raw(x) with `mask`, see `mask_text`.
+    """A picture and the mask that the visitor paints on it. Value: components.raw(x) with `mask`, see `mask_text`.
 
     Arrow keys move the brush, Space paints while it is down, Delete clears. Event `input` after each stroke.
     """
 
     def preprocess(self, payload):
-        """(side, side) bool, True where painted, or None: anybody can send anything, and what is no mask counts as none."""
+        """(side, side) bool, True where painted, or None. Anyone can send anything: what is not a mask counts as no mask."""
         text = payload.get("mask") if isinstance(payload, dict) else None
         try:
             mask = base64.b64decode(text, validate=True) if isinstance(text, str) else b""

@@ -1,9 +1,9 @@
-const SIDE = 384, UNIT = 8000, box = find('.plane'), canvas = find('canvas'), c = canvas.getContext('2d');
+const SIDE = 384, UNIT = 8000, box = find('.plane'), canvas = find('canvas'), context = canvas.getContext('2d');
 const bar = find('.bar'), range = find('input'), text = find('.text'), message = find('.message');
-let value = null, turn = 0, points = new Int16Array(0), heat = null, lines = null, down = false, cross = null;
-const at = (x, y) => [(x / UNIT + 1) / 2 * SIDE, (1 - y / UNIT) / 2 * SIDE];
+let value = null, turn = 0, points = new Int16Array(0), density = null, lines = null, drawing = false, cross = null;
+const toCanvas = (x, y) => [(x / UNIT + 1) / 2 * SIDE, (1 - y / UNIT) / 2 * SIDE];
 
-function numbers(base64) {
+function unpack(base64) {
   const s = atob(base64 || ''), bytes = Uint8Array.from(s, k => k.charCodeAt(0));
   return new Int16Array(bytes.buffer);
 }
@@ -21,41 +21,41 @@ function heatmap(base64) {
   return image;
 }
 function draw() {
-  c.fillStyle = 'rgb(13, 17, 38)'; c.fillRect(0, 0, SIDE, SIDE);
+  context.fillStyle = 'rgb(13, 17, 38)'; context.fillRect(0, 0, SIDE, SIDE);
   const stage = lines ? +range.value : 0;
   range.style.setProperty('--at', range.max > 0 ? stage / range.max : 1);
-  if (heat && stage === +range.max) c.drawImage(heat, 0, 0, SIDE, SIDE);
-  c.fillStyle = 'rgba(255, 255, 255, .55)';
+  if (density && stage === +range.max) context.drawImage(density, 0, 0, SIDE, SIDE);
+  context.fillStyle = 'rgba(255, 255, 255, .55)';
   if (!lines || stage === +range.max) for (let i = 0; i < points.length; i += 2) {
-    const [x, y] = at(points[i], points[i + 1]);
-    c.fillRect(x - 1, y - 1, 2, 2);
+    const [x, y] = toCanvas(points[i], points[i + 1]);
+    context.fillRect(x - 1, y - 1, 2, 2);
   }
   if (lines) for (let k = 0; k < 18; k++) {
-    c.strokeStyle = k < 9 ? 'rgba(251, 146, 60, .8)' : 'rgba(94, 234, 212, .8)';
-    c.beginPath();
+    context.strokeStyle = k < 9 ? 'rgba(251, 146, 60, .8)' : 'rgba(94, 234, 212, .8)';
+    context.beginPath();
     for (let i = 0; i < 41; i++) {
       const p = ((stage * 18 + k) * 41 + i) * 2;
-      c.lineTo(...at(lines[p], lines[p + 1]));
+      context.lineTo(...toCanvas(lines[p], lines[p + 1]));
     }
-    c.stroke();
+    context.stroke();
   }
   if (value && value.draw && !points.length) {
-    c.fillStyle = '#bbb'; c.font = '17px sans-serif'; c.textAlign = 'center';
-    c.fillText('Draw points here', SIDE / 2, SIDE / 2);
+    context.fillStyle = '#bbb'; context.font = '17px sans-serif'; context.textAlign = 'center';
+    context.fillText('Draw points here', SIDE / 2, SIDE / 2);
   }
   if (value && value.draw && cross) {
-    c.strokeStyle = '#fff';
-    c.strokeRect(cross[0] - 4, cross[1] - 4, 8, 8);
+    context.strokeStyle = '#fff';
+    context.strokeRect(cross[0] - 4, cross[1] - 4, 8, 8);
   }
 }
-function add(x, y) {  // a little cloud about the place
-  const more = [];
+function add(x, y) {  // three points scattered around a position on the canvas
+  const added = [];
   for (let i = 0; i < 3 && points.length / 2 + i < 2000; i++) {
-    const near = k => Math.max(-UNIT, Math.min(UNIT, Math.round(k + (Math.random() + Math.random() - 1) * .06 * UNIT)));
-    more.push(near((x / SIDE * 2 - 1) * UNIT), near((1 - y / SIDE * 2) * UNIT));
+    const scatter = k => Math.max(-UNIT, Math.min(UNIT, Math.round(k + (Math.random() + Math.random() - 1) * .06 * UNIT)));
+    added.push(scatter((x / SIDE * 2 - 1) * UNIT), scatter((1 - y / SIDE * 2) * UNIT));
   }
-  points = Int16Array.from([...points, ...more]);
-  heat = lines = null; bar.hidden = true;
+  points = Int16Array.from([...points, ...added]);
+  density = lines = null; bar.hidden = true;
   draw();
 }
 function send() {
@@ -64,16 +64,16 @@ function send() {
   for (const k of bytes) s += String.fromCharCode(k);
   trigger('input', {points: btoa(s)});
 }
-function place(e) {
+function position(e) {
   const r = canvas.getBoundingClientRect();
   return [(e.clientX - r.left) / r.width * SIDE, (e.clientY - r.top) / r.height * SIDE];
 }
 canvas.addEventListener('pointerdown', e => {
   if (!value || !value.draw || value.live) return;
-  down = true; canvas.setPointerCapture(e.pointerId); add(...place(e));
+  drawing = true; canvas.setPointerCapture(e.pointerId); add(...position(e));
 });
-canvas.addEventListener('pointermove', e => { if (down) add(...place(e)); });
-for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (down) { down = false; send(); } });
+canvas.addEventListener('pointermove', e => { if (drawing) add(...position(e)); });
+for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (drawing) { drawing = false; send(); } });
 canvas.addEventListener('keydown', e => {
   if (!value || !value.draw || value.live) return;
   const step = {ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12]}[e.key];
@@ -88,16 +88,16 @@ range.addEventListener('input', draw);
 
 function load() {
   const v = props.value;
-  if (v && v.turn < turn) return;  // was still on its way when the visitor did something else
+  if (v && v.turn < turn) return;  // the visitor did something else meanwhile
   turn = (v && v.turn) || 0;
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
   box.hidden = !v || !!v.message;
   if (!v || v.message) { value = null; return; }
   value = v;
-  points = numbers(v.points);
-  heat = v.density ? heatmap(v.density) : null;
-  lines = v.lines ? numbers(v.lines) : null;
+  points = unpack(v.points);
+  density = v.density ? heatmap(v.density) : null;
+  lines = v.lines ? unpack(v.lines) : null;
   bar.hidden = !lines || !!v.live;
   range.max = lines ? v.stages - 1 : 0;
   range.value = range.max;

@@ -1,4 +1,4 @@
-"""Points of a plane, the density that a flow learns of them, and the grid that its layers bend."""
+"""Points of the plane, the density that a flow fits to them, and the grid that its layers transform."""
 
 import base64
 import binascii
@@ -7,28 +7,30 @@ import numpy as np
 
 from tabs.components import Component
 
-UNIT = 8000  # of a coordinate of the square [-1, 1]^2, as a 16-bit number
+UNIT = 8000  # a coordinate of 1 as a 16-bit integer
 
 
-def packed(x):
-    """Coordinates as base64 of 16-bit numbers; what is far outside of the square stays at its rim."""
-    return base64.b64encode((np.asarray(x).clip(-4, 4) * UNIT).round().astype("<i2").tobytes()).decode()
+def pack_points(points):
+    """Coordinates (..., 2) as base64 of 16-bit integers, clipped to [-4, 4]."""
+    return base64.b64encode((np.asarray(points).clip(-4, 4) * UNIT).round().astype("<i2").tobytes()).decode()
 
 
-def unpacked(text):
-    """(n, 2) float32 coordinates from what a visitor sent, empty if it is nothing of the kind: anybody can send anything."""
+def unpack_points(text):
+    """(n, 2) float32 coordinates of a visitor's points; empty if the text is not valid: anyone can send anything."""
     try:
-        numbers = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
     except (binascii.Error, ValueError):
-        numbers = b""
-    numbers = numbers if len(numbers) % 4 == 0 else b""
-    return np.frombuffer(numbers, "<i2").reshape(-1, 2).astype(np.float32) / UNIT
+        data = b""
+    if len(data) % 4:
+        data = b""
+    return np.frombuffer(data, "<i2").reshape(-1, 2).astype(np.float32) / UNIT
 
 
 class PlaneView(Component):
-    """The square [-1, 1]^2. Value: `points` (`packed`), `draw` (whether the visitor adds points), `text`, and, of a flow,
-    `density`: base64 of side x side bytes, `lines`: `packed` grids, as many as `stages`, of 18 lines with 41 points each;
-    `live`: it is in training. Or {"message": sentence}. A value whose `turn` is less than one that came before is dropped.
+    """The square [-1, 1]^2. Value: `points` (`pack_points`), `draw` (whether the visitor may add points) and `text`; for a flow
+    also `density` (base64 of side x side bytes), `lines` (`pack_points` of as many grids as `stages`, each of 18 lines with
+    41 points) and `live` (it is in training). Or {"message": sentence}. A value whose `turn` is lower than an earlier one's
+    is dropped.
 
-    Event `input`: the visitor drew; `event.points` are all of them, `packed`. Arrow keys move a cross, Space puts a point.
+    Event `input`: the visitor drew; `event.points` are all points, packed. Arrow keys move a cross, Space adds points.
     """

@@ -1,6 +1,6 @@
 const views = find('.views'), bar = find('.bar'), range = find('input'), play = find('.play'), out = find('output');
 const message = find('.message'), ends = element.querySelectorAll('.ends span'), plot = find('.plot'), dot = find('.plot i');
-let image = null, value = null, turn = 0, come = 0, shown = 0, canvases = [], timer = null, levels = [], drawn = '';
+let image = null, value = null, turn = 0, loads = 0, shownLoad = 0, canvases = [], timer = null, levels = [], drawnLevels = '';
 
 function draw() {
   if (!image) return;
@@ -15,8 +15,8 @@ function draw() {
 }
 function curve() {  // the noise level of each step
   plot.hidden = !value.levels;
-  if (!value.levels || value.levels === drawn) return;
-  drawn = value.levels;
+  if (!value.levels || value.levels === drawnLevels) return;
+  drawnLevels = value.levels;
   levels = value.levels.split(' ').map(Number);
   const line = 'M' + levels.map((level, k) => 100 * k / (levels.length - 1) + ' ' + (100 - 100 * level)).join('L');
   find('.line').setAttribute('d', line);
@@ -28,21 +28,21 @@ function stop() {
 }
 play.addEventListener('click', () => {
   if (timer) return stop();
-  let way = 1;
-  const once = !!value.levels, last = value.columns - 1;  // noise becomes a picture; other frames go there and back
+  let direction = 1;
+  const once = !!value.levels, last = value.columns - 1;  // a run plays once, other frames back and forth
   if (once && +range.value === last) range.value = 0;
   play.textContent = '❚❚'; play.setAttribute('aria-label', 'Pause');
   timer = setInterval(() => {
     if (!element.isConnected || once && +range.value === last) return stop();
-    if (+range.value + way > last || +range.value + way < 0) way = -way;
-    range.value = +range.value + way;
+    if (+range.value + direction > last || +range.value + direction < 0) direction = -direction;
+    range.value = +range.value + direction;
     draw();
   }, once ? Math.min(250, Math.max(40, 3000 / value.columns)) : 80);
   draw();
 });
 range.addEventListener('input', () => {
   stop();
-  range.value = Math.min(range.value, value.columns - 1);  // a stopped run has come only so far
+  range.value = Math.min(range.value, value.columns - 1);  // a stopped run has no frames beyond
   draw();
 });
 
@@ -63,23 +63,23 @@ function build(v) {
     return view;
   }));
 }
-function most(v) {  // the frames that a stopped run would have had: the thumb stays under its point of the curve
-  const come = v.columns - 1;
-  return v.levels ? Math.round((levels.length - 1) * (come / v.numbers[come] || 1)) : come;
+function sliderMax(v) {  // of the whole run, even if it was stopped: the thumb stays below its point of the curve
+  const last = v.columns - 1;
+  return v.levels ? Math.round((levels.length - 1) * (last / v.numbers[last] || 1)) : last;
 }
 function load() {
   const v = props.value;
-  if (v && v.turn < turn) return;  // was still on its way when the visitor did something else
+  if (v && v.turn < turn) return;  // older than what the visitor did since
   turn = (v && v.turn) || 0;
-  const mine = ++come;
+  const number = ++loads;
   stop();
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
   bar.hidden = !(v && v.source);
-  if (!v || !v.source) { views.replaceChildren(); image = value = null; shown = mine; return; }
-  openSheet(v, () => mine > shown, opened => {  // not only the newest: on a slow machine the next may come before it is open
-    shown = mine;
-    const at = v.live ? v.numbers[0] : v.levels ? v.columns - 1 :
+  if (!v || !v.source) { views.replaceChildren(); image = value = null; shownLoad = number; return; }
+  openSheet(v, () => number > shownLoad, opened => {  // not only the newest: a slow machine may get the next before this one is decoded
+    shownLoad = number;
+    const position = v.live ? v.numbers[0] : v.levels ? v.columns - 1 :
       value && value.columns === v.columns ? range.value : Math.floor(v.columns / 2);
     if (!value || value.rows.join('\n') !== v.rows.join('\n')) build(v);
     image = opened; value = v;
@@ -87,7 +87,8 @@ function load() {
     ends.forEach((e, i) => { e.textContent = props.ends[i] || ''; });
     curve();
     range.disabled = play.disabled = !!v.live;
-    range.max = v.live ? levels.length - 1 : most(v); range.value = at;
+    range.max = v.live ? levels.length - 1 : sliderMax(v);
+    range.value = position;
     draw();
   });
 }

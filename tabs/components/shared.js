@@ -1,7 +1,7 @@
-// Before each component's script. The script is a function of (element, props, trigger, watch).
+// Precedes each component's script. Both together are the body of a function of (element, props, trigger, watch).
 const find = selector => element.querySelector(selector);
 
-// One picture of raw bytes, {w, h, c, pixels}, onto a canvas of that size.
+// Draws one picture of raw bytes, {w, h, c, pixels}, onto a canvas of that size.
 function drawRaw(canvas, v) {
   const bytes = atob(v.pixels), image = new ImageData(v.w, v.h), out = image.data;
   for (let i = 0, j = 0; j < out.length; i += v.c) {
@@ -14,14 +14,14 @@ function drawRaw(canvas, v) {
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-// The PNG of a sheet {w, h, n, columns, source}; then() is skipped when a newer value has come meanwhile.
-function openSheet(v, current, then) {
+// Decodes the PNG of a sheet {w, h, n, columns, source}. onOpen is not called if a newer value has arrived meanwhile.
+function openSheet(v, isCurrent, onOpen) {
   const image = new Image();
-  image.onload = () => { if (current()) then(image); };
+  image.onload = () => { if (isCurrent()) onOpen(image); };
   image.src = v.source;
 }
 
-// Picture number i of a sheet onto a canvas.
+// Draws picture number i of a sheet onto a canvas.
 function drawCell(canvas, image, v, i) {
   if (canvas.width !== v.w || canvas.height !== v.h) { canvas.width = v.w; canvas.height = v.h; }
   const context = canvas.getContext('2d');
@@ -44,28 +44,28 @@ function part(svg, tag, attributes, text) {
   return e;
 }
 
-// A score in words, as fine as the axis from edges[0] to edges.at(-1) asks for: how large scores are means nothing.
+// A score as text, with as many digits as the axis from edges[0] to edges.at(-1) needs: the scale of scores is arbitrary.
 function signed(score, edges) {
   const digits = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(edges.at(-1) - edges[0] || 1))));
   const text = score.toFixed(digits);
   return +text > 0 ? '+' + text : +text ? text.replace('-', '\u2212') : '0';
 }
 
-// Shares of the scores of real and of generated pictures as two hills over one axis, 480 x 100. marks: [[score, class], ...];
-// say: a score in words.
-function hills(svg, {edges, real, generated}, marks, say = signed) {
-  const n = edges.length - 1, low = edges[0], reach = edges[n] - low || 1, ground = 80;
-  const x = score => 12 + Math.min(1, Math.max(0, (score - low) / reach)) * 456;
+// Histograms (shares between edges) of the scores of real and of generated pictures on one axis, 480 x 100.
+// marks: [[score, class], ...]; format: a score as text.
+function scoreHistogram(svg, {edges, real, generated}, marks, format = signed) {
+  const n = edges.length - 1, low = edges[0], span = edges[n] - low || 1, baseline = 80;
+  const x = score => 12 + Math.min(1, Math.max(0, (score - low) / span)) * 456;
   const top = Math.max(...real, ...generated, 1e-6);
   svg.replaceChildren();
-  for (const [name, shares] of [['made', generated], ['real', real]]) {
-    const line = shares.map((s, i) => `L${x(edges[i])} ${ground - s / top * 66}H${x(edges[i + 1])}`).join('');
-    part(svg, 'path', {class: 'hill ' + name, d: `M12 ${ground}${line}V${ground}Z`});
+  for (const [name, shares] of [['generated', generated], ['real', real]]) {
+    const line = shares.map((s, i) => `L${x(edges[i])} ${baseline - s / top * 66}H${x(edges[i + 1])}`).join('');
+    part(svg, 'path', {class: 'histogram ' + name, d: `M12 ${baseline}${line}V${baseline}Z`});
   }
-  part(svg, 'line', {class: 'axis', x1: 12, x2: 468, y1: ground, y2: ground});
-  for (const score of [low, low + reach / 2, edges[n]]) {
+  part(svg, 'line', {class: 'axis', x1: 12, x2: 468, y1: baseline, y2: baseline});
+  for (const score of [low, low + span / 2, edges[n]]) {
     const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
-    part(svg, 'text', {x: x(score), y: ground + 17, 'text-anchor': anchor}, say(score, edges));
+    part(svg, 'text', {x: x(score), y: baseline + 17, 'text-anchor': anchor}, format(score, edges));
   }
-  for (const [score, name] of marks || []) part(svg, 'line', {class: 'mark ' + name, x1: x(score), x2: x(score), y1: name === 'yours' ? 8 : ground - 10, y2: ground + 4});
+  for (const [score, name] of marks || []) part(svg, 'line', {class: 'mark ' + name, x1: x(score), x2: x(score), y1: name === 'yours' ? 8 : baseline - 10, y2: baseline + 4});
 }

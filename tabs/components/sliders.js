@@ -1,54 +1,56 @@
-// The true code is `z`: a slider only knows steps of 0.1, and what came from the server must not be rounded by looking at it.
-let z = [], inputs = [], outputs = [], shape = '', resting;
+// The exact code is `z`: a slider has steps of 0.1, and a code from the server must not be rounded by being displayed.
+let z = [], inputs = [], outputs = [], dimensions = '', releaseTimer;
 const boxes = element.querySelectorAll('.rows'), more = find('.more'), unused = find('.unused');
 
-function row(place, label) {
+function row(index, label) {
   const line = make('label', 'row'), name = make('span', 'name', label), input = make('input'), out = make('output');
   Object.assign(input, {type: 'range', min: -3, max: 3, step: 0.1});
   input.setAttribute('aria-label', label);
   input.addEventListener('input', () => {
-    z[place] = Math.round(+input.value * 1000) / 1000;
-    write(place);
+    z[index] = Math.round(+input.value * 1000) / 1000;
+    write(index);
     props.value = {...props.value, z: [...z]};
     trigger('input');
-    clearTimeout(resting);
-    resting = setTimeout(() => trigger('release'), 300);  // what need not follow each move waits until the hand rests
+    clearTimeout(releaseTimer);
+    releaseTimer = setTimeout(() => trigger('release'), 300);  // for updates that need not follow every move
   });
   input.addEventListener('dblclick', () => {
     input.value = 0;
     input.dispatchEvent(new Event('input'));
   });
-  inputs[place] = input;
-  outputs[place] = out;
+  inputs[index] = input;
+  outputs[index] = out;
   line.append(name, input, out);
   return line;
 }
-function write(place) {
-  outputs[place].textContent = z[place].toFixed(2);
-  inputs[place].style.setProperty('--at', (z[place] - inputs[place].min) / (inputs[place].max - inputs[place].min));
+function write(index) {
+  const input = inputs[index];
+  outputs[index].textContent = z[index].toFixed(2);
+  input.style.setProperty('--at', (z[index] - input.min) / (input.max - input.min));
 }
 function build(v) {
   const used = v.dims.length - v.unused, first = v.unused || used > props.shown ? Math.min(used, props.shown) : used;
   const parts = [v.dims.slice(0, first), v.dims.slice(first, used), v.dims.slice(used)];
   inputs = []; outputs = [];
-  parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(([place, label]) => row(place, label))));
+  parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(([index, label]) => row(index, label))));
   more.hidden = !parts[1].length;
-  more.querySelector('summary').textContent = parts[1].length + ' more that matter less';
+  more.querySelector('summary').textContent = parts[1].length + ' more dimensions with a smaller KL';
   unused.hidden = !parts[2].length;
-  unused.querySelector('summary').textContent = parts[2].length + ' that the model left unused';
+  unused.querySelector('summary').textContent = parts[2].length + ' unused (collapsed) dimensions';
   find('.empty').hidden = v.dims.length > 0;
 }
 function load() {
   const v = props.value;
   if (!v || !v.dims) return;
-  const now = JSON.stringify(v.dims);
-  if (now !== shape) { shape = now; build(v); }
+  const newDimensions = JSON.stringify(v.dims);
+  if (newDimensions !== dimensions) { dimensions = newDimensions; build(v); }
   z = [...v.z];
-  z.forEach((value, place) => {
-    if (document.activeElement === inputs[place] && +inputs[place].value === value) return;  // under the visitor's finger
-    const reach = Math.max(3, Math.ceil(Math.abs(value)));
-    inputs[place].min = -reach; inputs[place].max = reach; inputs[place].value = value;
-    write(place);
+  z.forEach((value, index) => {
+    const input = inputs[index];
+    if (document.activeElement === input && +input.value === value) return;  // the visitor is moving it
+    const limit = Math.max(3, Math.ceil(Math.abs(value)));
+    input.min = -limit; input.max = limit; input.value = value;
+    write(index);
   });
 }
 watch('value', load);

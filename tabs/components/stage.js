@@ -6,7 +6,7 @@ function load() {
   poster.hidden = !!v || !props.poster;
   if (!v) {
     if (props.poster) poster.src = props.poster;
-    caption.textContent = 'The model is loading: samples from its training.';
+    caption.textContent = 'The model is loading. Meanwhile: samples from the end of its training.';
     return;
   }
   if (v.pixels) drawRaw(canvas, v);

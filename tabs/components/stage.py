@@ -4,9 +4,9 @@ from tabs.components import Component
 
 
 class Stage(Component):
-    """One large picture. Value: components.raw(x) with `caption` and `label` (to be read out), or {"message": sentence}.
+    """One large picture. Value: components.raw(x) with `caption` and `label` (for screen readers), or {"message": sentence}.
 
-    poster: data URI of a picture that stands there until the first value comes.
+    poster: data URI of a picture that is shown until the first value arrives.
     """
 
     def __init__(self, value=None, poster="", **props):

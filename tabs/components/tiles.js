@@ -1,6 +1,6 @@
 const box = find('.tiles'), message = find('.message');
 let tiles = [], chosen = -1;
-function mark(i) {
+function select(i) {
   chosen = i;
   if (props.pick) tiles.forEach((t, k) => t.setAttribute('aria-pressed', k === i));
 }
@@ -18,7 +18,7 @@ function load() {
         tile.append(make('canvas'));
         if (props.pick) {
           tile.type = 'button';
-          tile.addEventListener('click', () => { mark(i); trigger('input', {index: i}); });
+          tile.addEventListener('click', () => { select(i); trigger('input', {index: i}); });
         } else tile.append(make('figcaption'));
         return tile;
       });
@@ -31,7 +31,7 @@ function load() {
       tile.firstChild.setAttribute('aria-label', label);
       if (props.pick) { tile.title = label; tile.setAttribute('aria-label', label); } else tile.lastChild.textContent = label;
     });
-    mark(v.chosen === undefined ? -1 : v.chosen);
+    select(v.chosen === undefined ? -1 : v.chosen);
   });
 }
 watch(['value'], load);

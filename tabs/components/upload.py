@@ -8,7 +8,7 @@ from pydantic import ValidationError, model_validator
 class _File(ImageData):
     @model_validator(mode="wrap")
     @classmethod
-    def or_no_file(cls, value, handler):  # what is no upload gets read_picture's sentence instead of a traceback
+    def or_no_file(cls, value, handler):  # an invalid upload gets read_picture's error message instead of a traceback
         try:
             return handler(value)
         except ValidationError:
@@ -18,7 +18,7 @@ class _File(ImageData):
 class _Upload(gr.Image):
     data_model = _File
 
-    def get_block_name(self):  # to the browser
+    def get_block_name(self):  # in the browser it is an Image
         return "image"
 
     def preprocess(self, payload):
@@ -26,6 +26,6 @@ class _Upload(gr.Image):
 
 
 def upload(webcam=False, **props):
-    """A gr.Image that hands over the file's path and decodes nothing: `wiring.read_picture` looks at it first."""
-    # a function: the browser gets only those arguments of an Image that are in the signature of its class
+    """A gr.Image that gives the file's path without decoding it, so that `wiring.read_picture` can check it first."""
+    # A function, not a constructor: the browser gets only those properties of an Image that its class has as arguments.
     return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], buttons=[], **props)

@@ -1,19 +1,19 @@
 const box = find('.verdict'), figure = find('figure'), details = find('details'), kinds = find('.kinds'), message = find('.message');
 function load() {
-  const v = props.value, there = !!(v && v.pixels);
+  const v = props.value, hasPicture = !!(v && v.pixels);
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
-  box.hidden = figure.hidden = details.hidden = !there;
-  if (!there) return;
+  box.hidden = figure.hidden = details.hidden = !hasPicture;
+  if (!hasPicture) return;
   drawRaw(find('canvas'), v);
   find('.text').textContent = v.text;
-  const ground = JSON.parse(v.hills), low = ground.edges[0], reach = ground.edges.at(-1) - low || 1;
-  hills(find('svg'), ground, [[v.score, 'yours']]);
-  const all = JSON.parse(v.kinds), best = Math.max(...all.map(kind => kind[1]));
-  kinds.replaceChildren(...all.map(([name, score]) => {
+  const histogram = JSON.parse(v.histogram), low = histogram.edges[0], span = histogram.edges.at(-1) - low || 1;
+  scoreHistogram(find('svg'), histogram, [[v.score, 'yours']]);
+  const rows = JSON.parse(v.by_label), best = Math.max(...rows.map(([, score]) => score));
+  kinds.replaceChildren(...rows.map(([name, score]) => {
     const row = make('div', 'kind' + (score === best ? ' best' : '')), bar = make('i');
-    bar.style.setProperty('--at', Math.min(1, Math.max(0, (score - low) / reach)));
-    row.append(make('span', '', name), bar, make('output', '', signed(score, ground.edges)));
+    bar.style.setProperty('--share', Math.min(1, Math.max(0, (score - low) / span)));
+    row.append(make('span', '', name), bar, make('output', '', signed(score, histogram.edges)));
     return row;
   }));
 }

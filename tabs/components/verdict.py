@@ -1,9 +1,9 @@
-"""What the discriminator says of one picture."""
+"""The discriminator's score of one picture."""
 
 from tabs.components import Component
 
 
 class Verdict(Component):
-    """One picture and its verdict. Value: components.raw(x) with `text`, `score`, `hills` (JSON of {"edges", "real",
-    "generated"}, shares) and `kinds` (JSON of [name, score] pairs: its score as each class), or {"message": sentence}.
+    """One picture and its score. Value: components.raw(x) with `text`, `score`, `histogram` (JSON of {"edges", "real",
+    "generated"}, shares) and `by_label` (JSON of [name, score] pairs, one per class), or {"message": sentence}.
     """

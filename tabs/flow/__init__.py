@@ -29,8 +29,8 @@ def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     datasets = available()
     layout.hint(
-        "A normalizing flow turns a picture into noise by steps that can be undone, so it knows exactly how likely each "
-        "picture is. Lower the temperature, or draw something and ask how likely it is."
+        "A normalizing flow is an invertible map between pictures and noise, so that every picture has an exact likelihood: "
+        "change the temperature of the samples, then score a drawing of your own under *Likelihood*."
     )
     with gr.Row(elem_classes="choices"):
         dataset = gr.Radio(
@@ -44,13 +44,13 @@ def build(first_visit):
         )
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=260, elem_classes=["card", "controls"]):
-            gr.Markdown("### Sampling")
+            gr.Markdown("### Conditions")
             controls = sampling.Sampling.components("flow", "label", "temperature", "n")
             ends = interpolation.lay_out()
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
             stage, new, seed, reset = sampling.stage(datasets[0])
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("How likely?", id="likely"):
+            with gr.Tab("Likelihood", id="likely"):
                 likelihood_parts = likelihood.lay_out()
             with gr.Tab("Layer by layer", id="unfold"):
                 layer_parts = layers.lay_out()

@@ -55,7 +55,7 @@ def unavailable(message):
 
 def lay_out():
     gr.Markdown("### Interpolation")
-    layout.hint("Two test pictures as noise, and the straight line between: every point on it is a picture.")
+    layout.hint("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")
     with gr.Row(elem_classes=["small-controls", "change"]):
         parts = Ends.components("flow")
     parts["frames"] = Scrubber(ends=("from", "to"), elem_id="flow-way")

@@ -34,7 +34,7 @@ def score(dataset, x, label=None):
     """What the flow says of pictures x (N, 1, H, W): a dict of facts for each."""
     nats, stats = model_of(dataset).layer_log_probs(x, label), statistics(dataset)
     bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
-    distances = stats.usual.distance(nats).tolist()
+    distances = stats.typicality.distance(nats).tolist()
     return [
         {
             "bits_per_dim": b,
@@ -58,21 +58,21 @@ def verdict(source: Source):
     elif more_likely < 0.5:
         opinion = "Few test pictures are as atypical."
     else:
-        opinion = "Likely, and yet atypical: the likelihood alone would have ranked it among the best."
+        opinion = "Likely and yet atypical: the likelihood alone would have ranked it among the best."
     text = (
-        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its layers' "
-        f"likelihoods are {facts['distance']:.2f} standard deviations from the typical ones, further than those of "
-        f"{less_typical:.0%} of the test pictures. {opinion}"
+        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
+        f"per-layer log-likelihoods are {facts['distance']:.2f} standard deviations from their typical values, further "
+        f"than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
     axes = [
         ["Bits per pixel (lower is more likely)", _histogram(stats.bit_edges, stats.bits, own, other), facts["bits_per_dim"]],
         [
-            "Typicality: standard deviations from the typical (lower is more typical)",
+            "Typicality: standard deviations from typical values (lower is more typical)",
             _histogram(stats.distance_edges, stats.distances, own, other),
             facts["distance"],
         ],
     ]
-    names = [f"test pictures of {DATASETS[own].lower()}", f"of {DATASETS[other].lower()}"]
+    names = [f"test pictures of {DATASETS[own].lower()}", f"test pictures of {DATASETS[other].lower()}"]
     return {**raw(source["x"][0]), "text": text, "names": json.dumps(names), "axes": json.dumps(axes)}
 
 
@@ -88,17 +88,17 @@ def comparison(source: Source):
     noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
     other = sources.test_pictures(OTHER[dataset])[0][:1]
     pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
-    names = ["this", "inverted", "rotated", f"one of {DATASETS[OTHER[dataset]].lower()}", "noise", "blank"]
+    names = ["this", "inverted", "rotated", f"one of the {DATASETS[OTHER[dataset]].lower()}", "noise", "blank"]
     captions = [
-        f"{name}: {facts['bits_per_dim']:.2f} bits, {facts['distance']:.1f} sd"
+        f"{name}: {facts['bits_per_dim']:.2f} bits/pixel, {facts['distance']:.1f} SD"
         for name, facts in zip(names, score(dataset, pictures))
     ]
     return {**sheet(pictures, len(pictures)), "labels": captions}
 
 
 def program(source: Source):
-    lines = f'usual = gm.flow.load_likelihoods("flow-{source["dataset"]}").usual\n' + (
-        "print(model.bits_per_dim(picture), usual.distance(model.layer_log_probs(picture)))\n"
+    lines = f'typicality = gm.flow.load_likelihoods("flow-{source["dataset"]}").typicality\n' + (
+        "print(model.bits_per_dim(picture), typicality.distance(model.layer_log_probs(picture)))\n"
     )
     return programs.program(source["lines"] + lines, f"flow-{source['dataset']}")
 
@@ -152,16 +152,16 @@ def flow_score(
     test_picture_number: int = 0,
     label: str = "any",
 ) -> dict:
-    """Ask a flow how likely a picture is, exactly, and how typical.
+    """Compute the exact likelihood of a picture under a flow, and how typical the picture is.
 
     Args:
         model: one of the models, see flow_sample.
-        picture: a file; it is prepared as the data set's own pictures were. Without one, a test picture is taken.
+        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
         test_picture_number: 0 to 199, used when there is no file.
-        label: any, or the class on which the model is conditioned.
+        label: any, or the class to condition on.
     Returns:
         Bits per pixel and log p in nats; the share of test pictures that are more likely; the distance of the layers'
-        likelihoods from the typical ones in standard deviations; the share of test pictures that are more typical.
+        log-likelihoods from their typical values in standard deviations; the share of test pictures that are more typical.
     """
     dataset = dataset_of(model)
     number = labels.class_number(dataset, label)
@@ -170,8 +170,8 @@ def flow_score(
 
 def lay_out():
     """The tool's components by name."""
-    layout.hint("Choose one, draw or upload. The likelihood is exact; what it means is another question.")
-    parts = {"tiles": Tiles(columns=2 * TILES, name="Test pictures of both sets", elem_id="flow-own")}
+    layout.hint("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.")
+    parts = {"tiles": Tiles(columns=2 * TILES, name="Test pictures of both datasets", elem_id="flow-own")}
     with gr.Row():
         with gr.Column(min_width=130):
             parts["pad"] = DrawPad(elem_id="flow-pad")
@@ -180,8 +180,8 @@ def lay_out():
                 label="Upload a picture", show_label=False, height=150, elem_id="flow-upload", elem_classes="upload"
             )
     parts["verdict"] = Likelihood(elem_id="flow-verdict")
-    layout.hint("The same flow on pictures of other kinds:")
-    parts["comparison"] = Tiles(pick=False, columns=6, name="Side by side", elem_id="flow-beside")
+    layout.hint("The same flow on less typical pictures:")
+    parts["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
     parts["score_lines"] = layout.python_panel("flow", "score")
     return parts
 

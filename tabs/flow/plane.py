@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import events, layout, programs
-from tabs.components.plane_view import PlaneView, packed, unpacked
+from tabs.components.plane_view import PlaneView, pack_points, unpack_points
 from tabs.controls import Controls, radio, slider
 
 SECONDS, POINTS = 10, 1000  # of the training; of the points, where the visitor draws none
@@ -30,11 +30,11 @@ def points_of(shape, drawn):
     import torch
 
     if shape != OWN:
-        return gm.flow.shape(shape, POINTS, seed=0), f'points = gm.flow.shape("{shape}", {POINTS}, seed=0)\n'
-    points = torch.tensor(unpacked(drawn)[:MOST_POINTS]).clamp(-1, 1)
+        return gm.flow.toy_points(shape, POINTS, seed=0), f'points = gm.flow.toy_points("{shape}", {POINTS}, seed=0)\n'
+    points = torch.tensor(unpack_points(drawn)[:MOST_POINTS]).clamp(-1, 1)
     if len(points) < FEWEST_POINTS:
-        raise ValueError(f"Points must be at least {FEWEST_POINTS}: draw some more of them on the square.")
-    line = f"np.frombuffer(base64.b64decode({packed(points)!r}), '<i2')"
+        raise ValueError(f"At least {FEWEST_POINTS} points are needed: draw more of them in the square.")
+    line = f"np.frombuffer(base64.b64decode({pack_points(points)!r}), '<i2')"
     return points, f"points = torch.tensor({line}.reshape(-1, 2) / 8000).float()\n"
 
 
@@ -42,17 +42,17 @@ def show_points(shape, drawn):
     """-> plane, lines: the points alone, before anything is learnt."""
     shape = Plane.read(shape=shape).shape
     if shape == OWN:
-        points = unpacked(drawn)[:MOST_POINTS]
-        text = f"{len(points)} points. Draw more, or train." if len(points) else "Press and drag to draw."
+        points = unpack_points(drawn)[:MOST_POINTS]
+        text = f"{len(points)} points. Draw more, or train." if len(points) else "Press and drag to draw points."
     else:
         points, text = points_of(shape, None)[0], f"{POINTS:,} points."
-    return {"plane": {"points": packed(points), "draw": shape == OWN, "text": text}, "lines": programs.PENDING}
+    return {"plane": {"points": pack_points(points), "draw": shape == OWN, "text": text}, "lines": programs.PENDING}
 
 
 def take_points(event: gr.EventData):
     """The visitor drew -> points, as text."""
     data = event._data if isinstance(event._data, dict) else {}
-    return {"drawn": packed(unpacked(data.get("points"))[:MOST_POINTS])}
+    return {"drawn": pack_points(unpack_points(data.get("points"))[:MOST_POINTS])}
 
 
 def train(drawn, **controls):
@@ -60,9 +60,7 @@ def train(drawn, **controls):
     options = Plane.read(**controls)
     points, lines = points_of(options.shape, drawn)
     fit = options.call("gm.flow.fit_plane", gm.flow.fit_plane, "points", seconds=SECONDS, layers=options.layers, seed=0)
-    lines = programs.program(
-        f"{lines}*_, last = {fit}\nprint(last.step, last.nats)  # as far as your machine comes in this time\n"
-    )
+    lines = programs.program(f"{lines}*_, last = {fit}\nprint(last.step, last.nats)  # depends on the speed of your machine\n")
     state = None
     try:
         for state in gm.flow.fit_plane(points, seconds=SECONDS, layers=options.layers, seed=0, every=0.12):
@@ -80,19 +78,20 @@ def view(shape, points, state, live):
 
     density = (state.density / torch.quantile(state.density, 0.995).clamp(min=1e-9)).clamp(0, 1).sqrt()
     return {
-        "points": packed(points),
+        "points": pack_points(points),
         "draw": shape == OWN,
         "live": live,
         "stages": len(state.lines),
-        "lines": packed(state.lines),
+        "lines": pack_points(state.lines),
         "density": base64.b64encode((255 * density).byte().numpy().tobytes()).decode(),
-        "text": f"{state.step} steps in {state.seconds:.1f} s: {state.nats:.2f} nats per point",
+        "text": f"{state.step} steps in {state.seconds:.1f} s: {state.nats:.2f} nats per point (lower is better)",
     }
 
 
 def lay_out():
     layout.hint(
-        "The same kind of layer on points of a plane, trained here and now. The grid is that of the noise, bent by the layers."
+        "The same kind of layer on points of the plane, trained live. The grid is straight in noise space; "
+        "the layers transform it."
     )
     parts = Plane.components("flow", "shape")
     parts["plane"] = PlaneView(elem_id="flow-plane")

@@ -32,7 +32,7 @@ def test_temperature_changes_the_samples_and_reset_brings_them_back(opened):
 
 
 def test_another_picture_and_a_drawing_are_scored(opened):
-    open_tab(opened, "How likely?")
+    open_tab(opened, "Likelihood")
     assert opened.locator("#flow-verdict svg").count() == 2
     assert opened.locator("#flow-beside figcaption").count() == 6
     for do in (lambda: opened.locator("#flow-own button").nth(7).click(), lambda: draw_stroke(opened, "#flow-pad")):

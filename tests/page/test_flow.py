@@ -15,7 +15,7 @@ from PIL import Image
 
 import genmodels as gm
 from tabs import events, flow, programs, sources
-from tabs.components.plane_view import packed, unpacked
+from tabs.components.plane_view import pack_points, unpack_points
 from tabs.flow import interpolation, layers, likelihood, plane, sampling
 
 # --- The stage --------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
     opened = likelihood.open_dataset(dataset)
     model, stats = gm.load(f"flow-{dataset}"), gm.flow.load_likelihoods(f"flow-{dataset}")
     x = gm.data.samples(dataset).floats()[:1]
-    bits, distance = model.bits_per_dim(x).item(), stats.usual.distance(model.layer_log_probs(x)).item()
+    bits, distance = model.bits_per_dim(x).item(), stats.typicality.distance(model.layer_log_probs(x)).item()
     assert (opened["tiles"]["n"], opened["tiles"]["chosen"]) == (2 * likelihood.TILES, 0)
     assert torch.equal(opened["source"]["x"], x)  # the picture itself, not computed
     verdict, other = opened["verdict"], "fashion" if dataset == "mnist" else "mnist"
@@ -156,23 +156,23 @@ def test_the_interpolation_is_linear_in_z_and_ends_at_the_test_pictures(tmp_path
 
 
 def test_coordinates_travel_as_text():
-    points = gm.flow.shape("moons", 50)
-    assert np.abs(unpacked(packed(points)) - points.numpy()).max() < 1e-4
+    points = gm.flow.toy_points("moons", 50)
+    assert np.abs(unpack_points(pack_points(points)) - points.numpy()).max() < 1e-4
     for text in (None, 3, "a", "AAAA", "%%", {"a": 1}, "QUI="):
-        assert unpacked(text).shape[1] == 2
-    assert np.abs(unpacked(packed([[9.0, -9.0]]))).max() <= 4.1
+        assert unpack_points(text).shape[1] == 2
+    assert np.abs(unpack_points(pack_points([[9.0, -9.0]]))).max() <= 4.1
 
 
 def test_the_plane_shows_points_and_then_what_is_learnt(monkeypatch):
     monkeypatch.setattr(plane, "SECONDS", 0.6)
     before = plane.show_points("rings", None)
-    assert len(unpacked(before["plane"]["points"])) == plane.POINTS
+    assert len(unpack_points(before["plane"]["points"])) == plane.POINTS
     assert not before["plane"]["draw"] and before["lines"] == programs.PENDING
     *states, final = plane.train(None, shape="rings", layers=2)
     assert states and all(state["plane"]["live"] for state in states) and not final["plane"]["live"]
-    assert final["plane"]["stages"] == 3 and len(unpacked(final["plane"]["lines"])) == 3 * 18 * 41
+    assert final["plane"]["stages"] == 3 and len(unpack_points(final["plane"]["lines"])) == 3 * 18 * 41
     assert len(base64.b64decode(final["plane"]["density"])) == 64 * 64
-    assert 'gm.flow.shape("rings", 1000, seed=0)' in final["lines"] and "layers=2" in final["lines"]
+    assert 'gm.flow.toy_points("rings", 1000, seed=0)' in final["lines"] and "layers=2" in final["lines"]
 
 
 def test_a_stopped_training_keeps_its_last_state():
@@ -187,20 +187,20 @@ def test_the_visitors_points(tmp_path, monkeypatch):
     monkeypatch.setattr(plane, "SECONDS", 0.5)
     empty = plane.show_points(plane.OWN, None)["plane"]
     assert empty["draw"] and empty["points"] == ""
-    drawn = plane.take_points(event(points=packed(gm.flow.shape("moons", 40))))["drawn"]
+    drawn = plane.take_points(event(points=pack_points(gm.flow.toy_points("moons", 40))))["drawn"]
     shown = plane.show_points(plane.OWN, drawn)["plane"]
-    assert len(unpacked(shown["points"])) == 40 and "40 points" in shown["text"]
+    assert len(unpack_points(shown["points"])) == 40 and "40 points" in shown["text"]
     final = last(plane.train(drawn, shape=plane.OWN, layers=1))
     assert final["plane"]["draw"]
     points = run_program(final["lines"], tmp_path, monkeypatch)["points"].numpy()
-    assert np.abs(points - unpacked(drawn)).max() < 1e-6
+    assert np.abs(points - unpack_points(drawn)).max() < 1e-6
     for data in ({}, {"points": "x"}, {"points": 7}):
         assert plane.take_points(event(**data)) == {"drawn": ""}
-    with pytest.raises(ValueError, match="Points must be at least 16"):
-        next(plane.train(packed(np.zeros((3, 2))), shape=plane.OWN, layers=1))
-    many = plane.take_points(event(points=packed(np.zeros((5000, 2)))))["drawn"]
-    assert len(unpacked(many)) == 2000
-    outside = packed(np.full((20, 2), 4.0))
+    with pytest.raises(ValueError, match="At least 16 points"):
+        next(plane.train(pack_points(np.zeros((3, 2))), shape=plane.OWN, layers=1))
+    many = plane.take_points(event(points=pack_points(np.zeros((5000, 2)))))["drawn"]
+    assert len(unpack_points(many)) == 2000
+    outside = pack_points(np.full((20, 2), 4.0))
     assert plane.points_of(plane.OWN, outside)[0].abs().max() == 1
 
 

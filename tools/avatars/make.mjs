@@ -1,4 +1,4 @@
-// Draws the avatars data set: N cartoon faces, 64x64 RGB, with every attribute drawn by us from a seeded generator.
+// Renders the avatars dataset: N cartoon faces, 64x64 RGB, with every attribute sampled by a seeded generator.
 //   npm install
 //   node make.mjs OUT [N]        writes OUT/images.u8 (N*64*64*3 bytes) and OUT/attributes.csv; pack.py turns them into the npz files
 import { createAvatar } from '@dicebear/core';
@@ -45,7 +45,7 @@ const rand = () => {
 };
 const pick = o => { const k = Array.isArray(o) ? o : Object.keys(o); return k[Math.floor(rand() * k.length)]; };
 
-// Independent uniform draws, but for three that are first 'none' or not: headwear 1/4, glasses 1/2, facial hair 1/2.
+// Independent and uniform, except three that are first 'none' or not: headwear 1/4, glasses 1/2, facial hair 1/2.
 function draw() {
   const headwear = rand() < 0.25 ? pick(HEADWEAR) : 'none';
   const hair = pick(LENGTH);
