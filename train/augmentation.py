@@ -79,7 +79,7 @@ def main(
     try:
         data.check_choice("--dataset", dataset, ("mnist", "fashion"))
         for name, value in (("--vae-steps", vae_steps), ("--steps", steps)):
-            engine.number(name, value, 1, 10**6, whole=True)
+            engine.check_number(name, value, 1, 10**6, whole=True)
         target = checkpoint_folder(f"vae-{dataset}")
         test = data.load(dataset, "test", data_dir)
         real = few(data.load(dataset, "train", data_dir), REAL)
