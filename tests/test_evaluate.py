@@ -178,8 +178,8 @@ def test_numbers_of_a_vae(root):
     assert fid.metric_value == pytest.approx(gm.metrics.fid(generated, gm.metrics.features(classifier, x)), rel=1e-3, abs=1e-4)
     assert (fid.metric_args["N"], fid.metric_args["seed"]) == (80, 3)
     assert "principal components" in fid.metric_args["beside"]
-    again, _ = measured(root, "vae-mnist", "--seed", 3)
-    assert again == values
+    repeated, _ = measured(root, "vae-mnist", "--seed", 3)
+    assert repeated == values
 
 
 def test_a_gaussian_vae_of_faces_is_measured_by_its_edits_of_attributes(root):
