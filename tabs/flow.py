@@ -194,21 +194,21 @@ def verdict(source):
         f"per-layer log-likelihoods are {scores['distance']:.2f} standard deviations from their typical values, further "
         f"than those of {more_atypical:.0%} of the test pictures. {conclusion}"
     )
-    own, other = list(stats.bits)[:2]
+    datasets = list(stats.bits)[:2]  # the model's own first
     axes = [
-        ["Bits per pixel (lower is more likely)", histogram(stats.bit_edges, stats.bits, own, other), scores["bits_per_dim"]],
+        ["Bits per pixel (lower is more likely)", histogram(stats.bit_edges, stats.bits, *datasets), scores["bits_per_dim"]],
         [
             "Typicality: standard deviations from typical values (lower is more typical)",
-            histogram(stats.distance_edges, stats.distances, own, other),
+            histogram(stats.distance_edges, stats.distances, *datasets),
             scores["distance"],
         ],
     ]
-    names = [f"test pictures of {DATASET_TITLES[own].lower()}", f"test pictures of {DATASET_TITLES[other].lower()}"]
+    names = [f"test pictures of {DATASET_TITLES[name].lower()}" for name in datasets]
     return {**raw(source["x"][0]), "text": text, "names": json.dumps(names), "axes": json.dumps(axes)}
 
 
-def histogram(edges, shares, own, other):
-    return {"edges": edges, "real": shares[own], "generated": shares[other]}
+def histogram(edges, shares, dataset, other_dataset):
+    return {"edges": edges, "real": shares[dataset], "generated": shares[other_dataset]}
 
 
 def comparison(source):
@@ -217,9 +217,10 @@ def comparison(source):
 
     dataset, x = require_source(source)["dataset"], source["x"]
     noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
-    other = test_pictures(OTHER_DATASET[dataset])[0][:1]
-    pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
-    names = ["this", "inverted", "rotated", f"one of the {DATASET_TITLES[OTHER_DATASET[dataset]].lower()}", "noise", "blank"]
+    other_dataset = OTHER_DATASET[dataset]
+    other_picture = test_pictures(other_dataset)[0][:1]
+    pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other_picture, noise, torch.zeros_like(x)])
+    names = ["this", "inverted", "rotated", f"one of the {DATASET_TITLES[other_dataset].lower()}", "noise", "blank"]
     labels = [
         f"{name}: {scores['bits_per_dim']:.2f} bits/pixel, {scores['distance']:.1f} SD"
         for name, scores in zip(names, score(dataset, pictures))
@@ -500,8 +501,8 @@ def dataset_error(sentence):
 def _opening_picture(folder, dataset):
     import torch
 
-    pictures, names, other = [], [], OTHER_DATASET[dataset]
-    for name in (dataset, other):
+    pictures, names = [], []
+    for name in (dataset, OTHER_DATASET[dataset]):
         x, labels = test_pictures(name)
         pictures.append(x[:TEST_PICTURES])
         names += labels[:TEST_PICTURES]
@@ -688,9 +689,9 @@ def build(opened):
 
     for event in (opened, dataset.input):
         samples_shown = wiring.act(event, open_dataset, dataset, [*controls[1:], *outputs], dataset_error)
-        then = functools.partial(samples_shown.then, trigger_mode="always_last")
-        wiring.act(then, open_picture, dataset, [choices, *selected], picture_error)
-        wiring.act(then, open_interpolation, dataset, [first, last, *interpolation], interpolation_error)
-        wiring.act(then, about, dataset, card)
+        follow_up = functools.partial(samples_shown.then, trigger_mode="always_last")
+        wiring.act(follow_up, open_picture, dataset, [choices, *selected], picture_error)
+        wiring.act(follow_up, open_interpolation, dataset, [first, last, *interpolation], interpolation_error)
+        wiring.act(follow_up, about, dataset, card)
     runs.act(opened, show_points, [shape, own_points], plane_outputs)
     endpoints()

@@ -221,8 +221,8 @@ def test_the_visitors_points(tmp_path, monkeypatch):
         next(flow.train(flow.OWN_POINTS, pack_points(np.zeros((3, 2))), 1))
     many = flow.receive_points(gr.EventData(None, {"points": pack_points(np.zeros((5000, 2)))}))
     assert len(unpack_points(many)) == 2000
-    far = pack_points(np.full((20, 2), 4.0))
-    assert flow.training_points(flow.OWN_POINTS, far)[0].abs().max() == 1
+    outside = pack_points(np.full((20, 2), 4.0))
+    assert flow.training_points(flow.OWN_POINTS, outside)[0].abs().max() == 1
 
 
 @pytest.mark.parametrize(("shape", "layers"), [("cats", 3), ("moons", 0), ("moons", 13), ("moons", None)])
