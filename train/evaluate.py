@@ -185,7 +185,7 @@ def evaluate_vae(evaluation):
         count_classes_on_latent_map(evaluation, codes)
     if evaluation.dataset == "avatars":
         evaluate_attributes(evaluation)
-    return headline if model.family == "bernoulli" else f"{psnr}, {headline}, {fid}"
+    return headline if model.likelihood_name == "bernoulli" else f"{psnr}, {headline}, {fid}"
 
 
 def evaluate_classifier(evaluation):
@@ -628,7 +628,7 @@ def count_classes_on_latent_map(evaluation, codes, side=30):
 def vae_likelihood(evaluation):
     """ELBO, KL, bits; of binary pixels also the importance-weighted likelihood. Returns a headline."""
     model, x, dims = evaluation.model, evaluation.data.floats(), evaluation.data.x[0].numel()
-    binary = model.family == "bernoulli"
+    binary = model.likelihood_name == "bernoulli"
     if binary:
         x = model.binarise(x, evaluation.seed)
     likelihood = f"pixels binarised at random, seed {evaluation.seed}" if binary else "a density over values in [0, 1]"
