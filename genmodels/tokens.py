@@ -5,8 +5,10 @@ numbers and back. None of them learns anything: a text in print can be compared 
 """
 
 import unicodedata
+from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 
 class Characters:
@@ -16,7 +18,7 @@ class Characters:
         alphabet: the characters, each once, such as "\\n !abc".
     """
 
-    def __init__(self, alphabet):
+    def __init__(self, alphabet: str):
         if not isinstance(alphabet, str) or not alphabet or len(set(alphabet)) != len(alphabet):
             raise ValueError("alphabet must be a text in which no character comes twice.")
         self.symbols = list(alphabet)
@@ -24,7 +26,7 @@ class Characters:
         self.number = {c: i for i, c in enumerate(self.symbols)}
         self.start = [self.number.get("\n", 0)]  # what stands before an empty text
 
-    def fold(self, text):
+    def fold(self, text: str) -> str:
         """The text in this alphabet's characters: accents and typographic marks become plain ones, the rest is left out."""
         return "".join(p for c in text.replace("\r\n", "\n") for p in (c if c in self.number else self._plain(c)))
 
@@ -32,14 +34,14 @@ class Characters:
         c = _PLAIN.get(c) or "".join(p for p in unicodedata.normalize("NFKD", c) if not unicodedata.combining(p))
         return [p for p in c if p in self.number]
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Text -> list of token numbers. What the alphabet lacks is folded, see `fold`."""
         return [self.number[c] for c in self.fold(text)]
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
         return "".join(self.symbols[i] for i in ids)
 
-    def part(self, text, prompt):
+    def part(self, text: str, prompt: str) -> tuple[list[int], list[int]]:
         """(tokens before, tokens of the text): what is to be scored, and what stands before it."""
         return self.encode(prompt) or list(self.start), self.encode(text)
 
@@ -74,7 +76,7 @@ class Poems:
 
     UNKNOWN, END, BAR = 0, 1, 2
 
-    def __init__(self, alphabet):
+    def __init__(self, alphabet: str):
         own = "□\n|"
         if not isinstance(alphabet, str) or not {"，", "。"} <= set(alphabet) or len(set(own + alphabet)) != 3 + len(alphabet):
             raise ValueError("alphabet must be a text with ， and 。 and without □, | and new line; no character comes twice.")
@@ -86,7 +88,7 @@ class Poems:
         self.first = 3 + len(FORMS)  # tokens from here on are characters
         self.hanzi = torch.tensor([len(s) == 1 and "\u4e00" <= s <= "\u9fff" for s in self.symbols])  # (V,)
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """A poem's text, or a beginning of it with the form's bar -> list of token numbers. Unknown characters become one."""
         form, bar, rest = text.partition("|")
         if form not in FORMS or not bar:
@@ -100,18 +102,18 @@ class Poems:
         plain = text.replace("\n", "") + "\n" * text.endswith("\n")
         return [self.UNKNOWN if c == "□" else self.number.get(c, self.UNKNOWN) for c in plain]
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
         words = [self.symbols[i] for i in ids]
         return "".join(f"{w}|" if w in FORMS else w for w in words)
 
-    def part(self, text, prompt):
+    def part(self, text: str, prompt: str) -> tuple[list[int], list[int]]:
         """(tokens before, tokens of the text). After a prompt the text is what follows it, else a whole poem."""
         if prompt:
             return self.encode(prompt), self._characters(text)
         ids = self.encode(text)
         return ids[:1], ids[1:]
 
-    def mask(self, form, at, forced=None):
+    def mask(self, form: str, at: int, forced: str | None = None) -> Tensor:
         """Which tokens may stand at place `at` (0 is the first) of a body of this form: (V,) True where allowed.
 
         forced: the character that must begin this line, or None.
@@ -139,17 +141,17 @@ class Pixels:
         levels: of grey.
     """
 
-    def __init__(self, size=28, classes=10, levels=256):
+    def __init__(self, size: int = 28, classes: int = 10, levels: int = 256):
         self.side, self.classes, self.levels = size, classes, levels
         self.size = levels + classes + 1
         self.symbols = [*map(str, range(levels)), *(f"class {c}" for c in range(classes)), "class open"]
 
-    def encode(self, x, y):
+    def encode(self, x: Tensor, y: Tensor) -> Tensor:
         """Pictures (B, 1, H, W) in [0, 1] and classes (B,), -1 where open -> tokens (B, 1 + HW)."""
         values = (x * (self.levels - 1)).round().long().flatten(1)
         label = torch.where(y < 0, self.classes, y) + self.levels
         return torch.cat([label[:, None], values], 1)
 
-    def decode(self, ids):
+    def decode(self, ids: Tensor) -> Tensor:
         """Tokens (B, HW) without the class -> pictures (B, 1, H, W) in [0, 1]."""
         return ids.view(-1, 1, self.side, self.side).float() / (self.levels - 1)

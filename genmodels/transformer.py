@@ -10,19 +10,22 @@ et al. 2023), to which the tests hold this file.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
 from genmodels.tokens import FORMS, Characters, Pixels, Poems
 
+Labels = int | list | Tensor | None  # see `base.check_labels`
+
 # --- from the next token's logits to a choice ---
 
 
-def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
+def filtered(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0) -> Tensor:
     """Probabilities of the next token (..., V) after temperature and cut-offs, in this order; what is cut has 0.
 
     Arguments:
@@ -47,7 +50,7 @@ def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
     return p / p.sum(-1, keepdim=True) if top_p < 1 or min_p > 0 else p
 
 
-def drawn(p, g):
+def drawn(p: Tensor, g: torch.Generator) -> Tensor:
     """One number of each row of probabilities p (..., V): where a uniform number falls among their running sums. (..., 1)
 
     What `torch.multinomial` does, without a random number for each of V.
@@ -57,7 +60,7 @@ def drawn(p, g):
     return torch.searchsorted(upto, u, right=True)  # right: what has no probability is never met
 
 
-def repeated_less(logits, ids, penalty):
+def repeated_less(logits: Tensor, ids: list[int], penalty: float) -> Tensor:
     """Logits (V,) with those of the tokens ids divided by the penalty; negative ones are multiplied. Keskar et al. 2019."""
     if penalty == 1 or not ids:
         return logits
@@ -72,7 +75,7 @@ def repeated_less(logits, ids, penalty):
 class Block(nn.Module):
     """Attention, then a gated layer; each reads a normalised copy of the stream x (B T, width) and adds to it."""
 
-    def __init__(self, width, heads, hidden):
+    def __init__(self, width: int, heads: int, hidden: int):
         super().__init__()
         self.heads = heads
         self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
@@ -81,17 +84,21 @@ class Block(nn.Module):
         nn.init.zeros_(self.out.weight)  # starts as the identity
         nn.init.zeros_(self.down.weight)
 
-    def keys(self, x, turn):  # -> q, k, v (B, heads, T, width / heads)
+    def keys(
+        self, x: Tensor, turn: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:  # -> q, k, v (B, heads, T, width / heads)
         qkv = self.qkv(self.norm1(x)).view(-1, len(turn[0]), 3, self.heads, x.shape[1] // self.heads).permute(2, 0, 3, 1, 4)
         return *rotate(qkv[:2], turn), qkv[2]
 
-    def add(self, x, attended, drop):  # attended (B, heads, T, width / heads)
+    def add(
+        self, x: Tensor, attended: Tensor, drop: Callable[[Tensor], Tensor]
+    ) -> Tensor:  # attended (B, heads, T, width / heads)
         x = x + drop(self.out(attended.transpose(1, 2).reshape(x.shape)))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, dim=-1)
         return x + drop(self.down(F.silu(gate) * up))
 
 
-def rotate(x, turn):
+def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """Turn each pair of coordinates i and i + d/2 of x (..., T, d) by its position's angle.
 
     turn: (cos, sin), each (T, d), the sine with a minus in its first half. The product of two vectors so turned depends on
@@ -104,8 +111,11 @@ def rotate(x, turn):
 class Cache(NamedTuple):
     """Keys and values of the tokens seen so far: k, v (layers, B, heads, context, width / heads). Belongs to the caller."""
 
-    k: torch.Tensor
-    v: torch.Tensor
+    k: Tensor
+    v: Tensor
+
+
+State = tuple[int, Cache, Tensor]  # of `next_logits`: where its window begins, the cache, the window's tokens
 
 
 class Token(NamedTuple):
@@ -120,22 +130,22 @@ class Token(NamedTuple):
     text: str
     probability: float
     entropy: float
-    alternatives: list
+    alternatives: list[tuple[str, float, float]]
 
 
 class Score(NamedTuple):
     """Of each token of a text: symbols (list of T), log_probs (T,) in nats, entropy (T,) of the model before it."""
 
-    symbols: list
-    log_probs: torch.Tensor
-    entropy: torch.Tensor
+    symbols: list[str]
+    log_probs: Tensor
+    entropy: Tensor
 
 
 class Completion(NamedTuple):
     """x: (n, 1, H, W) pictures so far, 0 where unwritten; probability: (n, H, W) of each pixel written; rows: how many are."""
 
-    x: torch.Tensor
-    probability: torch.Tensor
+    x: Tensor
+    probability: Tensor
     rows: int
 
 
@@ -157,6 +167,11 @@ class Transformer(GenerativeModel):
         ids (B, T), logits (B, T, V), pictures (B, 1, H, W) in [0, 1], labels (B,), -1 where open.
     """
 
+    cos: Tensor
+    sin: Tensor
+    tokens: Any  # Characters, Poems or Pixels
+    blocks: Any  # a ModuleList of `Block`
+
     def __init__(
         self,
         tokens: str = "characters",
@@ -168,7 +183,7 @@ class Transformer(GenerativeModel):
         heads: int = 4,
         hidden: int = 640,
         context: int = 256,
-        lags: list = [0],  # noqa: B006
+        lags: list[int] = [0],  # noqa: B006
         dropout: float = 0.0,
     ):
         super().__init__()
@@ -200,7 +215,7 @@ class Transformer(GenerativeModel):
 
     # --- the network, and its likelihood ---
 
-    def logits(self, ids, cache=None, at=0):
+    def logits(self, ids: Tensor, cache: Cache | None = None, at: int = 0) -> Tensor:
         """Logits of the successors of tokens `at` and later: ids (B, T), all tokens so far -> (B, T - at, V).
 
         With a cache (see `empty_cache`) the keys of the first `at` tokens are read from it and those of the others written to
@@ -208,7 +223,7 @@ class Transformer(GenerativeModel):
         """
         return F.linear(self._stream(ids, cache, at), self.embed.weight)
 
-    def _stream(self, ids, cache=None, at=0, maps=None):
+    def _stream(self, ids: Tensor, cache: Cache | None = None, at: int = 0, maps: list[Tensor] | None = None) -> Tensor:
         B, T = ids.shape
         x = self.embed(ids[:, at:])
         for lag, table in zip(self.lags[1:], self.before):
@@ -233,12 +248,12 @@ class Transformer(GenerativeModel):
     def _later(self, T):
         return torch.ones(T, T, dtype=torch.bool, device=self.device).triu(1)
 
-    def empty_cache(self, n=1):
+    def empty_cache(self, n: int = 1) -> Cache:
         """Room for the keys and values of n sequences; the caller's own, so that visitors share nothing but weights."""
         shape = len(self.blocks), n, self.heads, self.context, self.head
         return Cache(self.embed.weight.new_empty(shape), self.embed.weight.new_empty(shape))
 
-    def loss(self, batch):
+    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (ids,) with ids (B, T + 1), or (x, y) of pixels. `loss`: mean of -log p(token), in nats; `bits` a token."""
         ids = batch[0] if self.kind != "pixels" else self.tokens.encode(batch[0], batch[1].view(-1))
         logits = self.logits(ids[:, :-1]).float()
@@ -258,7 +273,7 @@ class Transformer(GenerativeModel):
         self._check(name, text)
         return (self.tokens.encode(text) if text else []) or list(self.tokens.start)
 
-    def first(self, length):
+    def first(self, length: int) -> int:
         """Where the window begins that the next token sees after `length` tokens.
 
         Past the context it jumps on by half a context at a time: the cache is then filled anew from the window's beginning,
@@ -267,7 +282,7 @@ class Transformer(GenerativeModel):
         half = self.context // 2
         return max(0, -(-(length - self.context) // half)) * half
 
-    def next_logits(self, ids, state=None):
+    def next_logits(self, ids: list[int], state: State | None = None) -> tuple[Tensor, State]:
         """(logits (V,) of the token after the list ids, state); the state of the call before makes it one step of the network.
 
         state: None, or what the last call returned for all of ids but the last. It is written over.
@@ -285,18 +300,18 @@ class Transformer(GenerativeModel):
 
     def generate_steps(
         self,
-        prompt="",
+        prompt: str = "",
         *,
-        max_new_tokens=200,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        min_p=0.0,
-        repetition_penalty=1.0,
-        seed=None,
-        allowed=None,
-        alternatives=10,
-    ):
+        max_new_tokens: int = 200,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        allowed: Callable[[int], Tensor] | None = None,
+        alternatives: int = 10,
+    ) -> Iterator[Token]:
         """Write on from the prompt, one `Token` at a time; poems end by themselves.
 
         Arguments:
@@ -342,11 +357,20 @@ class Transformer(GenerativeModel):
                 return
             ids.append(i)
 
-    def generate(self, prompt="", **options):
+    def generate(self, prompt: str = "", **options: Any) -> str:
         """The text that `generate_steps` writes after the prompt."""
         return self.tokens.decode(token.id for token in self.generate_steps(prompt, alternatives=0, **options))
 
-    def poem_steps(self, form="七绝", *, title="", author="", heads="", begun="", **options):
+    def poem_steps(
+        self,
+        form: str = "七绝",
+        *,
+        title: str = "",
+        author: str = "",
+        heads: str = "",
+        begun: str = "",
+        **options: Any,
+    ) -> Iterator[Token]:
         """Write a poem that holds its form: `Token`s of its body, marks included.
 
         Arguments:
@@ -378,7 +402,7 @@ class Transformer(GenerativeModel):
         told = f"{form}|{title}|{author}|{begun}"
         return self.generate_steps(told, max_new_tokens=n - len(begun), allowed=lambda at: allowed(at + len(begun)), **options)
 
-    def score(self, text, prompt=""):
+    def score(self, text: str, prompt: str = "") -> Score:
         """How likely each token of the text is after the prompt and the tokens before it: a `Score`.
 
         Arguments:
@@ -393,7 +417,7 @@ class Transformer(GenerativeModel):
         log_probs, entropy = torch.cat(rows, 1)
         return Score([self.tokens.symbols[i] for i in told], log_probs, entropy)
 
-    def read_steps(self, text, prompt="", *, alternatives=10):
+    def read_steps(self, text: str, prompt: str = "", *, alternatives: int = 10) -> Iterator[Token]:
         """Each token of a text as `generate_steps` would have told it: yields `Token`s.
 
         Arguments:
@@ -433,25 +457,25 @@ class Transformer(GenerativeModel):
             yield self.logits(window)[0, at - first - 1 :].log_softmax(-1)  # (last - at, V)
             at = last
 
-    def attention(self, text):
+    def attention(self, text: str) -> tuple[list[str], Tensor]:
         """Who looks at whom: (symbols, maps (layers, heads, T, T)) of the last `context` tokens; rows sum to 1."""
         ids = self._ids("text", text)[-self.context :]
-        maps = []
+        maps: list[Tensor] = []
         with torch.inference_mode():
             self._stream(torch.tensor([ids], device=self.device), maps=maps)
             return [self.tokens.symbols[i] for i in ids], torch.cat(maps)
 
     # --- pixels ---
 
-    def log_prob(self, x, label=None):
+    def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
         """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact."""
         return self.pixel_log_probs(x, label).flatten(1).sum(1)
 
-    def bits_per_dim(self, x, label=None):
+    def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) a pixel: (B,)."""
         return -self.log_prob(x, label) / (self.context * math.log(2))
 
-    def pixel_log_probs(self, x, label=None):
+    def pixel_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
         """log p of each pixel given those before it: (B, H, W), in nats."""
         if self.kind != "pixels":
             raise ValueError("This model reads text: use score.")
@@ -462,7 +486,16 @@ class Transformer(GenerativeModel):
             log_p = self.logits(ids[:, :-1])[:, :, : self.tokens.levels].log_softmax(-1)
             return log_p.gather(2, ids[:, 1:, None]).view(-1, self.tokens.side, self.tokens.side)
 
-    def complete_steps(self, x=None, *, rows=0, n=1, label=None, temperature=1.0, seed=None):
+    def complete_steps(
+        self,
+        x: Tensor | None = None,
+        *,
+        rows: int = 0,
+        n: int = 1,
+        label: Labels = None,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[Completion]:
         """Write the rest of a picture, pixel by pixel: a `Completion` after each row.
 
         Arguments:
@@ -501,7 +534,7 @@ class Transformer(GenerativeModel):
             picture = self.tokens.decode(ids[:, 1:]).clone()
             yield Completion(picture, p.view(n, side, side).clone(), row + 1)
 
-    def sample(self, n, *, label=None, temperature=1.0, seed=None):
+    def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor | list[str]:
         """n new pictures (n, 1, H, W), or a list of n texts of 200 tokens: the seed's first n. n: 1 to 4096.
 
         Arguments:
@@ -512,12 +545,12 @@ class Transformer(GenerativeModel):
         n, temperature = check_number("n", n, 1, 4096, whole=True), check_number("temperature", temperature, 0, 2)
         if self.kind != "pixels":
             g = generator(seed)
-            seeds = [torch.randint(2**62, (1,), generator=g).item() for _ in range(n)]
+            seeds = [int(torch.randint(2**62, (1,), generator=g)) for _ in range(n)]
             return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
         y = check_labels(label, n, [self.tokens.classes])
         pictures, g = [], generator(seed)
         for part in y.split(64):
-            s = torch.randint(2**62, (1,), generator=g).item()
+            s = int(torch.randint(2**62, (1,), generator=g))
             *_, last = self.complete_steps(n=len(part), label=part, temperature=temperature, seed=s)
             pictures.append(last.x)
         return torch.cat(pictures)
