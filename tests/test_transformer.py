@@ -11,8 +11,8 @@ from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 import genmodels as gm
-from genmodels.tokens import FORMS, Pixels
-from genmodels.transformer import Transformer, drawn, filtered, repeated_less, rotate
+from genmodels.tokens import FORMS, PixelTokenizer
+from genmodels.transformer import Transformer, apply_repetition_penalty, apply_rotary, sample_next_token, warp_logits
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 HANZI = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
@@ -50,7 +50,7 @@ def pixels():
 
 
 def some_ids(model, n, seed=0):
-    return torch.randint(model.tokens.size, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return torch.randint(model.tokenizer.vocab_size, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 def pictures(n, seed=1):
@@ -65,8 +65,8 @@ def test_no_choice_depends_on_a_later_token(kind):
     """By gradients: every token is another one, so that a row of the tables is a token. What is read `lag` back is felt so."""
     model = small(kind).requires_grad_(True)
     T = model.context
-    ids = torch.randperm(model.tokens.size, generator=torch.Generator().manual_seed(0))[:T]
-    stream = model._stream(ids[None])[0]
+    ids = torch.randperm(model.tokenizer.vocab_size, generator=torch.Generator().manual_seed(0))[:T]
+    stream = model._hidden_states(ids[None])[0]
     for t in range(T):
         tables = [model.embed.weight, *(table.weight for table in model.before)]
         slopes = torch.autograd.grad(stream[t].sum(), tables, retain_graph=True)
@@ -87,7 +87,7 @@ def test_cached_decoding_equals_the_full_pass(kind, more, dtype, close):
     ids, state, before = some_ids(model, 3 * model.context + 3), None, 0
     for n in range(1, len(ids) + 1):
         logits, state = model.next_logits(ids[:n], state)
-        first = model.first(n)
+        first = model.window_start(n)
         full = model.logits(torch.tensor([ids[first:n]]))[0, -1]
         assert logits.dtype == dtype and torch.allclose(logits, full, atol=close, rtol=0), n
         assert torch.allclose(model.next_logits(ids[:n])[0], full, atol=close, rtol=0), n  # from the middle of a text
@@ -107,7 +107,7 @@ def test_another_token_in_place_of_the_last_is_another_branch(text):
 @pytest.mark.parametrize("begun", [1, 5, 16])
 def test_cached_pixels_equal_the_full_pass(pixels, begun):
     model = small("pixels").double()
-    ids = model.tokens.encode(pictures(2), torch.tensor([1, -1]))[:, :-1]
+    ids = model.tokenizer.encode(pictures(2), torch.tensor([1, -1]))[:, :-1]
     full, cache = model.logits(ids), model.empty_cache(2)
     steps = [model.logits(ids[:, :begun], cache, 0), *(model.logits(ids[:, : t + 1], cache, t) for t in range(begun, 16))]
     assert torch.allclose(torch.cat(steps, 1), full, atol=1e-12, rtol=0)
@@ -116,18 +116,18 @@ def test_cached_pixels_equal_the_full_pass(pixels, begun):
 def test_a_score_reads_what_its_picture_has_around(pixels):
     """Each lag reads the pixel that far back: above is as far as a row is long."""
     model = small("pixels", layers=0)
-    ids = model.tokens.encode(pictures(1), torch.tensor([0]))
+    ids = model.tokenizer.encode(pictures(1), torch.tensor([0]))
     x = model.embed(ids)
     for lag, table in zip(model.lags[1:], model.before):
         for t in range(17):
-            x[0, t] += table.weight[ids[0, t - lag] if t >= lag else model.tokens.size]
+            x[0, t] += table.weight[ids[0, t - lag] if t >= lag else model.tokenizer.vocab_size]
     assert torch.allclose(model.logits(ids[:, :16]), F.linear(model.norm(x[:, :16]), model.embed.weight), atol=1e-5)
 
 
 def test_products_of_turned_vectors_depend_on_the_distance_alone():
     model = small(context=64).double()
     q, k = torch.randn(2, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    q, k = rotate(torch.stack([q, k])[:, None].expand(2, 64, 8), (model.cos, model.sin))
+    q, k = apply_rotary(torch.stack([q, k])[:, None].expand(2, 64, 8), (model.cos, model.sin))
     products = q @ k.T  # (64, 64)
     for far in range(-63, 64):
         along = products.diagonal(far)
@@ -139,7 +139,7 @@ def test_products_of_turned_vectors_depend_on_the_distance_alone():
 def test_products_of_turned_pixels_depend_on_rows_and_columns_between():
     model = small("pixels", size=6, heads=1).double()
     q, k = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    q, k = rotate(torch.stack([q, k])[:, None].expand(2, 36, 16), (model.cos, model.sin))
+    q, k = apply_rotary(torch.stack([q, k])[:, None].expand(2, 36, 16), (model.cos, model.sin))
     found, places = {}, [divmod(at - 1, 6) for at in range(36)]  # place 0 has the class, just before the first pixel
     for (i, (r, c)), (j, (r2, c2)) in product(enumerate(places), repeat=2):
         found.setdefault((r - r2, c - c2), []).append((q[i] @ k[j]).item())
@@ -152,11 +152,11 @@ def test_the_attention_of_all_layers_makes_the_models_logits(text):
     assert symbols == list("abcdef") and maps.shape == (2, 2, 6, 6)
     assert torch.allclose(maps.sum(-1), torch.ones(2, 2, 6), atol=1e-6)
     assert bool((maps.triu(1) == 0).all()) and bool((maps >= 0).all())
-    ids = torch.tensor([text.tokens.encode("abcdef")])
+    ids = torch.tensor([text.tokenizer.encode("abcdef")])
     x = text.embed(ids[0])
     for block, of_layer in zip(text.blocks, maps):
-        _, _, v = block.keys(x, (text.cos[:6], text.sin[:6]))
-        x = block.add(x, of_layer[None] @ v, lambda x: x)
+        _, _, v = block.project_qkv(x, (text.cos[:6], text.sin[:6]))
+        x = block.update(x, of_layer[None] @ v, lambda x: x)
     assert torch.allclose(F.linear(text.norm(x), text.embed.weight), text.logits(ids), atol=1e-5)
 
 
@@ -187,7 +187,7 @@ def test_the_loss_by_hand():
 
 def test_the_loss_of_pixels_is_that_of_all_pixels_and_not_of_the_class(pixels):
     x, y = pictures(3), torch.tensor([0, 2, -1])
-    ids = pixels.tokens.encode(x, y)
+    ids = pixels.tokenizer.encode(x, y)
     nats = -pixels.logits(ids[:, :-1]).log_softmax(-1).gather(2, ids[:, 1:, None]).mean()
     assert torch.allclose(pixels.loss((x, y[:, None]))["loss"], nats, atol=1e-6)
 
@@ -224,7 +224,7 @@ def llama(model):
     c = model.config
     theirs = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
-            vocab_size=model.tokens.size,
+            vocab_size=model.tokenizer.vocab_size,
             hidden_size=c["width"],
             intermediate_size=c["hidden"],
             num_hidden_layers=c["layers"],
@@ -270,8 +270,8 @@ def test_the_same_weights_give_the_logits_of_llama():
     with torch.inference_mode():
         assert torch.allclose(model.logits(ids), theirs(ids).logits, atol=1e-4, rtol=0)
         written = theirs.generate(ids[:1, :5], attention_mask=torch.ones(1, 5), max_new_tokens=20, do_sample=False)
-    prompt = model.tokens.decode(ids[0, :5].tolist())
-    assert model.generate(prompt, max_new_tokens=20, temperature=0) == model.tokens.decode(written[0, 5:].tolist())
+    prompt = model.tokenizer.decode(ids[0, :5].tolist())
+    assert model.generate(prompt, max_new_tokens=20, temperature=0) == model.tokenizer.decode(written[0, 5:].tolist())
 
 
 # --- From logits to a choice ------------------------------------------------------------------------------------------
@@ -310,13 +310,13 @@ LOGITS = st.lists(st.integers(-6, 6).map(lambda i: i / 2) | st.floats(-6, 6), mi
 def test_cutoffs_against_brute_force(logits, temperature, top_k, top_p, min_p):
     expected, margin = by_brute_force(logits, temperature, top_k, top_p, min_p)
     assume(margin > 1e-9)  # where rounding decides, either may be right
-    p = filtered(torch.tensor(logits, dtype=torch.float64), temperature, top_k, top_p, min_p)
+    p = warp_logits(torch.tensor(logits, dtype=torch.float64), temperature, top_k, top_p, min_p)
     assert p.tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_cutoffs_by_hand():
     def cut(**options):
-        p = filtered(torch.tensor([0.1, 0.5, 0.25, 0.0625, 0.0875]).log(), **options)
+        p = warp_logits(torch.tensor([0.1, 0.5, 0.25, 0.0625, 0.0875]).log(), **options)
         return [round(v, 4) for v in p.tolist()]
 
     assert cut() == [0.1, 0.5, 0.25, 0.0625, 0.0875]
@@ -330,10 +330,10 @@ def test_cutoffs_by_hand():
 def test_the_order_of_cutoffs_is_the_documented_one():
     logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
     # First k: of 4/9, 3/9, 2/9 two reach 0.75. First p: the same two are 0.7, so that three would stay.
-    assert filtered(logits, top_k=3, top_p=0.75).count_nonzero() == 2
+    assert warp_logits(logits, top_k=3, top_p=0.75).count_nonzero() == 2
     # First p: the largest alone is half of what stays. Were min_p asked before or after makes no odds; of temperature it does.
-    assert filtered(logits, temperature=0.5, min_p=0.6).count_nonzero() == 1
-    assert filtered(logits, min_p=0.6).count_nonzero() == 2
+    assert warp_logits(logits, temperature=0.5, min_p=0.6).count_nonzero() == 1
+    assert warp_logits(logits, min_p=0.6).count_nonzero() == 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -341,18 +341,18 @@ def test_limits_of_temperature(dtype):
     logits = torch.tensor([[1.0, 3.0, 2.0, 3.0], [-300.0, 200.0, 0.0, -math.inf]], dtype=dtype)
     cold = torch.tensor([[0, 1, 0, 0], [0, 1, 0, 0]], dtype=dtype)  # of two that are as likely the first
     for temperature in (0, 1e-300, 1e-45, 1e-38, 1e-7):
-        assert torch.equal(filtered(logits, temperature), cold), temperature
-    assert torch.allclose(filtered(logits, 1e-6), torch.tensor([[0, 0.5, 0, 0.5], [0, 1, 0, 0]], dtype=dtype))
-    hot = filtered(logits, 1e6, top_k=3)
+        assert torch.equal(warp_logits(logits, temperature), cold), temperature
+    assert torch.allclose(warp_logits(logits, 1e-6), torch.tensor([[0, 0.5, 0, 0.5], [0, 1, 0, 0]], dtype=dtype))
+    hot = warp_logits(logits, 1e6, top_k=3)
     assert torch.allclose(hot[0], torch.tensor([0, 1 / 3, 1 / 3, 1 / 3], dtype=dtype), atol=1e-5)
     assert torch.allclose(hot[1], torch.tensor([1 / 3, 1 / 3, 1 / 3, 0], dtype=dtype), atol=1e-3)
 
 
 def test_ties_stay_together_at_k_and_fall_in_order_at_p():
     same = torch.zeros(5)
-    assert filtered(same, top_k=2).tolist() == pytest.approx([0.2] * 5)
-    assert filtered(same, top_p=0.5).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0, 0])
-    assert filtered(same, min_p=1).tolist() == pytest.approx([0.2] * 5)
+    assert warp_logits(same, top_k=2).tolist() == pytest.approx([0.2] * 5)
+    assert warp_logits(same, top_p=0.5).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0, 0])
+    assert warp_logits(same, min_p=1).tolist() == pytest.approx([0.2] * 5)
 
 
 @PROPERTY
@@ -360,7 +360,7 @@ def test_ties_stay_together_at_k_and_fall_in_order_at_p():
 def test_repetition_penalty_against_brute_force(logits, data, penalty):
     ids = data.draw(st.lists(st.integers(0, len(logits) - 1), max_size=12))
     given_logits = torch.tensor(logits, dtype=torch.float64)
-    less = repeated_less(given_logits, ids, penalty)
+    less = apply_repetition_penalty(given_logits, ids, penalty)
     expected = [(v / penalty if v > 0 else v * penalty) if i in ids else v for i, v in enumerate(logits)]
     assert less.tolist() == pytest.approx(expected)
     assert given_logits.tolist() == logits  # which stay as they were
@@ -369,29 +369,29 @@ def test_repetition_penalty_against_brute_force(logits, data, penalty):
 def test_the_penalty_looks_at_the_window_and_no_further(text):
     """k was said, but before the window: it is as likely as if it had not been."""
     long = "k" + "abcdefgh" * 2
-    first = text.first(len(long))
+    first = text.window_start(len(long))
     assert "k" not in long[first:]
 
     def chances(prompt):
         (token,) = text.generate_steps(prompt, max_new_tokens=1, repetition_penalty=5, seed=0, alternatives=13)
         return {symbol: chance for symbol, _, chance in token.alternatives}
 
-    ids = text.tokens.encode(long)
-    expected = filtered(repeated_less(text.next_logits(ids)[0], ids[first:], 5))
-    assert chances(long) == pytest.approx(dict(zip(text.tokens.symbols, expected.tolist())), abs=1e-6)
+    ids = text.tokenizer.encode(long)
+    expected = warp_logits(apply_repetition_penalty(text.next_logits(ids)[0], ids[first:], 5))
+    assert chances(long) == pytest.approx(dict(zip(text.tokenizer.symbols, expected.tolist())), abs=1e-6)
     assert chances(long) == pytest.approx(chances(long[first:]), abs=1e-6)
 
 
 def test_draws_follow_the_probabilities():
     p = torch.tensor([[0.0, 0.5, 0.0, 0.3, 0.2, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [1e-3, 0.999, 0.0, 0.0, 0.0, 0.0]])
     g = torch.Generator().manual_seed(0)
-    i = torch.cat([drawn(p, g) for _ in range(5000)], 1)
+    i = torch.cat([sample_next_token(p, g) for _ in range(5000)], 1)
     assert i.shape == (3, 5000)
     for row, of in zip(i, p):
         share = row.bincount(minlength=6) / 5000
         assert bool((share[of == 0] == 0).all())
         assert bool(((share - of).abs() <= 4 * (of * (1 - of) / 5000).sqrt()).all()), share
-    assert drawn(torch.tensor([0.0, 1.0]), g).tolist() == [1]
+    assert sample_next_token(torch.tensor([0.0, 1.0]), g).tolist() == [1]
 
 
 # --- Text -------------------------------------------------------------------------------------------------------------
@@ -414,9 +414,9 @@ def test_what_is_written_is_what_is_scored_and_read(kind, prompt):
     tokens = list(model.generate_steps(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1))
     written = "".join(token.text for token in tokens)
     assert written == model.generate(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1)
-    assert written == model.tokens.decode(token.id for token in tokens)
-    ids, state = model._ids("prompt", prompt), None
-    prompt = prompt or model.tokens.decode(ids)
+    assert written == model.tokenizer.decode(token.id for token in tokens)
+    ids, state = model._encode("prompt", prompt), None
+    prompt = prompt or model.tokenizer.decode(ids)
     score, read = model.score(written, prompt), list(model.read_steps(written, prompt, alternatives=5))
     assert score.symbols == [token.text for token in tokens] == [token.text for token in read]
     for token, again, log_prob, entropy in zip(tokens, read, score.log_probs, score.entropy, strict=True):
@@ -427,9 +427,9 @@ def test_what_is_written_is_what_is_scored_and_read(kind, prompt):
         assert log_prob.item() == pytest.approx(math.log(token.probability), abs=1e-4)
         assert entropy.item() == pytest.approx(-(p * p.log()).sum().item(), abs=1e-4)
         assert token.entropy == pytest.approx(entropy.item(), abs=1e-4) == again.entropy
-        cut = filtered(logits, 1.3, 6)
+        cut = warp_logits(logits, 1.3, 6)
         ranked = p.argsort(descending=True)[:10].tolist()
-        assert [symbol for symbol, *_ in token.alternatives] == [model.tokens.symbols[i] for i in ranked]
+        assert [symbol for symbol, *_ in token.alternatives] == [model.tokenizer.symbols[i] for i in ranked]
         assert [value for _, value, _ in token.alternatives] == pytest.approx(p[ranked].tolist(), rel=1e-4)
         assert [value for *_, value in token.alternatives] == pytest.approx(cut[ranked].tolist(), rel=1e-4, abs=1e-7)
         assert cut[token.id] > 0
@@ -441,7 +441,7 @@ def test_what_is_written_is_what_is_scored_and_read(kind, prompt):
 def test_a_text_longer_than_the_context_is_scored_as_it_would_be_written(text):
     """Every prefix, wherever the prompt ends and the windows change."""
     ids = some_ids(text, 30)
-    whole = text.tokens.decode(ids)
+    whole = text.tokenizer.decode(ids)
     alone = [text.next_logits(ids[:n])[0].log_softmax(-1)[ids[n]].item() for n in range(1, 30)]
     for begun in (1, 7, 8, 9, 12, 29):
         score = text.score(whole[begun:], whole[:begun])
@@ -483,10 +483,10 @@ def test_same_seed_same_text_beside_other_visitors(text):
 
 def test_what_may_stand_somewhere_is_up_to_the_caller(text):
     def allowed(at):
-        return torch.tensor([symbol == "abc"[at % 3] for symbol in text.tokens.symbols])
+        return torch.tensor([symbol == "abc"[at % 3] for symbol in text.tokenizer.symbols])
 
-    assert text.generate("k", max_new_tokens=7, seed=0, allowed=allowed) == "abcabca"
-    (token,) = text.generate_steps("k", max_new_tokens=1, seed=0, allowed=allowed, alternatives=1)
+    assert text.generate("k", max_new_tokens=7, seed=0, allowed_tokens=allowed) == "abcabca"
+    (token,) = text.generate_steps("k", max_new_tokens=1, seed=0, allowed_tokens=allowed, alternatives=1)
     assert token.alternatives == [("a", pytest.approx(token.probability), 1)]
     assert token.probability < 0.9  # the model's own opinion
 
@@ -498,8 +498,8 @@ def test_prompts_are_folded_and_only_the_last_tokens_count(text):
     assert write("") == write("\n") == write("春") == write("\x00\x1b")
     assert write("\u00e1b\x07\u0107") == write("abc")
     long = "abcdefghijk" * 9090
-    assert len(long) < 100_000 and write(long) == write(long[text.first(len(long)) :])
-    assert write("a" * 100_000) == write("a" * (100_000 - text.first(100_000)))
+    assert len(long) < 100_000 and write(long) == write(long[text.window_start(len(long)) :])
+    assert write("a" * 100_000) == write("a" * (100_000 - text.window_start(100_000)))
 
 
 LIMITS = {  # argument -> values that are refused
@@ -595,7 +595,7 @@ def test_poems_hold_their_form(poems, form, heads, title, data, author, temperat
     assert "".join(line[0] for line in written)[: len(heads)] == heads
     if temperature == 0:  # then the end of a poem follows from its beginning
         begun = body[: data.draw(st.integers(0, len(body) - 1))]
-        assert begun + "".join(token.text for token in poems.poem_steps(form, begun=begun, **options)) == body
+        assert begun + "".join(token.text for token in poems.poem_steps(form, prefix=begun, **options)) == body
 
 
 def test_poems_depend_on_form_title_and_author(poems):
@@ -614,9 +614,12 @@ def test_alternatives_of_a_forced_place_are_what_may_stand_there(poems):
 
 
 def test_poems_end_by_themselves(poems):
-    mask = poems.tokens.mask("五绝", 0)
+    mask = poems.tokenizer.allowed_mask("五绝", 0)
     steps = poems.generate_steps(
-        "五绝|||", max_new_tokens=50, seed=0, allowed=lambda at: mask if at < 5 else ~mask & (torch.arange(len(mask)) == 1)
+        "五绝|||",
+        max_new_tokens=50,
+        seed=0,
+        allowed_tokens=lambda at: mask if at < 5 else ~mask & (torch.arange(len(mask)) == 1),
     )
     body = "".join(token.text for token in steps)
     assert len(body) == 6 and body[-1] == "\n"
@@ -639,13 +642,13 @@ def test_poems_end_by_themselves(poems):
         (dict(heads="·"), "heads must"),
         (dict(heads="a"), "heads must"),
         (dict(heads=3), "heads must"),
-        (dict(begun="花"), None),
-        (dict(begun="，"), "begun must"),
-        (dict(begun="花花"), None),
-        (dict(begun="花花花花花花"), "begun must"),
-        (dict(begun="花", heads="风"), "begun must"),
-        (dict(begun=None), "begun must"),
-        (dict(begun="花" * 99), "begun must"),
+        (dict(prefix="花"), None),
+        (dict(prefix="，"), "prefix must"),
+        (dict(prefix="花花"), None),
+        (dict(prefix="花花花花花花"), "prefix must"),
+        (dict(prefix="花", heads="风"), "prefix must"),
+        (dict(prefix=None), "prefix must"),
+        (dict(prefix="花" * 99), "prefix must"),
         (dict(temperature=math.nan), "temperature must"),
         (dict(seed=-1), "seed must"),
     ],
@@ -654,7 +657,7 @@ def test_poems_end_by_themselves(poems):
 def test_bad_orders_for_poems_get_a_sentence(poems, told, says):
     order = {"form": "五绝", **told}
     if says is None:
-        assert len(list(poems.poem_steps(**order))) == 24 - len(told["begun"])
+        assert len(list(poems.poem_steps(**order))) == 24 - len(told["prefix"])
         return
     with pytest.raises(ValueError, match=rf"(?s)^{says} .{{5,200}}\.$"):
         poems.poem_steps(**order)
@@ -690,7 +693,7 @@ def test_log_probs_are_those_of_the_loss_among_greys(pixels):
     x, y = pictures(3), torch.tensor([0, 2, -1])
     each = pixels.pixel_log_probs(x, y)
     assert each.shape == (3, 4, 4)
-    ids = pixels.tokens.encode(x, y)
+    ids = pixels.tokenizer.encode(x, y)
     greys = pixels.logits(ids[:, :-1])[..., :256].log_softmax(-1)
     for i, r, c in product(range(3), range(4), range(4)):
         assert each[i, r, c].item() == pytest.approx(greys[i, 4 * r + c, ids[i, 1 + 4 * r + c]].item(), abs=1e-5)
@@ -703,7 +706,7 @@ def test_log_probs_are_those_of_the_loss_among_greys(pixels):
 def two_greys():
     """A model of 2x2 pictures, black or white: sixteen in all."""
     model = small("pixels", size=2, lags=[0, 1, 2])
-    model.tokens = Pixels(2, 3, levels=2)  # uses the first rows of a larger table
+    model.tokenizer = PixelTokenizer(2, 3, levels=2)  # uses the first rows of a larger table
     return model, torch.tensor(list(product([0.0, 1.0], repeat=4))).view(16, 1, 2, 2)
 
 
