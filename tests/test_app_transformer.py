@@ -32,7 +32,7 @@ HOSTILE = "<img src=x onerror=alert(1)>${alert(1)}"
 @pytest.fixture(autouse=True)
 def checkpoints(all_checkpoints, monkeypatch):
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(all_checkpoints))
-    tab._opened.clear()
+    tab._opening_outputs.clear()
     return all_checkpoints
 
 
@@ -90,7 +90,7 @@ def test_the_text_streams_token_by_token_and_only_grows(monkeypatch):
     assert [len(tokens_of(stage)) for stage in shown] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11]
     assert all(after["tokens"].startswith(before["tokens"]) for before, after in zip(shown, shown[1:]))
     assert [stage["live"] for stage in shown] == [True] * 11 + [False]
-    assert "a second" in shown[-1]["told"]
+    assert "per second" in shown[-1]["stats"]
     assert text_of(shown[-1], [""]) == gm.load(tab.TEXT).generate("ROMEO:", max_new_tokens=5, temperature=0.8, seed=0)
 
 
@@ -112,23 +112,23 @@ def test_tokens_carry_what_the_model_thought():
     assert [t[3] for t in tokens_of(stage)] == ["given"] * 6 + [""] * 4
     assert [t[1] for t in tokens_of(stage)[:6]] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
     for symbol, p, entropy, _, others in tokens_of(stage)[6:]:
-        log_p = model.next_logits(model.tokens.encode(prompt))[0].log_softmax(-1)
-        assert p == pytest.approx(log_p[model.tokens.number[symbol]].exp().item(), abs=1e-4)
+        log_p = model.next_logits(model.tokenizer.encode(prompt))[0].log_softmax(-1)
+        assert p == pytest.approx(log_p[model.tokenizer.token_id[symbol]].exp().item(), abs=1e-4)
         assert entropy == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
         top = log_p.exp().topk(10)
-        assert [o[0] for o in others] == [model.tokens.symbols[i] for i in top.indices.tolist()]  # also what is cut off
+        assert [o[0] for o in others] == [model.tokenizer.symbols[i] for i in top.indices.tolist()]  # also what is cut off
         assert [o[1] for o in others] == pytest.approx(top.values.tolist(), abs=1e-4)
         prompt += symbol
 
 
 def test_taking_another_token_and_continuing_go_on_from_there():
     model = gm.load(tab.TEXT)
-    for sent in (event(text="ROMEO:\nWhaX", keep=11), event(text="ROMEO:\nWhat", keep=11, asked=None)):
-        asked = tab.ask(sent)
-        stage, lines = ended(tab.go_on(asked, *controls(12, seed=4)))
+    for sent in (event(text="ROMEO:\nWhaX", keep=11), event(text="ROMEO:\nWhat", keep=11, request=None)):
+        request = tab.read_request(sent)
+        stage, lines = ended(tab.continue_text(request, *controls(12, seed=4)))
         assert stage["keep"] == 11
-        assert text_of(stage) == model.generate(asked["text"], max_new_tokens=12, temperature=0.8, seed=4)
-        assert repr(asked["text"]) in lines
+        assert text_of(stage) == model.generate(request["text"], max_new_tokens=12, temperature=0.8, seed=4)
+        assert repr(request["text"]) in lines
 
 
 def test_an_empty_prompt_begins_as_the_model_does():
@@ -141,8 +141,8 @@ def test_an_empty_prompt_begins_as_the_model_does():
 def test_a_very_long_prompt_is_read_to_its_end_and_shown_in_part():
     prompt = "What light? " * 8333  # 99,996 characters
     stage, _ = ended(tab.write(prompt, *controls(5)))
-    assert len(text_of(stage, ["given"])) == tab.GIVEN
-    assert f"{tab.GIVEN:,}" in stage["notes"]
+    assert len(text_of(stage, ["given"])) == tab.SHOWN_PROMPT
+    assert f"{tab.SHOWN_PROMPT:,}" in stage["notes"]
     assert text_of(stage, [""]) == gm.load(tab.TEXT).generate(prompt, max_new_tokens=5, temperature=0.8, seed=0)
 
 
@@ -175,7 +175,9 @@ def test_a_run_of_a_visitor_who_left_is_closed(monkeypatch):
         tab.gm,
         "load",
         lambda name: type(
-            "M", (), {"generate_steps": staticmethod(generate_steps), "read_steps": model.read_steps, "tokens": model.tokens}
+            "M",
+            (),
+            {"generate_steps": staticmethod(generate_steps), "read_steps": model.read_steps, "tokenizer": model.tokenizer},
         )(),
     )
     run = tab.write("A", *controls(500))
@@ -187,31 +189,31 @@ def test_a_run_of_a_visitor_who_left_is_closed(monkeypatch):
 
 def test_bars_hold_all_raw_logits_and_the_cut_offs():
     model = gm.load(tab.TEXT)
-    bars, seen = tab.look(0.5, 3, 0.9, 0.1, event(text="ROMEO"))
-    logits = model.next_logits(model.tokens.encode("ROMEO"))[0]
+    bars, seen = tab.inspect_position(0.5, 3, 0.9, 0.1, event(text="ROMEO"))
+    logits = model.next_logits(model.tokenizer.encode("ROMEO"))[0]
     shown = dict(zip(json.loads(bars["symbols"]), map(float, bars["logits"].split())))
     assert len(shown) == 65 and list(shown.values()) == sorted(shown.values(), reverse=True)
-    assert [shown[s] for s in model.tokens.symbols] == pytest.approx(logits.tolist(), rel=1e-3, abs=1e-4)
-    assert (bars["cuts"], bars["before"]) == ([0.5, 3, 0.9, 0.1], "ROMEO")
-    assert tab.look_ahead("ROMEO", 0.5, 3, 0.9, 0.1) == bars
+    assert [shown[s] for s in model.tokenizer.symbols] == pytest.approx(logits.tolist(), rel=1e-3, abs=1e-4)
+    assert (bars["options"], bars["context"]) == ([0.5, 3, 0.9, 0.1], "ROMEO")
+    assert tab.preview_next_token("ROMEO", 0.5, 3, 0.9, 0.1) == bars
 
 
 def test_the_attention_map_is_the_models():
     text = "But soft, what light through yonder window breaks? It is the east"
-    _, value = tab.look(1, 0, 1, 0, event(text=text))
+    _, value = tab.inspect_position(1, 0, 1, 0, event(text=text))
     symbols, maps = gm.load(tab.TEXT).attention(text)
     n = value["n"]
     sent = np.frombuffer(base64.b64decode(value["maps"]), np.uint8).reshape(value["layers"], value["heads"], n, n)
-    assert n == tab.LAST and json.loads(value["symbols"]) == symbols[-n:]
+    assert n == tab.ATTENTION_TOKENS and json.loads(value["symbols"]) == symbols[-n:]
     assert np.abs(sent / 255 - maps[:, :, -n:, -n:].numpy()).max() < 0.003
     assert not sent[..., np.triu_indices(n, 1)[0], np.triu_indices(n, 1)[1]].any()
 
 
 def test_surprise_adds_up():
-    view, _ = tab.surprise("To be, or nöt")
+    view, _ = tab.surprisal("To be, or nöt")
     score = gm.load(tab.TEXT).score("To be, or nöt")
     bits = -score.log_probs.mean().item() / math.log(2)
-    assert view["told"] == f"{bits:.2f} bits a character · perplexity {2**bits:.1f}"
+    assert view["stats"] == f"{bits:.2f} bits per character · perplexity {2**bits:.1f}"
     assert [t[1] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
     assert "ö became o" in view["notes"]
 
@@ -251,11 +253,11 @@ def test_a_poem_holds_its_form_and_its_heads(form, heads):
 def test_another_character_rewrites_the_rest_of_the_poem():
     first, _ = ended(tab.write_poem("五绝", "", "", "春夏秋冬", 1, 1, 0))
     begun = body_of(first)[:8] + "天"
-    asked = tab.ask(event(text=begun, keep=9, asked=first["asked"]))
-    stage, lines = ended(tab.poem_on(asked, 1, 1, 5))
-    assert stage["keep"] == 9 and stage["asked"] == first["asked"]
+    request = tab.read_request(event(text=begun, keep=9, request=first["request"]))
+    stage, lines = ended(tab.continue_poem(request, 1, 1, 5))
+    assert stage["keep"] == 9 and stage["request"] == first["request"]
     assert holds(begun + body_of(stage), "五绝", "春夏秋冬")
-    assert f"begun={begun!r}" in lines
+    assert f"prefix={begun!r}" in lines
 
 
 def test_poem_says_what_is_not_allowed():
@@ -272,18 +274,18 @@ def test_poem_says_what_is_not_allowed():
         assert says in message and "<" not in message
     good = {"form": "五绝", "title": "", "author": "", "heads": ""}
     for text in ("abc", "春风花月山，", "春" * 30, "，", "春风花月，"):
-        asked = {"text": text, "keep": 1, "asked": good}
-        assert holds_or_says(tab.poem_on, asked)
-    for asked in (None, {"text": "", "keep": 1, "asked": None}, {"text": "", "keep": 1, "asked": {"form": "五绝"}}):
-        assert "poem" in said(tab.poem_on, asked, 1, 1, 0)
+        request = {"text": text, "keep": 1, "request": good}
+        assert holds_or_says(tab.continue_poem, request)
+    for request in (None, {"text": "", "keep": 1, "request": None}, {"text": "", "keep": 1, "request": {"form": "五绝"}}):
+        assert "poem" in said(tab.continue_poem, request, 1, 1, 0)
 
 
-def holds_or_says(handler, asked):
+def holds_or_says(handler, request):
     try:
-        stage, _ = ended(wiring.stepwise(handler)(asked, 1, 1, 0))
+        stage, _ = ended(wiring.stepwise(handler)(request, 1, 1, 0))
     except gr.Error as e:
         return is_sentence(e.message)
-    return holds(asked["text"] + body_of(stage), asked["asked"]["form"])
+    return holds(request["text"] + body_of(stage), request["request"]["form"])
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
@@ -352,14 +354,14 @@ def test_the_lines_make_the_text(values, tmp_path, monkeypatch, capsys):
 def test_the_lines_make_the_poem(tmp_path, monkeypatch):
     stage, lines = ended(tab.write_poem("七绝", "春'夜", "李白", "春", 0.8, 0.9, 2))
     assert run_lines(lines, tmp_path, monkeypatch)["poem"] == body_of(stage)
-    asked = {"text": body_of(stage)[:5], "keep": 5, "asked": stage["asked"]}
-    stage, lines = ended(tab.poem_on(asked, 1, 1, 2))
-    assert run_lines(lines, tmp_path, monkeypatch)["poem"] == asked["text"] + body_of(stage)
+    request = {"text": body_of(stage)[:5], "keep": 5, "request": stage["request"]}
+    stage, lines = ended(tab.continue_poem(request, 1, 1, 2))
+    assert run_lines(lines, tmp_path, monkeypatch)["poem"] == request["text"] + body_of(stage)
 
 
 def test_the_lines_make_the_surprise(tmp_path, monkeypatch):
-    view, lines = tab.surprise("What’s\nthis?")
-    assert view["told"].startswith(f"{run_lines(lines, tmp_path, monkeypatch)['bits']:.2f} bits")
+    view, lines = tab.surprisal("What’s\nthis?")
+    assert view["stats"].startswith(f"{run_lines(lines, tmp_path, monkeypatch)['bits']:.2f} bits")
 
 
 @pytest.mark.parametrize(
@@ -398,13 +400,13 @@ parts = pytest.mark.parametrize(
 
 @parts
 def test_the_second_visitor_gets_what_was_made_for_the_first(begin, name, monkeypatch):
-    monkeypatch.setattr(tab, "PICTURE", (26, 1, "any", 1, 0))
+    monkeypatch.setattr(tab, "OPENING_PICTURE", (26, 1, "any", 1, 0))
     first = list(begin())
     assert len(first) > 1
     again = list(begin())
     assert len(again) == 1 and not again[0][0]["live"]
     assert again[0][0].get("tokens") == first[-1][0].get("tokens") and again[0][1] == first[-1][1]
-    assert "a second" not in again[0][0].get("told", "")
+    assert "per second" not in again[0][0].get("stats", "")
 
 
 def test_a_stopped_opening_is_not_kept():
@@ -455,7 +457,7 @@ def test_the_poster_is_the_trainings_first_sample(own_checkpoints):
         (("A" * 100_001, *controls()), "prompt"),
         ((None, *controls()), "prompt"),
         ((["A"], *controls()), "prompt"),
-        (("A", *controls(tab.MOST + 1)), "length"),
+        (("A", *controls(tab.MAX_NEW_TOKENS + 1)), "length"),
         (("A", *controls(0)), "length"),
         (("A", *controls(None)), "length"),
         (("A", *controls(temperature=math.nan)), "temperature"),
@@ -474,21 +476,21 @@ def test_what_is_not_allowed_gets_a_sentence(values, says):
 
 def test_tools_say_what_is_wrong():
     for handler, values, says in (
-        (tab.ask, (event(text="A" * (tab.LONGEST + 1), keep=1),), "begin a new one"),
-        (tab.ask, (event(text=None),), "text"),
-        (tab.ask, (event(text="a", keep=0.5),), "keep"),
-        (tab.ask, (gr.EventData(None, None),), "text"),
-        (tab.look, (1, 0, 1, 0, event(text=5)), "text"),
-        (tab.look, (math.nan, 0, 1, 0, event(text="a")), "temperature"),
-        (tab.surprise, ("",), "Type"),
-        (tab.surprise, ("😀",), "nothing"),
-        (tab.surprise, ("a" * (tab.OWN + 1),), "text"),
-        (tab.surprise, (None,), "text"),
+        (tab.read_request, (event(text="A" * (tab.MAX_TEXT + 1), keep=1),), "begin a new one"),
+        (tab.read_request, (event(text=None),), "text"),
+        (tab.read_request, (event(text="a", keep=0.5),), "keep"),
+        (tab.read_request, (gr.EventData(None, None),), "text"),
+        (tab.inspect_position, (1, 0, 1, 0, event(text=5)), "text"),
+        (tab.inspect_position, (math.nan, 0, 1, 0, event(text="a")), "temperature"),
+        (tab.surprisal, ("",), "Type"),
+        (tab.surprisal, ("😀",), "nothing"),
+        (tab.surprisal, ("a" * (tab.MAX_LIVE_TEXT + 1),), "text"),
+        (tab.surprisal, (None,), "text"),
         (tab.choose_test, (event(index=99),), "index"),
         (tab.choose_drawing, (None,), "empty"),
     ):
         assert says in said_plainly(handler, *values)
-    assert "There is no text" in said(tab.go_on, None, *controls())
+    assert "There is no text" in said(tab.continue_text, None, *controls())
     for values, says in (
         ((28, 1, "any", 1, 0), "rows"),
         ((14, 9, "any", 1, 0), "number of pictures"),
@@ -509,8 +511,8 @@ def test_every_endpoint_is_described_and_every_parameter_has_a_default(client):
     for name in ENDPOINTS:
         parameters = described[f"/{name}"]["parameters"]
         assert all(p["parameter_has_default"] for p in parameters)
-        asked = re.findall(r"^        (\w+):", getattr(tab, name).__doc__.split("Returns:")[0], re.M)
-        assert [p["parameter_name"] for p in parameters] == asked
+        documented = re.findall(r"^        (\w+):", getattr(tab, name).__doc__.split("Returns:")[0], re.M)
+        assert [p["parameter_name"] for p in parameters] == documented
 
 
 def test_endpoints_give_what_the_models_give(client):
@@ -526,10 +528,10 @@ def test_endpoints_give_what_the_models_give(client):
     assert [p for _, p in told["tokens"]] == pytest.approx(score.log_probs.tolist(), abs=1e-3)
     assert told["perplexity"] == pytest.approx(math.exp(-score.log_probs.mean().item()), rel=1e-3)
     told = client.predict(prompt="ROMEO", temperature=0.5, top_k=3, n=5, api_name="/text_next")
-    logits = model.next_logits(model.tokens.encode("ROMEO"))[0]
+    logits = model.next_logits(model.tokenizer.encode("ROMEO"))[0]
     first = logits.topk(5).indices.tolist()
-    assert [t["token"] for t in told["tokens"]] == [model.tokens.symbols[i] for i in first]
-    drawn = gm.transformer.filtered(logits, 0.5, 3)[first].tolist()
+    assert [t["token"] for t in told["tokens"]] == [model.tokenizer.symbols[i] for i in first]
+    drawn = gm.transformer.warp_logits(logits, 0.5, 3)[first].tolist()
     assert [t["drawn"] for t in told["tokens"]] == pytest.approx(drawn, abs=1e-4) and drawn[3:] == [0, 0]
     told = client.predict(form="五绝", heads="春夏秋冬", seed=4, api_name="/text_poem")
     assert holds(told["poem"], "五绝", "春夏秋冬") and [line[0] for line in told["lines"]] == list("春夏秋冬")
@@ -596,7 +598,7 @@ PROPERTIES = {
     "text_score": (texts, texts, names),
     "text_next": (texts, mixed(0, 5), *CUTS, mixed(1, 9), names),
     "text_poem": (
-        st.one_of(st.sampled_from(list(tab.FORMS)), anything),
+        st.one_of(st.sampled_from(list(tab.FORM_TITLES)), anything),
         texts,
         texts,
         st.one_of(st.sampled_from(["", "春", "春夏秋冬"]), texts),
@@ -637,9 +639,9 @@ def test_any_input_gives_an_answer_or_a_sentence(name):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.one_of(anything, st.fixed_dictionaries({"text": texts, "keep": mixed(1, 9), "asked": anything})))
+@given(st.one_of(anything, st.fixed_dictionaries({"text": texts, "keep": mixed(1, 9), "request": anything})))
 def test_views_may_send_anything(sent):
-    for handler in (tab.ask, lambda e: tab.look(1, 0, 1, 0, e)):
+    for handler in (tab.read_request, lambda e: tab.inspect_position(1, 0, 1, 0, e)):
         error = None
         try:
             wiring.guarded(handler)(gr.EventData(None, sent))

@@ -84,7 +84,7 @@ def test_a_text_streams_and_stops(opened):
     opened.wait_for_function("window.lengths.size >= 4")
     rest(opened, "#transformer-text")
     assert 7 < len(text(opened)) < 1007
-    assert "a second" in opened.locator("#transformer-text .told").inner_text()
+    assert "per second" in opened.locator("#transformer-text .stats").inner_text()
     opened.locator("#transformer-length input[type=number]").fill("60")
 
 
@@ -93,11 +93,11 @@ def test_another_token_branches_the_text(opened):
     write(opened)
     before = text(opened)
     opened.locator("#transformer-text .token").nth(20).click()
-    others = opened.locator("#transformer-text .other")
+    others = opened.locator("#transformer-text .alternative")
     assert others.count() == 10
-    shares = others.evaluate_all("all => all.map(b => +b.style.getPropertyValue('--at'))")
+    shares = others.evaluate_all("all => all.map(b => +b.style.getPropertyValue('--share'))")
     assert shares == sorted(shares, reverse=True) and shares[0] == 1
-    other = opened.locator("#transformer-text .other:enabled").first
+    other = opened.locator("#transformer-text .alternative:enabled").first
     symbol = other.locator("b").inner_text().replace("␣", " ").replace("↵", "\n")
     other.click()
     opened.wait_for_function("document.querySelectorAll('#transformer-text .token').length === 81")
@@ -118,9 +118,9 @@ def test_alternatives_by_keyboard(opened):
     for _ in range(9):
         opened.keyboard.press("ArrowRight")
     opened.keyboard.press("Enter")
-    assert opened.locator("#transformer-text .token.at").get_attribute("data-i") == "9"
+    assert opened.locator("#transformer-text .token.selected").get_attribute("data-i") == "9"
     opened.wait_for_selector("#transformer-text .panel:not([hidden])")
-    opened.wait_for_function("""() => document.querySelector('#transformer-next .before span').textContent.length === 9""")
+    opened.wait_for_function("""() => document.querySelector('#transformer-next .context span').textContent.length === 9""")
     opened.keyboard.press("Escape")
     assert opened.locator("#transformer-text .panel").is_hidden()
 
@@ -128,7 +128,7 @@ def test_alternatives_by_keyboard(opened):
 def test_cut_offs_act_on_the_bars_without_the_server(opened, page_url):
     prompt = "First Citizen"
     opened.locator("#transformer-prompt textarea").fill(prompt)
-    opened.wait_for_function("t => document.querySelector('#transformer-next .before span').textContent === t", arg=prompt)
+    opened.wait_for_function("t => document.querySelector('#transformer-next .context span').textContent === t", arg=prompt)
     opened.wait_for_timeout(1000)
     asked = []
     opened.on("request", lambda r: asked.append(r.url) if "/gradio_api/" in r.url else None)
@@ -150,9 +150,9 @@ def test_cut_offs_act_on_the_bars_without_the_server(opened, page_url):
 
 
 def test_pointing_at_a_token_shows_what_it_looks_at(opened):
-    words = lambda: opened.locator("#transformer-attention .says").inner_text()  # noqa: E731
+    words = lambda: opened.locator("#transformer-attention .summary").inner_text()  # noqa: E731
     weights = """() => [...document.querySelectorAll('#transformer-attention .token')]
-      .map(t => +t.style.getPropertyValue('--much'))"""
+      .map(t => +t.style.getPropertyValue('--weight'))"""
     before, was, drawn = words(), opened.evaluate(weights), opened.evaluate(PIXELS, "#transformer-attention canvas")
     opened.locator("#transformer-attention .token").nth(5).hover()
     assert words() != before and opened.evaluate(weights) != was
@@ -164,19 +164,19 @@ def test_pointing_at_a_token_shows_what_it_looks_at(opened):
     assert opened.evaluate(weights) != here
     opened.locator("#transformer-attention .token[tabindex='0']").focus()
     opened.keyboard.press("ArrowRight")
-    assert opened.locator("#transformer-attention .token.at").get_attribute("data-i") == "6"
+    assert opened.locator("#transformer-attention .token.selected").get_attribute("data-i") == "6"
     box = opened.locator("#transformer-attention canvas").bounding_box()
     opened.mouse.move(box["x"] + 5, box["y"] + 2)
-    assert opened.locator("#transformer-attention .token.at").get_attribute("data-i") == "0"
+    assert opened.locator("#transformer-attention .token.selected").get_attribute("data-i") == "0"
 
 
 def test_own_text_is_coloured_and_never_run(opened):
-    tab(opened, "How surprised?")
+    tab(opened, "Surprisal")
     opened.wait_for_selector("#transformer-surprise .token")
     opened.locator("#transformer-own textarea").fill(HOSTILE)
     opened.wait_for_function("document.querySelector('#transformer-surprise .notes').textContent.includes('{')")
     assert text(opened, "#transformer-surprise").startswith("img src")
-    assert "bits a character" in opened.locator("#transformer-surprise .told").inner_text()
+    assert "bits per character" in opened.locator("#transformer-surprise .stats").inner_text()
     opened.locator("#transformer-own textarea").fill("")
     opened.wait_for_selector("#transformer-surprise .message:not([hidden])")
     opened.locator("#transformer-prompt textarea").fill(HOSTILE)
@@ -202,7 +202,7 @@ def test_a_poem_with_heads_is_written_and_rewritten(opened):
     assert opened.locator("#transformer-poem img").count() == 0 and opened.evaluate("window.hacked") is None
     before = verses()
     opened.locator("#transformer-poem .token").nth(8).click()
-    opened.locator("#transformer-poem .other:enabled").first.click()
+    opened.locator("#transformer-poem .alternative:enabled").first.click()
     opened.wait_for_function("""() => document.querySelectorAll('#transformer-poem .token').length === 24
       && document.querySelector('#transformer-poem .token.yours')""")
     rest(opened, "#transformer-poem")
@@ -250,7 +250,7 @@ def test_a_narrow_screen(browser, page_url, theme):  # noqa: F811
         if view != "pixels":
             rest(page, f"#transformer-{view}")
             page.locator(f"#transformer-{view} .token").nth(3).click()
-            page.wait_for_selector(f"#transformer-{view} .other")
+            page.wait_for_selector(f"#transformer-{view} .alternative")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.locator(f"#transformer-{view}").bounding_box()["y"] < 400
     context.close()
