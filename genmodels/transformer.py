@@ -441,7 +441,7 @@ class Transformer(GenerativeModel):
         token_id, hanzi = self.tokenizer.token_id, self.tokenizer.hanzi
         unknown = [c for c in heads if not hanzi[token_id.get(c, PoemTokenizer.UNKNOWN)]]
         if unknown:
-            raise ValueError(f"heads must be Chinese characters of the model's alphabet; these are not: {' '.join(unknown)}.")
+            raise ValueError(f"heads must be Chinese characters that the model knows; these are not: {' '.join(unknown)}.")
 
         def allowed_at(position):
             line = position // (length + 1)
