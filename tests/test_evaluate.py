@@ -70,8 +70,8 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "CALLS", (1, 2))
     monkeypatch.setattr(evaluate, "WRITTEN", 2)
     monkeypatch.setattr(evaluate, "CLASSICS", 5)
-    monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
-    monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
+    monkeypatch.setitem(texts.DATASETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
+    monkeypatch.setitem(texts.DATASETS, "tang", lambda split: texts.tang(split)[:40])
     monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
@@ -283,11 +283,13 @@ def test_numbers_of_a_transformer_of_poems(root):
     for (_, value, args), told in ((numbers[0], True), (numbers[2], False)):
         nats, n = texts.nats_of_bodies(model, poems, told)
         assert (value, args["N"]) == (pytest.approx(math.exp(nats / n), rel=1e-4), n)
-    rows, known = {}, set(model.tokens.symbols)
+    rows, known = {}, set(model.tokenizer.symbols)
     for split in ("train", "test"):
-        rows[split] = [[model.tokens.number.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]]
-    asked = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokens.marks])
-    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokens.size).probabilities(asked)
+        rows[split] = [
+            [model.tokenizer.token_id.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]
+        ]
+    asked = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokenizer.marks])
+    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokenizer.vocab_size).probabilities(asked)
     rival = math.exp(-np.log(p).mean())
     assert f"{rival:.4g}" in numbers[0][2]["beside"]
     assert values["below"] == pytest.approx(1 - numbers[0][1] / rival, abs=1e-3)

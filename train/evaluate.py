@@ -76,8 +76,8 @@ class Measuring:
         """Pictures, a list of photographs, or the characters or the poems of a text."""
         if self.dataset == "photo":
             return photographs.load(split, self.data_dir)
-        if self.dataset in texts.SETS:
-            return texts.SETS[self.dataset](split)
+        if self.dataset in texts.DATASETS:
+            return texts.DATASETS[self.dataset](split)
         return data.load(self.dataset, split, self.data_dir)
 
     def judge(self):
@@ -349,7 +349,7 @@ def plays(at):
         "the same in bits",
         nats / math.log(2),
         n=n,
-        beside=f"{at.model.tokens.size} characters, all as likely: {math.log2(at.model.tokens.size):.3f}",
+        beside=f"{at.model.tokenizer.vocab_size} characters, all as likely: {math.log2(at.model.tokenizer.vocab_size):.3f}",
     )
     at.add("perplexity", "the same as perplexity", math.exp(nats), n=n)
     return f"{nats:.4f} nats a character (nanoGPT, 10.65 M: 1.4697)"
@@ -358,9 +358,9 @@ def plays(at):
 def poems(at):
     """Perplexity of the bodies, beside a 5-gram of the same training poems. Returns a headline."""
     model = at.model
-    (nats, n), (bare, _) = texts.nats_of_bodies(model, at.set), texts.nats_of_bodies(model, at.set, told=False)
+    (nats, n), (bare, _) = texts.nats_of_bodies(model, at.set), texts.nats_of_bodies(model, at.set, with_title=False)
     told, untold = math.exp(nats / n), math.exp(bare / n)
-    rival, unseen = five_gram(at, model.tokens)
+    rival, unseen = five_gram(at, model.tokenizer)
     at.add(
         "perplexity",
         "perplexity of a body's character, title and author told",
@@ -374,16 +374,18 @@ def poems(at):
     return f"perplexity {told:.1f}, {1 - told / rival:.1%} below a Kneser-Ney 5-gram; without title and author {untold:.1f}"
 
 
-def five_gram(at, tokens):
+def five_gram(at, tokenizer):
     """(perplexity of the bodies' characters by a 5-gram of the training bodies, share of unknown ones)"""
 
     def read(poems):
-        return ngram.grams([[tokens.number[form], *tokens.part(body, f"{form}|")[1]] for form, _, _, body in poems], 5)
+        return ngram.grams(
+            [[tokenizer.token_id[form], *tokenizer.encode_continuation(body, f"{form}|")[1]] for form, _, _, body in poems], 5
+        )
 
     asked = read(at.set)
-    asked = asked[~np.isin(asked[:, -1], tokens.marks)]
-    p = ngram.KneserNey(read(at.load("train")), tokens.size).probabilities(asked)
-    return math.exp(-np.log(p).mean()), (asked[:, -1] == tokens.UNKNOWN).mean()
+    asked = asked[~np.isin(asked[:, -1], tokenizer.marks)]
+    p = ngram.KneserNey(read(at.load("train")), tokenizer.vocab_size).probabilities(asked)
+    return math.exp(-np.log(p).mean()), (asked[:, -1] == tokenizer.UNKNOWN).mean()
 
 
 def pixels(at):
@@ -934,8 +936,8 @@ def probe_latents(latents, probe, attribute):
 
 def reference(model, dataset, n=16):
     """Numbers of the first n pictures of `data.samples(dataset)`, or of a text, by which a test knows the checkpoint again."""
-    if dataset in texts.SETS:
-        told = texts.SETS[dataset]("test")
+    if dataset in texts.DATASETS:
+        told = texts.DATASETS[dataset]("test")
         if dataset == "tang":
             sums = [texts.nats_of_bodies(model, [poem]) for poem in told[:n]]
             return {"nats": [nats / characters for nats, characters in sums]}
