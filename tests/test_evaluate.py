@@ -67,12 +67,12 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "EDITED_ATTRIBUTES", ("smiling",))
     monkeypatch.setattr(evaluate, "EDIT_AMOUNTS", (1.0, 2.0))
     monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
-    monkeypatch.setattr(evaluate, "CALLS", (1, 2))
-    monkeypatch.setattr(evaluate, "WRITTEN", 2)
-    monkeypatch.setattr(evaluate, "CLASSICS", 5)
+    monkeypatch.setattr(evaluate, "FUNCTION_EVALUATIONS", (1, 2))
+    monkeypatch.setattr(evaluate, "PIXELS_PER_CLASS", 2)
+    monkeypatch.setattr(evaluate, "CLASSICAL_PICTURES", 5)
     monkeypatch.setitem(texts.DATASETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
     monkeypatch.setitem(texts.DATASETS, "tang", lambda split: texts.tang(split)[:40])
-    monkeypatch.setattr(evaluate, "against_calls", functools.partial(evaluate.against_calls, n=40))
+    monkeypatch.setattr(evaluate, "fid_by_function_evaluations", functools.partial(evaluate.fid_by_function_evaluations, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
         folder = tmp_path / "checkpoints" / name
@@ -284,16 +284,16 @@ def test_numbers_of_a_transformer_of_poems(root):
     for (_, value, args), with_title in ((numbers[0], True), (numbers[2], False)):
         nats, n = texts.nats_of_bodies(model, poems, with_title)
         assert (value, args["N"]) == (pytest.approx(math.exp(nats / n), rel=1e-4), n)
-    rows, known = {}, set(model.tokenizer.symbols)
+    rows, symbols = {}, set(model.tokenizer.symbols)
     for split in ("train", "test"):
         rows[split] = [
             [model.tokenizer.token_id.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]
         ]
-    asked = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokenizer.marks])
-    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokenizer.vocab_size).probabilities(asked)
-    rival = math.exp(-np.log(p).mean())
-    assert f"{rival:.4g}" in numbers[0][2]["beside"]
-    assert values["below"] == pytest.approx(1 - numbers[0][1] / rival, abs=1e-3)
+    scored = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokenizer.marks])
+    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokenizer.vocab_size).probabilities(scored)
+    baseline = math.exp(-np.log(p).mean())
+    assert f"{baseline:.4g}" in numbers[0][2]["beside"]
+    assert values["below"] == pytest.approx(1 - numbers[0][1] / baseline, abs=1e-3)
     bodies = [c for *_, body in poems for c in body if c not in "，。"]
     assert values["share"] == pytest.approx(np.mean([c not in symbols for c in bodies]), rel=1e-4)
     assert {args["N"] for *_, args in numbers} == {len(bodies)}

@@ -386,19 +386,20 @@ def evaluate_plays(evaluation):
         "the same in bits",
         nats / math.log(2),
         n=n,
-        beside=f"{at.model.tokenizer.vocab_size} characters, all as likely: {math.log2(at.model.tokenizer.vocab_size):.3f}",
+        comparison=f"{tokenizer.vocab_size} equally likely characters: {math.log2(tokenizer.vocab_size):.3f}",
     )
     evaluation.add("perplexity", "the same as perplexity", math.exp(nats), n=n)
     return f"{nats:.4f} nats per character (nanoGPT, 10.65 M: 1.4697)"
 
 
-def poems(at):
-    """Perplexity of the bodies, beside a 5-gram of the same training poems. Returns a headline."""
-    model = at.model
-    (nats, n), (bare, _) = texts.nats_of_bodies(model, at.set), texts.nats_of_bodies(model, at.set, with_title=False)
-    told, untold = math.exp(nats / n), math.exp(bare / n)
-    rival, unseen = five_gram(at, model.tokenizer)
-    at.add(
+def evaluate_poems(evaluation):
+    """Perplexity of the bodies, compared with a 5-gram of the same training poems. Returns a headline."""
+    model = evaluation.model
+    nats, n = texts.nats_of_bodies(model, evaluation.data)
+    nats_form_only, _ = texts.nats_of_bodies(model, evaluation.data, with_title=False)
+    perplexity, perplexity_form_only = math.exp(nats / n), math.exp(nats_form_only / n)
+    baseline, unknown = five_gram_perplexity(evaluation, model.tokenizer)
+    evaluation.add(
         "perplexity",
         "perplexity per character of the bodies, given title and author",
         perplexity,
@@ -422,18 +423,18 @@ def poems(at):
     )
 
 
-def five_gram(at, tokenizer):
-    """(perplexity of the bodies' characters by a 5-gram of the training bodies, share of unknown ones)"""
+def five_gram_perplexity(evaluation, tokenizer):
+    """(perplexity of the bodies' characters under a 5-gram of the training bodies, share of unknown characters)"""
 
-    def read(poems):
+    def grams(poems):
         return ngram.grams(
             [[tokenizer.token_id[form], *tokenizer.encode_continuation(body, f"{form}|")[1]] for form, _, _, body in poems], 5
         )
 
-    asked = read(at.set)
-    asked = asked[~np.isin(asked[:, -1], tokenizer.marks)]
-    p = ngram.KneserNey(read(at.load("train")), tokenizer.vocab_size).probabilities(asked)
-    return math.exp(-np.log(p).mean()), (asked[:, -1] == tokenizer.UNKNOWN).mean()
+    scored = grams(evaluation.data)
+    scored = scored[~np.isin(scored[:, -1], tokenizer.marks)]
+    p = ngram.KneserNey(grams(evaluation.load("train")), tokenizer.vocab_size).probabilities(scored)
+    return math.exp(-np.log(p).mean()), (scored[:, -1] == tokenizer.UNKNOWN).mean()
 
 
 def evaluate_pixels(evaluation):
@@ -1047,10 +1048,13 @@ def probe_latents(latents, probe, attribute):
     return latents._replace(values=latents.values | {attribute: dict(zip(vectors, scale * weight))})
 
 
-def reference(model, dataset, n=16):
-    """Numbers of the first n pictures of `data.samples(dataset)`, or of a text, by which a test knows the checkpoint again."""
+# --- The checkpoint's files -----------------------------------------------------------------------------------------
+
+
+def reference_values(model, dataset, n=16):
+    """Numbers of the first n pictures of `data.samples(dataset)`, or of a text, by which a test recognises the checkpoint."""
     if dataset in texts.DATASETS:
-        told = texts.DATASETS[dataset]("test")
+        text = texts.DATASETS[dataset]("test")
         if dataset == "tang":
             sums = [texts.nats_of_bodies(model, [poem]) for poem in text[:n]]
             return {"nats": [nats / characters for nats, characters in sums]}
