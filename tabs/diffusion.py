@@ -27,7 +27,7 @@ DATASET_TITLES = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 FEATURES = {"smiling": "Smile", "glasses": "Glasses", "hair_color": "Hair colour", "hair_length": "Hair length"}
 GUIDANCES = (0, 1, 2, 4)  # compared side by side
-VIEWS = ["x_t: the noisy picture", "predicted x_0", "predicted noise"]
+VIEWS = ["x_t (current picture)", "predicted x_0 (clean)", "predicted noise"]
 MAX_STEPS, MAX_DDPM_STEPS = 64, 250
 ANY, EACH = -1, -2  # label values besides the classes: unspecified; one class after another
 MAX_SAMPLES = 16
@@ -755,7 +755,7 @@ def build(opened):
             )
             steps = slider(1, MAX_STEPS, 16, step=1, label="Steps", name="steps")
             eta = slider(0, 1, 0, step=0.05, label="Eta (noise added per step)", name="eta", visible=False)
-            guidance = slider(0, 10, 1, step=0.25, label="Guidance scale (1: as trained)", name="guidance")
+            guidance = slider(0, 10, 1, step=0.25, label="Guidance (1: as trained)", name="guidance")
             n = slider(1, MAX_SAMPLES, 9, step=1, label="Samples", name="n")
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
             stage = Scrubber(

@@ -46,7 +46,7 @@ TEST_PICTURES = 10  # to choose from
 CHOICES = 4  # pictures per round of the quiz, one of them real
 BINS = 24  # of the score histograms
 MAX_SEED = 2**31
-ORDERS = {"sampled": "as sampled", "score": "highest score first"}
+ORDERS = {"sampled": "as sampled", "score": "by score"}
 INTERPOLATIONS = {  # the ends that the tool opens with
     "mnist": ("3", "8"),
     "fashion": ("T-shirt", "dress"),

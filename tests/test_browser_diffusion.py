@@ -1,6 +1,7 @@
 """The diffusion tab in a real browser: a visitor's actions and what they see."""
 
 import pytest
+from playwright.sync_api import expect
 from test_browser import PIXELS, browser, changed, tab  # noqa: F401
 
 pytestmark = pytest.mark.browser
@@ -247,7 +248,7 @@ def test_generate_ends_a_comparison_and_its_own_previous_run(page):
         before = seed.input_value()
         page.get_by_role("button", name="Generate").click()
         page.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
-        assert seed.input_value() != before
+        expect(seed).not_to_have_value(before, timeout=90_000)
     wait_for_end(page)
     assert f"seed={seed.input_value()})" in lines(page)  # the second run was the one that finished
     page.wait_for_timeout(1000)

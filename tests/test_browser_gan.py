@@ -72,7 +72,7 @@ def test_real_pictures_are_added_and_sorted(opened):
     opened.locator("#gan-mixed input").check()
     opened.wait_for_function("document.querySelectorAll('#gan-stage .tile.real').length === 20")
     before = opened.evaluate(PIXELS, STAGE)
-    opened.get_by_role("radio", name="highest score first").click()
+    opened.get_by_role("radio", name="by score").click()
     changed(opened, STAGE, before)
     scores = [float(s.replace("\u2212", "-")) for s in opened.locator("#gan-stage .under").all_inner_texts()]
     assert len(scores) == 40 and scores == sorted(scores, reverse=True)
