@@ -89,7 +89,7 @@ def main(
     """Measure the denoiser of photographs and print a table."""
     model = gm.load("denoiser-photo")
     rows = [*speeds(model, rounds), *beside_means(model, rounds), *large()]
-    table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.denoiser` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
     print(f"{note}\n\n{table}")
     if readme:

@@ -361,7 +361,7 @@ def choose(source, t, seed, mask):
     x = source["x"]
     if mask is None or mask.shape != x.shape[2:]:
         mask = lower_half(x.shape[-1])
-    return source, add_noise(source, t, seed), {**raw(x[0]), "mask": mask_text(mask)}
+    return source, noisy_picture(source, t, seed), {**raw(x[0]), "mask": mask_text(mask)}
 
 
 def choose_test(dataset, t, seed, mask, event: gr.EventData):
@@ -383,7 +383,7 @@ def lower_half(size):
     return np.arange(size)[:, None].repeat(size, 1) >= size // 2
 
 
-def add_noise(source, t, seed):
+def noisy_picture(source, t, seed):
     """The forward process: the picture with the noise of time t."""
     import torch
 
@@ -834,7 +834,7 @@ def build(opened):
     runs.stop(stop.click)
 
     views = [source, noisy, mask]
-    wiring.live(t.input, add_noise, [source, t, seed], noisy)
+    wiring.live(t.input, noisy_picture, [source, t, seed], noisy)
     for tiles in (choices, more_choices):
         wiring.act(tiles.input, choose_test, [dataset, t, seed, mask], views)
     wiring.live(pad.input, choose_drawing, [dataset, t, seed, mask, pad], views)

@@ -154,7 +154,7 @@ def test_editing_starts_from_the_picture_with_noise():
     stage, _ = ended(diffusion.edit(source, 0.5, *controls(seed=4)))
     noisy = gm.load("diffusion-mnist").q_sample(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
     assert (shown(stage, 0)[0] == grid(noisy)).all()
-    pixels = np.frombuffer(base64.b64decode(diffusion.add_noise(source, 0.5, 4)["pixels"]), np.uint8).reshape(28, 28, 1)
+    pixels = np.frombuffer(base64.b64decode(diffusion.noisy_picture(source, 0.5, 4)["pixels"]), np.uint8).reshape(28, 28, 1)
     assert (shown(stage, 0)[0][:28, :28] == pixels).all()  # the preview is the first variant
 
 
@@ -169,9 +169,9 @@ def test_inpainting_keeps_the_unmasked_part():
 
 def test_no_noise_and_all_noise():
     source = diffusion.test_picture_source("mnist", 1)
-    clean = np.frombuffer(base64.b64decode(diffusion.add_noise(source, 0, 0)["pixels"]), np.uint8)
+    clean = np.frombuffer(base64.b64decode(diffusion.noisy_picture(source, 0, 0)["pixels"]), np.uint8)
     assert (clean == gm.pictures.to_bytes(source["x"]).numpy().ravel()).all()
-    assert diffusion.add_noise(source, 1, 0)["caption"] == "0.00 picture + 1.00 noise"
+    assert diffusion.noisy_picture(source, 1, 0)["caption"] == "0.00 picture + 1.00 noise"
 
 
 # --- The printed programs compute what is on the stage -----------------------------------------------------------------------
