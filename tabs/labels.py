@@ -137,6 +137,8 @@ def menu_updates(conditions: Conditions) -> dict[str, dict]:
 
 
 def from_menus(conditions: Conditions, values: dict) -> dict:
-    """A handler's values with those of its menus joined to one `label`; menus beyond the attributes do not count."""
+    """A handler's values with those of its menus, if any, joined to one `label`; menus beyond the attributes do not count."""
+    if MENUS[0] not in values:
+        return values
     label = join({attribute: values[name] or ANY for attribute, name in zip(conditions, MENUS)})
     return {name: value for name, value in values.items() if name not in MENUS} | {"label": label}
