@@ -29,16 +29,7 @@ def build(first_visit):
         "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, then "
         "drag the slider under the pictures to look at any step."
     )
-    with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio(
-            [(DATASETS[name], name) for name in datasets],
-            value=datasets[0],
-            label="Dataset",
-            show_label=False,
-            container=False,
-            elem_id="diffusion-dataset",
-            min_width=330,
-        )
+    dataset = layout.dataset_radio("diffusion", DATASETS, datasets, min_width=330, label="Dataset")
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             controls = sampling.lay_out()
