@@ -32,16 +32,7 @@ def build(first_visit):
         "*discriminator*, was trained with it to tell generated pictures from real ones, and scores them here. **Try:** move a "
         "slider of the principal directions, or take the quiz."
     )
-    with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio(
-            [(DATASETS[name], name) for name in datasets],
-            value=datasets[0],
-            label="Dataset",
-            show_label=False,
-            container=False,
-            elem_id="gan-dataset",
-            min_width=330,
-        )
+    dataset = layout.dataset_radio("gan", DATASETS, datasets, min_width=330, label="Dataset")
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()
