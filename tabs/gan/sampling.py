@@ -50,7 +50,7 @@ class Stage(Sampling):
     order: Annotated[
         Literal["sampled", "score"],
         radio(
-            [("as sampled", "sampled"), ("highest score first", "score")],
+            [("as sampled", "sampled"), ("by score", "score")],
             scale=3,
             show_label=False,
             container=False,
