@@ -4,6 +4,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from tabs.components.draw_pad import DrawPad
+from tabs.components.upload import upload
+
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
     """(button that draws with a fresh seed, the seed's number box, button that resets)."""
@@ -40,8 +43,8 @@ def python_panel(tab: str, tool: str = "") -> gr.Code:
     with gr.Accordion("In Python" if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
         if not tool:
             gr.Markdown(
-                "These lines make exactly the picture on the stage, with the present values and seed. Run them in "
-                "the folder of this project."
+                "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder of "
+                "this project."
             )
         return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name)
 
@@ -50,3 +53,13 @@ def models_card() -> gr.Markdown:
     """Where the models' table and card go."""
     with gr.Accordion("The models, and what was measured", open=False):
         return gr.Markdown()
+
+
+def draw_or_upload(tab: str, min_width: int, height: int) -> tuple[gr.Column, DrawPad, gr.Image]:
+    """(the pad's column, a pad to draw on, a picture's file), side by side. height: of the file's box."""
+    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload"}
+    with gr.Row():
+        with gr.Column(min_width=min_width) as column:
+            pad = DrawPad(elem_id=f"{tab}-pad")
+        with gr.Column(min_width=min_width):
+            return column, pad, upload(elem_id=f"{tab}-upload", height=height, **look)
