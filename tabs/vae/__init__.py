@@ -13,10 +13,7 @@ from tabs.components.sliders import Sliders
 from tabs.vae import editing, encoding, interpolation, latent_map, sampling
 from tabs.vae.data import DATASETS, MODELS, TEST_TILES, Model, model_name
 
-ENDPOINTS = (
-    *(sampling.vae_sample, sampling.vae_decode, encoding.vae_encode),
-    *(interpolation.vae_interpolate, editing.vae_attributes),
-)
+ENDPOINTS = sampling.vae_sample, sampling.vae_decode, encoding.vae_encode, interpolation.vae_interpolate, editing.vae_attributes
 
 
 def prepare():

@@ -154,9 +154,8 @@ def lay_out():
     )
     parts = {"memory": gr.State()}
     for attribute, title in TITLES.items():
-        elem_id = f"vae-{attribute}"
         with gr.Row(elem_classes=["small-controls", "change"], visible=False) as parts[f"{attribute}_row"]:
-            row = Edit.components("vae", target={"label": title, "elem_id": elem_id}, amount={"elem_id": f"{elem_id}-amount"})
+            row = Edit.components(f"vae-{attribute}", target={"label": title, "elem_id": f"vae-{attribute}"})
             parts[attribute], parts[f"{attribute}_amount"] = row.values()
     return {**parts, "report": gr.Markdown(elem_id="vae-verdict")}
 
