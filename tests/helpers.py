@@ -142,3 +142,20 @@ def assert_described(client, prefix, functions):
         text = answer.read().decode()
     for fn in functions:
         assert fn.__doc__.split("\n")[0] in text, f"{fn.__name__} is not described"
+
+
+def as_endpoint(fn):
+    """What the API runs for an endpoint's function, to be called by parameter names."""
+    with gr.Blocks() as page:
+        events.endpoint(fn)
+    return next(iter(page.fns.values())).fn
+
+
+def result_of(run, *args, **values):
+    """What the page or the API gets of a call in the lane; None of one that it refused with a sentence."""
+    try:
+        return run(*args, **values)
+    except gr.Error as e:
+        message = e.message
+    assert is_sentence(message) and "<" not in message
+    return None
