@@ -74,7 +74,7 @@ def read_picture(path):
     from PIL import Image, ImageOps
 
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be sent as a file.")
+        raise ValueError("Choose a picture first: it must be a file.")
     if Path(path).stat().st_size > MAX_BYTES:
         raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
     try:
