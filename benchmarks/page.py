@@ -250,7 +250,7 @@ def visiting(visitors=16, seconds=15):
 def main(readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False):
     """Measure the page and print a table."""
     rows = [*decoding(), *moving(), *starting(), *visiting()]
-    table = "\n".join(["| what | measured | compared with |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.page` on {os.cpu_count()} cores, {wiring.THREADS} thread(s) for the models of the page."
     print(table)
     if readme:

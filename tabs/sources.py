@@ -65,7 +65,7 @@ def upload_or_test_picture(dataset: str, path: str | None, i: int) -> Source:
 def require(source: Source | None, dataset: str | None = None) -> Source:
     """The source if there is one, of that data set."""
     if not source or dataset and source["dataset"] != dataset:
-        raise ValueError("Choose a picture first: click on one of the test pictures, draw, or upload one.")
+        raise ValueError("Choose a picture first: click a test picture, draw one or upload one.")
     return source
 
 

@@ -749,29 +749,29 @@ def build(opened):
         card = gr.Markdown()
 
     model = [dataset, size]
-    shown = [sliders, stage, lines]
+    view_outputs = [sliders, stage, lines]
     wiring.live(sliders.input, move_slider, sliders, stage)
     wiring.live(sliders.release, slider_lines, sliders, lines)
-    wiring.act(new.click, sample_with_new_seed, [*model, temperature], [seed, tiles, *shown])
+    wiring.act(new.click, sample_with_new_seed, [*model, temperature], [seed, tiles, *view_outputs])
     # A seed that is only half typed shows no error.
-    wiring.live(seed.input, sample, [*model, seed, temperature], [tiles, *shown], lambda s: [gr.skip()] * 4)
-    wiring.live(temperature.input, sample, [*model, seed, temperature], [tiles, *shown])
-    wiring.live(tiles.input, choose_sample, [*model, seed, temperature], shown)
-    wiring.act(zero.click, reset, model, shown)
-    wiring.act(own_tiles.input, encode_test_picture, model, [comparison, report, *shown])
-    wiring.live(pad.input, encode_drawing, [*model, pad], [comparison, report, *shown])
-    wiring.act(upload.upload, encode_upload, [*model, upload], [comparison, report, *shown])
-    wiring.act(the_map.click, choose_on_map, [dataset, seed, temperature], [size, tiles, *shown])
+    wiring.live(seed.input, sample, [*model, seed, temperature], [tiles, *view_outputs], lambda s: [gr.skip()] * 4)
+    wiring.live(temperature.input, sample, [*model, seed, temperature], [tiles, *view_outputs])
+    wiring.live(tiles.input, choose_sample, [*model, seed, temperature], view_outputs)
+    wiring.act(zero.click, reset, model, view_outputs)
+    wiring.act(own_tiles.input, encode_test_picture, model, [comparison, report, *view_outputs])
+    wiring.live(pad.input, encode_drawing, [*model, pad], [comparison, report, *view_outputs])
+    wiring.act(upload.upload, encode_upload, [*model, upload], [comparison, report, *view_outputs])
+    wiring.act(the_map.click, choose_on_map, [dataset, seed, temperature], [size, tiles, *view_outputs])
     wiring.act(end_tiles.input, choose_end, [*model, interpolation_memory, end], [interpolation_memory, frames])
     wiring.act(use_stage.click, stage_as_end, [*model, interpolation_memory, end, sliders], [interpolation_memory, frames])
-    wiring.act(frames.release, interpolation_to_stage, interpolation_memory, shown)
+    wiring.act(frames.release, interpolation_to_stage, interpolation_memory, view_outputs)
     edit_inputs = [sliders, edit_memory, *targets, *strengths]
-    edit_outputs = [edit_report, edit_memory, *strengths, *shown]
+    edit_outputs = [edit_report, edit_memory, *strengths, *view_outputs]
     for i, (target, strength) in enumerate(zip(targets, strengths)):
         wiring.act(target.input, functools.partial(edit, i, True), edit_inputs, edit_outputs)
         wiring.live(strength.input, functools.partial(edit, i, False), edit_inputs, edit_outputs)
 
-    opening = open_model, [*model, seed, temperature], [size, tiles, *shown], model_error
+    opening = open_model, [*model, seed, temperature], [size, tiles, *view_outputs], model_error
     wiring.act(size.input, *opening)
     dataset_events = [wiring.act(opened, *opening), wiring.act(dataset.input, *opening)]
     for event in dataset_events:
