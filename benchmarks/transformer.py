@@ -1,10 +1,10 @@
-"""The transformer's speed: tokens a second, one text at a time, against `transformers` with a Llama of the same weights.
+"""Speed of the transformer: tokens per second for a single text, against a Llama of the same size in `transformers`.
 
-    python -m benchmarks.transformer            a minute on two cores; prints a table
-    python -m benchmarks.transformer --readme   also puts it into README.md
+    python -m benchmarks.transformer            one minute on two cores; prints a table
+    python -m benchmarks.transformer --readme   also writes it into README.md
 
-Nothing else may run on the machine meanwhile. Medians of one run, in turns. Weights do not matter: without the checkpoint
-`transformer-shakespeare` they are random.
+Nothing else should run on the machine meanwhile. Medians over rounds in which the candidates take turns. The weights do not
+matter: without the checkpoint `transformer-shakespeare` they are random.
 """
 
 import os
@@ -22,14 +22,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import genmodels as gm
 from benchmarks.diffusion import in_turns
 from genmodels.base import CheckpointError
-from genmodels.transformer import Transformer, drawn, filtered
+from genmodels.transformer import Transformer, sample_next_token, warp_logits
 
 ROOT = Path(__file__).resolve().parent.parent
-TOKENS = 200  # new ones a text
+TOKENS = 200  # new tokens per text
 PROMPT = "ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n"
 
 
-def ours():
+def load_model():
     try:
         return gm.load("transformer-shakespeare")
     except CheckpointError:
@@ -38,16 +38,16 @@ def ours():
 
 
 def llama(model):
-    """As large a Llama: the same layers over the same alphabet."""
-    c = model.config
+    """A Llama of the same size: the same layers and vocabulary."""
+    config = model.config
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=model.tokens.size,
-            hidden_size=c["width"],
-            intermediate_size=c["hidden"],
-            num_hidden_layers=c["layers"],
-            num_attention_heads=c["heads"],
-            max_position_embeddings=4 * c["context"],
+            vocab_size=model.tokenizer.vocab_size,
+            hidden_size=config["width"],
+            intermediate_size=config["hidden"],
+            num_hidden_layers=config["layers"],
+            num_attention_heads=config["heads"],
+            max_position_embeddings=4 * config["context"],
             rms_norm_eps=1e-6,
             tie_word_embeddings=True,
             bos_token_id=None,
@@ -58,61 +58,66 @@ def llama(model):
 
 
 def without_cache(model, ids, n):
-    """What the cache saves: the whole text through the network for each token."""
-    g, ids = torch.Generator().manual_seed(0), torch.tensor([ids])
+    """Generation without a KV cache: the whole text goes through the network for each token."""
+    g = torch.Generator().manual_seed(0)
+    ids = torch.tensor([ids])
     for _ in range(n):
-        x = model._stream(ids[:, -model.context :])[0, -1]
-        ids = torch.cat([ids, drawn(filtered(F.linear(x, model.embed.weight)), g)[None]], 1)
+        x = model._hidden_states(ids[:, -model.context :])[0, -1]
+        new_id = sample_next_token(warp_logits(F.linear(x, model.embed.weight)), g)
+        ids = torch.cat([ids, new_id[None]], 1)
 
 
 def first_token(model, prompt, rounds):
     """Median milliseconds from the prompt to its first new token."""
-    taken = []
+    milliseconds = []
     for seed in range(rounds + 1):
-        began = time.perf_counter()
+        start = time.perf_counter()
         next(iter(model.generate_steps(prompt, seed=seed)))
-        taken.append(1000 * (time.perf_counter() - began))
-    return median(taken[1:])
+        milliseconds.append(1000 * (time.perf_counter() - start))
+    return median(milliseconds[1:])
 
 
 def main(
-    readme: Annotated[bool, typer.Option("--readme", help="Put the table into README.md.")] = False,
-    rounds: Annotated[int, typer.Option(help="How often each thing is timed.")] = 7,
+    readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False,
+    rounds: Annotated[int, typer.Option(help="How often each candidate is timed.")] = 7,
 ):
     """Measure the transformer and print a table."""
-    model = ours()
-    theirs, ids = llama(model), model.tokens.encode(PROMPT[:56])
-    given = torch.tensor([ids])
-    options = dict(max_new_tokens=TOKENS, do_sample=True, top_k=0, use_cache=True, attention_mask=torch.ones_like(given))
+    model = load_model()
+    peer = llama(model)
+    ids = model.tokenizer.encode(PROMPT[:56])
+    prompt = torch.tensor([ids])
+    options = dict(max_new_tokens=TOKENS, do_sample=True, top_k=0, use_cache=True, attention_mask=torch.ones_like(prompt))
     with torch.inference_mode():
         times = in_turns(
             rounds,
             lambda: model.generate(PROMPT[:56], max_new_tokens=TOKENS, seed=0),
             lambda: list(islice(model.generate_steps(PROMPT[:56], max_new_tokens=TOKENS, seed=0), TOKENS)),
-            lambda: theirs.generate(given, **options),
+            lambda: peer.generate(prompt, **options),
             lambda: without_cache(model, ids, TOKENS),
         )
-        plain, told, peer, bare = (TOKENS / seconds for seconds in times)
-        waited = first_token(model, (2 * PROMPT)[:200], 3 * rounds)
+        generate, generate_steps, transformers, uncached = (TOKENS / seconds for seconds in times)
+        latency = first_token(model, (2 * PROMPT)[:200], 3 * rounds)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     rows = [
-        (f"`generate`, {size:.2f} M parameters, {TOKENS} tokens", f"{plain:.0f} tokens/s", "aim: 500"),
-        ("`generate_steps`, ten alternatives each", f"{told:.0f} tokens/s", ""),
+        (f"`generate`, {size:.2f} M parameters, {TOKENS} tokens", f"{generate:.0f} tokens/s", "aim: 500"),
+        ("`generate_steps`, ten alternatives per token", f"{generate_steps:.0f} tokens/s", ""),
         (
-            "`transformers`: `generate` of a Llama as large, with its cache",
-            f"{peer:.0f} tokens/s",
-            f"ours is **{plain / peer:.1f}** times as fast; aim: 3",
+            "`transformers`: `generate` of a Llama of the same size, with KV cache",
+            f"{transformers:.0f} tokens/s",
+            f"ours is **{generate / transformers:.1f}** times as fast; aim: 3",
         ),
-        ("this network without a cache", f"{bare:.0f} tokens/s", f"the cache makes it {plain / bare:.1f} times as fast"),
-        ("first token after a prompt of 200 characters", f"{waited:.1f} ms", "aim: 50 ms"),
+        ("this network without a KV cache", f"{uncached:.0f} tokens/s", f"with it {generate / uncached:.1f} times as fast"),
+        ("first token after a prompt of 200 characters", f"{latency:.1f} ms", "aim: 50 ms"),
     ]
-    table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | reference |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.transformer` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
     print(f"{note}\n\n{table}")
     if readme:
-        file, marks = ROOT / "README.md", [f"<!-- transformer-benchmarks:{end} -->" for end in ("begin", "end")]
-        head, rest = file.read_text(encoding="utf-8").split(marks[0])
-        file.write_text(f"{head}{marks[0]}\n{note}\n\n{table}\n{marks[1]}{rest.split(marks[1])[1]}", encoding="utf-8")
+        file = ROOT / "README.md"
+        begin, end = "<!-- transformer-benchmarks:begin -->", "<!-- transformer-benchmarks:end -->"
+        head, tail = file.read_text(encoding="utf-8").split(begin)
+        _, tail = tail.split(end)
+        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

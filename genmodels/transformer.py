@@ -1,141 +1,171 @@
-"""Autoregressive transformer: a sequence's next token, again and again. Text and pixels alike.
+"""Autoregressive transformer: next-token prediction, for text and pixels alike.
 
-The probability of a whole is a product of one choice a token, p(x) = prod p(x_t | x_<t), each given by the same network, so
-that the likelihood is exact and every choice can be looked at.
+The joint probability is a product of conditionals, p(x) = prod p(x_t | x_<t), all given by the same network. Hence the
+likelihood is exact, and every choice can be inspected.
 
-References: Vaswani et al., Attention is all you need (2017); today's parts: Zhang and Sennrich, Root mean square layer
-normalization (2019); Su et al., RoFormer (2021), for rotary positions; Shazeer, GLU variants improve transformer (2020);
-Press and Wolf, Using the output embedding (2017), for one table at both ends. Together they are the layout of Llama (Touvron
-et al. 2023), to which the tests hold this file.
+References: Vaswani et al., Attention is all you need (2017). Later components: Zhang and Sennrich, Root mean square layer
+normalization (2019); Su et al., RoFormer (2021), for rotary position embeddings; Shazeer, GLU variants improve transformer
+(2020); Press and Wolf, Using the output embedding (2017), for tied input and output embeddings. Together they are the
+architecture of Llama (Touvron et al. 2023), and the tests check that the same weights give Llama's logits.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
-from genmodels.tokens import FORMS, Characters, Pixels, Poems
+from genmodels.tokens import FORMS, CharacterTokenizer, PixelTokenizer, PoemTokenizer
 
-# --- from the next token's logits to a choice ---
+Labels = int | list | Tensor | None  # see `base.check_labels`
+
+# --- from logits to the next token ---
 
 
-def filtered(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):
-    """Probabilities of the next token (..., V) after temperature and cut-offs, in this order; what is cut has 0.
+def warp_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0) -> Tensor:
+    """Probabilities of the next token (..., V) after temperature and cut-offs, applied in this order; removed tokens get 0.
 
     Arguments:
-        logits: (..., V); minus infinity is never chosen.
-        temperature: 0 to 5. Logits are divided by it; 0 takes the likeliest token, of several the first.
-        top_k: 0 to V; only the k likeliest stay, and what is as likely as the last of them; 0 keeps all.
-        top_p: 0 to 1; only the likeliest that together just reach p stay (nucleus; Holtzman et al. 2020).
-        min_p: 0 to 1; only those at least min_p times as likely as the likeliest stay (Nguyen et al. 2024).
+        logits: (..., V); tokens with minus infinity are never sampled.
+        temperature: 0 to 5. Logits are divided by it; 0 takes the most likely token (the first one if several are equal).
+        top_k: 0 to V; keeps the k most likely tokens, and those as likely as the last of them; 0 keeps all.
+        top_p: 0 to 1; keeps the smallest set of most likely tokens that together reach p (nucleus; Holtzman et al. 2020).
+        min_p: 0 to 1; keeps tokens at least min_p times as likely as the most likely one (Nguyen et al. 2024).
     """
-    if temperature < 1e-6:  # by less 32-bit numbers cannot be divided
+    if temperature < 1e-6:  # the quotient would overflow in 32 bits
         return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
     p = (logits / temperature).softmax(-1)
     if 0 < top_k < p.shape[-1]:
         p = p.masked_fill(p < p.topk(top_k, -1).values[..., -1:], 0)
         p = p / p.sum(-1, keepdim=True)
     if top_p < 1:
-        ranked, order = p.sort(dim=-1, descending=True, stable=True)
-        likelier = F.pad(ranked.cumsum(-1)[..., :-1], (1, 0))  # what those before have together
-        p = p.scatter(-1, order, ranked.masked_fill((likelier >= top_p) & (likelier > 0), 0))
+        sorted_p, order = p.sort(dim=-1, descending=True, stable=True)
+        mass_above = F.pad(sorted_p.cumsum(-1)[..., :-1], (1, 0))  # total probability of the more likely tokens
+        p = p.scatter(-1, order, sorted_p.masked_fill((mass_above >= top_p) & (mass_above > 0), 0))
     if min_p > 0:
         p = p.masked_fill(p < min_p * p.amax(-1, keepdim=True), 0)
     return p / p.sum(-1, keepdim=True) if top_p < 1 or min_p > 0 else p
 
 
-def drawn(p, g):
-    """One number of each row of probabilities p (..., V): where a uniform number falls among their running sums. (..., 1)
+def sample_next_token(p: Tensor, g: torch.Generator) -> Tensor:
+    """One token id per row of probabilities p (..., V), by inverting the cumulative distribution. Shape (..., 1).
 
-    What `torch.multinomial` does, without a random number for each of V.
+    Like `torch.multinomial`, but with one random number per row instead of V.
     """
-    upto = p.double().cumsum(-1)
-    u = torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64) * upto[..., -1:]
-    return torch.searchsorted(upto, u, right=True)  # right: what has no probability is never met
+    cdf = p.double().cumsum(-1)
+    u = torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64) * cdf[..., -1:]
+    return torch.searchsorted(cdf, u, right=True)  # right=True: a token of probability 0 is never returned
 
 
-def repeated_less(logits, ids, penalty):
-    """Logits (V,) with those of the tokens ids divided by the penalty; negative ones are multiplied. Keskar et al. 2019."""
+def apply_repetition_penalty(logits: Tensor, ids: list[int], penalty: float) -> Tensor:
+    """Logits (V,) with those of the tokens in ids divided by the penalty if positive, else multiplied. Keskar et al. 2019."""
     if penalty == 1 or not ids:
         return logits
-    used = torch.tensor(sorted(set(ids)), device=logits.device)
-    value = logits[used]
-    return logits.index_put((used,), torch.where(value > 0, value / penalty, value * penalty))
+    repeated = torch.tensor(sorted(set(ids)), device=logits.device)
+    values = logits[repeated]
+    return logits.index_put((repeated,), torch.where(values > 0, values / penalty, values * penalty))
 
 
 # --- the network ---
 
 
-class Block(nn.Module):
-    """Attention, then a gated layer; each reads a normalised copy of the stream x (B T, width) and adds to it."""
+class TransformerBlock(nn.Module):
+    """Attention, then a gated feed-forward layer. Each reads the normalized residual stream x (B T, width) and adds to it."""
 
-    def __init__(self, width, heads, hidden):
+    def __init__(self, width: int, heads: int, hidden: int):
         super().__init__()
         self.heads = heads
-        self.norm1, self.norm2 = nn.RMSNorm(width, eps=1e-6), nn.RMSNorm(width, eps=1e-6)
-        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
-        self.gate_up, self.down = nn.Linear(width, 2 * hidden, bias=False), nn.Linear(hidden, width, bias=False)
-        nn.init.zeros_(self.out.weight)  # starts as the identity
+        self.norm1 = nn.RMSNorm(width, eps=1e-6)
+        self.norm2 = nn.RMSNorm(width, eps=1e-6)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+        nn.init.zeros_(self.out.weight)  # the block starts as the identity
         nn.init.zeros_(self.down.weight)
 
-    def keys(self, x, turn):  # -> q, k, v (B, heads, T, width / heads)
-        qkv = self.qkv(self.norm1(x)).view(-1, len(turn[0]), 3, self.heads, x.shape[1] // self.heads).permute(2, 0, 3, 1, 4)
-        return *rotate(qkv[:2], turn), qkv[2]
+    def project_qkv(self, x: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """-> queries, keys and values, each (B, heads, T, width / heads). rotary: see `apply_rotary`."""
+        T = len(rotary[0])
+        qkv = self.qkv(self.norm1(x)).view(-1, T, 3, self.heads, x.shape[1] // self.heads).permute(2, 0, 3, 1, 4)
+        q, k = apply_rotary(qkv[:2], rotary)
+        return q, k, qkv[2]
 
-    def add(self, x, attended, drop):  # attended (B, heads, T, width / heads)
-        x = x + drop(self.out(attended.transpose(1, 2).reshape(x.shape)))
+    def update(self, x: Tensor, attended: Tensor, dropout: Callable[[Tensor], Tensor]) -> Tensor:
+        """The residual stream after both layers. attended: (B, heads, T, width / heads), the values averaged by attention."""
+        x = x + dropout(self.out(attended.transpose(1, 2).reshape(x.shape)))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, dim=-1)
-        return x + drop(self.down(F.silu(gate) * up))
+        return x + dropout(self.down(F.silu(gate) * up))
 
 
-def rotate(x, turn):
-    """Turn each pair of coordinates i and i + d/2 of x (..., T, d) by its position's angle.
+def apply_rotary(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate each pair of coordinates i and i + d/2 of x (..., T, d) by an angle that grows with the position.
 
-    turn: (cos, sin), each (T, d), the sine with a minus in its first half. The product of two vectors so turned depends on
-    how far apart they stand, not on where.
+    rotary: (cos, sin), each (T, d), with the sign of the sine flipped in its first half. The dot product of two rotated
+    vectors depends on the distance between their positions only.
     """
-    cos, sin = turn
+    cos, sin = rotary
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
-class Cache(NamedTuple):
-    """Keys and values of the tokens seen so far: k, v (layers, B, heads, context, width / heads). Belongs to the caller."""
+class KVCache(NamedTuple):
+    """Keys and values of the tokens so far: k, v (layers, B, heads, context, width / heads). Owned by the caller."""
 
-    k: torch.Tensor
-    v: torch.Tensor
+    k: Tensor
+    v: Tensor
+
+    def update(self, layer: int, position: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write the keys and values of the tokens from `position` on; returns those of all tokens up to the last of them."""
+        end = position + k.shape[2]
+        keys, values = self.k[layer], self.v[layer]
+        keys.narrow(2, position, k.shape[2]).copy_(k)
+        values.narrow(2, position, k.shape[2]).copy_(v)
+        return keys.narrow(2, 0, end), values.narrow(2, 0, end)
+
+
+class DecodingState(NamedTuple):
+    """What `next_logits` keeps from one call to the next. window: (1, context) token ids, the first at position `start`."""
+
+    start: int
+    cache: KVCache
+    window: Tensor
 
 
 class Token(NamedTuple):
     """A step of `generate_steps`.
 
-    id: the token's number; text: what it stands for; probability: what the model gave it, before temperature and cut-offs;
-    entropy: of the model's choice, in nats; alternatives: (text, model's probability, probability after temperature and
-    cut-offs) of the likeliest.
+    id: the token's id; text: its symbol; probability: the model's, before temperature and cut-offs; entropy: of the model's
+    distribution, in nats; alternatives: (symbol, model's probability, probability after temperature and cut-offs) of the
+    most likely tokens.
     """
 
     id: int
     text: str
     probability: float
     entropy: float
-    alternatives: list
+    alternatives: list[tuple[str, float, float]]
 
 
 class Score(NamedTuple):
-    """Of each token of a text: symbols (list of T), log_probs (T,) in nats, entropy (T,) of the model before it."""
+    """For each token of a text: symbols (list of T), log_probs (T,) in nats, entropy (T,) of the model's prediction in nats."""
 
-    symbols: list
-    log_probs: torch.Tensor
-    entropy: torch.Tensor
+    symbols: list[str]
+    log_probs: Tensor
+    entropy: Tensor
 
 
 class Completion(NamedTuple):
-    """x: (n, 1, H, W) pictures so far, 0 where unwritten; probability: (n, H, W) of each pixel written; rows: how many are."""
+    """A step of `complete_steps`.
 
-    x: torch.Tensor
-    probability: torch.Tensor
+    x: (n, 1, H, W), pictures so far, 0 where not yet generated; probability: (n, H, W), the model's for each generated pixel,
+    0 elsewhere; rows: how many rows are complete.
+    """
+
+    x: Tensor
+    probability: Tensor
     rows: int
 
 
@@ -145,17 +175,22 @@ class Transformer(GenerativeModel):
     Arguments:
         tokens: "characters", "poems" or "pixels"; see `genmodels.tokens`.
         alphabet: of characters or poems.
-        classes: of pixels.
-        size: side of the pictures, of pixels.
-        width: numbers a token; divisible by 2 * heads (4 * heads of pixels).
-        layers, heads, hidden: blocks, heads a block, units of each gated layer.
-        context: most tokens that are looked at at once, 2 or more; of pixels it is the whole picture.
-        lags: how far back lie the tokens that are read in at each place. [0] is the token itself, as usual; pixels also
-            read their neighbours above, which a row of tokens has torn away.
-        dropout: share of each block's output withheld in training.
+        classes: number of classes of the pictures (pixels only).
+        size: height and width of the pictures (pixels only).
+        width: size of a token's vector; divisible by 2 * heads (by 4 * heads for pixels).
+        layers, heads, hidden: number of blocks, attention heads per block, hidden units of each feed-forward layer.
+        context: number of tokens that attention can reach, 2 or more; ignored for pixels, where it is the whole picture.
+        lags: distances of the earlier tokens whose embeddings are added to the input at each position. [0], the token
+            itself, is the standard; pixels also read the neighbours above, which raster order separates by a row.
+        dropout: rate of dropout on each layer's output in training.
     Shapes:
-        ids (B, T), logits (B, T, V), pictures (B, 1, H, W) in [0, 1], labels (B,), -1 where open.
+        ids (B, T), logits (B, T, V), pictures (B, 1, H, W) in [0, 1], labels (B,), -1 for no class.
     """
+
+    cos: Tensor
+    sin: Tensor
+    blocks: Any  # nn.ModuleList of TransformerBlock
+    tokenizer: Any  # CharacterTokenizer, PoemTokenizer or PixelTokenizer
 
     def __init__(
         self,
@@ -168,356 +203,428 @@ class Transformer(GenerativeModel):
         heads: int = 4,
         hidden: int = 640,
         context: int = 256,
-        lags: list = [0],  # noqa: B006
+        lags: list[int] = [0],  # noqa: B006
         dropout: float = 0.0,
     ):
         super().__init__()
         check_choice("tokens", tokens, ("characters", "poems", "pixels"))
         pixels = tokens == "pixels"
-        if width % (heads * (4 if pixels else 2)):
-            raise ValueError(f"width must be divisible by {heads * (4 if pixels else 2)}, not {width}.")
+        divisor = heads * (4 if pixels else 2)
+        if width % divisor:
+            raise ValueError(f"width must be divisible by {divisor}, not {width}.")
         check_number("context", context, 2, 1_000_000, whole=True)
-        self.kind, self.channels, self.size, self.classes = tokens, 1, size, [classes]
-        self.tokens = Pixels(size, classes) if pixels else {"characters": Characters, "poems": Poems}[tokens](alphabet)
-        self.context, self.lags, self.dropout = size**2 if pixels else context, list(lags), dropout
-        self.heads, self.head = heads, width // heads
-        V = self.tokens.size
+        self.kind = tokens
+        self.channels = 1
+        self.size = size
+        self.classes = [classes]
+        if pixels:
+            self.tokenizer = PixelTokenizer(size, classes)
+        elif tokens == "poems":
+            self.tokenizer = PoemTokenizer(alphabet)
+        else:
+            self.tokenizer = CharacterTokenizer(alphabet)
+        self.context = size**2 if pixels else context
+        self.lags = list(lags)
+        self.dropout = dropout
+        self.heads = heads
+        self.head_dim = width // heads
+        V = self.tokenizer.vocab_size
         self.embed = nn.Embedding(V, width)
-        self.before = nn.ModuleList(nn.Embedding(V + 1, width) for _ in self.lags[1:])  # V: nothing stands there
+        # Embeddings of the tokens at the other lags; row V stands for "before the beginning".
+        self.before = nn.ModuleList(nn.Embedding(V + 1, width) for _ in self.lags[1:])
         for table in (self.embed, *self.before):
             nn.init.normal_(table.weight, std=0.02)
-        self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(layers))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, hidden) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-6)
-        at = torch.arange(self.context)
-        # Of pixels half the pairs turn with the row and half with the column, so that above is as near as left.
-        axes = [(at - 1).div(size, rounding_mode="floor"), (at - 1) % size] if pixels else [at]
-        pairs = self.head // 2 // len(axes)
-        speed = 10_000.0 ** (-torch.arange(pairs) / pairs)
-        angle = torch.cat([axis[:, None] * speed for axis in axes], 1).repeat(1, 2)  # (context, head)
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        sign = torch.ones(self.head).index_fill(0, torch.arange(self.head // 2), -1)  # see `rotate`
-        self.register_buffer("sin", angle.sin() * sign, persistent=False)
+        positions = torch.arange(self.context)
+        # For pixels, half of the pairs rotate with the row and half with the column, so that the pixel above is as near as
+        # the one on the left. Position 0 holds the class, hence the shift by one.
+        if pixels:
+            axes = [(positions - 1).div(size, rounding_mode="floor"), (positions - 1) % size]
+        else:
+            axes = [positions]
+        pairs = self.head_dim // 2 // len(axes)
+        frequencies = 10_000.0 ** (-torch.arange(pairs) / pairs)
+        angles = torch.cat([axis[:, None] * frequencies for axis in axes], 1).repeat(1, 2)  # (context, head_dim)
+        signs = torch.ones(self.head_dim).index_fill(0, torch.arange(self.head_dim // 2), -1)  # see `apply_rotary`
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin() * signs, persistent=False)
 
-    # --- the network, and its likelihood ---
+    # --- the network and its likelihood ---
 
-    def logits(self, ids, cache=None, at=0):
-        """Logits of the successors of tokens `at` and later: ids (B, T), all tokens so far -> (B, T - at, V).
+    def logits(self, ids: Tensor, cache: KVCache | None = None, position: int = 0) -> Tensor:
+        """Next-token logits at each position from `position` on: ids (B, T), all tokens so far -> (B, T - position, V).
 
-        With a cache (see `empty_cache`) the keys of the first `at` tokens are read from it and those of the others written to
-        it; without one `at` is 0. T is at most `context`; one call adds one token or begins at 0.
+        With a cache (see `empty_cache`), the keys and values of the first `position` tokens are read from it and those of the
+        others written to it; without one, `position` must be 0. T is at most `context`. A call with a cache either starts at
+        position 0 or adds a single token.
         """
-        return F.linear(self._stream(ids, cache, at), self.embed.weight)
+        return F.linear(self._hidden_states(ids, cache, position), self.embed.weight)
 
-    def _stream(self, ids, cache=None, at=0, maps=None):
+    def _hidden_states(
+        self, ids: Tensor, cache: KVCache | None = None, position: int = 0, attention_maps: list[Tensor] | None = None
+    ) -> Tensor:
+        """Outputs of the last block, normalized: (B, T - position, width). Attention weights are appended to attention_maps."""
         B, T = ids.shape
-        x = self.embed(ids[:, at:])
+        x = self.embed(ids[:, position:])
         for lag, table in zip(self.lags[1:], self.before):
-            x = x + table(ids[:, at - lag : T - lag] if at >= lag else F.pad(ids, (lag, 0), value=self.tokens.size)[:, at:T])
-        turn = self.cos[at:T], self.sin[at:T]
-        x = self._drop(x).flatten(0, 1)  # (B T, width): as rows it is the quicker through the layers
-        keys, values = cache or ([None] * len(self.blocks),) * 2
-        for block, known_k, known_v in zip(self.blocks, keys, values):
-            q, k, v = block.keys(x, turn)
+            if position >= lag:
+                lagged_ids = ids[:, position - lag : T - lag]
+            else:
+                lagged_ids = F.pad(ids, (lag, 0), value=self.tokenizer.vocab_size)[:, position:T]
+            x = x + table(lagged_ids)
+        rotary = self.cos[position:T], self.sin[position:T]
+        x = self._apply_dropout(x).flatten(0, 1)  # (B T, width): linear layers are faster on a matrix
+        for layer, block in enumerate(self.blocks):
+            q, k, v = block.project_qkv(x, rotary)
             if cache is not None:
-                known_k.narrow(2, at, T - at).copy_(k)
-                known_v.narrow(2, at, T - at).copy_(v)
-                k, v = known_k.narrow(2, 0, T), known_v.narrow(2, 0, T)
-            if maps is not None:
-                maps.append((q @ k.mT / math.sqrt(self.head)).masked_fill(self._later(T), -math.inf).softmax(-1))
-            x = block.add(x, F.scaled_dot_product_attention(q, k, v, is_causal=T - at > 1), self._drop)
-        return self.norm(x).view(B, T - at, -1)
+                k, v = cache.update(layer, position, k, v)
+            if attention_maps is not None:
+                future = torch.ones(T, T, dtype=torch.bool, device=self.device).triu(1)
+                attention_maps.append((q @ k.mT / math.sqrt(self.head_dim)).masked_fill(future, -math.inf).softmax(-1))
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=T - position > 1)
+            x = block.update(x, attended, self._apply_dropout)
+        return self.norm(x).view(B, T - position, -1)
 
-    def _drop(self, x):
+    def _apply_dropout(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
-    def _later(self, T):
-        return torch.ones(T, T, dtype=torch.bool, device=self.device).triu(1)
+    def empty_cache(self, n: int = 1) -> KVCache:
+        """A cache for n sequences. It belongs to the caller: concurrent calls share nothing but the weights."""
+        shape = len(self.blocks), n, self.heads, self.context, self.head_dim
+        return KVCache(self.embed.weight.new_empty(shape), self.embed.weight.new_empty(shape))
 
-    def empty_cache(self, n=1):
-        """Room for the keys and values of n sequences; the caller's own, so that visitors share nothing but weights."""
-        shape = len(self.blocks), n, self.heads, self.context, self.head
-        return Cache(self.embed.weight.new_empty(shape), self.embed.weight.new_empty(shape))
-
-    def loss(self, batch):
-        """batch: (ids,) with ids (B, T + 1), or (x, y) of pixels. `loss`: mean of -log p(token), in nats; `bits` a token."""
-        ids = batch[0] if self.kind != "pixels" else self.tokens.encode(batch[0], batch[1].view(-1))
+    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """batch: (ids,) with ids (B, T + 1), or (x, y) for pixels. `loss`: mean of -log p(token) in nats; `bits`: per token."""
+        ids = batch[0] if self.kind != "pixels" else self.tokenizer.encode(batch[0], batch[1].view(-1))
         logits = self.logits(ids[:, :-1]).float()
         nats = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
         return {"loss": nats, "bits": nats.detach() / math.log(2)}
 
     # --- text ---
 
-    def _check(self, name, text):
+    def _check_text(self, name: str, text: str) -> None:
         if self.kind == "pixels":
             raise ValueError("This model writes pixels: use sample, complete_steps or log_prob.")
         if not isinstance(text, str) or len(text) > 100_000:
             raise ValueError(f"{name} must be a text of at most 100000 characters.")
 
-    def _ids(self, name, text):
-        """Token numbers of a text, the start in place of an empty one."""
-        self._check(name, text)
-        return (self.tokens.encode(text) if text else []) or list(self.tokens.start)
+    def _encode(self, name: str, text: str) -> list[int]:
+        """Token ids of a text; an empty one becomes the tokenizer's `start`."""
+        self._check_text(name, text)
+        ids = self.tokenizer.encode(text) if text else []
+        return ids or list(self.tokenizer.start)
 
-    def first(self, length):
-        """Where the window begins that the next token sees after `length` tokens.
+    def window_start(self, length: int) -> int:
+        """First position that the prediction of the token after `length` tokens attends to.
 
-        Past the context it jumps on by half a context at a time: the cache is then filled anew from the window's beginning,
-        every choice sees at least half a context, and each is what a full pass over its window gives.
+        Beyond the context length the window moves on by half a context at a time, and the cache is then recomputed from the
+        start of the window. Every prediction sees at least half a context and equals a full pass over its window.
         """
         half = self.context // 2
-        return max(0, -(-(length - self.context) // half)) * half
+        moves = -(-(length - self.context) // half)  # rounded up
+        return max(0, moves) * half
 
-    def next_logits(self, ids, state=None):
-        """(logits (V,) of the token after the list ids, state); the state of the call before makes it one step of the network.
+    def next_logits(self, ids: list[int], state: DecodingState | None = None) -> tuple[Tensor, DecodingState]:
+        """(logits (V,) of the token that follows ids, state). With the state of the previous call it is one cached step.
 
-        state: None, or what the last call returned for all of ids but the last. It is written over.
+        state: None, or what a call for ids without its last token returned. Its tensors are overwritten.
         """
-        first = self.first(len(ids))
-        T = len(ids) - first
+        start = self.window_start(len(ids))
+        T = len(ids) - start
         with torch.inference_mode():
-            if state is None or state[0] != first:
-                cache, window, at = self.empty_cache(), torch.empty(1, self.context, dtype=torch.long, device=self.device), 0
+            if state is None or state.start != start:
+                window = torch.empty(1, self.context, dtype=torch.long, device=self.device)
+                state, position = DecodingState(start, self.empty_cache(), window), 0
             else:
-                (_, cache, window), at = state, T - 1
-            window[0, at:T] = torch.tensor(ids[first + at :], device=self.device)
-            x = self._stream(window[:, :T], cache, at)[0, -1]
-            return F.linear(x, self.embed.weight), (first, cache, window)
+                position = T - 1
+            state.window[0, position:T] = torch.tensor(ids[start + position :], device=self.device)
+            x = self._hidden_states(state.window[:, :T], state.cache, position)[0, -1]
+            return F.linear(x, self.embed.weight), state
 
     def generate_steps(
         self,
-        prompt="",
+        prompt: str = "",
         *,
-        max_new_tokens=200,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        min_p=0.0,
-        repetition_penalty=1.0,
-        seed=None,
-        allowed=None,
-        alternatives=10,
-    ):
-        """Write on from the prompt, one `Token` at a time; poems end by themselves.
+        max_new_tokens: int = 200,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        allowed_tokens: Callable[[int], Tensor] | None = None,
+        alternatives: int = 10,
+    ) -> Iterator[Token]:
+        """Continue the prompt, one `Token` at a time; poems end with their end token.
 
         Arguments:
-            prompt: at most 100,000 characters; its last `context` tokens count. What the alphabet lacks is folded.
+            prompt: at most 100,000 characters, of which the last `context` tokens count. Characters outside the alphabet are
+                folded, see `genmodels.tokens`.
             max_new_tokens: 1 to 100,000.
-            temperature, top_k, top_p, min_p: see `filtered`.
-            repetition_penalty: 0.5 to 5; over 1 makes tokens of the window less likely to come again.
-            seed: of the choices.
-            allowed: None, or a function of the new token's place, 0 the first, that gives (V,) booleans: what may stand there.
-            alternatives: 0 to 100; how many of the likeliest tokens each step tells.
+            temperature, top_k, top_p, min_p: see `warp_logits`.
+            repetition_penalty: 0.5 to 5; above 1, tokens that occur in the window become less likely.
+            seed: of the sampling.
+            allowed_tokens: None, or a function of the new token's index (0 for the first) that returns (V,) booleans: which
+                tokens may be sampled there.
+            alternatives: 0 to 100; how many of the most likely tokens each step lists.
         """
-        ids = self._ids("prompt", prompt)
+        ids = self._encode("prompt", prompt)
         max_new_tokens = check_number("max_new_tokens", max_new_tokens, 1, 100_000, whole=True)
-        temperature = check_number("temperature", temperature, 0, 5)
-        top_k = check_number("top_k", top_k, 0, self.tokens.size, whole=True)
-        top_p, min_p = check_number("top_p", top_p, 0, 1), check_number("min_p", min_p, 0, 1)
+        warp_options = {
+            "temperature": check_number("temperature", temperature, 0, 5),
+            "top_k": check_number("top_k", top_k, 0, self.tokenizer.vocab_size, whole=True),
+            "top_p": check_number("top_p", top_p, 0, 1),
+            "min_p": check_number("min_p", min_p, 0, 1),
+        }
         penalty = check_number("repetition_penalty", repetition_penalty, 0.5, 5)
-        shown = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
-        return self._steps(ids, max_new_tokens, (temperature, top_k, top_p, min_p), penalty, generator(seed), allowed, shown)
+        alternatives = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokenizer.vocab_size)
+        return self._generate(ids, max_new_tokens, warp_options, penalty, generator(seed), allowed_tokens, alternatives)
 
-    def _steps(self, ids, n, cuts, penalty, g, allowed, shown):
-        state = None
-        for place in range(n):
+    def _generate(self, ids, max_new_tokens, warp_options, penalty, g, allowed_tokens, alternatives):
+        symbols, state = self.tokenizer.symbols, None
+        for index in range(max_new_tokens):
             with torch.inference_mode():
                 logits, state = self.next_logits(ids, state)
                 logits = logits.float().cpu()
                 log_p = logits.log_softmax(-1)
                 p = log_p.exp()
                 if penalty != 1:
-                    logits = repeated_less(logits, ids[self.first(len(ids)) :], penalty)
-                if allowed is not None:
-                    may = allowed(place)
-                    logits = logits.masked_fill(~may, -math.inf)
-                chance = filtered(logits, *cuts)
-                i = drawn(chance, g)
-                likely = p.topk(shown) if allowed is None else p.masked_fill(~may, -1).topk(min(shown, may.sum().item()))
-                told = torch.cat([i, likely.indices])
-                (i, *others), (probability, *raw), (_, *cut) = told.tolist(), p[told].tolist(), chance[told].tolist()
-                others = [(self.tokens.symbols[j], *both) for j, *both in zip(others, raw, cut)]
-                token = Token(i, self.tokens.symbols[i], probability, -p.dot(log_p).item(), others)
+                    logits = apply_repetition_penalty(logits, ids[self.window_start(len(ids)) :], penalty)
+                if allowed_tokens is None:
+                    top = p.topk(alternatives)
+                else:
+                    allowed = allowed_tokens(index)
+                    logits = logits.masked_fill(~allowed, -math.inf)
+                    top = p.masked_fill(~allowed, -1).topk(min(alternatives, allowed.sum().item()))
+                warped_p = warp_logits(logits, **warp_options)
+                listed = torch.cat([sample_next_token(warped_p, g), top.indices])  # the new token, then the alternatives
+                rows = list(zip(listed.tolist(), p[listed].tolist(), warped_p[listed].tolist()))
+                new_id, probability, _ = rows[0]
+                entropy = -p.dot(log_p).item()
+                token = Token(new_id, symbols[new_id], probability, entropy, [(symbols[i], a, b) for i, a, b in rows[1:]])
             yield token
-            if self.kind == "poems" and i == Poems.END:
+            if self.kind == "poems" and new_id == PoemTokenizer.END:
                 return
-            ids.append(i)
+            ids.append(new_id)
 
-    def generate(self, prompt="", **options):
+    def generate(self, prompt: str = "", **options: Any) -> str:
         """The text that `generate_steps` writes after the prompt."""
-        return self.tokens.decode(token.id for token in self.generate_steps(prompt, alternatives=0, **options))
+        return self.tokenizer.decode(token.id for token in self.generate_steps(prompt, alternatives=0, **options))
 
-    def poem_steps(self, form="七绝", *, title="", author="", heads="", begun="", **options):
-        """Write a poem that holds its form: `Token`s of its body, marks included.
+    def poem_steps(
+        self,
+        form: str = "七绝",
+        *,
+        title: str = "",
+        author: str = "",
+        heads: str = "",
+        prefix: str = "",
+        **options: Any,
+    ) -> Iterator[Token]:
+        """Write a poem that follows its form: yields the `Token`s of its body, punctuation included.
 
         Arguments:
             form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
-            title, author: at most 40 and 10 characters; may be empty. Unknown characters count as one unknown one.
-            heads: the characters that begin the lines, one a line from the first on (藏头诗); may be empty.
-            begun: the beginning of the body, marks included, that is there already; the steps tell what follows it.
-            options: as of `generate_steps`, without `max_new_tokens` and `allowed`.
+            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token.
+            heads: for an acrostic (藏头诗), the first characters of the lines, from the first line on; may be empty.
+            prefix: a beginning of the body, punctuation included, to continue from; its tokens are not yielded.
+            options: those of `generate_steps`, without `max_new_tokens` and `allowed_tokens`.
         """
         if self.kind != "poems":
             raise ValueError("This model writes no poems: load transformer-tang.")
         check_choice("form", form, FORMS)
         lines, length = FORMS[form]
-        for name, text, most in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
-            if not isinstance(text, str) or len(text) > most or "|" in text or "\n" in text:
-                raise ValueError(f"{name} must be at most {most} characters without a bar or a new line.")
-        unknown = [c for c in heads if not self.tokens.hanzi[self.tokens.number.get(c, Poems.UNKNOWN)]]
+        for name, text, limit in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
+            if not isinstance(text, str) or len(text) > limit or "|" in text or "\n" in text:
+                raise ValueError(f"{name} must be at most {limit} characters without a bar or a new line.")
+        token_id, hanzi = self.tokenizer.token_id, self.tokenizer.hanzi
+        unknown = [c for c in heads if not hanzi[token_id.get(c, PoemTokenizer.UNKNOWN)]]
         if unknown:
-            raise ValueError(f"heads must be Chinese characters that the model has read; these are not: {' '.join(unknown)}.")
+            raise ValueError(f"heads must be Chinese characters that the model knows; these are not: {' '.join(unknown)}.")
 
-        def allowed(at):
-            line = at // (length + 1)
-            return self.tokens.mask(form, at, heads[line] if line < len(heads) else None)
+        def allowed_at(position):
+            line = position // (length + 1)
+            return self.tokenizer.allowed_mask(form, position, heads[line] if line < len(heads) else None)
 
-        n = lines * (length + 1)
-        written = isinstance(begun, str) and len(begun) < n and [self.tokens.number.get(c, Poems.UNKNOWN) for c in begun]
-        if written is False or not all(allowed(at)[i] for at, i in enumerate(written)):
-            raise ValueError(f"begun must be the beginning of the body of a {form}, its marks and heads where they belong.")
-        told = f"{form}|{title}|{author}|{begun}"
-        return self.generate_steps(told, max_new_tokens=n - len(begun), allowed=lambda at: allowed(at + len(begun)), **options)
+        body_length = lines * (length + 1)
+        valid = isinstance(prefix, str) and len(prefix) < body_length
+        if valid:
+            prefix_ids = [token_id.get(c, PoemTokenizer.UNKNOWN) for c in prefix]
+            valid = all(allowed_at(position)[i] for position, i in enumerate(prefix_ids))
+        if not valid:
+            raise ValueError(
+                f"prefix must be the beginning of the body of a {form}, with punctuation and heads where they belong."
+            )
+        return self.generate_steps(
+            f"{form}|{title}|{author}|{prefix}",
+            max_new_tokens=body_length - len(prefix),
+            allowed_tokens=lambda index: allowed_at(len(prefix) + index),
+            **options,
+        )
 
-    def score(self, text, prompt=""):
-        """How likely each token of the text is after the prompt and the tokens before it: a `Score`.
+    def score(self, text: str, prompt: str = "") -> Score:
+        """Log-probability of each token of the text, given the prompt and the tokens before it: a `Score`.
 
         Arguments:
             text: 1 to 100,000 characters.
-            prompt: what stands before the text; the start of a text if empty.
+            prompt: the context before the text; the tokenizer's `start` if empty.
         """
-        (before, told), rows, at = self._parts(text, prompt), [], 0
-        for log_p in self._read(before, told):
-            here = torch.tensor(told[at : at + len(log_p)], device=self.device)
-            rows.append(torch.stack([log_p.gather(1, here[:, None])[:, 0], -(log_p.exp() * log_p).sum(-1)]))
-            at += len(here)
-        log_probs, entropy = torch.cat(rows, 1)
-        return Score([self.tokens.symbols[i] for i in told], log_probs, entropy)
+        prompt_ids, text_ids = self._encode_continuation(text, prompt)
+        columns, position = [], 0
+        for log_p in self._predict(prompt_ids, text_ids):
+            targets = torch.tensor(text_ids[position : position + len(log_p)], device=self.device)
+            columns.append(torch.stack([log_p.gather(1, targets[:, None])[:, 0], -(log_p.exp() * log_p).sum(-1)]))
+            position += len(targets)
+        log_probs, entropy = torch.cat(columns, 1)
+        return Score([self.tokenizer.symbols[i] for i in text_ids], log_probs, entropy)
 
-    def read_steps(self, text, prompt="", *, alternatives=10):
-        """Each token of a text as `generate_steps` would have told it: yields `Token`s.
+    def read_steps(self, text: str, prompt: str = "", *, alternatives: int = 10) -> Iterator[Token]:
+        """The `Token`s that `generate_steps` would yield if it wrote this text, without temperature and cut-offs.
 
         Arguments:
-            text, prompt: as of `score`.
-            alternatives: 0 to 100; how many of the likeliest tokens each step tells.
+            text, prompt: as in `score`.
+            alternatives: 0 to 100; how many of the most likely tokens each step lists.
         """
-        before, told = self._parts(text, prompt)
-        shown = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokens.size)
-        return self._tell(self._read(before, told), told, shown)
+        prompt_ids, text_ids = self._encode_continuation(text, prompt)
+        alternatives = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokenizer.vocab_size)
+        return self._read(self._predict(prompt_ids, text_ids), text_ids, alternatives)
 
-    def _tell(self, windows, told, shown):
-        told = iter(told)
-        for log_p in windows:
-            entropy, top = -(log_p.exp() * log_p).sum(-1).cpu(), log_p.exp().cpu().topk(shown)
-            for row, h, p, others in zip(log_p.cpu(), entropy.tolist(), top.values.tolist(), top.indices.tolist()):
-                i = next(told)
-                others = [(self.tokens.symbols[j], q, q) for j, q in zip(others, p)]
-                yield Token(i, self.tokens.symbols[i], row[i].exp().item(), h, others)
+    def _read(self, predictions, text_ids, alternatives):
+        symbols, ids = self.tokenizer.symbols, iter(text_ids)
+        for log_p in predictions:
+            entropy = -(log_p.exp() * log_p).sum(-1).cpu()
+            top = log_p.exp().cpu().topk(alternatives)
+            for row, h, top_p, top_ids in zip(log_p.cpu(), entropy.tolist(), top.values.tolist(), top.indices.tolist()):
+                i = next(ids)
+                yield Token(i, symbols[i], row[i].exp().item(), h, [(symbols[j], q, q) for j, q in zip(top_ids, top_p)])
 
-    def _parts(self, text, prompt):
-        """(tokens before, tokens of the text), checked."""
-        for name, given in (("text", text), ("prompt", prompt)):
-            self._check(name, given)
-        before, told = self.tokens.part(text, prompt)
-        if not told:
+    def _encode_continuation(self, text: str, prompt: str) -> tuple[list[int], list[int]]:
+        """(ids of the prompt, ids of the text), checked."""
+        self._check_text("text", text)
+        self._check_text("prompt", prompt)
+        prompt_ids, text_ids = self.tokenizer.encode_continuation(text, prompt)
+        if not text_ids:
             raise ValueError("text must have at least one character that the model knows.")
-        return before, told
+        return prompt_ids, text_ids
 
     @torch.inference_mode()
-    def _read(self, before, told):
-        """log p of all tokens at each place of `told`, a window at a time: each sees what it would see in `generate_steps`."""
-        ids, at = before + told, len(before)
-        while at < len(ids):
-            first = self.first(at)
-            last = min(len(ids), first + self.context + 1)
-            window = torch.tensor([ids[first : last - 1]], device=self.device)
-            yield self.logits(window)[0, at - first - 1 :].log_softmax(-1)  # (last - at, V)
-            at = last
+    def _predict(self, prompt_ids: list[int], text_ids: list[int]) -> Iterator[Tensor]:
+        """Log-probabilities of all tokens at each position of the text, one window of rows (N, V) after another.
 
-    def attention(self, text):
-        """Who looks at whom: (symbols, maps (layers, heads, T, T)) of the last `context` tokens; rows sum to 1."""
-        ids = self._ids("text", text)[-self.context :]
-        maps = []
+        Each position sees exactly what it would see in `generate_steps`.
+        """
+        ids, position = prompt_ids + text_ids, len(prompt_ids)
+        while position < len(ids):
+            start = self.window_start(position)
+            end = min(len(ids), start + self.context + 1)
+            window = torch.tensor([ids[start : end - 1]], device=self.device)
+            yield self.logits(window)[0, position - start - 1 :].log_softmax(-1)  # (end - position, V)
+            position = end
+
+    def attention(self, text: str) -> tuple[list[str], Tensor]:
+        """Attention weights among the last `context` tokens: (symbols, maps (layers, heads, T, T)); rows sum to 1."""
+        ids = self._encode("text", text)[-self.context :]
+        maps: list[Tensor] = []
         with torch.inference_mode():
-            self._stream(torch.tensor([ids], device=self.device), maps=maps)
-            return [self.tokens.symbols[i] for i in ids], torch.cat(maps)
+            self._hidden_states(torch.tensor([ids], device=self.device), attention_maps=maps)
+            return [self.tokenizer.symbols[i] for i in ids], torch.cat(maps)
 
     # --- pixels ---
 
-    def log_prob(self, x, label=None):
+    def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
         """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact."""
         return self.pixel_log_probs(x, label).flatten(1).sum(1)
 
-    def bits_per_dim(self, x, label=None):
-        """-log2 p(x | label) a pixel: (B,)."""
+    def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
+        """-log2 p(x | label) per pixel: (B,)."""
         return -self.log_prob(x, label) / (self.context * math.log(2))
 
-    def pixel_log_probs(self, x, label=None):
+    def pixel_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
         """log p of each pixel given those before it: (B, H, W), in nats."""
         if self.kind != "pixels":
             raise ValueError("This model reads text: use score.")
-        x = check_pictures("x", x, 1, self.tokens.side).to(self.device)
-        y = check_labels(label, len(x), [self.tokens.classes]).to(self.device)
-        ids = self.tokens.encode(x, y[:, 0])
+        side = self.tokenizer.side
+        x = check_pictures("x", x, 1, side).to(self.device)
+        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)
+        ids = self.tokenizer.encode(x, y[:, 0])
         with torch.inference_mode():
-            log_p = self.logits(ids[:, :-1])[:, :, : self.tokens.levels].log_softmax(-1)
-            return log_p.gather(2, ids[:, 1:, None]).view(-1, self.tokens.side, self.tokens.side)
+            log_p = self.logits(ids[:, :-1])[:, :, : self.tokenizer.levels].log_softmax(-1)
+            return log_p.gather(2, ids[:, 1:, None]).view(-1, side, side)
 
-    def complete_steps(self, x=None, *, rows=0, n=1, label=None, temperature=1.0, seed=None):
-        """Write the rest of a picture, pixel by pixel: a `Completion` after each row.
+    def complete_steps(
+        self,
+        x: Tensor | None = None,
+        *,
+        rows: int = 0,
+        n: int = 1,
+        label: Labels = None,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[Completion]:
+        """Complete a picture pixel by pixel, given its upper rows: yields a `Completion` after each row.
 
         Arguments:
-            x: (1, 1, H, W) in [0, 1], whose first rows are given, or None.
-            rows: 0 to H - 1; how many rows of x are kept.
-            n: 1 to 64 continuations.
-            label: of the picture, or -1 or None.
+            x: (1, 1, H, W) in [0, 1], the picture whose upper rows are given, or None.
+            rows: 0 to H - 1; how many rows of x are given.
+            n: 1 to 64 completions.
+            label: class of the picture; -1 or None for none.
             temperature: 0 to 2.
-            seed: of the choices.
+            seed: of the sampling.
         """
         if self.kind != "pixels":
             raise ValueError("This model writes text: use generate_steps.")
-        side, levels = self.tokens.side, self.tokens.levels
-        rows, n = check_number("rows", rows, 0, side - 1, whole=True), check_number("n", n, 1, 64, whole=True)
-        temperature, g = check_number("temperature", temperature, 0, 2), generator(seed)
+        side = self.tokenizer.side
+        rows = check_number("rows", rows, 0, side - 1, whole=True)
+        n = check_number("n", n, 1, 64, whole=True)
+        temperature = check_number("temperature", temperature, 0, 2)
+        g = generator(seed)
         if x is None and rows:
-            raise ValueError("rows must be 0 where no picture is given.")
+            raise ValueError("rows must be 0 if no picture is given.")
         x = check_pictures("x", torch.zeros(1, 1, side, side) if x is None else x, 1, side).to(self.device)
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")
-        y = check_labels(label, n, [self.tokens.classes]).to(self.device)
-        return self._complete(x, rows, n, y[:, 0], temperature, g, side, levels)
+        y = check_labels(label, n, [self.tokenizer.classes]).to(self.device)
+        return self._complete(x, rows, n, y[:, 0], temperature, g)
 
     @torch.inference_mode()
-    def _complete(self, x, rows, n, y, temperature, g, side, levels):
-        ids = self.tokens.encode(x.expand(n, -1, -1, -1), y)
+    def _complete(self, x, rows, n, y, temperature, g):
+        side, levels = self.tokenizer.side, self.tokenizer.levels
+        ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
         ids[:, 1 + rows * side :] = 0
-        p, cache, at = torch.zeros(n, side * side), self.empty_cache(n), 0
+        p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0
         for row in range(rows, side):
-            for t in range(row * side, (row + 1) * side):  # the token at place t tells pixel t, at place t + 1
-                logits = F.linear(self._stream(ids[:, : t + 1], cache, at)[:, -1], self.embed.weight[:levels]).float()
-                at = t + 1
-                i = drawn(filtered(logits, temperature).cpu(), g).to(ids.device)
+            for t in range(row * side, (row + 1) * side):  # the token at position t predicts pixel t, token t + 1
+                x = self._hidden_states(ids[:, : t + 1], cache, position)[:, -1]
+                logits = F.linear(x, self.embed.weight[:levels]).float()
+                position = t + 1
+                i = sample_next_token(warp_logits(logits, temperature).cpu(), g).to(ids.device)
                 ids[:, t + 1] = i[:, 0]
                 p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
-            picture = self.tokens.decode(ids[:, 1:]).clone()
-            yield Completion(picture, p.view(n, side, side).clone(), row + 1)
+            pictures = self.tokenizer.decode(ids[:, 1:]).clone()
+            yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
 
-    def sample(self, n, *, label=None, temperature=1.0, seed=None):
-        """n new pictures (n, 1, H, W), or a list of n texts of 200 tokens: the seed's first n. n: 1 to 4096.
+    def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor | list[str]:
+        """n new pictures (n, 1, H, W), or a list of n texts of at most 200 tokens.
+
+        Texts, and full batches of 64 pictures, do not depend on how many more are sampled.
 
         Arguments:
+            n: 1 to 4096.
             label: of pictures; see `base.check_labels`.
             temperature: 0 to 2.
-            seed: of the choices.
+            seed: of the sampling.
         """
-        n, temperature = check_number("n", n, 1, 4096, whole=True), check_number("temperature", temperature, 0, 2)
+        n = check_number("n", n, 1, 4096, whole=True)
+        temperature = check_number("temperature", temperature, 0, 2)
         if self.kind != "pixels":
             g = generator(seed)
-            seeds = [torch.randint(2**62, (1,), generator=g).item() for _ in range(n)]
+            seeds = [int(torch.randint(2**62, (1,), generator=g)) for _ in range(n)]
             return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
-        y = check_labels(label, n, [self.tokens.classes])
+        y = check_labels(label, n, [self.tokenizer.classes])
         pictures, g = [], generator(seed)
-        for part in y.split(64):
-            s = torch.randint(2**62, (1,), generator=g).item()
-            *_, last = self.complete_steps(n=len(part), label=part, temperature=temperature, seed=s)
+        for chunk in y.split(64):
+            chunk_seed = int(torch.randint(2**62, (1,), generator=g))
+            *_, last = self.complete_steps(n=len(chunk), label=chunk, temperature=temperature, seed=chunk_seed)
             pictures.append(last.x)
         return torch.cat(pictures)

@@ -1,4 +1,4 @@
-"""The Transformer tab: its handlers as plain functions, its endpoints through gradio_client, what it says when it cannot."""
+"""The Transformer tab: handlers as plain functions, endpoints through gradio_client, error messages."""
 
 import base64
 import concurrent.futures
@@ -32,7 +32,7 @@ HOSTILE = "<img src=x onerror=alert(1)>${alert(1)}"
 @pytest.fixture(autouse=True)
 def checkpoints(all_checkpoints, monkeypatch):
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(all_checkpoints))
-    tab._opened.clear()
+    tab._opening_outputs.clear()
     return all_checkpoints
 
 
@@ -42,7 +42,7 @@ def client(page_url):
 
 
 def controls(length=30, temperature=0.8, top_k=0, top_p=1, min_p=0, seed=0):
-    """What the sliders of the first part send."""
+    """Values of the sliders of the first part."""
     return length, temperature, top_k, top_p, min_p, seed
 
 
@@ -60,12 +60,12 @@ def text_of(stage, kinds=("", "given", "yours")):
 
 def run_lines(lines, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    made = {}
-    exec(compile(lines, "lines", "exec"), made)
-    return made
+    variables = {}
+    exec(compile(lines, "lines", "exec"), variables)
+    return variables
 
 
-def said_plainly(handler, *values):
+def message_of(handler, *values):
     with pytest.raises(gr.Error) as error:
         wiring.guarded(handler)(*values)
     assert is_sentence(error.value.message)
@@ -73,7 +73,7 @@ def said_plainly(handler, *values):
 
 
 def pictures_of(film, frame=-1):
-    """(pictures, surprise) of a frame, each (n, 28, 28, 3); places without a picture included."""
+    """(pictures, surprisal) of a frame, each (n, 28, 28, 3), padding included."""
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(film["source"].split(",")[1]))))
     cells = sheet.reshape(-1, film["h"], film["columns"], film["w"], 3).swapaxes(1, 2).reshape(-1, film["h"], film["w"], 3)
     frame = cells.reshape(-1, film["per"], film["h"], film["w"], 3)[frame]
@@ -86,52 +86,54 @@ def pictures_of(film, frame=-1):
 
 def test_the_text_streams_token_by_token_and_only_grows(monkeypatch):
     monkeypatch.setattr(tab, "batches", lambda steps: ([step] for step in steps))
-    shown = [stage for stage, _ in tab.write("ROMEO:", *controls(5))]
-    assert [len(tokens_of(stage)) for stage in shown] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11]
-    assert all(after["tokens"].startswith(before["tokens"]) for before, after in zip(shown, shown[1:]))
-    assert [stage["live"] for stage in shown] == [True] * 11 + [False]
-    assert "a second" in shown[-1]["told"]
-    assert text_of(shown[-1], [""]) == gm.load(tab.TEXT).generate("ROMEO:", max_new_tokens=5, temperature=0.8, seed=0)
+    stages = [stage for stage, _ in tab.write("ROMEO:", *controls(5))]
+    assert [len(tokens_of(stage)) for stage in stages] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11]
+    assert all(after["tokens"].startswith(before["tokens"]) for before, after in zip(stages, stages[1:]))
+    assert [stage["live"] for stage in stages] == [True] * 11 + [False]
+    assert "per second" in stages[-1]["stats"]
+    assert text_of(stages[-1], [""]) == gm.load(tab.TEXT).generate("ROMEO:", max_new_tokens=5, temperature=0.8, seed=0)
 
 
-def test_steps_come_in_lists_the_first_alone():
+def test_steps_are_batched_the_first_alone():
     def steps():
         for i in range(40):
             time.sleep(0.002)
             yield i
 
-    lists = list(tab.batches(steps(), seconds=0.02))
-    assert lists[0] == [0] and sum(lists, []) == list(range(40))
-    assert 2 < len(lists) < 20
+    batches = list(tab.batches(steps(), seconds=0.02))
+    assert batches[0] == [0] and sum(batches, []) == list(range(40))
+    assert 2 < len(batches) < 20
 
 
-def test_tokens_carry_what_the_model_thought():
+def test_tokens_carry_the_models_probabilities():
     stage, _ = ended(tab.write("ROMEO:", *controls(4, seed=3)))
     model, prompt = gm.load(tab.TEXT), "ROMEO:"
     score = model.score("ROMEO:")
     assert [t[3] for t in tokens_of(stage)] == ["given"] * 6 + [""] * 4
     assert [t[1] for t in tokens_of(stage)[:6]] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
-    for symbol, p, entropy, _, others in tokens_of(stage)[6:]:
-        log_p = model.next_logits(model.tokens.encode(prompt))[0].log_softmax(-1)
-        assert p == pytest.approx(log_p[model.tokens.number[symbol]].exp().item(), abs=1e-4)
+    for symbol, p, entropy, _, alternatives in tokens_of(stage)[6:]:
+        log_p = model.next_logits(model.tokenizer.encode(prompt))[0].log_softmax(-1)
+        assert p == pytest.approx(log_p[model.tokenizer.token_id[symbol]].exp().item(), abs=1e-4)
         assert entropy == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
         top = log_p.exp().topk(10)
-        assert [o[0] for o in others] == [model.tokens.symbols[i] for i in top.indices.tolist()]  # also what is cut off
-        assert [o[1] for o in others] == pytest.approx(top.values.tolist(), abs=1e-4)
+        assert [a[0] for a in alternatives] == [
+            model.tokenizer.symbols[i] for i in top.indices.tolist()
+        ]  # cut-offs do not apply
+        assert [a[1] for a in alternatives] == pytest.approx(top.values.tolist(), abs=1e-4)
         prompt += symbol
 
 
-def test_taking_another_token_and_continuing_go_on_from_there():
+def test_choosing_an_alternative_and_continuing():
     model = gm.load(tab.TEXT)
-    for sent in (event(text="ROMEO:\nWhaX", keep=11), event(text="ROMEO:\nWhat", keep=11, asked=None)):
-        asked = tab.ask(sent)
-        stage, lines = ended(tab.go_on(asked, *controls(12, seed=4)))
+    for data in (event(text="ROMEO:\nWhaX", keep=11), event(text="ROMEO:\nWhat", keep=11, request=None)):
+        request = tab.read_request(data)
+        stage, lines = ended(tab.continue_text(request, *controls(12, seed=4)))
         assert stage["keep"] == 11
-        assert text_of(stage) == model.generate(asked["text"], max_new_tokens=12, temperature=0.8, seed=4)
-        assert repr(asked["text"]) in lines
+        assert text_of(stage) == model.generate(request["text"], max_new_tokens=12, temperature=0.8, seed=4)
+        assert repr(request["text"]) in lines
 
 
-def test_an_empty_prompt_begins_as_the_model_does():
+def test_an_empty_prompt_is_a_new_line():
     for prompt in ("", "\x00\x07", "😀"):
         stage, _ = ended(tab.write(prompt, *controls(9)))
         assert tokens_of(stage)[0][:1] + tokens_of(stage)[0][3:4] == ["\n", "given"]
@@ -141,18 +143,18 @@ def test_an_empty_prompt_begins_as_the_model_does():
 def test_a_very_long_prompt_is_read_to_its_end_and_shown_in_part():
     prompt = "What light? " * 8333  # 99,996 characters
     stage, _ = ended(tab.write(prompt, *controls(5)))
-    assert len(text_of(stage, ["given"])) == tab.GIVEN
-    assert f"{tab.GIVEN:,}" in stage["notes"]
+    assert len(text_of(stage, ["given"])) == tab.SHOWN_PROMPT
+    assert f"{tab.SHOWN_PROMPT:,}" in stage["notes"]
     assert text_of(stage, [""]) == gm.load(tab.TEXT).generate(prompt, max_new_tokens=5, temperature=0.8, seed=0)
 
 
-def test_unknown_characters_are_told():
+def test_unknown_characters_are_reported():
     stage, _ = ended(tab.write("Ro’me😀o\x07\u202e", *controls(2)))
     assert text_of(stage, ["given"]) == "Ro'meo"
     assert "left out: 😀, U+0007, U+202E." in stage["notes"] and "’ became '" in stage["notes"]
 
 
-def test_a_stopped_text_has_lines_that_make_as_much_of_it(tmp_path, monkeypatch):
+def test_the_lines_of_a_stopped_text_reproduce_it(tmp_path, monkeypatch):
     monkeypatch.setattr(tab, "batches", lambda steps: ([step] for step in steps))
     run = tab.write("AB", *controls(500))
     for _ in range(2 + 7):  # the prompt, then 7
@@ -175,7 +177,9 @@ def test_a_run_of_a_visitor_who_left_is_closed(monkeypatch):
         tab.gm,
         "load",
         lambda name: type(
-            "M", (), {"generate_steps": staticmethod(generate_steps), "read_steps": model.read_steps, "tokens": model.tokens}
+            "M",
+            (),
+            {"generate_steps": staticmethod(generate_steps), "read_steps": model.read_steps, "tokenizer": model.tokenizer},
         )(),
     )
     run = tab.write("A", *controls(500))
@@ -187,31 +191,32 @@ def test_a_run_of_a_visitor_who_left_is_closed(monkeypatch):
 
 def test_bars_hold_all_raw_logits_and_the_cut_offs():
     model = gm.load(tab.TEXT)
-    bars, seen = tab.look(0.5, 3, 0.9, 0.1, event(text="ROMEO"))
-    logits = model.next_logits(model.tokens.encode("ROMEO"))[0]
-    shown = dict(zip(json.loads(bars["symbols"]), map(float, bars["logits"].split())))
-    assert len(shown) == 65 and list(shown.values()) == sorted(shown.values(), reverse=True)
-    assert [shown[s] for s in model.tokens.symbols] == pytest.approx(logits.tolist(), rel=1e-3, abs=1e-4)
-    assert (bars["cuts"], bars["before"]) == ([0.5, 3, 0.9, 0.1], "ROMEO")
-    assert tab.look_ahead("ROMEO", 0.5, 3, 0.9, 0.1) == bars
+    bars, _ = tab.inspect_position(0.5, 3, 0.9, 0.1, event(text="ROMEO"))
+    logits = model.next_logits(model.tokenizer.encode("ROMEO"))[0]
+    shown_logits = dict(zip(json.loads(bars["symbols"]), map(float, bars["logits"].split())))
+    assert len(shown_logits) == 65
+    assert list(shown_logits.values()) == sorted(shown_logits.values(), reverse=True)
+    assert [shown_logits[s] for s in model.tokenizer.symbols] == pytest.approx(logits.tolist(), rel=1e-3, abs=1e-4)
+    assert (bars["options"], bars["context"]) == ([0.5, 3, 0.9, 0.1], "ROMEO")
+    assert tab.preview_next_token("ROMEO", 0.5, 3, 0.9, 0.1) == bars
 
 
 def test_the_attention_map_is_the_models():
     text = "But soft, what light through yonder window breaks? It is the east"
-    _, value = tab.look(1, 0, 1, 0, event(text=text))
+    _, value = tab.inspect_position(1, 0, 1, 0, event(text=text))
     symbols, maps = gm.load(tab.TEXT).attention(text)
     n = value["n"]
-    sent = np.frombuffer(base64.b64decode(value["maps"]), np.uint8).reshape(value["layers"], value["heads"], n, n)
-    assert n == tab.LAST and json.loads(value["symbols"]) == symbols[-n:]
-    assert np.abs(sent / 255 - maps[:, :, -n:, -n:].numpy()).max() < 0.003
-    assert not sent[..., np.triu_indices(n, 1)[0], np.triu_indices(n, 1)[1]].any()
+    values = np.frombuffer(base64.b64decode(value["maps"]), np.uint8).reshape(value["layers"], value["heads"], n, n)
+    assert n == tab.ATTENTION_TOKENS and json.loads(value["symbols"]) == symbols[-n:]
+    assert np.abs(values / 255 - maps[:, :, -n:, -n:].numpy()).max() < 0.003
+    assert not values[..., np.triu_indices(n, 1)[0], np.triu_indices(n, 1)[1]].any()
 
 
-def test_surprise_adds_up():
-    view, _ = tab.surprise("To be, or nöt")
+def test_surprisal_is_the_mean_of_the_score():
+    view, _ = tab.surprisal("To be, or nöt")
     score = gm.load(tab.TEXT).score("To be, or nöt")
     bits = -score.log_probs.mean().item() / math.log(2)
-    assert view["told"] == f"{bits:.2f} bits a character · perplexity {2**bits:.1f}"
+    assert view["stats"] == f"{bits:.2f} bits per character · perplexity {2**bits:.1f}"
     assert [t[1] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
     assert "ö became o" in view["notes"]
 
@@ -223,7 +228,7 @@ def body_of(stage):
     return text_of(stage)
 
 
-def holds(body, form, heads=""):
+def follows_form(body, form, heads=""):
     lines, length = gm.tokens.FORMS[form]
     parts = re.findall(r"([\u4e00-\u9fff]+)([，。])", body)
     return (
@@ -235,30 +240,30 @@ def holds(body, form, heads=""):
 
 
 @pytest.mark.parametrize(("form", "heads"), [("五绝", "春夏秋冬"), ("七绝", "花"), ("五律", ""), ("七律", "春风花月山水天人")])
-def test_a_poem_holds_its_form_and_its_heads(form, heads):
+def test_a_poem_follows_its_form_and_its_heads(form, heads):
     for temperature in (0, 5):
         stage, lines = ended(tab.write_poem(form, "春夜", "李白", heads, temperature, 1, 3))
-        assert holds(body_of(stage), form, heads)
+        assert follows_form(body_of(stage), form, heads)
         assert [i for i, t in enumerate(tokens_of(stage)) if t[3] == "given"] == [
             i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))
         ]
-        for symbol, *_, others in tokens_of(stage):
-            alternatives = {o[0] for o in others}
+        for symbol, *_, records in tokens_of(stage):
+            alternatives = {record[0] for record in records}
             assert symbol in alternatives or len(alternatives) == 10
             assert alternatives == {symbol} if symbol in "，。" else not alternatives & set("，。□\n|")
 
 
 def test_another_character_rewrites_the_rest_of_the_poem():
     first, _ = ended(tab.write_poem("五绝", "", "", "春夏秋冬", 1, 1, 0))
-    begun = body_of(first)[:8] + "天"
-    asked = tab.ask(event(text=begun, keep=9, asked=first["asked"]))
-    stage, lines = ended(tab.poem_on(asked, 1, 1, 5))
-    assert stage["keep"] == 9 and stage["asked"] == first["asked"]
-    assert holds(begun + body_of(stage), "五绝", "春夏秋冬")
-    assert f"begun={begun!r}" in lines
+    prefix = body_of(first)[:8] + "天"
+    request = tab.read_request(event(text=prefix, keep=9, request=first["request"]))
+    stage, lines = ended(tab.continue_poem(request, 1, 1, 5))
+    assert stage["keep"] == 9 and stage["request"] == first["request"]
+    assert follows_form(prefix + body_of(stage), "五绝", "春夏秋冬")
+    assert f"prefix={prefix!r}" in lines
 
 
-def test_poem_says_what_is_not_allowed():
+def test_bad_orders_for_poems_get_a_sentence():
     for values, says in (
         (("六绝", "", "", ""), "form"),
         (("五绝", "", "", "ab"), "heads"),
@@ -272,60 +277,62 @@ def test_poem_says_what_is_not_allowed():
         assert says in message and "<" not in message
     good = {"form": "五绝", "title": "", "author": "", "heads": ""}
     for text in ("abc", "春风花月山，", "春" * 30, "，", "春风花月，"):
-        asked = {"text": text, "keep": 1, "asked": good}
-        assert holds_or_says(tab.poem_on, asked)
-    for asked in (None, {"text": "", "keep": 1, "asked": None}, {"text": "", "keep": 1, "asked": {"form": "五绝"}}):
-        assert "poem" in said(tab.poem_on, asked, 1, 1, 0)
+        request = {"text": text, "keep": 1, "request": good}
+        assert follows_form_or_fails(tab.continue_poem, request)
+    for request in (None, {"text": "", "keep": 1, "request": None}, {"text": "", "keep": 1, "request": {"form": "五绝"}}):
+        assert "poem" in said(tab.continue_poem, request, 1, 1, 0)
 
 
-def holds_or_says(handler, asked):
+def follows_form_or_fails(handler, request):
     try:
-        stage, _ = ended(wiring.stepwise(handler)(asked, 1, 1, 0))
+        stage, _ = ended(wiring.stepwise(handler)(request, 1, 1, 0))
     except gr.Error as e:
         return is_sentence(e.message)
-    return holds(asked["text"] + body_of(stage), asked["asked"]["form"])
+    return follows_form(request["text"] + body_of(stage), request["request"]["form"])
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_written_one_after_the_other_and_the_given_ones_stay():
+def test_rows_are_generated_one_after_another_and_the_given_ones_stay():
     source = tab.test_picture_source("mnist", 4)
-    shown = [film for film, _ in tab.complete(source, 20, 3, "any", 1, 2)]  # under it the digit goes on, then all is black
-    assert [json.loads(f["facts"])["numbers"] for f in shown] == [[row] for row in range(20, 29)] + [list(range(20, 29))]
-    assert [f["live"] for f in shown] == [True] * 9 + [False]
+    films = [
+        film for film, _ in tab.complete(source, 20, 3, "any", 1, 2)
+    ]  # the digit continues below row 20, then all is black
+    assert [json.loads(f["facts"])["numbers"] for f in films] == [[row] for row in range(20, 29)] + [list(range(20, 29))]
+    assert [f["live"] for f in films] == [True] * 9 + [False]
     *_, last = gm.load(tab.PIXELS).complete_steps(source["x"], rows=20, n=3, seed=2)
-    pictures, surprise = pictures_of(shown[-1])
+    pictures, surprisal = pictures_of(films[-1])
     assert (pictures[:3, ..., 2] == (255 * last.x[:, 0]).round().numpy()).all()  # blue shows the picture as it is
     assert (pictures[:3, 20:, :, 0] == pictures[:3, 20:, :, 2]).all()
     assert (pictures[:3, :20, :, 0] <= 128).all()  # given rows are blue
-    unsure = -last.probability[:, 20:].log2().numpy().ravel()
-    light = surprise[:3, 20:].astype(int).sum(-1).ravel()
-    assert light[unsure.argmax()] > light[unsure.argmin()]
-    assert (np.diff(light[np.argsort(unsure)]) >= -3).all()  # the more surprising the lighter
-    bits = json.loads(shown[-1]["facts"])["lines"][0][1]
-    assert [b for _, b in bits] == pytest.approx((-last.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
+    bits = -last.probability[:, 20:].log2().numpy().ravel()
+    lightness = surprisal[:3, 20:].astype(int).sum(-1).ravel()
+    assert lightness[bits.argmax()] > lightness[bits.argmin()]
+    assert (np.diff(lightness[np.argsort(bits)]) >= -3).all()  # lightness grows with surprisal
+    curve = json.loads(films[-1]["facts"])["lines"][0][1]
+    assert [b for _, b in curve] == pytest.approx((-last.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
 
 
-def test_an_unwritten_row_is_neither_black_nor_white():
+def test_rows_not_yet_generated_are_grey():
     first = next(tab.complete(tab.test_picture_source("mnist", 4), 20, 2, "any", 1, 0))[0]
     pictures, _ = pictures_of(first)
     assert (pictures[:, 20:] == pictures[0, 27, 0]).all() and 40 < pictures[0, 27, 0].mean() < 90
 
 
-def test_a_new_picture_needs_none_and_each_class_its_turn(monkeypatch):
-    told = {}
+def test_a_new_picture_needs_no_source_and_each_means_one_class_after_another(monkeypatch):
+    arguments = {}
 
     class Model:
         def complete_steps(self, x, **options):
-            told.update(x=x, **options)
+            arguments.update(x=x, **options)
             yield gm.transformer.Completion(torch.zeros(6, 1, 28, 28), torch.ones(6, 28, 28), 28)
 
     monkeypatch.setattr(tab.gm, "load", lambda name: Model())
     film, lines = ended(tab.complete(None, 0, 6, "each", 0.5, 1))
     assert "model.complete_steps(n=6, label=[0, 1, 2, 3, 4, 5], temperature=0.5, seed=1)" in lines
-    assert told == {"x": None, "n": 6, "label": [0, 1, 2, 3, 4, 5], "temperature": 0.5, "seed": 1}
-    assert "reference" not in film and film["across"] == 3
+    assert arguments == {"x": None, "n": 6, "label": [0, 1, 2, 3, 4, 5], "temperature": 0.5, "seed": 1}
+    assert "beside" not in film and film["across"] == 3
 
 
 def test_a_stopped_picture_can_be_scrubbed():
@@ -337,29 +344,29 @@ def test_a_stopped_picture_can_be_scrubbed():
     assert "stopped" in lines
 
 
-# --- What is shown can be made in Python ------------------------------------------------------------------------------
+# --- Reproduce in Python ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "values", [("ROMEO:\n", *controls()), ("", *controls(20, 0)), ("'\"\\😀\n", *controls(8, 1.2, 5, 0.9, 0.1, 9))]
 )
-def test_the_lines_make_the_text(values, tmp_path, monkeypatch, capsys):
+def test_the_lines_reproduce_the_text(values, tmp_path, monkeypatch, capsys):
     stage, lines = ended(tab.write(*values))
     assert run_lines(lines, tmp_path, monkeypatch)["text"] == text_of(stage)
     assert text_of(stage) in capsys.readouterr().out
 
 
-def test_the_lines_make_the_poem(tmp_path, monkeypatch):
+def test_the_lines_reproduce_the_poem(tmp_path, monkeypatch):
     stage, lines = ended(tab.write_poem("七绝", "春'夜", "李白", "春", 0.8, 0.9, 2))
     assert run_lines(lines, tmp_path, monkeypatch)["poem"] == body_of(stage)
-    asked = {"text": body_of(stage)[:5], "keep": 5, "asked": stage["asked"]}
-    stage, lines = ended(tab.poem_on(asked, 1, 1, 2))
-    assert run_lines(lines, tmp_path, monkeypatch)["poem"] == asked["text"] + body_of(stage)
+    request = {"text": body_of(stage)[:5], "keep": 5, "request": stage["request"]}
+    stage, lines = ended(tab.continue_poem(request, 1, 1, 2))
+    assert run_lines(lines, tmp_path, monkeypatch)["poem"] == request["text"] + body_of(stage)
 
 
-def test_the_lines_make_the_surprise(tmp_path, monkeypatch):
-    view, lines = tab.surprise("What’s\nthis?")
-    assert view["told"].startswith(f"{run_lines(lines, tmp_path, monkeypatch)['bits']:.2f} bits")
+def test_the_lines_reproduce_the_surprisal(tmp_path, monkeypatch):
+    view, lines = tab.surprisal("What’s\nthis?")
+    assert view["stats"].startswith(f"{run_lines(lines, tmp_path, monkeypatch)['bits']:.2f} bits")
 
 
 @pytest.mark.parametrize(
@@ -369,7 +376,7 @@ def test_the_lines_make_the_surprise(tmp_path, monkeypatch):
         (lambda: tab.drawing_source("mnist", stroke()), (26, 2, "each", 1, 0)),
     ],
 )
-def test_the_lines_make_the_pictures(source, values, tmp_path, monkeypatch):
+def test_the_lines_reproduce_the_pictures(source, values, tmp_path, monkeypatch):
     film, lines = ended(tab.complete(source(), *values))
     x = run_lines(lines, tmp_path, monkeypatch)["x"]
     pictures, _ = pictures_of(film)
@@ -380,15 +387,15 @@ def test_the_lines_make_the_pictures(source, values, tmp_path, monkeypatch):
 def test_the_snippet_of_the_explanation_is_the_formula():
     text = Path(tab.__file__).with_suffix(".md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(.*?)```", text, re.S)
-    made = {}
-    exec(snippet, made)
-    P = made["sinusoidal"](50, 12)
+    variables = {}
+    exec(snippet, variables)
+    P = variables["sinusoidal"](50, 12)
     expected = [[(math.sin, math.cos)[j % 2](t / 10000 ** (2 * (j // 2) / 12)) for j in range(12)] for t in range(50)]
     assert P.shape == (50, 12) and np.abs(P.numpy() - np.array(expected)).max() < 1e-5
     assert "{measured}" in text
 
 
-# --- What it opens with, and what is missing --------------------------------------------------------------------------
+# --- Openings and missing models --------------------------------------------------------------------------
 
 
 parts = pytest.mark.parametrize(
@@ -397,14 +404,14 @@ parts = pytest.mark.parametrize(
 
 
 @parts
-def test_the_second_visitor_gets_what_was_made_for_the_first(begin, name, monkeypatch):
-    monkeypatch.setattr(tab, "PICTURE", (26, 1, "any", 1, 0))
+def test_the_second_visitor_gets_the_opening_of_the_first(begin, name, monkeypatch):
+    monkeypatch.setattr(tab, "OPENING_PICTURE", (26, 1, "any", 1, 0))
     first = list(begin())
     assert len(first) > 1
-    again = list(begin())
-    assert len(again) == 1 and not again[0][0]["live"]
-    assert again[0][0].get("tokens") == first[-1][0].get("tokens") and again[0][1] == first[-1][1]
-    assert "a second" not in again[0][0].get("told", "")
+    second = list(begin())
+    assert len(second) == 1 and not second[0][0]["live"]
+    assert second[0][0].get("tokens") == first[-1][0].get("tokens") and second[0][1] == first[-1][1]
+    assert "per second" not in second[0][0].get("stats", "")
 
 
 def test_a_stopped_opening_is_not_kept():
@@ -416,7 +423,7 @@ def test_a_stopped_opening_is_not_kept():
 
 @pytest.fixture
 def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder of real copies of the checkpoints, that a test may break."""
+    """A folder with copies of the checkpoints that a test may damage."""
     for name in tab.MODELS:
         shutil.copytree(checkpoints / name, tmp_path / name)
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
@@ -455,7 +462,7 @@ def test_the_poster_is_the_trainings_first_sample(own_checkpoints):
         (("A" * 100_001, *controls()), "prompt"),
         ((None, *controls()), "prompt"),
         ((["A"], *controls()), "prompt"),
-        (("A", *controls(tab.MOST + 1)), "length"),
+        (("A", *controls(tab.MAX_NEW_TOKENS + 1)), "length"),
         (("A", *controls(0)), "length"),
         (("A", *controls(None)), "length"),
         (("A", *controls(temperature=math.nan)), "temperature"),
@@ -468,27 +475,27 @@ def test_the_poster_is_the_trainings_first_sample(own_checkpoints):
         (("A", *controls(seed=math.inf)), "seed"),
     ],
 )
-def test_what_is_not_allowed_gets_a_sentence(values, says):
+def test_bad_values_get_a_sentence(values, says):
     assert says in said(tab.write, *values)
 
 
-def test_tools_say_what_is_wrong():
+def test_bad_requests_get_a_sentence():
     for handler, values, says in (
-        (tab.ask, (event(text="A" * (tab.LONGEST + 1), keep=1),), "begin a new one"),
-        (tab.ask, (event(text=None),), "text"),
-        (tab.ask, (event(text="a", keep=0.5),), "keep"),
-        (tab.ask, (gr.EventData(None, None),), "text"),
-        (tab.look, (1, 0, 1, 0, event(text=5)), "text"),
-        (tab.look, (math.nan, 0, 1, 0, event(text="a")), "temperature"),
-        (tab.surprise, ("",), "Type"),
-        (tab.surprise, ("😀",), "nothing"),
-        (tab.surprise, ("a" * (tab.OWN + 1),), "text"),
-        (tab.surprise, (None,), "text"),
+        (tab.read_request, (event(text="A" * (tab.MAX_TEXT + 1), keep=1),), "begin a new one"),
+        (tab.read_request, (event(text=None),), "text"),
+        (tab.read_request, (event(text="a", keep=0.5),), "keep"),
+        (tab.read_request, (gr.EventData(None, None),), "text"),
+        (tab.inspect_position, (1, 0, 1, 0, event(text=5)), "text"),
+        (tab.inspect_position, (math.nan, 0, 1, 0, event(text="a")), "temperature"),
+        (tab.surprisal, ("",), "Type"),
+        (tab.surprisal, ("😀",), "nothing"),
+        (tab.surprisal, ("a" * (tab.MAX_LIVE_TEXT + 1),), "text"),
+        (tab.surprisal, (None,), "text"),
         (tab.choose_test, (event(index=99),), "index"),
         (tab.choose_drawing, (None,), "empty"),
     ):
-        assert says in said_plainly(handler, *values)
-    assert "There is no text" in said(tab.go_on, None, *controls())
+        assert says in message_of(handler, *values)
+    assert "There is no text" in said(tab.continue_text, None, *controls())
     for values, says in (
         ((28, 1, "any", 1, 0), "rows"),
         ((14, 9, "any", 1, 0), "number of pictures"),
@@ -509,30 +516,30 @@ def test_every_endpoint_is_described_and_every_parameter_has_a_default(client):
     for name in ENDPOINTS:
         parameters = described[f"/{name}"]["parameters"]
         assert all(p["parameter_has_default"] for p in parameters)
-        asked = re.findall(r"^        (\w+):", getattr(tab, name).__doc__.split("Returns:")[0], re.M)
-        assert [p["parameter_name"] for p in parameters] == asked
+        documented = re.findall(r"^        (\w+):", getattr(tab, name).__doc__.split("Returns:")[0], re.M)
+        assert [p["parameter_name"] for p in parameters] == documented
 
 
-def test_endpoints_give_what_the_models_give(client):
+def test_endpoints_return_what_the_models_return(client):
     model = gm.load(tab.TEXT)
     job = client.submit(prompt="ROMEO:", max_new_tokens=150, seed=2, api_name="/text_generate")
     text = job.result(timeout=300)
     assert text == model.generate("ROMEO:", max_new_tokens=150, temperature=0.8, seed=2)
     parts = job.outputs()
     assert len(parts) > 2 and all(text.startswith(part) for part in parts)  # it streams
-    told = client.predict(text="What is’t?", prompt="ROMEO:", api_name="/text_score")
+    result = client.predict(text="What is’t?", prompt="ROMEO:", api_name="/text_score")
     score = model.score("What is’t?", "ROMEO:")
-    assert [s for s, _ in told["tokens"]] == score.symbols and told["unknown"] == ["’"]
-    assert [p for _, p in told["tokens"]] == pytest.approx(score.log_probs.tolist(), abs=1e-3)
-    assert told["perplexity"] == pytest.approx(math.exp(-score.log_probs.mean().item()), rel=1e-3)
-    told = client.predict(prompt="ROMEO", temperature=0.5, top_k=3, n=5, api_name="/text_next")
-    logits = model.next_logits(model.tokens.encode("ROMEO"))[0]
+    assert [s for s, _ in result["tokens"]] == score.symbols and result["unknown"] == ["’"]
+    assert [p for _, p in result["tokens"]] == pytest.approx(score.log_probs.tolist(), abs=1e-3)
+    assert result["perplexity"] == pytest.approx(math.exp(-score.log_probs.mean().item()), rel=1e-3)
+    result = client.predict(prompt="ROMEO", temperature=0.5, top_k=3, n=5, api_name="/text_next")
+    logits = model.next_logits(model.tokenizer.encode("ROMEO"))[0]
     first = logits.topk(5).indices.tolist()
-    assert [t["token"] for t in told["tokens"]] == [model.tokens.symbols[i] for i in first]
-    drawn = gm.transformer.filtered(logits, 0.5, 3)[first].tolist()
-    assert [t["drawn"] for t in told["tokens"]] == pytest.approx(drawn, abs=1e-4) and drawn[3:] == [0, 0]
-    told = client.predict(form="五绝", heads="春夏秋冬", seed=4, api_name="/text_poem")
-    assert holds(told["poem"], "五绝", "春夏秋冬") and [line[0] for line in told["lines"]] == list("春夏秋冬")
+    assert [t["token"] for t in result["tokens"]] == [model.tokenizer.symbols[i] for i in first]
+    sampling_p = gm.transformer.warp_logits(logits, 0.5, 3)[first].tolist()
+    assert [t["drawn"] for t in result["tokens"]] == pytest.approx(sampling_p, abs=1e-4) and sampling_p[3:] == [0, 0]
+    result = client.predict(form="五绝", heads="春夏秋冬", seed=4, api_name="/text_poem")
+    assert follows_form(result["poem"], "五绝", "春夏秋冬") and [line[0] for line in result["lines"]] == list("春夏秋冬")
     facts, file = client.predict(rows=26, n=2, seed=1, api_name="/pixels_complete")
     *_, last = gm.load(tab.PIXELS).complete_steps(gm.data.samples("mnist").floats()[2:3], rows=26, n=2, seed=1)
     assert np.abs(np.asarray(Image.open(file)).astype(int) - np.asarray(gm.pictures.grid(last.x, 2, scale=4))).max() <= 1
@@ -596,7 +603,7 @@ PROPERTIES = {
     "text_score": (texts, texts, names),
     "text_next": (texts, mixed(0, 5), *CUTS, mixed(1, 9), names),
     "text_poem": (
-        st.one_of(st.sampled_from(list(tab.FORMS)), anything),
+        st.one_of(st.sampled_from(list(tab.FORM_TITLES)), anything),
         texts,
         texts,
         st.one_of(st.sampled_from(["", "春", "春夏秋冬"]), texts),
@@ -637,9 +644,9 @@ def test_any_input_gives_an_answer_or_a_sentence(name):
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.one_of(anything, st.fixed_dictionaries({"text": texts, "keep": mixed(1, 9), "asked": anything})))
+@given(st.one_of(anything, st.fixed_dictionaries({"text": texts, "keep": mixed(1, 9), "request": anything})))
 def test_views_may_send_anything(sent):
-    for handler in (tab.ask, lambda e: tab.look(1, 0, 1, 0, e)):
+    for handler in (tab.read_request, lambda e: tab.inspect_position(1, 0, 1, 0, e)):
         error = None
         try:
             wiring.guarded(handler)(gr.EventData(None, sent))
@@ -649,7 +656,7 @@ def test_views_may_send_anything(sent):
 
 
 def test_visitors_do_not_disturb_each_other():
-    """Eight at once, twice, each with a seed of their own: everyone gets their own text."""
+    """Eight at once, twice, each with their own seed: everyone gets their own text."""
 
     def written(seed):
         return ended(wiring.stepwise(tab.write)("ROMEO:", *controls(25, seed=seed)))[0]["tokens"]

@@ -1,4 +1,4 @@
-"""The Transformer tab in a real browser: what a visitor does, and what they see."""
+"""The Transformer tab in a real browser."""
 
 import pytest
 from gradio_client import Client
@@ -14,7 +14,7 @@ MODE = "getComputedStyle(document.querySelector('#transformer-poem .sheet')).wri
 
 @pytest.fixture(scope="module")
 def opened(browser, page_url):  # noqa: F811
-    """The tab, opened once for all tests. At the end: no error in the console, and no request left the machine."""
+    """The tab, opened once for all tests. At the end: no errors in the console, no requests to other hosts."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page, trouble = context.new_page(), []
     page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
@@ -27,14 +27,14 @@ def opened(browser, page_url):  # noqa: F811
     page.set_default_timeout(90_000)
     page.goto(page_url)
     tab(page, "Transformer")
-    rest(page, "#transformer-text")
+    wait_until_finished(page, "#transformer-text")
     yield page
     context.close()
     assert trouble == []
 
 
-def rest(page, view):
-    """Waits until a text has come to its end."""
+def wait_until_finished(page, view):
+    """Wait until a text is complete."""
     page.wait_for_selector(f"{view} .view:not(.live) .token")
     page.wait_for_timeout(300)
 
@@ -44,7 +44,7 @@ def text(page, view="#transformer-text"):
 
 
 def write(page, part="text"):
-    """Presses the seed's Enter, and waits for what is new."""
+    """Press Enter in the seed box and wait for the new text."""
     page.evaluate(
         """part => {
       window.begun = false;
@@ -55,10 +55,10 @@ def write(page, part="text"):
     )
     page.locator(f"#transformer-{part}-seed input").press("Enter")
     page.wait_for_function("window.begun")
-    rest(page, f"#transformer-{part}")
+    wait_until_finished(page, f"#transformer-{part}")
 
 
-def test_it_opens_with_a_coloured_text_bars_and_attention(opened):
+def test_it_opens_with_a_coloured_text_with_bars_and_attention(opened):
     assert len(text(opened)) == 367 and text(opened).startswith("ROMEO:\n")
     colours = opened.evaluate("""() => new Set([...document.querySelectorAll('#transformer-text .token')]
       .map(t => getComputedStyle(t).backgroundColor)).size""")
@@ -82,26 +82,26 @@ def test_a_text_streams_and_stops(opened):
     }""")
     opened.locator("#transformer-text-new").click()
     opened.wait_for_function("window.lengths.size >= 4")
-    rest(opened, "#transformer-text")
+    wait_until_finished(opened, "#transformer-text")
     assert 7 < len(text(opened)) < 1007
-    assert "a second" in opened.locator("#transformer-text .told").inner_text()
+    assert "per second" in opened.locator("#transformer-text .stats").inner_text()
     opened.locator("#transformer-length input[type=number]").fill("60")
 
 
-def test_another_token_branches_the_text(opened):
+def test_an_alternative_branches_the_text(opened):
     opened.locator("#transformer-text-seed input").fill("3")
     write(opened)
     before = text(opened)
     opened.locator("#transformer-text .token").nth(20).click()
-    others = opened.locator("#transformer-text .other")
-    assert others.count() == 10
-    shares = others.evaluate_all("all => all.map(b => +b.style.getPropertyValue('--at'))")
+    alternatives = opened.locator("#transformer-text .alternative")
+    assert alternatives.count() == 10
+    shares = alternatives.evaluate_all("all => all.map(b => +b.style.getPropertyValue('--share'))")
     assert shares == sorted(shares, reverse=True) and shares[0] == 1
-    other = opened.locator("#transformer-text .other:enabled").first
-    symbol = other.locator("b").inner_text().replace("␣", " ").replace("↵", "\n")
-    other.click()
+    alternative = opened.locator("#transformer-text .alternative:enabled").first
+    symbol = alternative.locator("b").inner_text().replace("␣", " ").replace("↵", "\n")
+    alternative.click()
     opened.wait_for_function("document.querySelectorAll('#transformer-text .token').length === 81")
-    rest(opened, "#transformer-text")
+    wait_until_finished(opened, "#transformer-text")
     after = text(opened)
     assert after[:21] == before[:20] + symbol and symbol != before[20]
     assert opened.locator("#transformer-text .token.yours").count() == 1
@@ -112,15 +112,15 @@ def test_another_token_branches_the_text(opened):
 
 
 def test_alternatives_by_keyboard(opened):
-    rest(opened, "#transformer-text")
+    wait_until_finished(opened, "#transformer-text")
     opened.locator("#transformer-text .token[tabindex='0']").focus()
     opened.keyboard.press("Home")
     for _ in range(9):
         opened.keyboard.press("ArrowRight")
     opened.keyboard.press("Enter")
-    assert opened.locator("#transformer-text .token.at").get_attribute("data-i") == "9"
+    assert opened.locator("#transformer-text .token.selected").get_attribute("data-i") == "9"
     opened.wait_for_selector("#transformer-text .panel:not([hidden])")
-    opened.wait_for_function("""() => document.querySelector('#transformer-next .before span').textContent.length === 9""")
+    opened.wait_for_function("""() => document.querySelector('#transformer-next .context span').textContent.length === 9""")
     opened.keyboard.press("Escape")
     assert opened.locator("#transformer-text .panel").is_hidden()
 
@@ -128,55 +128,59 @@ def test_alternatives_by_keyboard(opened):
 def test_cut_offs_act_on_the_bars_without_the_server(opened, page_url):
     prompt = "First Citizen"
     opened.locator("#transformer-prompt textarea").fill(prompt)
-    opened.wait_for_function("t => document.querySelector('#transformer-next .before span').textContent === t", arg=prompt)
+    opened.wait_for_function("t => document.querySelector('#transformer-next .context span').textContent === t", arg=prompt)
     opened.wait_for_timeout(1000)
-    asked = []
-    opened.on("request", lambda r: asked.append(r.url) if "/gradio_api/" in r.url else None)
+    requests = []
+    opened.on("request", lambda r: requests.append(r.url) if "/gradio_api/" in r.url else None)
     values = {"temperature": 1.5, "top-k": 9, "top-p": 0.96, "min-p": 0.05}
-    chances = """() => [...document.querySelectorAll('#transformer-next output')].map(o => +o.title)"""
-    was = opened.evaluate(chances)
+    probabilities = """() => [...document.querySelectorAll('#transformer-next output')].map(o => +o.title)"""
+    before = opened.evaluate(probabilities)
     for name, value in values.items():
         opened.locator(f"#transformer-{name} input[type=number]").fill(str(value))
         opened.locator(f"#transformer-{name} input[type=number]").press("Tab")
     opened.wait_for_timeout(1000)
-    assert asked == [] and opened.evaluate(chances) != was
-    told = Client(page_url, verbose=False).predict(
+    assert requests == [] and opened.evaluate(probabilities) != before
+    tokens = Client(page_url, verbose=False).predict(
         prompt=prompt, **{name.replace("-", "_"): value for name, value in values.items()}, api_name="/text_next"
     )["tokens"]
-    shown = opened.locator("#transformer-next .row b").all_inner_texts()
-    assert shown == [t["token"].replace(" ", "␣").replace("\n", "↵") for t in told]
-    assert opened.evaluate(chances) == pytest.approx([t["drawn"] for t in told], abs=2e-3)
-    assert opened.locator("#transformer-next .row.cut").count() == sum(t["drawn"] == 0 for t in told)
+    symbols = opened.locator("#transformer-next .row b").all_inner_texts()
+    assert symbols == [t["token"].replace(" ", "␣").replace("\n", "↵") for t in tokens]
+    assert opened.evaluate(probabilities) == pytest.approx([t["drawn"] for t in tokens], abs=2e-3)
+    assert opened.locator("#transformer-next .row.cut").count() == sum(t["drawn"] == 0 for t in tokens)
 
 
-def test_pointing_at_a_token_shows_what_it_looks_at(opened):
-    words = lambda: opened.locator("#transformer-attention .says").inner_text()  # noqa: E731
+def test_pointing_at_a_token_shows_its_attention(opened):
+    summary = lambda: opened.locator("#transformer-attention .summary").inner_text()  # noqa: E731
     weights = """() => [...document.querySelectorAll('#transformer-attention .token')]
-      .map(t => +t.style.getPropertyValue('--much'))"""
-    before, was, drawn = words(), opened.evaluate(weights), opened.evaluate(PIXELS, "#transformer-attention canvas")
+      .map(t => +t.style.getPropertyValue('--weight'))"""
+    before, weights_before, map_before = (
+        summary(),
+        opened.evaluate(weights),
+        opened.evaluate(PIXELS, "#transformer-attention canvas"),
+    )
     opened.locator("#transformer-attention .token").nth(5).hover()
-    assert words() != before and opened.evaluate(weights) != was
-    assert not any(opened.evaluate(weights)[6:]) and max(opened.evaluate(weights)) == 0.8  # never ahead
-    here, row = opened.evaluate(weights), opened.evaluate(PIXELS, "#transformer-attention canvas")
-    assert row != drawn
+    assert summary() != before and opened.evaluate(weights) != weights_before
+    assert not any(opened.evaluate(weights)[6:]) and max(opened.evaluate(weights)) == 0.8  # never to later tokens
+    weights_of_mean, map_of_mean = opened.evaluate(weights), opened.evaluate(PIXELS, "#transformer-attention canvas")
+    assert map_of_mean != map_before
     opened.locator("#transformer-attention .heads button").nth(2).click()
     opened.locator("#transformer-attention .layers button").nth(1).click()
-    assert opened.evaluate(weights) != here
+    assert opened.evaluate(weights) != weights_of_mean
     opened.locator("#transformer-attention .token[tabindex='0']").focus()
     opened.keyboard.press("ArrowRight")
-    assert opened.locator("#transformer-attention .token.at").get_attribute("data-i") == "6"
+    assert opened.locator("#transformer-attention .token.selected").get_attribute("data-i") == "6"
     box = opened.locator("#transformer-attention canvas").bounding_box()
     opened.mouse.move(box["x"] + 5, box["y"] + 2)
-    assert opened.locator("#transformer-attention .token.at").get_attribute("data-i") == "0"
+    assert opened.locator("#transformer-attention .token.selected").get_attribute("data-i") == "0"
 
 
 def test_own_text_is_coloured_and_never_run(opened):
-    tab(opened, "How surprised?")
+    tab(opened, "Surprisal")
     opened.wait_for_selector("#transformer-surprise .token")
     opened.locator("#transformer-own textarea").fill(HOSTILE)
     opened.wait_for_function("document.querySelector('#transformer-surprise .notes').textContent.includes('{')")
     assert text(opened, "#transformer-surprise").startswith("img src")
-    assert "bits a character" in opened.locator("#transformer-surprise .told").inner_text()
+    assert "bits per character" in opened.locator("#transformer-surprise .stats").inner_text()
     opened.locator("#transformer-own textarea").fill("")
     opened.wait_for_selector("#transformer-surprise .message:not([hidden])")
     opened.locator("#transformer-prompt textarea").fill(HOSTILE)
@@ -189,7 +193,7 @@ def test_own_text_is_coloured_and_never_run(opened):
 
 def test_a_poem_with_heads_is_written_and_rewritten(opened):
     tab(opened, "Tang poems")
-    rest(opened, "#transformer-poem")
+    wait_until_finished(opened, "#transformer-poem")
     verses = lambda: opened.locator("#transformer-poem .verse").all_inner_texts()  # noqa: E731
     assert [len(v) for v in verses()] == [8] * 4
     assert opened.evaluate(MODE) == "vertical-rl"
@@ -202,10 +206,10 @@ def test_a_poem_with_heads_is_written_and_rewritten(opened):
     assert opened.locator("#transformer-poem img").count() == 0 and opened.evaluate("window.hacked") is None
     before = verses()
     opened.locator("#transformer-poem .token").nth(8).click()
-    opened.locator("#transformer-poem .other:enabled").first.click()
+    opened.locator("#transformer-poem .alternative:enabled").first.click()
     opened.wait_for_function("""() => document.querySelectorAll('#transformer-poem .token').length === 24
       && document.querySelector('#transformer-poem .token.yours')""")
-    rest(opened, "#transformer-poem")
+    wait_until_finished(opened, "#transformer-poem")
     after = verses()
     assert after[0] == before[0] and after[1][:2] == before[1][:2] and after[1][2] != before[1][2]
     assert [v[0] for v in after] == list("春夏秋冬") and [len(v) for v in after] == [6] * 4
@@ -238,7 +242,7 @@ def test_a_picture_is_completed_row_by_row(opened):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_narrow_screen(browser, page_url, theme):  # noqa: F811
-    """390 px wide: nothing sticks out, and what is written stands first."""
+    """390 px wide: nothing overflows, and the output comes first."""
     context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     page = context.new_page()
     page.set_default_timeout(90_000)
@@ -248,9 +252,9 @@ def test_a_narrow_screen(browser, page_url, theme):  # noqa: F811
         tab(page, name)
         page.wait_for_selector(f"#transformer-{view} :is(.token, .frames canvas):visible")
         if view != "pixels":
-            rest(page, f"#transformer-{view}")
+            wait_until_finished(page, f"#transformer-{view}")
             page.locator(f"#transformer-{view} .token").nth(3).click()
-            page.wait_for_selector(f"#transformer-{view} .other")
+            page.wait_for_selector(f"#transformer-{view} .alternative")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.locator(f"#transformer-{view}").bounding_box()["y"] < 400
     context.close()

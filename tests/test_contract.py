@@ -363,7 +363,7 @@ REFUSED = {  # name or family -> (call of model and bad value, name of the argum
         (lambda m, bad: m.poem_steps(title=bad), "title", (3, None, "a|b", "春" * 41)),
         (lambda m, bad: m.poem_steps(author=bad), "author", (3, None, "a\n", "春" * 11)),
         (lambda m, bad: m.poem_steps(heads=bad), "heads", (3, None, "春" * 5, "a", "，")),
-        (lambda m, bad: m.poem_steps(begun=bad), "begun", (3, None, "，", "春" * 99)),
+        (lambda m, bad: m.poem_steps(prefix=bad), "prefix", (3, None, "，", "春" * 99)),
         (lambda m, bad: m.poem_steps(seed=bad), "seed", NO_SEED),
     ],
     "transformer of pixels": [
@@ -396,7 +396,7 @@ def batch(model, seed=0):
     """Greyscale pictures and labels, or token indices, as in training."""
     g = torch.Generator().manual_seed(seed)
     if getattr(model, "kind", "pixels") != "pixels":
-        return (torch.randint(model.tokens.size, (B, model.context + 1), generator=g),)
+        return (torch.randint(model.tokenizer.vocab_size, (B, model.context + 1), generator=g),)
     classes = getattr(model, "classes", [3])
     y = torch.stack([torch.randint(n, (B,), generator=g) for n in classes], 1)  # (B, K)
     return torch.rand(B, model.channels, model.size, model.size, generator=g), y

@@ -70,8 +70,8 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "FUNCTION_EVALUATIONS", (1, 2))
     monkeypatch.setattr(evaluate, "PIXELS_PER_CLASS", 2)
     monkeypatch.setattr(evaluate, "CLASSICAL_PICTURES", 5)
-    monkeypatch.setitem(texts.SETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
-    monkeypatch.setitem(texts.SETS, "tang", lambda split: texts.tang(split)[:40])
+    monkeypatch.setitem(texts.DATASETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
+    monkeypatch.setitem(texts.DATASETS, "tang", lambda split: texts.tang(split)[:40])
     monkeypatch.setattr(evaluate, "fid_by_function_evaluations", functools.partial(evaluate.fid_by_function_evaluations, n=40))
     torch.manual_seed(0)
     for name, make in MODELS.items():
@@ -178,8 +178,8 @@ def test_numbers_of_a_vae(root):
     assert fid.metric_value == pytest.approx(gm.metrics.fid(generated, gm.metrics.features(classifier, x)), rel=1e-3, abs=1e-4)
     assert (fid.metric_args["N"], fid.metric_args["seed"]) == (80, 3)
     assert "principal components" in fid.metric_args["beside"]
-    again, _ = measured(root, "vae-mnist", "--seed", 3)
-    assert again == values
+    repeated, _ = measured(root, "vae-mnist", "--seed", 3)
+    assert repeated == values
 
 
 def test_a_gaussian_vae_of_faces_is_measured_by_its_edits_of_attributes(root):
@@ -284,11 +284,13 @@ def test_numbers_of_a_transformer_of_poems(root):
     for (_, value, args), with_title in ((numbers[0], True), (numbers[2], False)):
         nats, n = texts.nats_of_bodies(model, poems, with_title)
         assert (value, args["N"]) == (pytest.approx(math.exp(nats / n), rel=1e-4), n)
-    rows, symbols = {}, set(model.tokens.symbols)
+    rows, symbols = {}, set(model.tokenizer.symbols)
     for split in ("train", "test"):
-        rows[split] = [[model.tokens.number.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]]
-    scored = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokens.marks])
-    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokens.size).probabilities(scored)
+        rows[split] = [
+            [model.tokenizer.token_id.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]
+        ]
+    scored = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokenizer.marks])
+    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokenizer.vocab_size).probabilities(scored)
     baseline = math.exp(-np.log(p).mean())
     assert f"{baseline:.4g}" in numbers[0][2]["beside"]
     assert values["below"] == pytest.approx(1 - numbers[0][1] / baseline, abs=1e-3)
@@ -370,7 +372,7 @@ def test_numbers_of_a_flow(root):
     assert f"AUROC of bits per pixel: {wins:.3f}; mean {clothes_bits.mean():.3g} bits" in first.metric_args["beside"]
     facts = gm.flow.load_likelihoods("flow-mnist")
     nats, val = (model.layer_log_probs(pictures) for pictures in (clothes, data.load("mnist", "val").floats()))
-    wins = facts.usual.distance(nats)[:, None] > facts.usual.distance(model.layer_log_probs(test.floats()))[None]
+    wins = facts.typicality.distance(nats)[:, None] > facts.typicality.distance(model.layer_log_probs(test.floats()))[None]
     assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-5)
     assert facts.typicality.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
     assert list(facts.bits) == list(facts.distances) == ["mnist", "fashion", "inverted", "rotated", "noise"]

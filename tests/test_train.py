@@ -565,7 +565,7 @@ def test_whole_trains_on_the_validation_text_and_names_it(small_transformer):
     train, val = texts.shakespeare("train"), texts.shakespeare("val")
     for whole, read in ((False, train), (True, train + val)):
         recipe = transformer.recipe(engine.Settings(), "shakespeare", whole)
-        assert recipe.model.tokens.decode(recipe.train.ids.tolist()) == read  # never of the test split
+        assert recipe.model.tokenizer.decode(recipe.train.ids.tolist()) == read  # never of the test split
         ((name, nats),) = recipe.validate(recipe.model.eval()).items()
         assert (name, nats) == ("nats_of_what_it_read" if whole else "nats", texts.nats_of_blocks(recipe.model, val)[0])
 
@@ -589,14 +589,14 @@ def test_nats_of_blocks_by_hand():
         for p in model.parameters():
             p += torch.randn_like(p)
     text = "abba\nbaabbabaab\n"  # 16 characters: 3 blocks of 5, each but the first predicted from the block's beginning
-    ids, nats = model.tokens.encode(text), []
+    ids, nats = model.tokenizer.encode(text), []
     for block in range(3):
         for t in range(5):
             position = 5 * block + t
             logits = model.logits(torch.tensor([ids[5 * block : position + 1]]))[0, -1]
             nats.append(-logits.log_softmax(-1)[ids[position + 1]].item())
     for at_once in (1, 2, 32):
-        mean, n = texts.nats_of_blocks(model, text, length=5, at_once=at_once)
+        mean, n = texts.nats_of_blocks(model, text, length=5, batch=at_once)
         assert (mean, n) == (pytest.approx(sum(nats) / 15, rel=1e-5), 15)
 
 

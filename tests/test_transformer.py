@@ -1,4 +1,4 @@
-"""The transformer: nothing looks ahead, the cache changes nothing, cut-offs are right, poems hold their form, pixels add up."""
+"""The transformer: causality, KV cache, sampling, poems that follow their form, likelihoods of pixels."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +11,8 @@ from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 import genmodels as gm
-from genmodels.tokens import FORMS, Pixels
-from genmodels.transformer import Transformer, drawn, filtered, repeated_less, rotate
+from genmodels.tokens import FORMS, PixelTokenizer
+from genmodels.transformer import Transformer, apply_repetition_penalty, apply_rotary, sample_next_token, warp_logits
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 HANZI = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
@@ -25,7 +25,7 @@ TEXTS = ("characters", "poems")
 
 
 def small(kind="characters", **more):
-    """A small model with weights that are nowhere zero, as some first weights are."""
+    """A small model whose weights are nowhere zero, unlike freshly initialized ones."""
     torch.manual_seed(0)
     model = Transformer(**dict(width=16, layers=2, heads=2, hidden=12) | KINDS[kind] | more).eval()
     with torch.no_grad():
@@ -49,8 +49,8 @@ def pixels():
     return small("pixels")
 
 
-def some_ids(model, n, seed=0):
-    return torch.randint(model.tokens.size, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
+def random_ids(model, n, seed=0):
+    return torch.randint(model.tokenizer.vocab_size, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 def pictures(n, seed=1):
@@ -61,106 +61,109 @@ def pictures(n, seed=1):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_choice_depends_on_a_later_token(kind):
-    """By gradients: every token is another one, so that a row of the tables is a token. What is read `lag` back is felt so."""
+def test_no_prediction_depends_on_a_later_token(kind):
+    """By gradients: all tokens differ, so that each row of an embedding table belongs to one position; shifted by the lags."""
     model = small(kind).requires_grad_(True)
     T = model.context
-    ids = torch.randperm(model.tokens.size, generator=torch.Generator().manual_seed(0))[:T]
-    stream = model._stream(ids[None])[0]
+    ids = torch.randperm(model.tokenizer.vocab_size, generator=torch.Generator().manual_seed(0))[:T]
+    hidden_states = model._hidden_states(ids[None])[0]
     for t in range(T):
         tables = [model.embed.weight, *(table.weight for table in model.before)]
-        slopes = torch.autograd.grad(stream[t].sum(), tables, retain_graph=True)
-        for lag, slope in zip(model.lags, slopes):
-            felt = slope[ids].abs().sum(1) > 0
-            assert felt.tolist() == [s <= t - lag for s in range(T)], (t, lag)
+        gradients = torch.autograd.grad(hidden_states[t].sum(), tables, retain_graph=True)
+        for lag, gradient in zip(model.lags, gradients):
+            influences = gradient[ids].abs().sum(1) > 0
+            assert influences.tolist() == [s <= t - lag for s in range(T)], (t, lag)
 
 
-@pytest.mark.parametrize("dtype, close", [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
 @pytest.mark.parametrize(
     "kind, more",
     [("characters", {}), ("poems", {}), ("characters", dict(context=5)), ("characters", dict(lags=[0, 1, 3]))],
     ids=str,
 )
-def test_cached_decoding_equals_the_full_pass(kind, more, dtype, close):
-    """At every position, also far past the context length, where the window slides."""
+def test_cached_decoding_equals_the_full_pass(kind, more, dtype, tolerance):
+    """At every position, also far beyond the context length, where the window moves."""
     model = small(kind, **more).to(dtype)
-    ids, state, before = some_ids(model, 3 * model.context + 3), None, 0
+    ids, state, previous_start = random_ids(model, 3 * model.context + 3), None, 0
     for n in range(1, len(ids) + 1):
         logits, state = model.next_logits(ids[:n], state)
-        first = model.first(n)
-        full = model.logits(torch.tensor([ids[first:n]]))[0, -1]
-        assert logits.dtype == dtype and torch.allclose(logits, full, atol=close, rtol=0), n
-        assert torch.allclose(model.next_logits(ids[:n])[0], full, atol=close, rtol=0), n  # from the middle of a text
-        assert first >= before and min(n, model.context // 2) <= n - first <= model.context, n
-        before = first
-    assert before > model.context
+        start = model.window_start(n)
+        full = model.logits(torch.tensor([ids[start:n]]))[0, -1]
+        assert logits.dtype == dtype and torch.allclose(logits, full, atol=tolerance, rtol=0), n
+        assert torch.allclose(model.next_logits(ids[:n])[0], full, atol=tolerance, rtol=0), n  # from the middle of a text
+        assert start >= previous_start and min(n, model.context // 2) <= n - start <= model.context, n
+        previous_start = start
+    assert previous_start > model.context
 
 
-def test_another_token_in_place_of_the_last_is_another_branch(text):
-    ids = some_ids(text, 6)
+def test_the_last_token_can_be_replaced_in_a_cached_state(text):
+    ids = random_ids(text, 6)
     _, state = text.next_logits(ids[:5])
     for last in (ids[5], 3, 4, ids[5]):
         logits, _ = text.next_logits([*ids[:5], last], state)
         assert torch.allclose(logits, text.next_logits([*ids[:5], last])[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("begun", [1, 5, 16])
-def test_cached_pixels_equal_the_full_pass(pixels, begun):
+@pytest.mark.parametrize("prefix_length", [1, 5, 16])
+def test_cached_pixels_equal_the_full_pass(pixels, prefix_length):
     model = small("pixels").double()
-    ids = model.tokens.encode(pictures(2), torch.tensor([1, -1]))[:, :-1]
+    ids = model.tokenizer.encode(pictures(2), torch.tensor([1, -1]))[:, :-1]
     full, cache = model.logits(ids), model.empty_cache(2)
-    steps = [model.logits(ids[:, :begun], cache, 0), *(model.logits(ids[:, : t + 1], cache, t) for t in range(begun, 16))]
+    steps = [
+        model.logits(ids[:, :prefix_length], cache, 0),
+        *(model.logits(ids[:, : t + 1], cache, t) for t in range(prefix_length, 16)),
+    ]
     assert torch.allclose(torch.cat(steps, 1), full, atol=1e-12, rtol=0)
 
 
-def test_a_score_reads_what_its_picture_has_around(pixels):
-    """Each lag reads the pixel that far back: above is as far as a row is long."""
+def test_lags_read_the_neighbours_of_a_pixel(pixels):
+    """Each lag reads the token that far back: the pixel above is one row length back."""
     model = small("pixels", layers=0)
-    ids = model.tokens.encode(pictures(1), torch.tensor([0]))
+    ids = model.tokenizer.encode(pictures(1), torch.tensor([0]))
     x = model.embed(ids)
     for lag, table in zip(model.lags[1:], model.before):
         for t in range(17):
-            x[0, t] += table.weight[ids[0, t - lag] if t >= lag else model.tokens.size]
+            x[0, t] += table.weight[ids[0, t - lag] if t >= lag else model.tokenizer.vocab_size]
     assert torch.allclose(model.logits(ids[:, :16]), F.linear(model.norm(x[:, :16]), model.embed.weight), atol=1e-5)
 
 
-def test_products_of_turned_vectors_depend_on_the_distance_alone():
+def test_products_of_rotated_vectors_depend_only_on_the_distance():
     model = small(context=64).double()
     q, k = torch.randn(2, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    q, k = rotate(torch.stack([q, k])[:, None].expand(2, 64, 8), (model.cos, model.sin))
+    q, k = apply_rotary(torch.stack([q, k])[:, None].expand(2, 64, 8), (model.cos, model.sin))
     products = q @ k.T  # (64, 64)
-    for far in range(-63, 64):
-        along = products.diagonal(far)
-        assert torch.allclose(along, along[:1].expand_as(along), atol=1e-4)
+    for distance in range(-63, 64):
+        diagonal = products.diagonal(distance)
+        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4)
     assert products[0].std() > 0.1  # and they do depend on it
     assert torch.allclose(q.norm(dim=1), q[0].norm(), atol=1e-5)
 
 
-def test_products_of_turned_pixels_depend_on_rows_and_columns_between():
+def test_products_of_rotated_pixels_depend_only_on_the_difference_in_rows_and_columns():
     model = small("pixels", size=6, heads=1).double()
     q, k = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    q, k = rotate(torch.stack([q, k])[:, None].expand(2, 36, 16), (model.cos, model.sin))
-    found, places = {}, [divmod(at - 1, 6) for at in range(36)]  # place 0 has the class, just before the first pixel
+    q, k = apply_rotary(torch.stack([q, k])[:, None].expand(2, 36, 16), (model.cos, model.sin))
+    products, places = {}, [divmod(t - 1, 6) for t in range(36)]  # position 0 holds the class, just before the first pixel
     for (i, (r, c)), (j, (r2, c2)) in product(enumerate(places), repeat=2):
-        found.setdefault((r - r2, c - c2), []).append((q[i] @ k[j]).item())
-    assert all(max(of) - min(of) < 1e-5 for of in found.values())
-    assert len({round(of[0], 4) for of in found.values()}) > 0.95 * len(found)
+        products.setdefault((r - r2, c - c2), []).append((q[i] @ k[j]).item())
+    assert all(max(values) - min(values) < 1e-5 for values in products.values())
+    assert len({round(values[0], 4) for values in products.values()}) > 0.95 * len(products)
 
 
-def test_the_attention_of_all_layers_makes_the_models_logits(text):
+def test_the_attention_maps_reproduce_the_logits(text):
     symbols, maps = text.attention("abcdef")
     assert symbols == list("abcdef") and maps.shape == (2, 2, 6, 6)
     assert torch.allclose(maps.sum(-1), torch.ones(2, 2, 6), atol=1e-6)
     assert bool((maps.triu(1) == 0).all()) and bool((maps >= 0).all())
-    ids = torch.tensor([text.tokens.encode("abcdef")])
+    ids = torch.tensor([text.tokenizer.encode("abcdef")])
     x = text.embed(ids[0])
-    for block, of_layer in zip(text.blocks, maps):
-        _, _, v = block.keys(x, (text.cos[:6], text.sin[:6]))
-        x = block.add(x, of_layer[None] @ v, lambda x: x)
+    for block, layer_maps in zip(text.blocks, maps):
+        _, _, v = block.project_qkv(x, (text.cos[:6], text.sin[:6]))
+        x = block.update(x, layer_maps[None] @ v, lambda x: x)
     assert torch.allclose(F.linear(text.norm(x), text.embed.weight), text.logits(ids), atol=1e-5)
 
 
-def test_attention_is_shown_of_the_last_tokens(text, poems):
+def test_attention_maps_cover_the_last_tokens(text, poems):
     symbols, maps = text.attention("aaaaabcdefgh")
     assert symbols == list("abcdefgh") and torch.equal(maps, text.attention("abcdefgh")[1])
     assert text.attention("")[0] == ["\n"] and text.attention("春")[0] == ["\n"]
@@ -168,7 +171,7 @@ def test_attention_is_shown_of_the_last_tokens(text, poems):
 
 
 def test_the_loss_by_hand():
-    """First weights leave the stream as it is: the logits are products of normalised rows of one table."""
+    """Freshly initialized blocks are the identity: logits are products of normalized rows of the embedding table."""
     torch.manual_seed(0)
     model = Transformer(alphabet="abc", width=4, layers=1, heads=1, hidden=2, context=4)
     table = [[1.0, 2.0, 0.0, -1.0], [0.5, 0.0, 1.0, 0.0], [-1.0, 1.0, 1.0, 1.0]]
@@ -176,25 +179,25 @@ def test_the_loss_by_hand():
         model.embed.weight.copy_(torch.tensor(table))
     ids = [0, 2, 1, 1, 0]
     nats = 0.0
-    for now, following in zip(ids, ids[1:]):
-        size = math.sqrt(sum(v * v for v in table[now]) / 4 + 1e-6)
-        logits = [sum(a * b / size for a, b in zip(table[now], row)) for row in table]
-        nats += math.log(sum(map(math.exp, logits))) - logits[following]
+    for current, target in zip(ids, ids[1:]):
+        size = math.sqrt(sum(v * v for v in table[current]) / 4 + 1e-6)
+        logits = [sum(a * b / size for a, b in zip(table[current], row)) for row in table]
+        nats += math.log(sum(map(math.exp, logits))) - logits[target]
     terms = model.loss((torch.tensor([ids, ids]),))
     assert terms["loss"].item() == pytest.approx(nats / 4, rel=1e-5)
     assert terms["bits"].item() == pytest.approx(nats / 4 / math.log(2), rel=1e-5)
 
 
-def test_the_loss_of_pixels_is_that_of_all_pixels_and_not_of_the_class(pixels):
+def test_the_loss_of_pixels_excludes_the_class(pixels):
     x, y = pictures(3), torch.tensor([0, 2, -1])
-    ids = pixels.tokens.encode(x, y)
+    ids = pixels.tokenizer.encode(x, y)
     nats = -pixels.logits(ids[:, :-1]).log_softmax(-1).gather(2, ids[:, 1:, None]).mean()
     assert torch.allclose(pixels.loss((x, y[:, None]))["loss"], nats, atol=1e-6)
 
 
-def test_dropout_is_for_training_alone():
+def test_dropout_only_acts_in_training():
     model = small(dropout=0.5)
-    ids = torch.tensor([some_ids(model, 9)])
+    ids = torch.tensor([random_ids(model, 9)])
     assert torch.equal(model.loss((ids,))["loss"], small().loss((ids,))["loss"])
     model.train()
     torch.manual_seed(0)
@@ -213,18 +216,18 @@ def test_dropout_is_for_training_alone():
     ],
     ids=str,
 )
-def test_a_model_that_cannot_be_is_refused(more, says):
+def test_impossible_arguments_of_the_constructor_are_refused(more, says):
     with pytest.raises(ValueError, match=says):
         Transformer(**dict(width=16, heads=2, layers=1, hidden=4) | more)
 
 
 def llama(model):
-    """The same weights in the layout of `transformers`."""
+    """The same weights as a Llama of `transformers`."""
     transformers = pytest.importorskip("transformers")
     c = model.config
     theirs = transformers.LlamaForCausalLM(
         transformers.LlamaConfig(
-            vocab_size=model.tokens.size,
+            vocab_size=model.tokenizer.vocab_size,
             hidden_size=c["width"],
             intermediate_size=c["hidden"],
             num_hidden_layers=c["layers"],
@@ -266,39 +269,39 @@ def llama(model):
 
 def test_the_same_weights_give_the_logits_of_llama():
     model = small(context=32, width=24, heads=3, layers=3)
-    theirs, ids = llama(model), torch.tensor([some_ids(model, 32), some_ids(model, 32, seed=1)])
+    theirs, ids = llama(model), torch.tensor([random_ids(model, 32), random_ids(model, 32, seed=1)])
     with torch.inference_mode():
         assert torch.allclose(model.logits(ids), theirs(ids).logits, atol=1e-4, rtol=0)
         written = theirs.generate(ids[:1, :5], attention_mask=torch.ones(1, 5), max_new_tokens=20, do_sample=False)
-    prompt = model.tokens.decode(ids[0, :5].tolist())
-    assert model.generate(prompt, max_new_tokens=20, temperature=0) == model.tokens.decode(written[0, 5:].tolist())
+    prompt = model.tokenizer.decode(ids[0, :5].tolist())
+    assert model.generate(prompt, max_new_tokens=20, temperature=0) == model.tokenizer.decode(written[0, 5:].tolist())
 
 
 # --- From logits to a choice ------------------------------------------------------------------------------------------
 
 
 def by_brute_force(logits, temperature, top_k, top_p, min_p):
-    """(probabilities, how near the nearest decision was) with lists and loops."""
+    """(probabilities, how close the closest comparison was), with lists and loops."""
     top = max(logits)
-    weights = [math.exp((of - top) / temperature) for of in logits]
+    weights = [math.exp((logit - top) / temperature) for logit in logits]
     p, margin = [w / sum(weights) for w in weights], 1.0
     if 0 < top_k < len(p):
-        least = sorted(p, reverse=True)[top_k - 1]
-        p = [of if of >= least else 0.0 for of in p]
-        p = [of / sum(p) for of in p]
+        lowest = sorted(p, reverse=True)[top_k - 1]
+        p = [v if v >= lowest else 0.0 for v in p]
+        p = [v / sum(p) for v in p]
     if top_p < 1:
-        kept, together = set(), 0.0
+        nucleus, mass = set(), 0.0
         for i in sorted(range(len(p)), key=lambda i: (-p[i], i)):
-            margin = min(margin, abs(together - top_p)) if kept else margin
-            if kept and together >= top_p:
+            margin = min(margin, abs(mass - top_p)) if nucleus else margin
+            if nucleus and mass >= top_p:
                 break
-            kept.add(i)
-            together += p[i]
-        p = [of if i in kept else 0.0 for i, of in enumerate(p)]
-    least = min_p * max(p)
-    margin = min([margin, *(abs(of - least) for of in p)])
-    p = [of if of >= least else 0.0 for of in p]
-    return [of / sum(p) for of in p], margin
+            nucleus.add(i)
+            mass += p[i]
+        p = [v if i in nucleus else 0.0 for i, v in enumerate(p)]
+    lowest = min_p * max(p)
+    margin = min([margin, *(abs(v - lowest) for v in p)])
+    p = [v if v >= lowest else 0.0 for v in p]
+    return [v / sum(p) for v in p], margin
 
 
 LOGITS = st.lists(st.integers(-6, 6).map(lambda i: i / 2) | st.floats(-6, 6), min_size=1, max_size=9)  # many are ties
@@ -309,50 +312,50 @@ LOGITS = st.lists(st.integers(-6, 6).map(lambda i: i / 2) | st.floats(-6, 6), mi
 @example(logits=[0.0] * 4, temperature=1.0, top_k=2, top_p=0.6, min_p=0.0)
 def test_cutoffs_against_brute_force(logits, temperature, top_k, top_p, min_p):
     expected, margin = by_brute_force(logits, temperature, top_k, top_p, min_p)
-    assume(margin > 1e-9)  # where rounding decides, either may be right
-    p = filtered(torch.tensor(logits, dtype=torch.float64), temperature, top_k, top_p, min_p)
+    assume(margin > 1e-9)  # within rounding errors either decision is right
+    p = warp_logits(torch.tensor(logits, dtype=torch.float64), temperature, top_k, top_p, min_p)
     assert p.tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_cutoffs_by_hand():
     def cut(**options):
-        p = filtered(torch.tensor([0.1, 0.5, 0.25, 0.0625, 0.0875]).log(), **options)
+        p = warp_logits(torch.tensor([0.1, 0.5, 0.25, 0.0625, 0.0875]).log(), **options)
         return [round(v, 4) for v in p.tolist()]
 
     assert cut() == [0.1, 0.5, 0.25, 0.0625, 0.0875]
     assert cut(top_k=2) == [0, 0.6667, 0.3333, 0, 0]
     assert cut(top_p=0.5) == cut(top_p=0) == cut(top_k=1) == cut(min_p=1) == cut(temperature=0) == [0, 1, 0, 0, 0]
-    assert cut(top_p=0.51) == [0, 0.6667, 0.3333, 0, 0]  # the least that together reach it
+    assert cut(top_p=0.51) == [0, 0.6667, 0.3333, 0, 0]  # the smallest set that reaches it
     assert cut(min_p=0.19) == [0.1176, 0.5882, 0.2941, 0, 0]
     assert cut(temperature=0.5) == [round(v * v / 0.33406, 4) for v in (0.1, 0.5, 0.25, 0.0625, 0.0875)]
 
 
 def test_the_order_of_cutoffs_is_the_documented_one():
     logits = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
-    # First k: of 4/9, 3/9, 2/9 two reach 0.75. First p: the same two are 0.7, so that three would stay.
-    assert filtered(logits, top_k=3, top_p=0.75).count_nonzero() == 2
-    # First p: the largest alone is half of what stays. Were min_p asked before or after makes no odds; of temperature it does.
-    assert filtered(logits, temperature=0.5, min_p=0.6).count_nonzero() == 1
-    assert filtered(logits, min_p=0.6).count_nonzero() == 2
+    # If k comes first: two of 4/9, 3/9, 2/9 reach 0.75. If p came first: the same two are 0.7, and three would remain.
+    assert warp_logits(logits, top_k=3, top_p=0.75).count_nonzero() == 2
+    # Min-p after temperature: 0.3 / 0.4 squared is below 0.6. Before it, two tokens would remain.
+    assert warp_logits(logits, temperature=0.5, min_p=0.6).count_nonzero() == 1
+    assert warp_logits(logits, min_p=0.6).count_nonzero() == 2
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_limits_of_temperature(dtype):
     logits = torch.tensor([[1.0, 3.0, 2.0, 3.0], [-300.0, 200.0, 0.0, -math.inf]], dtype=dtype)
-    cold = torch.tensor([[0, 1, 0, 0], [0, 1, 0, 0]], dtype=dtype)  # of two that are as likely the first
+    cold = torch.tensor([[0, 1, 0, 0], [0, 1, 0, 0]], dtype=dtype)  # of two equal ones the first
     for temperature in (0, 1e-300, 1e-45, 1e-38, 1e-7):
-        assert torch.equal(filtered(logits, temperature), cold), temperature
-    assert torch.allclose(filtered(logits, 1e-6), torch.tensor([[0, 0.5, 0, 0.5], [0, 1, 0, 0]], dtype=dtype))
-    hot = filtered(logits, 1e6, top_k=3)
+        assert torch.equal(warp_logits(logits, temperature), cold), temperature
+    assert torch.allclose(warp_logits(logits, 1e-6), torch.tensor([[0, 0.5, 0, 0.5], [0, 1, 0, 0]], dtype=dtype))
+    hot = warp_logits(logits, 1e6, top_k=3)
     assert torch.allclose(hot[0], torch.tensor([0, 1 / 3, 1 / 3, 1 / 3], dtype=dtype), atol=1e-5)
     assert torch.allclose(hot[1], torch.tensor([1 / 3, 1 / 3, 1 / 3, 0], dtype=dtype), atol=1e-3)
 
 
-def test_ties_stay_together_at_k_and_fall_in_order_at_p():
+def test_ties_all_pass_top_k_and_are_cut_in_order_by_top_p():
     same = torch.zeros(5)
-    assert filtered(same, top_k=2).tolist() == pytest.approx([0.2] * 5)
-    assert filtered(same, top_p=0.5).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0, 0])
-    assert filtered(same, min_p=1).tolist() == pytest.approx([0.2] * 5)
+    assert warp_logits(same, top_k=2).tolist() == pytest.approx([0.2] * 5)
+    assert warp_logits(same, top_p=0.5).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0, 0])
+    assert warp_logits(same, min_p=1).tolist() == pytest.approx([0.2] * 5)
 
 
 @PROPERTY
@@ -360,38 +363,38 @@ def test_ties_stay_together_at_k_and_fall_in_order_at_p():
 def test_repetition_penalty_against_brute_force(logits, data, penalty):
     ids = data.draw(st.lists(st.integers(0, len(logits) - 1), max_size=12))
     given_logits = torch.tensor(logits, dtype=torch.float64)
-    less = repeated_less(given_logits, ids, penalty)
+    penalized = apply_repetition_penalty(given_logits, ids, penalty)
     expected = [(v / penalty if v > 0 else v * penalty) if i in ids else v for i, v in enumerate(logits)]
-    assert less.tolist() == pytest.approx(expected)
-    assert given_logits.tolist() == logits  # which stay as they were
+    assert penalized.tolist() == pytest.approx(expected)
+    assert given_logits.tolist() == logits  # unchanged
 
 
-def test_the_penalty_looks_at_the_window_and_no_further(text):
-    """k was said, but before the window: it is as likely as if it had not been."""
+def test_the_repetition_penalty_only_covers_the_window(text):
+    """k occurs, but before the window: it is as likely as if it did not."""
     long = "k" + "abcdefgh" * 2
-    first = text.first(len(long))
+    first = text.window_start(len(long))
     assert "k" not in long[first:]
 
-    def chances(prompt):
+    def next_probabilities(prompt):
         (token,) = text.generate_steps(prompt, max_new_tokens=1, repetition_penalty=5, seed=0, alternatives=13)
-        return {symbol: chance for symbol, _, chance in token.alternatives}
+        return {symbol: p for symbol, _, p in token.alternatives}
 
-    ids = text.tokens.encode(long)
-    expected = filtered(repeated_less(text.next_logits(ids)[0], ids[first:], 5))
-    assert chances(long) == pytest.approx(dict(zip(text.tokens.symbols, expected.tolist())), abs=1e-6)
-    assert chances(long) == pytest.approx(chances(long[first:]), abs=1e-6)
+    ids = text.tokenizer.encode(long)
+    expected = warp_logits(apply_repetition_penalty(text.next_logits(ids)[0], ids[first:], 5))
+    assert next_probabilities(long) == pytest.approx(dict(zip(text.tokenizer.symbols, expected.tolist())), abs=1e-6)
+    assert next_probabilities(long) == pytest.approx(next_probabilities(long[first:]), abs=1e-6)
 
 
-def test_draws_follow_the_probabilities():
+def test_sampled_tokens_follow_the_probabilities():
     p = torch.tensor([[0.0, 0.5, 0.0, 0.3, 0.2, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [1e-3, 0.999, 0.0, 0.0, 0.0, 0.0]])
     g = torch.Generator().manual_seed(0)
-    i = torch.cat([drawn(p, g) for _ in range(5000)], 1)
+    i = torch.cat([sample_next_token(p, g) for _ in range(5000)], 1)
     assert i.shape == (3, 5000)
-    for row, of in zip(i, p):
+    for row, expected in zip(i, p):
         share = row.bincount(minlength=6) / 5000
-        assert bool((share[of == 0] == 0).all())
-        assert bool(((share - of).abs() <= 4 * (of * (1 - of) / 5000).sqrt()).all()), share
-    assert drawn(torch.tensor([0.0, 1.0]), g).tolist() == [1]
+        assert bool((share[expected == 0] == 0).all())
+        assert bool(((share - expected).abs() <= 4 * (expected * (1 - expected) / 5000).sqrt()).all()), share
+    assert sample_next_token(torch.tensor([0.0, 1.0]), g).tolist() == [1]
 
 
 # --- Text -------------------------------------------------------------------------------------------------------------
@@ -408,63 +411,63 @@ def test_draws_follow_the_probabilities():
     ],
     ids=str,
 )
-def test_what_is_written_is_what_is_scored_and_read(kind, prompt):
-    """Token by token, though it is written with a cache and read a window at a time."""
+def test_generated_scored_and_read_tokens_agree(kind, prompt):
+    """Token by token, although texts are generated with a cache and scored one window at a time."""
     model = small(kind)
     tokens = list(model.generate_steps(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1))
-    written = "".join(token.text for token in tokens)
-    assert written == model.generate(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1)
-    assert written == model.tokens.decode(token.id for token in tokens)
-    ids, state = model._ids("prompt", prompt), None
-    prompt = prompt or model.tokens.decode(ids)
-    score, read = model.score(written, prompt), list(model.read_steps(written, prompt, alternatives=5))
+    generated = "".join(token.text for token in tokens)
+    assert generated == model.generate(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1)
+    assert generated == model.tokenizer.decode(token.id for token in tokens)
+    ids, state = model._encode("prompt", prompt), None
+    prompt = prompt or model.tokenizer.decode(ids)
+    score, read = model.score(generated, prompt), list(model.read_steps(generated, prompt, alternatives=5))
     assert score.symbols == [token.text for token in tokens] == [token.text for token in read]
-    for token, again, log_prob, entropy in zip(tokens, read, score.log_probs, score.entropy, strict=True):
+    for token, read_token, log_prob, entropy in zip(tokens, read, score.log_probs, score.entropy, strict=True):
         logits, state = model.next_logits(ids, state)
         p = logits.softmax(-1)
         assert token.probability == pytest.approx(p[token.id].item(), rel=1e-4)
-        assert again.probability == pytest.approx(token.probability, rel=1e-4)
+        assert read_token.probability == pytest.approx(token.probability, rel=1e-4)
         assert log_prob.item() == pytest.approx(math.log(token.probability), abs=1e-4)
         assert entropy.item() == pytest.approx(-(p * p.log()).sum().item(), abs=1e-4)
-        assert token.entropy == pytest.approx(entropy.item(), abs=1e-4) == again.entropy
-        cut = filtered(logits, 1.3, 6)
+        assert token.entropy == pytest.approx(entropy.item(), abs=1e-4) == read_token.entropy
+        warped = warp_logits(logits, 1.3, 6)
         ranked = p.argsort(descending=True)[:10].tolist()
-        assert [symbol for symbol, *_ in token.alternatives] == [model.tokens.symbols[i] for i in ranked]
+        assert [symbol for symbol, *_ in token.alternatives] == [model.tokenizer.symbols[i] for i in ranked]
         assert [value for _, value, _ in token.alternatives] == pytest.approx(p[ranked].tolist(), rel=1e-4)
-        assert [value for *_, value in token.alternatives] == pytest.approx(cut[ranked].tolist(), rel=1e-4, abs=1e-7)
-        assert cut[token.id] > 0
-        for (symbol, a, b), (known, value, _) in zip(again.alternatives, token.alternatives):
-            assert (symbol, a) == (known, b if a != b else pytest.approx(value, rel=1e-4))
+        assert [value for *_, value in token.alternatives] == pytest.approx(warped[ranked].tolist(), rel=1e-4, abs=1e-7)
+        assert warped[token.id] > 0
+        for (symbol, a, b), (expected_symbol, value, _) in zip(read_token.alternatives, token.alternatives):
+            assert (symbol, a) == (expected_symbol, b if a != b else pytest.approx(value, rel=1e-4))
         ids = [*ids, token.id]
 
 
-def test_a_text_longer_than_the_context_is_scored_as_it_would_be_written(text):
+def test_scores_beyond_the_context_equal_those_of_generation(text):
     """Every prefix, wherever the prompt ends and the windows change."""
-    ids = some_ids(text, 30)
-    whole = text.tokens.decode(ids)
-    alone = [text.next_logits(ids[:n])[0].log_softmax(-1)[ids[n]].item() for n in range(1, 30)]
-    for begun in (1, 7, 8, 9, 12, 29):
-        score = text.score(whole[begun:], whole[:begun])
-        assert score.log_probs.tolist() == pytest.approx(alone[begun - 1 :], abs=1e-4)
+    ids = random_ids(text, 30)
+    whole = text.tokenizer.decode(ids)
+    expected = [text.next_logits(ids[:n])[0].log_softmax(-1)[ids[n]].item() for n in range(1, 30)]
+    for length in (1, 7, 8, 9, 12, 29):
+        score = text.score(whole[length:], whole[:length])
+        assert score.log_probs.tolist() == pytest.approx(expected[length - 1 :], abs=1e-4)
 
 
-def test_temperature_0_takes_the_likeliest_whatever_the_seed(text):
+def test_temperature_0_takes_the_most_likely_token_for_every_seed(text):
     tokens = list(text.generate_steps("abc", max_new_tokens=20, temperature=0, seed=0))
     assert all(token.text == token.alternatives[0][0] and token.alternatives[0][2] == 1 for token in tokens)
     assert text.generate("abc", max_new_tokens=20, temperature=0) == "".join(token.text for token in tokens)
 
 
-def test_first_tokens_are_drawn_as_often_as_said(text):
+def test_first_tokens_have_the_frequencies_of_their_probabilities(text):
     (token,) = text.generate_steps("abc", max_new_tokens=1, temperature=2, top_p=0.8, seed=0, alternatives=13)
-    chances = {symbol: chance for symbol, _, chance in token.alternatives}
-    counts = dict.fromkeys(chances, 0)
+    probabilities = {symbol: p for symbol, _, p in token.alternatives}
+    counts = dict.fromkeys(probabilities, 0)
     for seed in range(800):
         counts[text.generate("abc", max_new_tokens=1, temperature=2, top_p=0.8, seed=seed)] += 1
-    for symbol, p in chances.items():
+    for symbol, p in probabilities.items():
         assert abs(counts[symbol] / 800 - p) <= 4 * math.sqrt(p * (1 - p) / 800), symbol
 
 
-def test_same_seed_same_text_beside_other_visitors(text):
+def test_the_same_seed_gives_the_same_text_in_concurrent_use(text):
     def write(seed):
         return text.generate("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed)
 
@@ -477,18 +480,18 @@ def test_same_seed_same_text_beside_other_visitors(text):
         text.generate_steps("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed) for seed in range(12)
     ]
     in_turns = zip(*([token.text for token in turn] for turn in zip(*visitors)))
-    assert ["".join(of) for of in in_turns] == alone
+    assert ["".join(parts) for parts in in_turns] == alone
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_what_may_stand_somewhere_is_up_to_the_caller(text):
-    def allowed(at):
-        return torch.tensor([symbol == "abc"[at % 3] for symbol in text.tokens.symbols])
+def test_the_caller_can_restrict_the_tokens(text):
+    def allowed(index):
+        return torch.tensor([symbol == "abc"[index % 3] for symbol in text.tokenizer.symbols])
 
-    assert text.generate("k", max_new_tokens=7, seed=0, allowed=allowed) == "abcabca"
-    (token,) = text.generate_steps("k", max_new_tokens=1, seed=0, allowed=allowed, alternatives=1)
+    assert text.generate("k", max_new_tokens=7, seed=0, allowed_tokens=allowed) == "abcabca"
+    (token,) = text.generate_steps("k", max_new_tokens=1, seed=0, allowed_tokens=allowed, alternatives=1)
     assert token.alternatives == [("a", pytest.approx(token.probability), 1)]
-    assert token.probability < 0.9  # the model's own opinion
+    assert token.probability < 0.9  # the model's, without the restriction
 
 
 def test_prompts_are_folded_and_only_the_last_tokens_count(text):
@@ -498,8 +501,8 @@ def test_prompts_are_folded_and_only_the_last_tokens_count(text):
     assert write("") == write("\n") == write("春") == write("\x00\x1b")
     assert write("\u00e1b\x07\u0107") == write("abc")
     long = "abcdefghijk" * 9090
-    assert len(long) < 100_000 and write(long) == write(long[text.first(len(long)) :])
-    assert write("a" * 100_000) == write("a" * (100_000 - text.first(100_000)))
+    assert len(long) < 100_000 and write(long) == write(long[text.window_start(len(long)) :])
+    assert write("a" * 100_000) == write("a" * (100_000 - text.window_start(100_000)))
 
 
 LIMITS = {  # argument -> values that are refused
@@ -542,7 +545,7 @@ def test_bad_arguments_get_a_sentence_before_the_first_token(text, argument, bad
     ],
     ids=[str(i) for i in range(13)],
 )
-def test_other_calls_that_cannot_be_get_a_sentence(text, call, says):
+def test_other_impossible_calls_get_a_sentence(text, call, says):
     with pytest.raises(ValueError, match=rf"^{says}.{{5,200}}\.$"):
         call(text)
 
@@ -553,10 +556,10 @@ def test_a_model_of_pixels_writes_no_text(pixels):
             call()
 
 
-def test_samples_of_text_are_the_seeds_first(text):
-    made = text.sample(3, seed=5)
-    assert [len(of) for of in made] == [200] * 3 and len(set(made)) == 3
-    assert made[:2] == text.sample(2, seed=5) != text.sample(2, seed=6)
+def test_text_samples_do_not_depend_on_their_number(text):
+    samples = text.sample(3, seed=5)
+    assert [len(sample) for sample in samples] == [200] * 3 and len(set(samples)) == 3
+    assert samples[:2] == text.sample(2, seed=5) != text.sample(2, seed=6)
 
 
 # --- Poems ------------------------------------------------------------------------------------------------------------
@@ -576,7 +579,7 @@ def test_samples_of_text_are_the_seeds_first(text):
 )
 def test_poems_hold_their_form(poems, form, heads, title, data, author, temperature, top_k, penalty, seed):
     lines, length = FORMS[form]
-    heads, title, author = heads[:lines], *(of.replace("|", "").replace("\n", "") for of in (title, author))
+    heads, title, author = heads[:lines], *(part.replace("|", "").replace("\n", "") for part in (title, author))
     options = dict(
         title=title,
         author=author,
@@ -593,30 +596,33 @@ def test_poems_hold_their_form(poems, form, heads, title, data, author, temperat
     for i, line in enumerate(written):
         assert set(line[:-1]) <= set(HANZI) and line[-1] == "，。"[i % 2]
     assert "".join(line[0] for line in written)[: len(heads)] == heads
-    if temperature == 0:  # then the end of a poem follows from its beginning
-        begun = body[: data.draw(st.integers(0, len(body) - 1))]
-        assert begun + "".join(token.text for token in poems.poem_steps(form, begun=begun, **options)) == body
+    if temperature == 0:  # then the beginning determines the rest
+        prefix = body[: data.draw(st.integers(0, len(body) - 1))]
+        assert prefix + "".join(token.text for token in poems.poem_steps(form, prefix=prefix, **options)) == body
 
 
 def test_poems_depend_on_form_title_and_author(poems):
-    def write(form="五绝", **told):
-        return "".join(token.text for token in poems.poem_steps(form, seed=0, **told))
+    def write(form="五绝", **conditions):
+        return "".join(token.text for token in poems.poem_steps(form, seed=0, **conditions))
 
     assert len({write(), write(title="花"), write(author="花"), write(heads="花"), write("七绝")[:24]}) == 5
-    assert write(title="龘") == write(title="□")  # unknown characters are one
+    assert write(title="龘") == write(title="□")  # all unknown characters are the same
 
 
-def test_alternatives_of_a_forced_place_are_what_may_stand_there(poems):
+def test_alternatives_of_a_forced_token_are_the_allowed_ones(poems):
     first, *_ = poems.poem_steps("五绝", heads="花", seed=0, alternatives=3)
     assert first.text == first.alternatives[0][0] == "花" and first.alternatives[0][2] == 1
     assert first.alternatives[0][1] == pytest.approx(first.probability) and first.probability < 0.5
-    assert len(first.alternatives) == 1  # what may not stand there is none
+    assert len(first.alternatives) == 1  # tokens that are not allowed are not listed
 
 
 def test_poems_end_by_themselves(poems):
-    mask = poems.tokens.mask("五绝", 0)
+    mask = poems.tokenizer.allowed_mask("五绝", 0)
     steps = poems.generate_steps(
-        "五绝|||", max_new_tokens=50, seed=0, allowed=lambda at: mask if at < 5 else ~mask & (torch.arange(len(mask)) == 1)
+        "五绝|||",
+        max_new_tokens=50,
+        seed=0,
+        allowed_tokens=lambda index: mask if index < 5 else ~mask & (torch.arange(len(mask)) == 1),
     )
     body = "".join(token.text for token in steps)
     assert len(body) == 6 and body[-1] == "\n"
@@ -624,7 +630,7 @@ def test_poems_end_by_themselves(poems):
 
 
 @pytest.mark.parametrize(
-    "told, says",
+    "arguments, says",
     [
         (dict(form="六绝"), "form must be one of"),
         (dict(form=None), "form must be one of"),
@@ -639,32 +645,32 @@ def test_poems_end_by_themselves(poems):
         (dict(heads="·"), "heads must"),
         (dict(heads="a"), "heads must"),
         (dict(heads=3), "heads must"),
-        (dict(begun="花"), None),
-        (dict(begun="，"), "begun must"),
-        (dict(begun="花花"), None),
-        (dict(begun="花花花花花花"), "begun must"),
-        (dict(begun="花", heads="风"), "begun must"),
-        (dict(begun=None), "begun must"),
-        (dict(begun="花" * 99), "begun must"),
+        (dict(prefix="花"), None),
+        (dict(prefix="，"), "prefix must"),
+        (dict(prefix="花花"), None),
+        (dict(prefix="花花花花花花"), "prefix must"),
+        (dict(prefix="花", heads="风"), "prefix must"),
+        (dict(prefix=None), "prefix must"),
+        (dict(prefix="花" * 99), "prefix must"),
         (dict(temperature=math.nan), "temperature must"),
         (dict(seed=-1), "seed must"),
     ],
     ids=str,
 )
-def test_bad_orders_for_poems_get_a_sentence(poems, told, says):
-    order = {"form": "五绝", **told}
+def test_bad_arguments_for_poems_get_a_sentence(poems, arguments, says):
+    arguments = {"form": "五绝", **arguments}
     if says is None:
-        assert len(list(poems.poem_steps(**order))) == 24 - len(told["begun"])
+        assert len(list(poems.poem_steps(**arguments))) == 24 - len(arguments["prefix"])
         return
     with pytest.raises(ValueError, match=rf"(?s)^{says} .{{5,200}}\.$"):
-        poems.poem_steps(**order)
+        poems.poem_steps(**arguments)
 
 
 # --- Pixels -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
-def test_given_rows_stay_and_the_rest_has_the_probability_that_is_told(pixels, rows):
+def test_given_rows_stay_and_generated_pixels_come_with_their_probability(pixels, rows):
     x = pictures(1)
     steps = list(pixels.complete_steps(x if rows else None, rows=rows, n=3, label=1, temperature=0.7, seed=0))
     assert [step.rows for step in steps] == list(range(rows + 1, 5))
@@ -682,47 +688,47 @@ def test_given_rows_stay_and_the_rest_has_the_probability_that_is_told(pixels, r
 def test_what_is_below_the_given_rows_does_not_matter(pixels):
     x, other = pictures(1), pictures(1)
     other[:, :, 2:] = 0.5
-    ends = [list(pixels.complete_steps(of, rows=2, n=2, seed=0))[-1].x for of in (x, other)]
+    ends = [list(pixels.complete_steps(picture, rows=2, n=2, seed=0))[-1].x for picture in (x, other)]
     assert torch.equal(*ends)
 
 
-def test_log_probs_are_those_of_the_loss_among_greys(pixels):
+def test_log_probs_are_normalized_over_the_grey_levels(pixels):
     x, y = pictures(3), torch.tensor([0, 2, -1])
     each = pixels.pixel_log_probs(x, y)
     assert each.shape == (3, 4, 4)
-    ids = pixels.tokens.encode(x, y)
-    greys = pixels.logits(ids[:, :-1])[..., :256].log_softmax(-1)
+    ids = pixels.tokenizer.encode(x, y)
+    log_p = pixels.logits(ids[:, :-1])[..., :256].log_softmax(-1)
     for i, r, c in product(range(3), range(4), range(4)):
-        assert each[i, r, c].item() == pytest.approx(greys[i, 4 * r + c, ids[i, 1 + 4 * r + c]].item(), abs=1e-5)
+        assert each[i, r, c].item() == pytest.approx(log_p[i, 4 * r + c, ids[i, 1 + 4 * r + c]].item(), abs=1e-5)
     assert torch.allclose(pixels.log_prob(x, y), each.sum((1, 2)))
     assert torch.allclose(pixels.bits_per_dim(x, y), -each.sum((1, 2)) / (16 * math.log(2)))
     assert not torch.allclose(pixels.log_prob(x, 0), pixels.log_prob(x, 1), atol=1e-3)
     assert torch.equal(pixels.log_prob(x), pixels.log_prob(x, -1))
 
 
-def two_greys():
-    """A model of 2x2 pictures, black or white: sixteen in all."""
+def binary_model():
+    """A model of binary 2x2 pictures, of which there are sixteen."""
     model = small("pixels", size=2, lags=[0, 1, 2])
-    model.tokens = Pixels(2, 3, levels=2)  # uses the first rows of a larger table
+    model.tokenizer = PixelTokenizer(2, 3, levels=2)  # uses the first rows of a larger table
     return model, torch.tensor(list(product([0.0, 1.0], repeat=4))).view(16, 1, 2, 2)
 
 
 def test_the_probabilities_of_all_pictures_sum_to_one():
-    model, every = two_greys()
+    model, every = binary_model()
     for label in (None, 0, 2):
         assert model.log_prob(every, label).exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_pictures_are_drawn_as_often_as_they_are_likely():
-    model, every = two_greys()
+def test_samples_have_the_frequencies_of_their_probabilities():
+    model, every = binary_model()
     p = model.log_prob(every, 1).exp()
     x = model.sample(1500, label=1, seed=0)
-    found = (x.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16) / len(x)
-    assert bool(((found - p).abs() < 4 * (p * (1 - p) / len(x)).sqrt()).all())
+    frequencies = (x.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16) / len(x)
+    assert bool(((frequencies - p).abs() < 4 * (p * (1 - p) / len(x)).sqrt()).all())
     assert (p.max() - p.min()) > 0.05
 
 
-def test_samples_are_of_the_labels_asked_for_and_do_not_depend_on_what_follows(pixels):
+def test_samples_have_the_labels_and_full_batches_do_not_depend_on_what_follows(pixels):
     x = pixels.sample(3, label=[0, 1, 2], seed=0)
     steps = pixels.complete_steps(n=3, label=[0, 1, 2], seed=torch.randint(2**62, (1,), generator=gm.base.generator(0)).item())
     assert torch.equal(x, list(steps)[-1].x)
@@ -733,7 +739,7 @@ def test_samples_are_of_the_labels_asked_for_and_do_not_depend_on_what_follows(p
 
 
 @pytest.mark.parametrize(
-    "order, says",
+    "arguments, says",
     [
         (dict(rows=1), "rows"),
         (dict(x=pictures(1), rows=4), "rows"),
@@ -750,6 +756,6 @@ def test_samples_are_of_the_labels_asked_for_and_do_not_depend_on_what_follows(p
     ],
     ids=[str(i) for i in range(12)],
 )
-def test_bad_orders_for_pictures_get_a_sentence(pixels, order, says):
+def test_bad_arguments_for_pictures_get_a_sentence(pixels, arguments, says):
     with pytest.raises(ValueError, match=rf"^{says} must be .{{5,200}}\.$"):
-        pixels.complete_steps(**order)
+        pixels.complete_steps(**arguments)

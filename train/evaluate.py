@@ -76,8 +76,8 @@ class Evaluation:
         """Pictures, a list of photographs, or the characters or the poems of a text."""
         if self.dataset == "photo":
             return photographs.load(split, self.data_dir)
-        if self.dataset in texts.SETS:
-            return texts.SETS[self.dataset](split)
+        if self.dataset in texts.DATASETS:
+            return texts.DATASETS[self.dataset](split)
         return data.load(self.dataset, split, self.data_dir)
 
     def classifier(self):
@@ -185,7 +185,7 @@ def evaluate_vae(evaluation):
         count_classes_on_latent_map(evaluation, codes)
     if evaluation.dataset == "avatars":
         evaluate_attributes(evaluation)
-    return headline if model.family == "bernoulli" else f"{psnr}, {headline}, {fid}"
+    return headline if model.likelihood_name == "bernoulli" else f"{psnr}, {headline}, {fid}"
 
 
 def evaluate_classifier(evaluation):
@@ -371,7 +371,7 @@ PIXELS_PER_CLASS = 200  # pictures; each takes 784 forward passes, so 2,000 per 
 
 def evaluate_plays(evaluation):
     """Nats per character. Returns a headline."""
-    tokens = evaluation.model.tokens
+    tokenizer = evaluation.model.tokenizer
     nats, n = texts.nats_of_blocks(evaluation.model, evaluation.data)
     size = sum(p.numel() for p in evaluation.model.parameters()) / 1e6
     evaluation.add(
@@ -386,7 +386,7 @@ def evaluate_plays(evaluation):
         "the same in bits",
         nats / math.log(2),
         n=n,
-        comparison=f"{tokens.size} equally likely characters: {math.log2(tokens.size):.3f}",
+        comparison=f"{tokenizer.vocab_size} equally likely characters: {math.log2(tokenizer.vocab_size):.3f}",
     )
     evaluation.add("perplexity", "the same as perplexity", math.exp(nats), n=n)
     return f"{nats:.4f} nats per character (nanoGPT, 10.65 M: 1.4697)"
@@ -396,9 +396,9 @@ def evaluate_poems(evaluation):
     """Perplexity of the bodies, compared with a 5-gram of the same training poems. Returns a headline."""
     model = evaluation.model
     nats, n = texts.nats_of_bodies(model, evaluation.data)
-    nats_form_only, _ = texts.nats_of_bodies(model, evaluation.data, told=False)
+    nats_form_only, _ = texts.nats_of_bodies(model, evaluation.data, with_title=False)
     perplexity, perplexity_form_only = math.exp(nats / n), math.exp(nats_form_only / n)
-    baseline, unknown = five_gram_perplexity(evaluation, model.tokens)
+    baseline, unknown = five_gram_perplexity(evaluation, model.tokenizer)
     evaluation.add(
         "perplexity",
         "perplexity per character of the bodies, given title and author",
@@ -423,16 +423,18 @@ def evaluate_poems(evaluation):
     )
 
 
-def five_gram_perplexity(evaluation, tokens):
+def five_gram_perplexity(evaluation, tokenizer):
     """(perplexity of the bodies' characters under a 5-gram of the training bodies, share of unknown characters)"""
 
     def grams(poems):
-        return ngram.grams([[tokens.number[form], *tokens.part(body, f"{form}|")[1]] for form, _, _, body in poems], 5)
+        return ngram.grams(
+            [[tokenizer.token_id[form], *tokenizer.encode_continuation(body, f"{form}|")[1]] for form, _, _, body in poems], 5
+        )
 
     scored = grams(evaluation.data)
-    scored = scored[~np.isin(scored[:, -1], tokens.marks)]
-    p = ngram.KneserNey(grams(evaluation.load("train")), tokens.size).probabilities(scored)
-    return math.exp(-np.log(p).mean()), (scored[:, -1] == tokens.UNKNOWN).mean()
+    scored = scored[~np.isin(scored[:, -1], tokenizer.marks)]
+    p = ngram.KneserNey(grams(evaluation.load("train")), tokenizer.vocab_size).probabilities(scored)
+    return math.exp(-np.log(p).mean()), (scored[:, -1] == tokenizer.UNKNOWN).mean()
 
 
 def evaluate_pixels(evaluation):
@@ -628,7 +630,7 @@ def count_classes_on_latent_map(evaluation, codes, side=30):
 def vae_likelihood(evaluation):
     """ELBO, KL, bits; of binary pixels also the importance-weighted likelihood. Returns a headline."""
     model, x, dims = evaluation.model, evaluation.data.floats(), evaluation.data.x[0].numel()
-    binary = model.family == "bernoulli"
+    binary = model.likelihood_name == "bernoulli"
     if binary:
         x = model.binarise(x, evaluation.seed)
     likelihood = f"pixels binarised at random, seed {evaluation.seed}" if binary else "a density over values in [0, 1]"
@@ -1008,7 +1010,7 @@ def edit_attribute(evaluation, attribute, classifier, val, directions):
         candidates = []
         for amount in EDIT_AMOUNTS:
             t = transfer(val, direction, amount)
-            lowest = min(t.kept.values())
+            lowest = min(t.preserved.values())
             margin = min(t.reached - 0.90, lowest - 0.85)
             candidates.append((margin, amount, f"{t.reached:.1%} reached, {lowest:.1%} preserved"))
         best[direction] = max(candidates)
@@ -1016,7 +1018,7 @@ def edit_attribute(evaluation, attribute, classifier, val, directions):
     _, amount, val_result = best[direction]
     _, other_amount, other_result = best[other]
     t = transfer(evaluation.data, direction, amount)
-    changed_most = min(t.kept, key=t.kept.get)
+    changed_most = min(t.preserved, key=t.preserved.get)
     evaluation.add(
         "moved",
         f"{attribute}: edited faces with the target value, recognised by classifier-avatars",
@@ -1029,9 +1031,9 @@ def edit_attribute(evaluation, attribute, classifier, val, directions):
     evaluation.add(
         "moved",
         f"{attribute}: edited faces that preserve {changed_most}, the attribute preserved least often",
-        t.kept[changed_most],
+        t.preserved[changed_most],
         n=t.n,
-        comparison=f"mean of the {len(t.kept)} other attributes: {sum(t.kept.values()) / len(t.kept):.2%}",
+        comparison=f"mean of the {len(t.preserved)} other attributes: {sum(t.preserved.values()) / len(t.preserved):.2%}",
         seeded=True,
     )
 
@@ -1051,8 +1053,8 @@ def probe_latents(latents, probe, attribute):
 
 def reference_values(model, dataset, n=16):
     """Numbers of the first n pictures of `data.samples(dataset)`, or of a text, by which a test recognises the checkpoint."""
-    if dataset in texts.SETS:
-        text = texts.SETS[dataset]("test")
+    if dataset in texts.DATASETS:
+        text = texts.DATASETS[dataset]("test")
         if dataset == "tang":
             sums = [texts.nats_of_bodies(model, [poem]) for poem in text[:n]]
             return {"nats": [nats / characters for nats, characters in sums]}

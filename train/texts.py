@@ -1,7 +1,7 @@
-"""The two texts that the recipes ship, cut into what is trained on, chosen on and reported.
+"""The two text corpora of the repository, with their training, validation and test splits.
 
 corpora/shakespeare.txt.gz    plays of Shakespeare as one text (public domain; tiny Shakespeare, Andrej Karpathy, 2015)
-corpora/tang-*.txt.gz         regular verse of the Tang, "title|author|body" a line (public domain; collection
+corpora/tang-*.txt.gz         regular verse of the Tang, one "title|author|body" per line (public domain; collection
                               chinese-poetry, (c) 2016 JackeyGao, MIT), in simplified characters
 """
 
@@ -17,7 +17,7 @@ CORPORA = Path(__file__).parent / "corpora"
 
 
 def shakespeare(split):
-    """train, val or test: the first 90 % less their last twentieth, that twentieth, and the last 10 %."""
+    """train, val or test: the last 10 % are test; of the first 90 %, the last twentieth is val and what precedes it train."""
     text = _read("shakespeare")
     test = int(0.9 * len(text))
     val = int(0.95 * test)
@@ -39,11 +39,11 @@ def _read(name):
     return gzip.decompress((CORPORA / f"{name}.txt.gz").read_bytes()).decode("utf-8")
 
 
-SETS = {"shakespeare": shakespeare, "tang": tang}
+DATASETS = {"shakespeare": shakespeare, "tang": tang}
 
 
 class Passages:
-    """Stretches of `length` + 1 tokens from one long row: ids (N,). starts: where they may begin, None for anywhere."""
+    """Passages of `length` + 1 tokens from one long sequence ids (N,). starts: where they may begin, None for anywhere."""
 
     def __init__(self, ids, length, starts=None):
         self.ids, self.length = ids, length
@@ -57,38 +57,42 @@ class Passages:
         return (self.ids[self.starts[i][:, None] + torch.arange(self.length + 1)],)
 
 
-def nats_of_blocks(model, text, length=256, at_once=32):
-    """(mean -log p a character, number of characters) over blocks of `length`, each read from its own beginning, as usual for
-    tiny Shakespeare; what is left over at the end is not read."""
-    ids = torch.tensor(model.tokens.encode(text), device=model.device)
+def nats_of_blocks(model, text, length=256, batch=32):
+    """(mean -log p per character, number of characters) over blocks of `length`.
+
+    Each block is predicted from its own beginning, as is common for tiny Shakespeare; an incomplete last block is ignored.
+    """
+    ids = torch.tensor(model.tokenizer.encode(text), device=model.device)
     n = (len(ids) - 1) // length
     x, y = ids[: n * length].view(n, length), ids[1 : n * length + 1].view(n, length)
     with torch.inference_mode():
         nats = [
-            F.cross_entropy(model.logits(a).flatten(0, 1), b.flatten(), reduction="sum")
-            for a, b in zip(x.split(at_once), y.split(at_once))
+            F.cross_entropy(model.logits(inputs).flatten(0, 1), targets.flatten(), reduction="sum")
+            for inputs, targets in zip(x.split(batch), y.split(batch))
         ]
     return sum(nats).item() / y.numel(), y.numel()
 
 
-def nats_of_bodies(model, poems, told=True, at_once=64):
-    """(sum of -log p over the bodies' characters, their number); marks and the end are neither scored nor counted.
+def nats_of_bodies(model, poems, with_title=True, batch=64):
+    """(sum of -log p over the characters of the bodies, their number), without punctuation and the end token.
 
-    told: whether the model is told title and author; it is always told the form.
+    with_title: whether the model is given title and author; it is always given the form.
     """
-    rows, begins = [], []
+    tokenizer, rows, starts = model.tokenizer, [], []
     for form, title, author, body in poems:
-        head = model.tokens.encode(f"{form}|{title}|{author}|" if told else f"{form}|||")
-        rows.append(torch.tensor([*head, *model.tokens.part(body, form + "|")[1]]))
-        begins.append(len(head))
-    marks, nats, n = torch.tensor(model.tokens.marks), 0.0, 0
+        prompt_ids = tokenizer.encode(f"{form}|{title}|{author}|" if with_title else f"{form}|||")
+        _, body_ids = tokenizer.encode_continuation(body, form + "|")
+        rows.append(torch.tensor([*prompt_ids, *body_ids]))
+        starts.append(len(prompt_ids))
+    marks, nats, n = torch.tensor(tokenizer.marks), 0.0, 0
     with torch.inference_mode():
-        for i in range(0, len(rows), at_once):
-            ids = torch.nn.utils.rnn.pad_sequence(rows[i : i + at_once], batch_first=True, padding_value=-1)
-            place = torch.arange(ids.shape[1])
-            scored = (ids >= 0) & (place >= torch.tensor(begins[i : i + at_once])[:, None]) & ~torch.isin(ids, marks)
+        for i in range(0, len(rows), batch):
+            ids = torch.nn.utils.rnn.pad_sequence(rows[i : i + batch], batch_first=True, padding_value=-1)
+            positions = torch.arange(ids.shape[1])
+            in_body = positions >= torch.tensor(starts[i : i + batch])[:, None]
+            scored = (ids >= 0) & in_body & ~torch.isin(ids, marks)
             logits = model.logits(ids[:, :-1].clamp_min(0).to(model.device)).cpu()
-            each = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].clamp_min(0).flatten(), reduction="none")
-            nats += each[scored[:, 1:].flatten()].double().sum().item()
+            losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].clamp_min(0).flatten(), reduction="none")
+            nats += losses[scored[:, 1:].flatten()].double().sum().item()
             n += scored.sum().item()
     return nats, n

@@ -1,16 +1,16 @@
-const whole = find('.whole'), message = find('.message'), text = find('.text'), says = find('.says'), canvas = find('canvas');
-let value = null, maps = '', symbols = [], spans = [], layer = 0, head = -1, at = -1, buttons = {};
+const whole = find('.whole'), message = find('.message'), text = find('.text'), summary = find('.summary'), canvas = find('canvas');
+let value = null, maps = '', symbols = [], spans = [], layer = 0, head = -1, selected = -1, buttons = {};
 
-function shown(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
-function weight(i, j) {  // of token j for token i, 0 to 1; head -1 is the mean of all
-  const {n, heads} = value, one = h => maps.charCodeAt(((layer * heads + h) * n + i) * n + j) / 255;
-  if (head >= 0) return one(head);
+function visible(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
+function weight(i, j) {  // of key j for query i, 0 to 1; head -1 is the mean over all heads
+  const {n, heads} = value, ofHead = h => maps.charCodeAt(((layer * heads + h) * n + i) * n + j) / 255;
+  if (head >= 0) return ofHead(head);
   let sum = 0;
-  for (let h = 0; h < heads; h++) sum += one(h);
+  for (let h = 0; h < heads; h++) sum += ofHead(h);
   return sum / heads;
 }
 function row(i) { return symbols.map((_, j) => j <= i ? weight(i, j) : 0); }
-function colour(w) {  // black, orange, white: as light as it is strong, whichever colours one sees
+function colour(w) {  // black, orange, white: lightness grows with the weight, for colour-blind readers too
   const s = Math.sqrt(w);
   return [16 + 240 * Math.min(1, 1.5 * s), 19 + 150 * Math.max(0, 1.6 * s - .35), 28 + 200 * Math.max(0, 2 * s - 1.1)];
 }
@@ -23,51 +23,51 @@ function drawMap() {
   });
   c.strokeStyle = '#5aa9ff';
   c.lineWidth = 2;
-  c.strokeRect(1, at * scale + 1, (at + 1) * scale - 2, scale - 2);
+  c.strokeRect(1, selected * scale + 1, (selected + 1) * scale - 2, scale - 2);
 }
-function look(i) {
-  at = i;
-  const weights = row(i), most = Math.max(...weights, 1e-9), told = weights.reduce((a, b) => a + b, 0);
+function select(i) {
+  selected = i;
+  const weights = row(i), highest = Math.max(...weights, 1e-9), total = weights.reduce((a, b) => a + b, 0);
   spans.forEach((span, j) => {
-    span.style.setProperty('--much', j <= i ? (.8 * weights[j] / most).toFixed(3) : 0);
-    span.classList.toggle('at', j === i);
-    span.classList.toggle('later', j > i);
+    span.style.setProperty('--weight', j <= i ? (.8 * weights[j] / highest).toFixed(3) : 0);
+    span.classList.toggle('selected', j === i);
+    span.classList.toggle('future', j > i);
     span.tabIndex = j === i ? 0 : -1;
     span.title = j <= i ? Math.round(100 * weights[j]) + ' %' : '';
   });
-  const best = weights.map((w, j) => [w, j]).sort((a, b) => b[0] - a[0]).slice(0, 4).filter(([w]) => w >= .01);
-  const where = j => i === j ? 'itself' : `“${shown(symbols[j])}” ${i - j} back`;
-  says.textContent = `“${shown(symbols[i])}” looks at ` + (best.map(([w, j]) => `${where(j)} (${Math.round(100 * w)} %)`).join(', ') || 'nothing shown here') +
-    (told < .985 ? `; ${Math.round(100 * (1 - told))} % went further back.` : '.');
+  const strongest = weights.map((w, j) => [w, j]).sort((a, b) => b[0] - a[0]).slice(0, 4).filter(([w]) => w >= .01);
+  const describe = j => i === j ? 'itself' : `“${visible(symbols[j])}” ${i - j} back`;
+  summary.textContent = `“${visible(symbols[i])}” attends to ` + (strongest.map(([w, j]) => `${describe(j)} (${Math.round(100 * w)} %)`).join(', ') || 'no single token much') +
+    (total < .985 ? `; ${Math.round(100 * (1 - total))} % goes to tokens further back.` : '.');
   drawMap();
 }
-function pick() {
+function update() {
   buttons.layers.forEach((b, k) => b.setAttribute('aria-pressed', k === layer));
   buttons.heads.forEach((b, k) => b.setAttribute('aria-pressed', k - 1 === head));
-  look(at);
+  select(selected);
 }
-function choices(name, labels, chosen) {
+function choices(name, labels, onChoice) {
   const all = labels.map((label, k) => {
     const b = make('button', '', label);
     b.type = 'button';
-    b.addEventListener('click', () => { chosen(k); pick(); });
+    b.addEventListener('click', () => { onChoice(k); update(); });
     return b;
   });
   find('.' + name).replaceChildren(...all);
   buttons[name] = all;
 }
-text.addEventListener('mouseover', e => { const s = e.target.closest('.token'); if (s) look(+s.dataset.i); });
-text.addEventListener('click', e => { const s = e.target.closest('.token'); if (s) { look(+s.dataset.i); s.focus(); } });
+text.addEventListener('mouseover', e => { const s = e.target.closest('.token'); if (s) select(+s.dataset.i); });
+text.addEventListener('click', e => { const s = e.target.closest('.token'); if (s) { select(+s.dataset.i); s.focus(); } });
 text.addEventListener('keydown', e => {
-  const to = {ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: value.n - 1}[e.key];
-  if (to === undefined) return;
+  const target = {ArrowLeft: selected - 1, ArrowRight: selected + 1, Home: 0, End: value.n - 1}[e.key];
+  if (target === undefined) return;
   e.preventDefault();
-  look(Math.min(value.n - 1, Math.max(0, to)));
-  spans[at].focus();
+  select(Math.min(value.n - 1, Math.max(0, target)));
+  spans[selected].focus();
 });
 canvas.addEventListener('pointermove', e => {
   const r = canvas.getBoundingClientRect();
-  look(Math.min(value.n - 1, Math.max(0, Math.floor((e.clientY - r.top) / r.height * value.n))));
+  select(Math.min(value.n - 1, Math.max(0, Math.floor((e.clientY - r.top) / r.height * value.n))));
 });
 canvas.addEventListener('pointerdown', e => canvas.dispatchEvent(new PointerEvent('pointermove', e)));
 
@@ -88,12 +88,12 @@ function load() {
     const span = make('span', 'token', symbol === '\n' ? '↵\n' : symbol);
     span.dataset.i = i;
     span.setAttribute('role', 'button');
-    span.setAttribute('aria-label', shown(symbol));
+    span.setAttribute('aria-label', visible(symbol));
     return span;
   });
   text.replaceChildren(...spans);
-  at = v.n - 1;
-  pick();
+  selected = v.n - 1;
+  update();
 }
 watch('value', load);
 load();

@@ -1,11 +1,11 @@
-"""Who looks at whom."""
+"""Attention weights among the last tokens."""
 
 from tabs.components import Component
 
 
 class AttentionMap(Component):
-    """Attention of each layer and head among a text's last tokens. Value: `symbols` (JSON), `n` (how many), `layers`, `heads`,
-    `maps`: base64 of layers * heads * n * n bytes, 255 for all of a token's attention; or {"message": sentence}.
+    """Attention of each layer and head among the last tokens of a text. Value: `symbols` (JSON), `n` (how many), `layers`,
+    `heads`, `maps`: base64 of layers * heads * n * n bytes, 255 for a weight of 1; or {"message": sentence}.
 
-    What a row lacks to 255 went to tokens further back.
+    What a row lacks to 255 is attention to tokens further back.
     """

@@ -1,11 +1,12 @@
-"""The probabilities of the next token, and what temperature and cut-offs make of them."""
+"""Next-token probabilities, before and after temperature and cut-offs."""
 
 from tabs.components import Component
 
 
 class NextToken(Component):
-    """Bars of the likeliest next tokens. Value: `before` (the text's end), `symbols` (JSON, likeliest first), `logits` (numbers
-    in one string, in the same order), and `cuts`: [temperature, top_k, top_p, min_p]; or {"message": sentence}.
+    """Bars of the most likely next tokens. Value: `context` (the end of the text), `symbols` (JSON, the most likely first),
+    `logits` (numbers in one string, in the same order), and `options`: [temperature, top_k, top_p, min_p]; or {"message":
+    sentence}.
 
-    Whoever changes `cuts` alone needs no server: the script computes what `genmodels.transformer.filtered` would.
+    A change of `options` alone needs no server: the script computes what `genmodels.transformer.warp_logits` would.
     """

@@ -1,18 +1,20 @@
 const view = find('.view'), scroll = find('.scroll'), title = find('.title'), text = find('.text'), message = find('.message');
-const bar = find('.bar'), told = find('.told'), notes = find('.notes'), more = find('.more'), turnButton = find('.turn');
-const panel = find('.panel'), chosen = find('.chosen'), others = find('.others');
+const bar = find('.bar'), stats = find('.stats'), notes = find('.notes'), more = find('.more'), directionButton = find('.turn');
+const panel = find('.panel'), summary = find('.summary'), alternatives = find('.alternatives');
 const WORDS = props.poem ? {
-  sure: '料到 expected', surprised: '意外 surprising', rows: '横排 rows', columns: '竖排 columns',
-} : {sure: 'expected', surprised: 'surprising'};
-let records = [], spans = [], line = null;  // line: of a poem, the one that is being written
-let turn = 0, over = 0, read = 0, value = null, at = -1, ended = 0;
+  expected: '料到 expected', surprising: '意外 surprising', rows: '横排 rows', columns: '竖排 columns',
+} : {expected: 'expected', surprising: 'surprising'};
+let records = [], spans = [], line = null;  // line: of a poem, the element of the unfinished one
+// turn: number of the run that is shown; replacedTurn: the run that the visitor's last action ended; endedTurn: the last run
+// that has come to its end; parsed: how many characters of `tokens` have been read; selected: index of the token, or -1
+let turn = 0, replacedTurn = 0, endedTurn = 0, parsed = 0, value = null, selected = -1;
 
-function shown(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
+function visible(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
 function percent(p) { return p >= .0995 ? Math.round(100 * p) + ' %' : p >= .001 ? (100 * p).toPrecision(p < .00995 ? 1 : 2) + ' %' : '< 0.1 %'; }
-function tint(span, p) {  // sure is blue, `middle` bits of surprise are the paper, 5 bits more are orange
-  const bits = -Math.log2(Math.max(p, 1e-9)), sure = bits < props.middle;
-  span.style.setProperty('--hue', sure ? 'var(--sure)' : 'var(--surprised)');
-  span.style.setProperty('--much', (sure ? .34 * (1 - bits / props.middle) : .62 * Math.min(1, (bits - props.middle) / 5)).toFixed(3));
+function tint(span, p) {  // 0 bits of surprisal are blue, `middle` bits have no colour, 5 bits more are orange
+  const bits = -Math.log2(Math.max(p, 1e-9)), expected = bits < props.middle;
+  span.style.setProperty('--hue', expected ? 'var(--expected)' : 'var(--surprising)');
+  span.style.setProperty('--alpha', (expected ? .34 * (1 - bits / props.middle) : .62 * Math.min(1, (bits - props.middle) / 5)).toFixed(3));
 }
 function append(record) {
   const [symbol, p, , kind] = record, span = make('span', 'token ' + kind, symbol === '\n' ? '↵\n' : symbol), i = records.length;
@@ -20,7 +22,7 @@ function append(record) {
   tint(span, p);
   span.tabIndex = i ? -1 : 0;
   span.setAttribute('role', 'button');
-  span.setAttribute('aria-label', shown(symbol) + ', ' + percent(p));
+  span.setAttribute('aria-label', visible(symbol) + ', ' + percent(p));
   span.title = percent(p);
   span.dataset.i = i;
   if (props.poem && !line) text.append(line = make('div', 'verse'));
@@ -28,7 +30,7 @@ function append(record) {
   if (props.poem && '，。'.includes(symbol)) line = null;
   records.push(record); spans.push(span);
 }
-function cut(n) {
+function truncate(n) {
   for (const span of spans.splice(n)) {
     const parent = span.parentNode;
     span.remove();
@@ -36,121 +38,121 @@ function cut(n) {
   }
   records.length = Math.min(n, records.length);
   line = props.poem && spans.length && !'，。'.includes(records.at(-1)[0]) ? spans.at(-1).parentNode : null;
-  if (at >= n) close();
+  if (selected >= n) deselect();
   if (spans.length && !text.querySelector('[tabindex="0"]')) spans[0].tabIndex = 0;
 }
-function plain(n) { return records.slice(0, n).map(r => r[0]).join(''); }
-function close() {
-  if (spans[at]) spans[at].classList.remove('at');
-  at = -1; panel.hidden = true;
+function textBefore(n) { return records.slice(0, n).map(record => record[0]).join(''); }
+function deselect() {
+  if (spans[selected]) spans[selected].classList.remove('selected');
+  selected = -1; panel.hidden = true;
 }
-function choose(i) {
-  close();
-  at = i;
-  const [symbol, p, entropy, kind, list] = records[i], b = make('b', '', shown(symbol));
-  spans[i].classList.add('at');
-  rove(i);
-  const like = Math.exp(entropy), n = like < 10 ? like.toFixed(1) : Math.round(like);
-  chosen.replaceChildren(...(props.poem ?
-    [b, ` 的概率 had ${percent(p)}。 犹豫如同在 ${n} 个字中选一个 · as undecided as between ${n} equal ones. 换一个 · take another:`] :
-    [b, ` had ${percent(p)}. The model was as undecided as between ${n} equally likely ones.` +
-      (props.branch ? ' Take another, and the text goes on from there:' : ' The likeliest:')]));
-  const most = Math.max(...list.map(o => o[1]), 1e-9);
-  others.replaceChildren(...list.map(([other, q], j) => {
-    const button = make('button', 'other');
+function select(i) {
+  deselect();
+  selected = i;
+  const [symbol, p, entropy, , list] = records[i], b = make('b', '', visible(symbol));
+  spans[i].classList.add('selected');
+  setTabStop(i);
+  const perplexity = Math.exp(entropy), n = perplexity < 10 ? perplexity.toFixed(1) : Math.round(perplexity);
+  summary.replaceChildren(...(props.poem ?
+    [b, ` 的概率 probability ${percent(p)}。 犹豫如同在 ${n} 个字中选一个 as uncertain as among ${n} equally likely ones. 换一个 choose another:`] :
+    [b, ` had probability ${percent(p)}. The model was as uncertain as among ${n} equally likely characters.` +
+      (props.branch ? ' Choose another, and the text continues from there:' : ' The most likely:')]));
+  const highest = Math.max(...list.map(([, q]) => q), 1e-9);
+  alternatives.replaceChildren(...list.map(([alternative, q], j) => {
+    const button = make('button', 'alternative');
     button.type = 'button';
-    button.append(make('b', '', shown(other)), make('span', '', percent(q)));
-    button.style.setProperty('--at', q / most);
-    button.setAttribute('aria-label', `${shown(other)}, ${percent(q)}`);
-    button.setAttribute('aria-pressed', other === symbol);
-    button.disabled = !props.branch || other === symbol;
-    button.addEventListener('click', () => take(i, j));
+    button.append(make('b', '', visible(alternative)), make('span', '', percent(q)));
+    button.style.setProperty('--share', q / highest);
+    button.setAttribute('aria-label', `${visible(alternative)}, ${percent(q)}`);
+    button.setAttribute('aria-pressed', alternative === symbol);
+    button.disabled = !props.branch || alternative === symbol;
+    button.addEventListener('click', () => replace(i, j));
     return button;
   }));
   panel.hidden = false;
-  trigger('click', {text: plain(i)});
+  trigger('click', {text: textBefore(i)});
 }
-function take(i, j) {
+function replace(i, j) {  // token i by its alternative j; what follows it is dropped
   const [, , entropy, , list] = records[i], [symbol, p] = list[j];
-  cut(i);
+  truncate(i);
   append([symbol, p, entropy, 'yours', list]);
-  close();
-  go('input');
+  deselect();
+  send('input');
 }
-function go(event) {
-  over = turn;  // what is still on its way of the run before counts no longer
+function send(event) {
+  replacedTurn = turn;  // updates of the earlier run that are still on their way are ignored
   more.hidden = true;
-  trigger(event, {text: plain(), keep: records.length, asked: value && value.asked});
+  trigger(event, {text: textBefore(), keep: records.length, request: value && value.request});
 }
-function rove(i) {
+function setTabStop(i) {
   const old = text.querySelector('[tabindex="0"]');
   if (old) old.tabIndex = -1;
   spans[i].tabIndex = 0;
 }
 text.addEventListener('click', e => {
   const span = e.target.closest('.token');
-  if (span) { span.focus({preventScroll: true}); choose(+span.dataset.i); }
+  if (span) { span.focus({preventScroll: true}); select(+span.dataset.i); }
 });
 text.addEventListener('keydown', e => {
   const span = e.target.closest('.token');
   if (!span) return;
-  const i = +span.dataset.i, last = spans.length - 1, away = props.poem && !view.classList.contains('rows');
-  const to = {ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: last, [away ? 'ArrowDown' : '']: i + 1, [away ? 'ArrowUp' : '']: i - 1}[e.key];
-  if (e.key === 'Enter' || e.key === ' ') choose(i);
-  else if (e.key === 'Escape') close();
-  else if (to !== undefined) { const k = Math.min(last, Math.max(0, to)); rove(k); spans[k].focus(); }
+  const i = +span.dataset.i, last = spans.length - 1, vertical = props.poem && !view.classList.contains('rows');
+  const target = {ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: last, [vertical ? 'ArrowDown' : '']: i + 1, [vertical ? 'ArrowUp' : '']: i - 1}[e.key];
+  if (e.key === 'Enter' || e.key === ' ') select(i);
+  else if (e.key === 'Escape') deselect();
+  else if (target !== undefined) { const k = Math.min(last, Math.max(0, target)); setTabStop(k); spans[k].focus(); }
   else return;
   e.preventDefault();
 });
-more.addEventListener('click', () => { close(); go('release'); });
-turnButton.addEventListener('click', () => {
+more.addEventListener('click', () => { deselect(); send('release'); });
+directionButton.addEventListener('click', () => {
   const rows = view.classList.toggle('rows');
-  turnButton.textContent = rows ? WORDS.columns : WORDS.rows;
+  directionButton.textContent = rows ? WORDS.columns : WORDS.rows;
 });
 
 function load() {
   const v = props.value;
-  if (v && v.turn !== undefined && (v.turn < turn || v.turn <= over)) return;
+  if (v && v.turn !== undefined && (v.turn < turn || v.turn <= replacedTurn)) return;
   message.hidden = !(v && v.message);
   message.textContent = (v && v.message) || '';
   scroll.hidden = !!(v && v.message);
   if (!v || v.message) {
-    cut(0); read = 0; value = null;
+    truncate(0); parsed = 0; value = null;
     bar.hidden = true; notes.hidden = true; view.classList.remove('live');
     text.textContent = v ? '' : props.poster;
     return;
   }
   if (!value) text.replaceChildren();
   if (v.turn === undefined || v.turn !== turn || !value) {
-    cut(v.keep || 0);
-    read = 0;
+    truncate(v.keep || 0);
+    parsed = 0;
     turn = v.turn || 0;
   }
-  const low = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
-  for (const one of v.tokens.slice(read).split('\n')) if (one) append(JSON.parse(one));
-  read = v.tokens.length;
+  const atBottom = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
+  for (const record of v.tokens.slice(parsed).split('\n')) if (record) append(JSON.parse(record));
+  parsed = v.tokens.length;
   value = v;
-  if (v.live && low) scroll.scrollTop = scroll.scrollHeight;
+  if (v.live && atBottom) scroll.scrollTop = scroll.scrollHeight;
   view.classList.toggle('live', !!v.live);
   title.hidden = !v.title && !v.author;
   title.replaceChildren(make('b', '', v.title || ''), make('span', '', v.author || ''));
   bar.hidden = false;
-  told.textContent = v.told || '';
+  stats.textContent = v.stats || '';
   notes.hidden = !v.notes;
   notes.textContent = v.notes || '';
   more.hidden = !props.more || !!v.live || !records.length;
-  if (!v.live && v.turn !== undefined && ended !== v.turn) {
-    ended = v.turn;
-    if (at < 0) trigger('click', {text: plain()});
+  if (!v.live && v.turn !== undefined && endedTurn !== v.turn) {
+    endedTurn = v.turn;
+    if (selected < 0) trigger('click', {text: textBefore()});
   }
 }
 view.classList.toggle('poem', !!props.poem);
-text.setAttribute('aria-label', props.name + '. Arrow keys move from token to token, Enter shows what else could stand there.');
-find('.sure').textContent = WORDS.sure;
-find('.surprised').textContent = WORDS.surprised;
+text.setAttribute('aria-label', props.name + '. Arrow keys move from token to token, Enter shows the alternatives.');
+find('.expected').textContent = WORDS.expected;
+find('.surprising').textContent = WORDS.surprising;
 find('.legend i').style.setProperty('--middle', 100 * props.middle / (props.middle + 5) + '%');
 more.textContent = props.more;
-turnButton.hidden = !props.poem;
-turnButton.textContent = WORDS.rows || '';
+directionButton.hidden = !props.poem;
+directionButton.textContent = WORDS.rows || '';
 watch('value', load);
 load();
