@@ -158,6 +158,11 @@ class Controls(BaseModel):
         """{field: what it is and takes}, for the docs of an endpoint."""
         return {name: f"{facts.description or facts.title}: {cls.allowed(name)}." for name, facts in cls.model_fields.items()}
 
+    def arguments(self, method: Callable, **changes) -> dict[str, Any]:
+        """The values that `method` takes, by name. changes: values instead of, or after, the fields'."""
+        parameters = inspect.signature(method).parameters
+        return {name: getattr(self, name) for name in type(self).model_fields if name in parameters} | changes
+
     def call(self, function: str, method: Callable, *first: str, **changes) -> str:
         """The line of Python that calls `method`, written as `function`, with these values.
 
@@ -165,7 +170,7 @@ class Controls(BaseModel):
         that come before the values; changes: values that are written instead of, or after, the fields'.
         """
         parameters = inspect.signature(method).parameters
-        values = {name: getattr(self, name) for name in type(self).model_fields if name in parameters} | changes
+        values = self.arguments(method, **changes)
         seed = {"seed": values.pop("seed")} if "seed" in values else {}
         arguments = list(first)
         for name, value in {**values, **seed}.items():

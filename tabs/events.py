@@ -302,14 +302,11 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     inputs = {name: _box(name, *argument) for name, argument in arguments.items()}
 
     def call(**values):
-        """The call of `fn`, with controls checked and errors that name parameters as the API's users know them."""
-        try:
-            groups = {name: kind.read(**{f: values.pop(f) for f in kind.model_fields}) for name, kind in controls.items()}
-            return fn(**values, **groups)
-        except ControlError as e:
-            raise ValueError(e.by_name) from None
+        """The call of `fn`, with controls checked."""
+        groups = {name: kind.read(**{f: values.pop(f) for f in kind.model_fields}) for name, kind in controls.items()}
+        return fn(**values, **groups)
 
-    run: Callable = guarded(call)
+    run: Callable = guarded(_naming_parameters(call))
     if inspect.isgeneratorfunction(fn):
         run = _stepwise(call) if stream else _last_output(call)
     run.__name__, run.__doc__ = fn.__name__, _documented(fn, controls)
@@ -320,6 +317,18 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     result = get_args(result)[0] if get_origin(result) is Iterator else result
     outputs = [_result(kind) for kind in (get_args(result) if get_origin(result) is tuple else [result])]
     gr.Button(visible=False).click(run, None, outputs, inputs_kwargs=inputs, api_name=fn.__name__)
+
+
+def _naming_parameters(fn):
+    """`fn` with errors that name parameters as the API's users know them."""
+
+    def run(**values):
+        try:
+            return fn(**values)
+        except ControlError as e:
+            raise ValueError(e.by_name) from None
+
+    return run
 
 
 def _box(name, kind, default):
@@ -351,8 +360,8 @@ def _stepwise(fn):
     """`fn`, which returns a generator, with the computing lane taken for each step by itself: sliders move in between."""
 
     def run(**values):
-        steps = guarded(fn)(**values)
-        step = guarded(lambda: next(steps, None))  # an output is never None
+        steps = guarded(_naming_parameters(fn))(**values)
+        step = guarded(_naming_parameters(lambda: next(steps, None)))  # an output is never None
         try:
             while (result := step()) is not None:
                 yield result
