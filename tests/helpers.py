@@ -142,3 +142,10 @@ def assert_described(client, prefix, functions):
         text = answer.read().decode()
     for fn in functions:
         assert fn.__doc__.split("\n")[0] in text, f"{fn.__name__} is not described"
+
+
+def as_endpoint(fn):
+    """What the API runs for an endpoint's function, to be called by parameter names."""
+    with gr.Blocks() as page:
+        events.endpoint(fn)
+    return next(iter(page.fns.values())).fn
