@@ -62,6 +62,10 @@ def number(**options) -> Widget:
     return Widget(gr.Number, {"precision": 0, **options})
 
 
+def textbox(**options) -> Widget:
+    return Widget(gr.Textbox, options)
+
+
 class Expression(str):
     """A value of `Controls.call` that is written as it stands."""
 
@@ -175,9 +179,10 @@ class Controls(BaseModel):
         arguments = list(first)
         for name, value in {**values, **seed}.items():
             default = parameters[name].default if name in parameters else inspect.Parameter.empty
-            if name == "n":
+            positional = name not in parameters or parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
+            if name == "n" and positional:
                 arguments.insert(len(first), _written(value))
-            elif name == "seed" or value != default:
+            elif name in ("n", "seed") or value != default:
                 arguments.append(f"{name}={_written(value)}")
         return f"{function}({', '.join(arguments)})"
 

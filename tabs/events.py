@@ -158,6 +158,12 @@ def when_opened(triggers: tuple[Callable, ...], steps: list[tuple], inputs: Comp
             act(opened.then, step[0], inputs, *step[1:], trigger_mode="always_last")
 
 
+def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
+    """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
+    flags = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
+
+
 # --- Runs: slow models, step by step, one run at a time for each visitor ----------------------------------------------
 
 

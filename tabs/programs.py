@@ -12,6 +12,7 @@ IMPORTS = {  # what a program imports, by what its lines name
     "np.": "import numpy as np",
     "torch.": "import torch",
     "Image.": "from PIL import Image",
+    "math.": "import math",
 }
 
 
