@@ -21,12 +21,13 @@ def opened(visit):
 
 @pytest.fixture
 def page(opened):
-    """The page with digits and their full code, whatever the test before chose."""
+    """The page with digits, their full code and the map, whatever the test before chose."""
     for name, text in (("Digits", "Full code (40)"), ("Full code", "Full code (40)")):
         if not opened.get_by_role("radio", name=name).is_checked():
             opened.get_by_role("radio", name=name).click()
         opened.get_by_role("radio", name=text).wait_for()
     opened.wait_for_function(f"{SLIDERS} === 40")
+    opened.get_by_role("tab", name="Map").click()
     opened.wait_for_selector("#vae-map .map")
     return opened
 
@@ -141,6 +142,6 @@ def test_editing_the_class_of_a_digit(page):
     open_tab(page, "Edit attributes")
     before = page.evaluate(PIXELS, STAGE)
     page.locator("#vae-class input").click()
-    page.get_by_role("option", name="4", exact=True).click()
+    page.get_by_role("option", name="7", exact=True).click()
     changed(page, STAGE, before)
     page.wait_for_selector("#vae-verdict :text('class')")
