@@ -586,8 +586,8 @@ def load_likelihoods(name_or_path: Path | str) -> LikelihoodStats:
     file = checkpoint_folder(name_or_path) / "likelihoods.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        usual = content.pop("usual")
-        mean, whitening = (torch.tensor(usual[key], dtype=torch.float64) for key in ("mean", "axes"))
+        fitted = content.pop("usual")
+        mean, whitening = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "axes"))
         return LikelihoodStats(Typicality(mean, whitening), **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e

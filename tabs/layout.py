@@ -4,6 +4,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from tabs.components.draw_pad import DrawPad
+from tabs.components.upload import upload
+
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
     """(button that draws with a fresh seed, the seed's number box, button that resets)."""
@@ -40,8 +43,8 @@ def python_panel(tab: str, tool: str = "") -> gr.Code:
     with gr.Accordion("In Python" if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
         if not tool:
             gr.Markdown(
-                "These lines make exactly the picture on the stage, with the present values and seed. Run them in "
-                "the folder of this project."
+                "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder of "
+                "this project."
             )
         return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name)
 
@@ -50,3 +53,27 @@ def models_card() -> gr.Markdown:
     """Where the models' table and card go."""
     with gr.Accordion("The models, and what was measured", open=False):
         return gr.Markdown()
+
+
+def dataset_radio(tab: str, titles: dict[str, str], datasets: list[str], min_width: int, label: str = "Pictures") -> gr.Radio:
+    """The choice of a data set above a tab. titles: of all; datasets: those on offer; label: for screen readers."""
+    with gr.Row(elem_classes="choices"):
+        return gr.Radio(
+            [(titles[name], name) for name in datasets],
+            value=datasets[0],
+            label=label,
+            show_label=False,
+            container=False,
+            elem_id=f"{tab}-dataset",
+            min_width=min_width,
+        )
+
+
+def draw_or_upload(tab: str, min_width: int, height: int) -> tuple[gr.Column, DrawPad, gr.Image]:
+    """(the pad's column, a pad to draw on, a picture's file), side by side. height: of the file's box."""
+    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload"}
+    with gr.Row():
+        with gr.Column(min_width=min_width) as column:
+            pad = DrawPad(elem_id=f"{tab}-pad")
+        with gr.Column(min_width=min_width):
+            return column, pad, upload(elem_id=f"{tab}-upload", height=height, **look)

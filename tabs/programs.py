@@ -4,8 +4,8 @@ import base64
 import json
 import textwrap
 
-PENDING = "# The lines follow when the run has ended."
-STOPPED = "# The run was stopped: only finished runs have lines."
+PENDING = "# The program appears here when the run has finished."
+STOPPED = "# The run was stopped: there is a program for finished runs only."
 IMPORTS = {  # what a program imports, by what its lines name
     "base64.": "import base64",
     "io.": "import io",

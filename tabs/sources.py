@@ -65,7 +65,7 @@ def upload_or_test_picture(dataset: str, path: str | None, i: int) -> Source:
 def require(source: Source | None, dataset: str | None = None) -> Source:
     """The source if there is one, of that data set."""
     if not source or dataset and source["dataset"] != dataset:
-        raise ValueError("Choose a picture first: click on one of the test pictures, draw, or upload one.")
+        raise ValueError("Choose a picture first: click a test picture, draw one or upload one.")
     return source
 
 
@@ -74,7 +74,7 @@ def read_picture(path):
     from PIL import Image, ImageOps
 
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be sent as a file.")
+        raise ValueError("Choose a picture first: it must be a file.")
     if Path(path).stat().st_size > MAX_BYTES:
         raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
     try:

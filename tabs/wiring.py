@@ -68,6 +68,10 @@ def error_message(error: Exception) -> str:
     return text
 
 
+# Without a name of its own, a handler takes its function's name, and an endpoint of the same name is called name_1.
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "api_name": "page_event"}
+
+
 def live(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, on_error: OnError | None = None) -> Any:
     """A slider's event: no queue, no progress bar; of the events that arrive during a computation only the last is handled."""
     return trigger(
@@ -77,13 +81,13 @@ def live(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, on_error: O
         queue=False,
         show_progress="hidden",
         trigger_mode="always_last",
-        api_visibility="private",
+        **PRIVATE,
     )
 
 
 def act(trigger: Callable, fn: Callable, inputs: Any, outputs: Any, on_error: OnError | None = None) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
-    return trigger(guarded(fn, on_error), inputs, outputs, show_progress="hidden", api_visibility="private")
+    return trigger(guarded(fn, on_error), inputs, outputs, show_progress="hidden", **PRIVATE)
 
 
 def stepwise(fn: Callable[..., Generator]) -> Callable[..., Generator]:

@@ -1,4 +1,4 @@
-"""The denoising tab: its handlers as plain functions, its endpoints through gradio_client, what it says when it cannot."""
+"""The denoising tab: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
 
 import base64
 import io
@@ -35,8 +35,8 @@ def checkpoints(all_checkpoints, monkeypatch):
 
 @pytest.fixture
 def small(monkeypatch):
-    """A smaller stage, so that the classical methods take no time."""
-    monkeypatch.setattr(denoiser, "DETAIL", 48)
+    """A smaller crop, so that the classical methods take no time."""
+    monkeypatch.setattr(denoiser, "CROP", 48)
 
 
 @pytest.fixture(scope="module")
@@ -77,27 +77,27 @@ def refused(handler, *values):
 
 
 @pytest.mark.parametrize("dataset", ["photo", "mnist"])
-def test_all_methods_stand_beside_each_other_with_their_numbers(dataset, small):
+def test_all_methods_are_compared_with_their_metrics(dataset, small):
     source = denoiser.test_picture_source(dataset, 1)
     *_, (stage, _) = denoiser.compare(source, dataset, "gaussian", 50, 3, 40)
     ours = ["our network"] + ["our denoising VAE", "our diffusion model"] * (dataset == "mnist")
-    assert stage["names"] == ["noisy", *ours, *CLASSICAL, "the clean picture", "what it removed"]
+    assert stage["names"] == ["noisy", *ours, *CLASSICAL, "clean picture", "removed noise"]
     clean = source["x"]
     noisy = add_noise(clean, "gaussian", 50 / 255, seed=3)
     model = gm.load(f"denoiser-{dataset}")
     expected = {
         "noisy": noisy,
         "our network": model.restore(noisy, 40 / 255),
-        "the clean picture": clean,
+        "clean picture": clean,
         "median": gm.denoiser.classical(noisy, "median", 50 / 255),
     }
-    expected["what it removed"] = 0.5 + noisy - expected["our network"]
+    expected["removed noise"] = 0.5 + noisy - expected["our network"]
     if dataset == "mnist":
         expected["our denoising VAE"] = gm.load("dvae-mnist").restore(noisy)
         expected["our diffusion model"] = gm.load("diffusion-mnist").restore(noisy, 50 / 255, seed=3)
-    shown = pictures_of(stage)
+    pictures = pictures_of(stage)
     for name, x in expected.items():
-        assert np.abs(shown[name].astype(int) - pixels(x)).max() <= 1, name
+        assert np.abs(pictures[name].astype(int) - pixels(x)).max() <= 1, name
     for name, note in zip(stage["names"], stage["notes"]):
         if name in expected and "clean" not in name and "removed" not in name:
             psnr, ssim = quality(expected[name], clean)
@@ -105,54 +105,54 @@ def test_all_methods_stand_beside_each_other_with_their_numbers(dataset, small):
             assert ("ms" in note) == (name != "noisy")
 
 
-def test_a_picture_that_is_noisy_already_has_no_truth_beside_it(small):
+def test_without_added_noise_there_is_no_clean_picture(small):
     source = denoiser.test_picture_source("photo", 2)
-    stage, lines = denoiser.look(source, "photo", "none", 0, 0, 0)
-    assert stage["names"] == ["noisy", "our network", "what it removed"]
+    stage, lines = denoiser.show(source, "photo", "none", 0, 0, 0)
+    assert stage["names"] == ["noisy", "our network", "removed noise"]
     assert not any("dB" in note for note in stage["notes"])
-    shown = pictures_of(stage)
-    assert (shown["noisy"] == pixels(source["x"])).all() and "quality(" not in lines.split("\n\n")[-1]
+    pictures = pictures_of(stage)
+    assert (pictures["noisy"] == pixels(source["x"])).all() and "quality(" not in lines.split("\n\n")[-1]
 
 
 @pytest.mark.parametrize("kind", NOISES)
 def test_every_kind_of_noise_has_its_scale(kind, small):
     update = denoiser.choose_kind(kind, "photo")
-    most, first = denoiser.REACH[kind]
-    assert (update["maximum"], update["value"], update["visible"]) == (most, first, True)
+    maximum, value = denoiser.SCALES[kind]
+    assert (update["maximum"], update["value"], update["visible"]) == (maximum, value, True)
     source = denoiser.test_picture_source("photo", 0)
-    stage, _ = denoiser.look(source, "photo", kind, first, 1, 0)
-    s = first / (255 if kind == "gaussian" else 100)
+    stage, _ = denoiser.show(source, "photo", kind, value, 1, 0)
+    s = value / (255 if kind == "gaussian" else 100)
     assert (pictures_of(stage)["noisy"] == pixels(add_noise(source["x"], kind, s, seed=1))).all()
-    names = denoiser.look(denoiser.test_picture_source("mnist", 0), "mnist", kind, first, 1, 0)[0]["names"]
+    names = denoiser.show(denoiser.test_picture_source("mnist", 0), "mnist", kind, value, 1, 0)[0]["names"]
     assert ("our diffusion model" in names) == (kind == "gaussian")
 
 
-def test_scikit_image_is_told_the_truth_or_estimates():
-    assert denoiser.noise("gaussian", 51, 0, 10).sigma == 0.2
-    assert denoiser.noise("speckle", 30, 0, 0).sigma is None
-    assert denoiser.noise("none", 0, 0, 51).sigma == 0.2
+def test_scikit_image_is_given_the_true_sigma_or_estimates_it():
+    assert denoiser.noise_options("gaussian", 51, 0, 10).reference_sigma == 0.2
+    assert denoiser.noise_options("speckle", 30, 0, 0).reference_sigma is None
+    assert denoiser.noise_options("none", 0, 0, 51).reference_sigma == 0.2
 
 
-def test_it_opens_with_a_picture_of_each_set():
+def test_it_opens_with_a_picture_of_each_dataset():
     for dataset, n in (("photo", 8), ("mnist", 10), ("fashion", 10)):
-        tiles, drawing, source, kind, strength, told = denoiser.open_set(dataset)
-        assert (tiles["n"], len(tiles["labels"]), tiles["chosen"], kind, told) == (n, n, 0, "gaussian", 0)
+        tiles, drawing, source, kind, strength, sigma = denoiser.open_dataset(dataset)
+        assert (tiles["n"], len(tiles["labels"]), tiles["chosen"], kind, sigma) == (n, n, 0, "gaussian", 0)
         assert drawing["visible"] == (dataset != "photo") and source["dataset"] == dataset
         assert strength["value"] == (25 if dataset == "photo" else 100)
     assert denoiser.choose_test("mnist", event(4))["lines"].endswith("[4:5]\n")
 
 
-def test_the_stage_shows_the_middle_of_a_large_photograph(tmp_path):
+def test_the_stage_shows_the_centre_of_a_large_photograph(tmp_path):
     source = denoiser.upload_source("photo", photo(tmp_path, (1000, 500)))
-    whole = denoiser.whole_of(source)
+    whole = denoiser.whole_picture(source)
     assert whole.shape == (1, 3, 500, 1000)
     assert torch.equal(source["x"], whole[..., 58:442, 308:692])
     assert source["size"] == "1,000 × 500" and "x" in source
     grey = denoiser.upload_source("photo", photo(tmp_path, mode="L"))
-    assert grey["x"].shape == (1, 1, 50, 60) and grey["cut"] == ""
+    assert grey["x"].shape == (1, 1, 50, 60) and grey["crop"] == ""
 
 
-# --- What is shown can be made in Python ------------------------------------------------------------------------------
+# --- Reproduce in Python ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,58 +167,58 @@ def test_the_stage_shows_the_middle_of_a_large_photograph(tmp_path):
         ("a file", "mnist", ("gaussian", 100, 0, 50)),
     ],
 )
-def test_the_lines_make_what_is_shown(name, dataset, controls, tmp_path, monkeypatch, small):
+def test_the_lines_compute_what_is_shown(name, dataset, controls, tmp_path, monkeypatch, small):
     source = {
         "a photograph": lambda: denoiser.test_picture_source("photo", 3),
         "a test picture": lambda: denoiser.test_picture_source(dataset, 7),
         "a drawing": lambda: denoiser.drawing_source(dataset, stroke()),
         "a file": lambda: denoiser.upload_source(dataset, photo(tmp_path)),
     }[name]()
-    stage, lines = denoiser.look(source, dataset, *controls)
+    stage, lines = denoiser.show(source, dataset, *controls)
     monkeypatch.chdir(tmp_path)
-    made = {}
-    exec(compile(lines, "lines", "exec"), made)
-    assert np.abs(pictures_of(stage)["our network"].astype(int) - pixels(made["x"])).max() <= 1
-    assert np.abs(pictures_of(stage)["noisy"].astype(int) - pixels(made["noisy"])).max() <= 1
+    names = {}
+    exec(compile(lines, "lines", "exec"), names)
+    assert np.abs(pictures_of(stage)["our network"].astype(int) - pixels(names["x"])).max() <= 1
+    assert np.abs(pictures_of(stage)["noisy"].astype(int) - pixels(names["noisy"])).max() <= 1
     assert (tmp_path / "picture.png").is_file()
 
 
 # --- The whole picture ------------------------------------------------------------------------------------------------
 
 
-def test_all_of_it_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
+def test_the_whole_picture_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
     source = denoiser.upload_source("photo", photo(tmp_path, (700, 600)))
-    *early, (stage, file) = denoiser.whole(source, "photo", "gaussian", 25, 1, 20)
+    *early, (stage, file) = denoiser.restore_whole(source, "photo", "gaussian", 25, 1, 20)
     assert [e[0]["message"].split(": ")[1] for e in early] == ["0 %", "62 %", "85 %", "96 %"]
     restored = np.asarray(Image.open(file["value"]))
-    noisy = add_noise(denoiser.whole_of(source), "gaussian", 25 / 255, seed=1)
+    noisy = add_noise(denoiser.whole_picture(source), "gaussian", 25 / 255, seed=1)
     assert np.abs(restored.astype(int) - pixels(gm.load("denoiser-photo").restore(noisy, 20 / 255))).max() <= 1
     assert file["interactive"] and "700 × 600" in stage["caption"] and stage["w"] <= 350
 
 
-def test_it_stops_and_keeps_nothing(tmp_path):
-    run = denoiser.whole(denoiser.upload_source("photo", photo(tmp_path, (700, 600))), "photo", "none", 0, 0, 0)
+def test_a_stopped_run_has_no_result(tmp_path):
+    run = denoiser.restore_whole(denoiser.upload_source("photo", photo(tmp_path, (700, 600))), "photo", "none", 0, 0, 0)
     next(run), next(run)
     stage, file = run.throw(wiring.Stopped())
     assert "Stopped" in stage["message"] and not file["interactive"]
     assert next(run, None) is None
 
 
-def test_noise_on_a_whole_picture_is_bounded_and_restoring_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(denoiser, "WHOLE", 2999)
+def test_noise_is_limited_to_small_pictures_and_restoring_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(denoiser, "MAX_NOISY_PIXELS", 2999)
     source = denoiser.upload_source("photo", photo(tmp_path))
-    assert "megapixels" in said(denoiser.whole, source, "photo", "gaussian", 25, 0, 0)
-    assert ended(denoiser.whole(source, "photo", "none", 0, 0, 0))[1]["interactive"]
+    assert "megapixels" in said(denoiser.restore_whole, source, "photo", "gaussian", 25, 0, 0)
+    assert ended(denoiser.restore_whole(source, "photo", "none", 0, 0, 0))[1]["interactive"]
 
 
 def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):
     monkeypatch.setattr(denoiser.tempfile, "tempdir", str(tmp_path))
-    first = denoiser.saved(torch.rand(1, 3, 4, 4))
-    second = denoiser.saved(torch.rand(1, 1, 4, 4))
+    first = denoiser.save_png(torch.rand(1, 3, 4, 4))
+    second = denoiser.save_png(torch.rand(1, 1, 4, 4))
     assert os.path.isfile(first) and first != second
-    old = time.time() - denoiser.KEPT - 10
+    old = time.time() - denoiser.DOWNLOAD_SECONDS - 10
     os.utime(os.path.dirname(first), (old, old))
-    denoiser.saved(torch.rand(1, 1, 4, 4))
+    denoiser.save_png(torch.rand(1, 1, 4, 4))
     assert not os.path.exists(first) and os.path.isfile(second)
 
 
@@ -228,24 +228,24 @@ def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "values, says",
     [
-        (("photo", "rain", 1, 0, 0), "kind of noise"),
+        (("photo", "rain", 1, 0, 0), "Kind must be"),
         (("photo", "gaussian", 151, 0, 0), "0 to 150"),
-        (("photo", "speckle", -1, 0, 0), "strength"),
-        (("photo", "gaussian", math.nan, 0, 0), "strength"),
-        (("photo", "gaussian", 1, -1, 0), "seed"),
-        (("photo", "gaussian", 1, None, 0), "seed"),
-        (("photo", "gaussian", 1, 0, 101), "told sigma"),
-        (("dogs", "gaussian", 1, 0, 0), "data set"),
+        (("photo", "speckle", -1, 0, 0), "Strength"),
+        (("photo", "gaussian", math.nan, 0, 0), "Strength"),
+        (("photo", "gaussian", 1, -1, 0), "Seed"),
+        (("photo", "gaussian", 1, None, 0), "Seed"),
+        (("photo", "gaussian", 1, 0, 101), "Sigma given to the network"),
+        (("dogs", "gaussian", 1, 0, 0), "Data set"),
         (("mnist", "gaussian", 1, 0, 0), "Choose a picture"),
     ],
 )
 def test_what_is_not_allowed_gets_a_sentence(values, says):
-    assert says in refused(denoiser.look, denoiser.test_picture_source("photo", 0), *values)
+    assert says in refused(denoiser.show, denoiser.test_picture_source("photo", 0), *values)
     assert says in said(denoiser.compare, denoiser.test_picture_source("photo", 0), *values)
 
 
-def test_tools_say_what_is_wrong():
-    assert "Choose a picture" in refused(denoiser.look, None, "photo", "gaussian", 1, 0, 0)
+def test_bad_input_of_the_tools_gets_a_sentence():
+    assert "Choose a picture" in refused(denoiser.show, None, "photo", "gaussian", 1, 0, 0)
     assert "index" in refused(denoiser.choose_test, "photo", event("x"))
     assert "0 to 7" in refused(denoiser.choose_test, "photo", event(9))
     assert "empty" in refused(denoiser.drawing_source, "mnist", None)
@@ -273,8 +273,8 @@ def test_files_that_are_no_pictures_get_a_sentence(how, tmp_path):
 def test_twelve_megapixels_are_taken(tmp_path):
     Image.new("RGB", (4000, 3000), (200, 10, 10)).save(tmp_path / "large.jpg")
     source = denoiser.upload_source("photo", str(tmp_path / "large.jpg"))
-    assert source["x"].shape == (1, 3, denoiser.DETAIL, denoiser.DETAIL) and source["size"] == "4,000 × 3,000"
-    first, _ = next(denoiser.whole(source, "photo", "none", 0, 0, 0))
+    assert source["x"].shape == (1, 3, denoiser.CROP, denoiser.CROP) and source["size"] == "4,000 × 3,000"
+    first, _ = next(denoiser.restore_whole(source, "photo", "none", 0, 0, 0))
     assert first["message"].startswith("4,000 × 3,000")
 
 
@@ -290,13 +290,13 @@ def own_checkpoints(checkpoints, tmp_path, monkeypatch):
 def test_a_missing_model_leaves_the_others(own_checkpoints, small):
     shutil.rmtree(own_checkpoints / "denoiser-photo")
     shutil.rmtree(own_checkpoints / "dvae-mnist")
-    assert denoiser.offered() == ["mnist", "fashion"]
-    assert "denoiser-photo" in refused(denoiser.look, denoiser.test_picture_source("photo", 0), "photo", "gaussian", 1, 0, 0)
-    stage, _ = denoiser.look(denoiser.test_picture_source("mnist", 0), "mnist", "gaussian", 50, 0, 0)
-    assert stage["names"] == ["noisy", "our network", "the clean picture", "what it removed"]
+    assert denoiser.available() == ["mnist", "fashion"]
+    assert "denoiser-photo" in refused(denoiser.show, denoiser.test_picture_source("photo", 0), "photo", "gaussian", 1, 0, 0)
+    stage, _ = denoiser.show(denoiser.test_picture_source("mnist", 0), "mnist", "gaussian", 50, 0, 0)
+    assert stage["names"] == ["noisy", "our network", "clean picture", "removed noise"]
     assert (
         "our denoising VAE"
-        in denoiser.look(denoiser.test_picture_source("fashion", 0), "fashion", "speckle", 50, 0, 0)[0]["names"]
+        in denoiser.show(denoiser.test_picture_source("fashion", 0), "fashion", "speckle", 50, 0, 0)[0]["names"]
     )
 
 
@@ -308,14 +308,14 @@ def test_every_endpoint_is_described_and_every_parameter_has_a_default(client):
     for name in ENDPOINTS:
         parameters = described[f"/{name}"]["parameters"]
         assert all(p["parameter_has_default"] for p in parameters)
-        asked = re.findall(r"^        (\w+):", getattr(denoiser, name).__doc__.split("Returns:")[0], re.M)
-        assert [p["parameter_name"] for p in parameters] == asked
+        documented = re.findall(r"^        (\w+):", getattr(denoiser, name).__doc__.split("Returns:")[0], re.M)
+        assert [p["parameter_name"] for p in parameters] == documented
     with urllib.request.urlopen(client.src.rstrip("/") + "/gradio_api/openapi.json") as answer:
         text = answer.read().decode()
     assert all(getattr(denoiser, name).__doc__.split("\n")[0] in text for name in ENDPOINTS)
 
 
-def test_endpoints_restore_and_spoil(client, tmp_path):
+def test_endpoints_add_and_remove_noise(client, tmp_path):
     clean = gm.data.photograph("camera")
     facts, file = client.predict(photograph_number=5, kind="speckle", strength=0.3, seed=2, api_name="/add_noise")
     assert facts == {"kind": "speckle", "strength": 0.3, "width": 512, "height": 512}
@@ -369,8 +369,8 @@ anything = st.one_of(
 )
 
 
-def mixed(*some):
-    return st.one_of(st.sampled_from(some), anything)
+def mixed(*values):
+    return st.one_of(st.sampled_from(values), anything)
 
 
 PROPERTIES = {

@@ -1,4 +1,4 @@
-"""The denoising tab in a real browser: what a visitor does, and what they see."""
+"""The denoising tab in a real browser: a visitor's actions, and what the page shows."""
 
 import numpy as np
 import pytest
@@ -8,37 +8,37 @@ from test_browser import PIXELS, browser, tab  # noqa: F401
 pytestmark = pytest.mark.browser
 
 LEFT, RIGHT = "#denoiser-stage canvas.left", "#denoiser-stage canvas.right"
-ALL = 8  # pictures of a photograph: noisy, ours, four of scikit-image, the clean one, what was removed
+ALL = 8  # pictures of a photograph: noisy, ours, four of scikit-image, the clean one, the removed noise
 
 
 @pytest.fixture(scope="module")
 def opened(browser, page_url):  # noqa: F811
     """The tab, opened once for all tests. At the end: no error in the console, and no request left the machine."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
-    page, trouble = context.new_page(), []
-    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: trouble.append(str(e)))
-    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    page, problems = context.new_page(), []
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: problems.append(str(e)))
+    page.on("response", lambda r: problems.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     page.on(
         "request",
-        lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
+        lambda r: problems.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
     )
     page.set_default_timeout(90_000)
     page.goto(page_url)
     tab(page, "Denoising")
-    compared(page, ALL)
+    wait_for_tiles(page, ALL)
     yield page
     context.close()
-    assert trouble == []
+    assert problems == []
 
 
-def compared(page, n):
-    """Wait until n pictures stand beside each other."""
+def wait_for_tiles(page, n):
+    """Wait until n pictures are shown side by side."""
     page.wait_for_function(f"document.querySelectorAll('#denoiser-stage .tile').length === {n}")
 
 
 def changed(page, selector, before):
-    """Wait until a canvas shows something else: a photograph takes seconds on a busy machine."""
+    """Wait until a canvas changes: a photograph takes seconds on a busy machine."""
     page.wait_for_function(f"([s, before]) => ({PIXELS})(s) !== before", arg=[selector, before])
 
 
@@ -46,7 +46,7 @@ def tile(page, name):
     return page.locator("#denoiser-stage .tile", has_text=name)
 
 
-def test_it_opens_with_a_photograph_all_methods_and_their_numbers(opened):
+def test_it_opens_with_a_photograph_all_methods_and_their_metrics(opened):
     assert opened.evaluate(PIXELS, LEFT) != opened.evaluate(PIXELS, RIGHT)
     notes = opened.locator("#denoiser-stage .note").all_inner_texts()
     assert sum("dB" in note for note in notes) == 6 and sum("ms" in note for note in notes) == 5
@@ -54,8 +54,8 @@ def test_it_opens_with_a_photograph_all_methods_and_their_numbers(opened):
 
 
 def test_divider_choice_and_zoom_need_no_server(opened):
-    asked = []
-    opened.on("request", lambda r: asked.append(r.url) if "/gradio_api/" in r.url else None)
+    requests = []
+    opened.on("request", lambda r: requests.append(r.url) if "/gradio_api/" in r.url else None)
     cut = "getComputedStyle(document.querySelector('#denoiser-stage .right')).clipPath"
     before = opened.evaluate(cut)
     box = opened.locator("#denoiser-stage .view").bounding_box()
@@ -64,54 +64,54 @@ def test_divider_choice_and_zoom_need_no_server(opened):
     opened.mouse.move(box["x"] + box["width"] / 4, box["y"] + 90, steps=4)
     opened.mouse.up()
     assert opened.evaluate(cut) != before and "25" in opened.evaluate(cut)
-    was = opened.evaluate(PIXELS, RIGHT)
-    tile(opened, "the clean picture").click()
-    assert opened.evaluate(PIXELS, RIGHT) != was
-    was = opened.evaluate(PIXELS, RIGHT)
+    restored = opened.evaluate(PIXELS, RIGHT)
+    tile(opened, "clean picture").click()
+    clean = opened.evaluate(PIXELS, RIGHT)
+    assert clean != restored
     opened.locator("#denoiser-stage .zoom").focus()
     opened.keyboard.press("End")
     assert opened.locator(RIGHT).get_attribute("width") == "24"
-    near = opened.evaluate(PIXELS, RIGHT)
+    zoomed = opened.evaluate(PIXELS, RIGHT)
     opened.locator("#denoiser-stage .view").focus()
     opened.keyboard.press("ArrowLeft")
-    assert opened.evaluate(PIXELS, RIGHT) != near
+    assert opened.evaluate(PIXELS, RIGHT) != zoomed
     opened.locator("#denoiser-stage .zoom").focus()
     opened.keyboard.press("Home")
-    assert opened.evaluate(PIXELS, RIGHT) == was
-    opened.locator("#denoiser-stage select").select_option(label="the clean picture")
-    assert opened.evaluate(PIXELS, LEFT) == was
+    assert opened.evaluate(PIXELS, RIGHT) == clean
+    opened.locator("#denoiser-stage select").select_option(label="clean picture")
+    assert opened.evaluate(PIXELS, LEFT) == clean
     opened.locator("#denoiser-stage select").select_option(label="noisy")
     tile(opened, "our network").click()
-    assert [url for url in asked if "heartbeat" not in url] == []
+    assert [url for url in requests if "heartbeat" not in url] == []
 
 
 def test_the_noise_is_live_and_the_methods_follow(opened):
     for kind in ("Salt and pepper", "Gaussian"):
         before = [opened.evaluate(PIXELS, canvas) for canvas in (LEFT, RIGHT)]
         opened.get_by_role("radio", name=kind).click()
-        for canvas, was in zip((LEFT, RIGHT), before):
-            changed(opened, canvas, was)
-        compared(opened, ALL)
+        for canvas, old in zip((LEFT, RIGHT), before):
+            changed(opened, canvas, old)
+        wait_for_tiles(opened, ALL)
     before = opened.evaluate(PIXELS, LEFT)
     opened.get_by_role("button", name="Compare with scikit-image").click()
     opened.locator("#denoiser-strength input[type=range]").focus()
     opened.keyboard.press("ArrowRight")
     changed(opened, LEFT, before)
-    compared(opened, 4)
+    wait_for_tiles(opened, 4)
     opened.wait_for_timeout(4000)
-    compared(opened, 4)  # what was still to come of the old noise does not
+    wait_for_tiles(opened, 4)  # the rest of the outdated run is not shown
 
 
-def test_ones_own_photograph_noisy_already_is_restored_whole_and_downloaded(opened, tmp_path):
+def test_an_uploaded_noisy_photograph_is_restored_whole_and_downloaded(opened, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "mine.png")
-    opened.get_by_role("radio", name="It is noisy already").click()
+    Image.fromarray(pixels).save(tmp_path / "upload.png")
+    opened.get_by_role("radio", name="No added noise").click()
     opened.wait_for_function("!document.querySelector('#denoiser-strength')?.offsetParent")
-    opened.locator("#denoiser-upload input[type=file]").set_input_files(str(tmp_path / "mine.png"))
-    opened.wait_for_function("document.querySelector('#denoiser-stage .told').textContent.startsWith('120 × 90')")
-    opened.locator("#denoiser-whole").click()  # while the methods of scikit-image are still at work
+    opened.locator("#denoiser-upload input[type=file]").set_input_files(str(tmp_path / "upload.png"))
+    opened.wait_for_function("document.querySelector('#denoiser-stage .caption').textContent.startsWith('120 × 90')")
+    opened.locator("#denoiser-whole").click()  # while scikit-image's methods are still running
     opened.wait_for_selector("#denoiser-file:not([disabled])")
-    compared(opened, 7)
+    wait_for_tiles(opened, 7)
     assert not any("dB" in note for note in opened.locator("#denoiser-stage .note").all_inner_texts())
     with opened.expect_download() as download:
         opened.locator("#denoiser-file").click()
@@ -121,9 +121,9 @@ def test_ones_own_photograph_noisy_already_is_restored_whole_and_downloaded(open
 
 def test_digits_can_be_drawn(opened):
     opened.get_by_role("radio", name="Digits").click()
-    opened.wait_for_function("document.querySelector('#denoiser-stage .told').textContent.startsWith('28 × 28')")
+    opened.wait_for_function("document.querySelector('#denoiser-stage .caption').textContent.startsWith('28 × 28')")
     opened.wait_for_selector("#denoiser-pad canvas")
-    compared(opened, 10)
+    wait_for_tiles(opened, 10)
     before = opened.evaluate(PIXELS, LEFT)
     box = opened.locator("#denoiser-pad canvas").bounding_box()
     opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
@@ -135,7 +135,7 @@ def test_digits_can_be_drawn(opened):
 
 
 def test_a_narrow_screen(browser, page_url):  # noqa: F811
-    """390 px wide: nothing sticks out, and the picture stays in sight while a slider under it is moved."""
+    """390 px wide: no horizontal scrolling, and the picture stays visible while a slider below it is moved."""
     context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     page = context.new_page()
     page.goto(f"{page_url}?__theme=dark")

@@ -110,7 +110,7 @@ def test_gives_the_reference_values(name):
 
 @every
 def test_card_states_the_metrics_and_their_protocol(name):
-    _, dataset = cards.family_and_set(name)
+    _, dataset = cards.family_and_dataset(name)
     card = ModelCard.load(ROOT / name / "README.md")
     results, facts = card.data.eval_results, card.data.genmodels
     assert results
@@ -118,7 +118,7 @@ def test_card_states_the_metrics_and_their_protocol(name):
         assert isinstance(r.metric_value, float | int)
         split = "val" if r.metric_type == "fid_then" else "test"  # compares two trainings, not two models
         assert (r.dataset_type, r.dataset_split) == (dataset, split)
-        assert f"| {r.metric_name} | {cards.shown(r)} | {split} | {r.metric_args['N']:,} |" in card.content
+        assert f"| {r.metric_name} | {cards.format_value(r)} | {split} | {r.metric_args['N']:,} |" in card.content
     if not name.startswith(("diffusion-", "gan-", "dcgan-")):  # whose first metric is of generated pictures
         assert results[0].metric_args["N"] == TEST[dataset]  # the whole split
     without_baseline = [
@@ -129,7 +129,7 @@ def test_card_states_the_metrics_and_their_protocol(name):
     assert without_baseline == []
     assert facts["command"].startswith(f"python -m train.evaluate {name}")
     assert (facts["minutes"] > 0, bool(facts["headline"])) == (True, True)
-    for heading in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.SETS[dataset]["credit"]):
+    for heading in ("## Training", "## Intended use", "## Limits", "## Data and licence", cards.DATASETS[dataset]["credit"]):
         assert heading in card.content
 
 
@@ -167,7 +167,7 @@ def test_samples_depend_on_the_seed_alone(name):
 
 @pytest.mark.parametrize("name", [name for name in VAES if "avatars" not in name])
 def test_samples_show_every_class(name):
-    classifier = gm.load(ROOT / f"classifier-{cards.family_and_set(name)[1]}")
+    classifier = gm.load(ROOT / f"classifier-{cards.family_and_dataset(name)[1]}")
     predicted = classifier.predict(gm.load(ROOT / name).sample(500, seed=0))[:, 0]
     assert set(predicted.tolist()) == set(range(10))
 
@@ -196,7 +196,7 @@ def test_an_autoencoder_beats_as_many_principal_components(dataset):
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("diffusion-", "gan-"))))
 def test_the_classifier_recognises_the_labels(name):
-    family, dataset = cards.family_and_set(name)
+    family, dataset = cards.family_and_dataset(name)
     model, classifier = gm.load(name), gm.load(f"classifier-{dataset}")
     options = {"steps": 8, "guidance": 1.5} if family == "diffusion" else {}
     if dataset == "avatars":
@@ -212,7 +212,7 @@ def test_the_classifier_recognises_the_labels(name):
 
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith("flow-")))
 def test_a_flow_is_inverted_and_has_its_typicality(name):
-    model, facts, dataset = gm.load(name), gm.flow.load_likelihoods(name), cards.family_and_set(name)[1]
+    model, facts, dataset = gm.load(name), gm.flow.load_likelihoods(name), cards.family_and_dataset(name)[1]
     x = data.samples(dataset).floats()
     for label in (None, data.samples(dataset).y[:20]):
         first, *_, noise = model.encode_steps(x[:20], label=label, seed=0)

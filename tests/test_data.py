@@ -528,9 +528,9 @@ def test_ink_on_nothing(ink):
 def test_a_transparent_colour_of_a_palette(tmp_path):
     picture = scene().quantize(4)
     picture.save(tmp_path / "flag.png", transparency=picture.getpixel((0, 0)))
-    with Image.open(tmp_path / "flag.png") as again:
-        assert "transparency" in again.info
-        assert (preprocess(again, "mnist") - preprocess(scene(), "mnist")).abs().mean() < 0.01
+    with Image.open(tmp_path / "flag.png") as reopened:
+        assert "transparency" in reopened.info
+        assert (preprocess(reopened, "mnist") - preprocess(scene(), "mnist")).abs().mean() < 0.01
 
 
 def test_a_photograph_lying_on_its_side(tmp_path):

@@ -17,7 +17,7 @@ import torch
 import typer
 
 from genmodels import data
-from genmodels.base import checkpoint_folder, generator
+from genmodels.base import check_number, checkpoint_folder, generator
 from genmodels.classifier import Classifier
 from genmodels.vae import VAE
 from train import engine
@@ -84,7 +84,7 @@ def main(
     try:
         data.check_choice("--dataset", dataset, ("mnist", "fashion"))
         for name, value in (("--vae-steps", vae_steps), ("--steps", steps)):
-            engine.check_number(name, value, 1, 10**6, whole=True)
+            check_number(name, value, 1, 10**6, whole=True)
         target = checkpoint_folder(f"vae-{dataset}")
         test = data.load(dataset, "test", data_dir)
         real = balanced_subset(data.load(dataset, "train", data_dir), REAL)

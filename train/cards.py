@@ -410,7 +410,7 @@ def write_card(folder, results, command, headline):
             " Training also pulled the code towards a sum of one vector for each value of the labels, "
             "so that an attribute is edited by a difference of vectors."
         )
-    if reconstruction_weight := config.get("reconstruction_weight", config.get("recall")):  # of a GAN
+    if reconstruction_weight := config.get("reconstruction_weight"):  # of a GAN
         slots["training_note"] = (
             " Its generator has a second task, that of a VAE: an encoder gives each training picture a code, from which the "
             "generator reconstructs it (Larsen et al., Autoencoding beyond pixels, 2016), with a weight of "

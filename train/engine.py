@@ -347,10 +347,10 @@ class Run:
                 self._take_snapshot()
                 if self.total and self.step < self.total and self.step % max(1, self.total // settings.validations) == 0:
                     self._validate()
-                now = time.monotonic()
-                if self.stop or now - saved > settings.save_every and self.total:
-                    self.seconds += now - started
-                    saved = started = now
+                clock = time.monotonic()
+                if self.stop or clock - saved > settings.save_every and self.total:
+                    self.seconds += clock - started
+                    saved = started = clock
                     self._save()
                     if self.stop:
                         bar.close()
@@ -458,9 +458,9 @@ class Run:
             self.sums = {}
             rate = learning_rate(self.step - 1, self.recipe.warmup, self.total, self.recipe.cooldown)
             self._log({"step": self.step, **{k: float(f"{v:.6g}") for k, v in means.items()}, "rate": round(rate, 4)})
-            now = time.monotonic()
-            speed = n * self.batch * self.accelerator.num_processes / (now - self.logged)
-            self.logged = now
+            clock = time.monotonic()
+            speed = n * self.batch * self.accelerator.num_processes / (clock - self.logged)
+            self.logged = clock
             bar.set_postfix({"loss": f"{next(iter(means.values())):.4g}", "pictures/s": f"{speed:.0f}"})
 
     def _take_snapshot(self) -> None:

@@ -9,6 +9,7 @@ python -m train.vae --dataset mnist --latent 2     4 minutes each (also fashion)
 import torch
 
 from genmodels import data
+from genmodels.base import check_number
 from genmodels.vae import VAE, measure_latents, save_latents
 from train import engine
 
@@ -43,7 +44,7 @@ def recipe(
     if latent not in (None, 2) or (latent == 2 and dataset == "avatars"):
         raise ValueError("--latent must be 2 (mnist or fashion only), or not given.")
     default_beta = 1.0 if latent == 2 else BETA[dataset]
-    beta = default_beta if beta is None else engine.check_number("--beta", beta, 0.01, 100)
+    beta = default_beta if beta is None else check_number("--beta", beta, 0.01, 100)
     model = VAE(**(MODEL_2D if latent == 2 else MODEL[dataset]), beta=beta)
     val = data.load(dataset, "val", settings.data_dir)
     train = data.load(dataset, "train", settings.data_dir)

@@ -62,3 +62,10 @@ def sheet(x: "Tensor", columns: int) -> dict[str, Any]:
     gm.pictures.to_image(gm.pictures.sheet(x, columns)).save(file, "PNG", compress_level=3)
     source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     return {"w": w, "h": h, "n": n, "columns": min(columns, n), "source": source}
+
+
+def cell(x: "Tensor", columns: int) -> "Tensor":
+    """Pictures (n, C, H, W) side by side as one (1, C, H', W') in [0, 1], for a sheet of such cells."""
+    import genmodels as gm
+
+    return gm.pictures.sheet(x, columns, gap=1).permute(2, 0, 1)[None].float() / 255

@@ -1,7 +1,7 @@
 """The GAN tab in a real browser."""
 
 import pytest
-from test_browser import PIXELS, browser, changed, tab  # noqa: F401
+from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab, scrub
 
 pytestmark = pytest.mark.browser
 
@@ -10,40 +10,12 @@ QUIZ_WORDS = "document.querySelector('#gan-quiz-words').textContent"
 
 
 @pytest.fixture(scope="module")
-def opened(browser, page_url):  # noqa: F811
-    """The tab, opened once for all tests. At the end: no error in the console, and no request left the machine."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    page, trouble = context.new_page(), []
-    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: trouble.append(str(e)))
-    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.on(
-        "request",
-        lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
-    )
-    page.set_default_timeout(60_000)
-    page.goto(page_url)
-    tab(page, "GAN")
-    page.wait_for_selector(STAGE)
-    page.wait_for_selector("#gan-quiz button canvas")
-    yield page
-    context.close()
-    assert trouble == []
-
-
-@pytest.fixture
-def requests(opened):
-    """Requests to the server during a test, once the page is idle."""
-    opened.wait_for_timeout(1500)
-    requests = []
-
-    def record(request):
-        if "/gradio_api/" in request.url:
-            requests.append(request.url)
-
-    opened.on("request", record)
-    yield requests
-    opened.remove_listener("request", record)
+def opened(visit):
+    """The tab, opened once for all tests."""
+    with visit("GAN") as page:
+        page.wait_for_selector(STAGE)
+        page.wait_for_selector("#gan-quiz button canvas")
+        yield page
 
 
 def test_it_opens_with_a_grid_and_scores(opened):
@@ -64,7 +36,7 @@ def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened):
         changed(opened, cell, was)
     opened.get_by_role("button", name="Reset").locator("visible=true").click()
     for cell, was in zip(cells, before):
-        opened.wait_for_function(f"([s, was]) => ({PIXELS})(s) === was", arg=[cell, was])
+        changed_back(opened, cell, was)
     assert opened.locator("#gan-sliders output").first.inner_text() == "0.00"
 
 
@@ -72,7 +44,7 @@ def test_real_pictures_are_added_and_sorted(opened):
     opened.locator("#gan-mixed input").check()
     opened.wait_for_function("document.querySelectorAll('#gan-stage .tile.real').length === 20")
     before = opened.evaluate(PIXELS, STAGE)
-    opened.get_by_role("radio", name="highest score first").click()
+    opened.get_by_role("radio", name="by score").click()
     changed(opened, STAGE, before)
     scores = [float(s.replace("\u2212", "-")) for s in opened.locator("#gan-stage .under").all_inner_texts()]
     assert len(scores) == 40 and scores == sorted(scores, reverse=True)
@@ -81,7 +53,7 @@ def test_real_pictures_are_added_and_sorted(opened):
 
 
 def test_the_quiz_counts_and_keeps_the_answer_to_itself(opened):
-    tab(opened, "Quiz")
+    open_tab(opened, "Quiz")
     for k in (1, 2):
         opened.wait_for_selector("#gan-quiz button:enabled")
         assert opened.locator("#gan-quiz .tile.revealed").count() == 0
@@ -95,20 +67,10 @@ def test_the_quiz_counts_and_keeps_the_answer_to_itself(opened):
         changed(opened, "#gan-quiz canvas", was)
 
 
-def scrubbed(page, stage):
-    """Moves the slider of a stage from one end to the other. Returns the pictures at three positions."""
-    page.locator(f"{stage} input[type=range]").focus()
-    pictures = []
-    for key in ("Home", "ArrowRight", "End"):
-        page.keyboard.press(key)
-        pictures.append(page.evaluate(PIXELS, f"{stage} canvas"))
-    return pictures
-
-
 def test_the_interpolation_is_scrubbed_without_the_server(opened, requests):
-    tab(opened, "Interpolation")
+    open_tab(opened, "Interpolation")
     opened.wait_for_selector("#gan-walk canvas")
-    assert len(set(scrubbed(opened, "#gan-walk"))) == 3
+    assert len(set(scrub(opened, "#gan-walk"))) == 3
     assert requests == []
     last = opened.evaluate(PIXELS, "#gan-walk canvas")
     opened.locator("#gan-last-seed input").fill("5")
@@ -116,7 +78,7 @@ def test_the_interpolation_is_scrubbed_without_the_server(opened, requests):
 
 
 def test_the_replay_is_scrubbed_without_the_server(opened, requests):
-    tab(opened, "Training")
+    open_tab(opened, "Training")
     opened.wait_for_selector("#gan-replay .frames:not([hidden])")
     opened.wait_for_timeout(300)
     curves = opened.locator("#gan-replay polyline").count()
@@ -139,15 +101,11 @@ def test_the_replay_is_scrubbed_without_the_server(opened, requests):
 
 
 def test_a_drawing_is_scored_and_its_inversion_stops(opened):
-    tab(opened, "Your picture")
+    open_tab(opened, "Your picture")
     opened.wait_for_selector("#gan-verdict .verdict:not([hidden])")
     opened.wait_for_selector("#gan-nearest .reference:not([hidden])")
     before = opened.evaluate(PIXELS, "#gan-verdict canvas")
-    box = opened.locator("#gan-pad canvas").bounding_box()
-    opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + 30)
-    opened.mouse.down()
-    opened.mouse.move(box["x"] + box["width"] / 2 - 6, box["y"] + box["height"] - 30, steps=6)
-    opened.mouse.up()
+    draw_stroke(opened, "#gan-pad")
     changed(opened, "#gan-verdict canvas", before)
     assert "of real test pictures" in opened.locator("#gan-verdict .text").inner_text()
     opened.wait_for_function("document.querySelector('#gan-nearest .frames').hidden")
@@ -164,15 +122,11 @@ def test_a_drawing_is_scored_and_its_inversion_stops(opened):
     assert opened.locator("#gan-nearest .frames canvas").is_visible()
 
 
-def test_a_narrow_screen(browser, page_url):  # noqa: F811
+def test_a_narrow_screen(visit):
     """390 px wide: nothing overflows, and the pictures stay visible while a slider below them is moved."""
-    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
-    page = context.new_page()
-    page.goto(f"{page_url}?__theme=dark")
-    tab(page, "GAN")
-    page.wait_for_selector(STAGE, timeout=60_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.locator("#gan-sliders input[type=range]").last.scroll_into_view_if_needed()
-    box, slider = page.locator("#gan-stage .gallery").bounding_box(), page.locator("#gan-sliders input").last.bounding_box()
-    assert 0 <= box["y"] and box["y"] + box["height"] < slider["y"]
-    context.close()
+    with visit("GAN", width=390, height=800, query="?__theme=dark", has_touch=True) as page:
+        page.wait_for_selector(STAGE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator("#gan-sliders input[type=range]").last.scroll_into_view_if_needed()
+        box, slider = page.locator("#gan-stage .gallery").bounding_box(), page.locator("#gan-sliders input").last.bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] < slider["y"]
