@@ -36,7 +36,7 @@ class ControlError(ValueError):
 class Widget:
     """How a field looks on the page: a component's class and what its constructor takes beside the field's own facts."""
 
-    component: type
+    component: Any  # a class of Gradio
     options: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -92,7 +92,7 @@ class Controls(BaseModel):
 
     @classmethod
     def _component(cls, prefix, name, changes):
-        facts, widget = cls.model_fields[name], cls._widget(name)
+        facts, widget = cls.model_fields[name], cls._widget(name) or number()
         low, high = cls.bounds(name)
         options = {
             "value": facts.default,
@@ -108,7 +108,9 @@ class Controls(BaseModel):
     def bounds(cls, name: str) -> tuple[float | None, float | None]:
         """(lowest, highest) value of a number."""
         metadata = cls.model_fields[name].metadata
-        return tuple(next((getattr(m, end) for m in metadata if hasattr(m, end)), None) for end in ("ge", "le"))
+        low = next((m.ge for m in metadata if hasattr(m, "ge")), None)
+        high = next((m.le for m in metadata if hasattr(m, "le")), None)
+        return low, high
 
     @classmethod
     def read(cls, **values) -> Self:
@@ -132,15 +134,15 @@ class Controls(BaseModel):
             first = e.errors()[0]
             if not first["loc"]:  # a rule between fields: its sentence is whole
                 raise ValueError(str(first["ctx"]["error"])) from None
-            name = first["loc"][0]
+            name = str(first["loc"][0])
             raise cls._error(name, values.get(name), first) from None
 
     @classmethod
     def _error(cls, name, value, error=None):
-        facts = cls.model_fields[name]
+        title = cls.model_fields[name].title or name
         if error and error["type"] == "value_error":  # of a field's own validator
-            return ControlError(name, facts.title, str(error["ctx"]["error"]))
-        return ControlError(name, facts.title, f"must be {cls.allowed(name)}, not {_shown(value)}.")
+            return ControlError(name, title, str(error["ctx"]["error"]))
+        return ControlError(name, title, f"must be {cls.allowed(name)}, not {_shown(value)}.")
 
     @classmethod
     def allowed(cls, name: str) -> str:

@@ -298,7 +298,8 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
-    arguments, controls = {}, {}  # name of an argument -> (type, default)
+    arguments: dict[str, tuple[Any, Any]] = {}  # name of an argument -> (type, default)
+    controls: dict[str, type[Controls]] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         if isinstance(parameter.default, Controls):
             controls[name] = type(parameter.default)
@@ -318,7 +319,7 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     run.__name__, run.__doc__ = fn.__name__, _documented(fn, controls)
     kind = inspect.Parameter.KEYWORD_ONLY
     signature = [inspect.Parameter(name, kind, default=default) for name, (_, default) in arguments.items()]
-    run.__signature__ = inspect.Signature(signature)
+    setattr(run, "__signature__", inspect.Signature(signature))  # noqa: B010  # a function's, as Gradio reads it
     result = inspect.signature(fn).return_annotation
     result = get_args(result)[0] if get_origin(result) is Iterator else result
     outputs = [_result(kind) for kind in (get_args(result) if get_origin(result) is tuple else [result])]
@@ -356,7 +357,7 @@ def _result(kind):
 
 def _documented(fn, controls):
     """The docstring of `fn`, with a line for each field of its controls that it does not describe itself."""
-    doc = inspect.getdoc(fn)
+    doc = inspect.getdoc(fn) or ""
     lines = [f"    {name}: {text}" for kind in controls.values() for name, text in kind.document().items()]
     missing = [line for line in lines if f"\n{line.split(':')[0]}:" not in doc]
     return doc.replace("\nReturns:", "\n" + "\n".join(missing) + "\nReturns:", 1) if missing else doc

@@ -22,7 +22,7 @@ def warm_up(dataset):
 
 
 def open_dataset(dataset):
-    return {**pictures.open_dataset(dataset), **noise.open_dataset(dataset)}
+    return {**pictures.open_dataset(dataset), "kind": "gaussian", "sigma": 0, **noise.choose_kind("gaussian", dataset)}
 
 
 def card(dataset):
@@ -36,16 +36,7 @@ def build(first_visit):
         "A denoiser estimates a clean picture from a noisy one: choose a kind of noise, raise its strength, and see what each "
         "method restores and what it invents."
     )
-    with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio(
-            [(DATASETS[name], name) for name in datasets],
-            value=datasets[0],
-            label="Pictures",
-            show_label=False,
-            container=False,
-            elem_id="denoiser-dataset",
-            min_width=330,
-        )
+    dataset = layout.dataset_radio("denoiser", DATASETS, datasets, min_width=330)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
             controls, new = noise.lay_out()
@@ -53,7 +44,7 @@ def build(first_visit):
             stage, compare_button = comparison.lay_out()
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]):
             picture_parts = pictures.lay_out()
-            whole_parts = whole.lay_out()
+            start, stop, result = whole.lay_out()
     lines = layout.python_panel("denoiser")
     layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline(f"denoiser-{datasets[0]}"))
     model_card = layout.models_card()
@@ -67,7 +58,7 @@ def build(first_visit):
     ]
     choices = [*openings, *pictures.connect(dataset, picture_parts)]
     # Of two events of one trigger the page starts the second when the first has ended: the short ones come first.
-    whole.connect(inputs, whole_parts, choices)
+    whole.connect(inputs, start, stop, result, choices)
     for opening in openings:
         events.act(opening.then, card, {"dataset": dataset}, {"card": model_card}, trigger_mode="always_last")
     triggers = [compare_button.click, *noise.connect(dataset, controls, new), *(choice.then for choice in choices)]

@@ -2,7 +2,6 @@
 
 import functools
 import time
-from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -15,20 +14,12 @@ from tabs.denoiser.noise import CLASSICAL, Noise, Restoration, in_python
 from tabs.denoiser.pictures import CroppedSource
 
 
-class Result(NamedTuple):
-    """A picture on the stage, with its caption."""
-
-    name: str
-    x: Any  # (1, C, H, W)
-    note: str = ""
-
-
-def timed_result(name, restore, clean):
-    """A `Result`: PSNR and SSIM if there is a clean picture, and milliseconds."""
+def timed(restore, clean):
+    """(restored picture, its caption: milliseconds, and PSNR and SSIM if there is a clean picture)"""
     start = time.perf_counter()
     x = restore()
     milliseconds = f"{1000 * (time.perf_counter() - start):.0f} ms"
-    return Result(name, x, milliseconds if clean is None else f"{format_quality(x, clean)} · {milliseconds}")
+    return x, milliseconds if clean is None else f"{format_quality(x, clean)} · {milliseconds}"
 
 
 def format_quality(x, clean):
@@ -37,30 +28,31 @@ def format_quality(x, clean):
 
 
 def our_methods(dataset, options: Restoration, noisy):
-    """Our models for a dataset: name -> function that restores the noisy picture."""
+    """Our models of a data set: name -> function that restores the noisy picture."""
     methods = {"our network": lambda: model_of(dataset).restore(noisy, options.sigma or None)}
     if dataset == "photo":
         return methods
     if cards.shipped((f"dvae-{dataset}",)):
         methods["our denoising VAE"] = lambda: model_of(dataset, "dvae").restore(noisy)
     if options.kind == "gaussian" and options.strength >= 0.01 and cards.shipped((f"diffusion-{dataset}",)):
-        diffusion = functools.partial(model_of, dataset, "diffusion")
-        methods["our diffusion model"] = lambda: diffusion().restore(noisy, options.strength, seed=options.seed)
+        sigma, seed = options.strength, options.seed
+        methods["our diffusion model"] = lambda: model_of(dataset, "diffusion").restore(noisy, sigma, seed=seed)
     return methods
 
 
 def stage_value(source: CroppedSource, results, clean):
-    """Value of the stage: the noisy picture, the restored ones, the clean one, and the noise that our network removed."""
+    """Value of the stage: the results, the clean picture, and the noise that our network removed. results: see `run`."""
     import torch
 
-    noisy, restored = results[0].x, results[1].x
-    originals = [] if clean is None else [Result("clean picture", clean)]
-    shown = [*results, *originals, Result("removed noise", 0.5 + noisy - restored, "grey: no change")]
+    (noisy, _), (restored, _) = results["noisy"], results["our network"]
+    original = {} if clean is None else {"clean picture": (clean, "")}
+    results = {**results, **original, "removed noise": (0.5 + noisy - restored, "grey: no change")}
+    pictures, notes = zip(*results.values())
     h, w = noisy.shape[2:]
     return {
-        **sheet(torch.cat([result.x for result in shown]), len(shown)),
-        "names": [result.name for result in shown],
-        "notes": [result.note for result in shown],
+        **sheet(torch.cat(pictures), len(pictures)),
+        "names": list(results),
+        "notes": list(notes),
         "left": 0,
         "right": 1,
         "caption": f"{source['size']} pixels" + (f": the central {w} × {h}" if source["crop"] else ""),
@@ -83,12 +75,12 @@ def run(source, dataset, controls, methods=()):
     options, source = Noise.read(**controls).restoration(), sources.require(source, check_dataset(dataset))
     clean = None if options.kind == "none" else source["x"]
     noisy = options.add_to(source["x"])
-    results = [Result("noisy", noisy, "" if clean is None else format_quality(noisy, clean))]
-    results += [timed_result(name, restore, clean) for name, restore in our_methods(dataset, options, noisy).items()]
+    results = {"noisy": (noisy, "" if clean is None else format_quality(noisy, clean))}  # name -> (picture, its caption)
+    results |= {name: timed(restore, clean) for name, restore in our_methods(dataset, options, noisy).items()}
     yield {"stage": stage_value(source, results, clean), "lines": program(source, options)}
     for method in methods:
         restore = functools.partial(gm.denoiser.classical, noisy, method, options.reference_sigma)
-        results.append(timed_result(method, restore, clean))
+        results[method] = timed(restore, clean)
         yield {"stage": stage_value(source, results, clean)}
 
 
@@ -103,11 +95,8 @@ def compare(source, dataset, **controls):
 
 
 def lay_out():
-    stage = Compare(
-        {"message": "The model is loading. A restored picture will appear here."},
-        elem_id="denoiser-stage",
-        elem_classes="live-picture",
-    )
+    loading = {"message": "The model is loading. A restored picture will appear here."}
+    stage = Compare(loading, elem_id="denoiser-stage", elem_classes="live-picture")
     with gr.Row(elem_classes="small-controls"):
         return stage, gr.Button("Compare with scikit-image", variant="primary", elem_id="denoiser-compare")
 

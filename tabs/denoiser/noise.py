@@ -16,7 +16,7 @@ CLASSICAL = ("median", "non-local means", "total variation", "wavelets")  # genm
 
 
 class Kind(NamedTuple):
-    """A kind of noise on the page; strengths are on the 0-255 scale if Gaussian, else in %."""
+    """A kind of noise on the page, and its strength: on the 0-255 scale if Gaussian, else in %."""
 
     title: str
     maximum: float = 1
@@ -56,10 +56,8 @@ class Restoration(Controls):
         """The whole picture with its noise, (1, C, H, W)."""
         x = pictures.whole_picture(source)
         if self.kind != "none" and x.shape[2] * x.shape[3] > MAX_NOISY_PIXELS:
-            raise ValueError(
-                f"Noise can be added to pictures of at most {MAX_NOISY_PIXELS // 10**6} megapixels: choose a smaller one, "
-                f"or '{KINDS['none'].title}'."
-            )
+            limit = f"pictures of at most {MAX_NOISY_PIXELS // 10**6} megapixels"
+            raise ValueError(f"Noise can be added to {limit}: choose a smaller one, or '{KINDS['none'].title}'.")
         return self.add_to(x)
 
     def python_line(self) -> str:
@@ -77,9 +75,7 @@ def in_python(sigma: float) -> str:
 class Noise(Controls):
     """The controls of the page, in its units."""
 
-    kind: Annotated[Literal[*KINDS], radio([(kind.title, name) for name, kind in KINDS.items()])] = Field(
-        "gaussian", title="Kind"
-    )
+    kind: Annotated[Literal[*KINDS], radio([(k.title, name) for name, k in KINDS.items()])] = Field("gaussian", title="Kind")
     strength: Annotated[float, slider(label=KINDS["gaussian"].strength_title)] = Field(25, ge=0, le=150, title="Strength")
     sigma: Annotated[float, slider(elem_id="denoiser-told")] = Field(
         0, ge=0, le=100, title="Sigma given to the network", description="0: blind"
@@ -105,16 +101,8 @@ def choose_kind(kind, dataset):
     return {"strength": gr.update(maximum=facts.maximum, value=value, label=facts.strength_title, visible=kind != "none")}
 
 
-def open_dataset(dataset):
-    return {"kind": "gaussian", "sigma": 0, **choose_kind("gaussian", dataset)}
-
-
 def add_noise(
-    picture: events.Upload = None,
-    photograph_number: int = 0,
-    kind: str = "gaussian",
-    strength: float = 0.1,
-    seed: int = 0,
+    picture: events.Upload = None, photograph_number: int = 0, kind: str = "gaussian", strength: float = 0.1, seed: int = 0
 ) -> tuple[dict, Image]:
     """Add noise to a photograph.
 
@@ -130,14 +118,9 @@ def add_noise(
     options = Restoration.read(kind=kind, strength=strength, seed=seed)
     if kind == "none":
         raise ControlError("kind", "Kind", f"must be one of {', '.join(gm.denoiser.NOISES)}, not 'none'.")
-    source = upload_or_photograph(picture, photograph_number)
-    noisy = options.add_to_whole(source)
+    noisy = options.add_to_whole(pictures.upload_or_example("photo", picture, photograph_number, "photograph_number"))
     facts = {"kind": kind, "strength": options.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
     return facts, pictures.to_image(noisy)
-
-
-def upload_or_photograph(path, i):
-    return pictures.upload("photo", path) if path is not None else pictures.test_picture("photo", i, "photograph_number")
 
 
 def lay_out():
@@ -151,10 +134,8 @@ def lay_out():
 
 def connect(dataset, controls, new):
     """Wire the tool. Returns the triggers after which the noise is another one."""
-    choice = {"kind": controls["kind"], "dataset": dataset}
-    chosen = events.act(
-        controls["kind"].input, choose_kind, choice, {"strength": controls["strength"]}, trigger_mode="always_last"
-    )
+    inputs, outputs = {"kind": controls["kind"], "dataset": dataset}, {"strength": controls["strength"]}
+    chosen = events.act(controls["kind"].input, choose_kind, inputs, outputs, trigger_mode="always_last")
     drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": controls["seed"]})
     sliders = [controls[name].release for name in ("strength", "sigma")]
     return [*sliders, controls["seed"].submit, drawn.then, chosen.then]

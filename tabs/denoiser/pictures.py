@@ -6,11 +6,9 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, sources
+from tabs import events, layout, sources
 from tabs.components import sheet
-from tabs.components.draw_pad import DrawPad
 from tabs.components.tiles import Tiles
-from tabs.components.upload import upload as picture_upload
 from tabs.denoiser.data import check_dataset
 from tabs.sources import Source
 
@@ -40,12 +38,8 @@ def photograph_thumbnails():
     """(N, 3, 96, 96) in [0, 1]"""
     import torch
 
-    thumbnails = []
-    for name in gm.data.PHOTOGRAPHS:
-        x = gm.data.photograph(name)
-        square, _ = centre_crop(x, min(x.shape[2:]))
-        thumbnails.append(torch.nn.functional.interpolate(square, (96, 96), mode="area").expand(-1, 3, -1, -1))
-    return torch.cat(thumbnails)
+    squares = [centre_crop(x, min(x.shape[2:]))[0] for x in map(gm.data.photograph, gm.data.PHOTOGRAPHS)]
+    return torch.cat([torch.nn.functional.interpolate(x, (96, 96), mode="area").expand(-1, 3, -1, -1) for x in squares])
 
 
 def crop_photograph(whole: str, x, lines: str) -> CroppedSource:
@@ -61,17 +55,12 @@ def uncropped(source: Source) -> CroppedSource:
     return {**source, "whole": None, "size": "28 × 28", "crop": ""}
 
 
-def test_picture(dataset: str, i: int, name: str = "test_picture_number") -> CroppedSource:
+def example(dataset: str, i: int, name: str = "index") -> CroppedSource:
+    """Photograph or test picture number i. name: of i in an error."""
     if check_dataset(dataset) != "photo":
         return uncropped(sources.test_picture(dataset, i))
     photograph = gm.data.PHOTOGRAPHS[gm.base.check_number(name, i, 0, len(gm.data.PHOTOGRAPHS) - 1, whole=True)]
     return crop_photograph(photograph, gm.data.photograph(photograph), f'picture = gm.data.photograph("{photograph}")\n')
-
-
-def drawing(dataset: str, ink) -> CroppedSource:
-    if check_dataset(dataset) == "photo":
-        raise ValueError("Drawings are for digits and clothes: choose one of these first.")
-    return uncropped(sources.drawing(dataset, ink))
 
 
 def upload(dataset: str, path: str) -> CroppedSource:
@@ -80,6 +69,11 @@ def upload(dataset: str, path: str) -> CroppedSource:
     x = gm.data.pixel_tensor(sources.read_picture(path))
     lines = f"picture = gm.data.pixel_tensor(Image.open({Path(path).name!r})) / 255  # the file that you uploaded\n"
     return crop_photograph(str(path), x, lines)
+
+
+def upload_or_example(dataset: str, path: str | None, i: int, name: str) -> CroppedSource:
+    """What an endpoint works on: the file if there is one, else photograph or test picture number i."""
+    return example(dataset, i, name) if path is None else upload(dataset, path)
 
 
 def whole_picture(source: CroppedSource):
@@ -96,15 +90,14 @@ def to_image(x):
     return gm.pictures.to_image(gm.pictures.to_bytes(x)[0])
 
 
-# --- Choosing one -----------------------------------------------------------------------------------------------------
-
-
 def choose_test_picture(dataset, event: gr.EventData):
-    return {"source": test_picture(dataset, events.event_number(event, "index", TILES - 1))}
+    return {"source": example(dataset, events.event_number(event, "index", TILES - 1))}
 
 
 def choose_drawing(dataset, ink):
-    return {"source": drawing(dataset, ink)}
+    if check_dataset(dataset) == "photo":
+        raise ValueError("Drawings are for digits and clothes: choose one of these first.")
+    return {"source": uncropped(sources.drawing(dataset, ink))}
 
 
 def choose_upload(dataset, path):
@@ -120,7 +113,7 @@ def open_dataset(dataset):
     return {
         "tiles": {**sheet(x[:TILES], TILES), "labels": names[:TILES], "chosen": 0},
         "drawing": gr.update(visible=dataset != "photo"),
-        "source": test_picture(dataset, 0),
+        "source": example(dataset, 0),
     }
 
 
@@ -131,26 +124,15 @@ def unavailable(message):
 def lay_out():
     gr.Markdown("### Picture")
     parts = {"source": gr.State(), "tiles": Tiles(columns=5, name="Pictures", elem_id="denoiser-pictures")}
-    with gr.Row():
-        with gr.Column(min_width=130, visible=False) as parts["drawing"]:
-            parts["pad"] = DrawPad(elem_id="denoiser-pad")
-        with gr.Column(min_width=130):
-            parts["upload"] = picture_upload(
-                webcam=True,
-                label="Upload a picture",
-                show_label=False,
-                height=150,
-                elem_id="denoiser-upload",
-                elem_classes="upload",
-            )
-    return parts
+    column, pad, file = layout.draw_or_upload("denoiser", min_width=130, height=150, pad_visible=False, webcam=True)
+    return {**parts, "drawing": column, "pad": pad, "upload": file}
 
 
 def connect(dataset, parts):
     """Wire the tool. Returns the events after which there is another source."""
-    outputs = {"source": parts["source"]}
+    chosen, outputs = {"dataset": dataset}, {"source": parts["source"]}
     return [
-        events.act(parts["tiles"].input, choose_test_picture, {"dataset": dataset}, outputs),
-        events.act(parts["pad"].input, choose_drawing, {"dataset": dataset, "ink": parts["pad"]}, outputs),
-        events.act(parts["upload"].upload, choose_upload, {"dataset": dataset, "path": parts["upload"]}, outputs),
+        events.act(parts["tiles"].input, choose_test_picture, chosen, outputs),
+        events.act(parts["pad"].input, choose_drawing, {**chosen, "ink": parts["pad"]}, outputs),
+        events.act(parts["upload"].upload, choose_upload, {**chosen, "path": parts["upload"]}, outputs),
     ]

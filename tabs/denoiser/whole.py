@@ -18,7 +18,6 @@ from tabs.denoiser.data import MODELS, check_dataset, model_of
 from tabs.denoiser.noise import Noise, Restoration
 
 DOWNLOAD_SECONDS = 3600  # how long a file to download is kept
-MAX_CLASSICAL_PIXELS = 1_000_000  # of a picture that scikit-image's methods restore
 # Disabled, not hidden: a button that is hidden and shown again at once is sometimes not rendered (Gradio 6.31).
 NO_FILE = gr.update(value=None, interactive=False)
 
@@ -81,13 +80,10 @@ def denoise(
         Size, seconds and, if noise was added, PSNR and SSIM before and after; and a PNG at full resolution.
     """
     family, dataset = gm.base.check_choice("model", model, MODELS).split("-")
-    if picture is None:
-        source = pictures.test_picture(dataset, test_picture_number)
-    else:
-        source = pictures.upload(dataset, picture)
+    source = pictures.upload_or_example(dataset, picture, test_picture_number, "test_picture_number")
     noisy, start = options.add_to_whole(source), time.monotonic()
     if options.method != "ours":
-        if noisy.shape[2] * noisy.shape[3] > MAX_CLASSICAL_PIXELS:
+        if noisy.shape[2] * noisy.shape[3] > 1_000_000:
             raise ValueError("scikit-image's methods take pictures of at most 1 megapixel: upload a smaller one.")
         x = gm.denoiser.classical(noisy, options.method, options.reference_sigma)
     elif family == "dvae":
@@ -114,18 +110,15 @@ def lay_out():
     with gr.Row(elem_classes="small-controls"):
         start = gr.Button("Restore the whole image", scale=3, min_width=110, elem_id="denoiser-whole")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
-    return {
-        "start": start,
-        "stop": stop,
-        "result": Stage(elem_id="denoiser-result"),
-        "file": gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file"),
-    }
+    result = Stage(elem_id="denoiser-result")
+    file = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
+    return start, stop, {"result": result, "file": file}
 
 
-def connect(inputs, parts, choices):
+def connect(inputs, start, stop, outputs, choices):
     """Wire the tool. choices: events after which there is another source."""
-    runs, outputs = events.Runs("result"), {"result": parts["result"], "file": parts["file"]}
+    runs = events.Runs("result")
     for choice in choices:
         runs.act(choice.then, reset, {"source": inputs["source"]}, outputs)
-    runs.stream(parts["start"].click, restore, inputs, outputs, rate=4)
-    runs.stop(parts["stop"].click)
+    runs.stream(start.click, restore, inputs, outputs, rate=4)
+    runs.stop(stop.click)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from helpers_browser import PIXELS, changed, draw_stroke
 from PIL import Image
-from test_browser import PIXELS, browser, tab  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -12,34 +12,17 @@ ALL = 8  # pictures of a photograph: noisy, ours, four of scikit-image, the clea
 
 
 @pytest.fixture(scope="module")
-def opened(browser, page_url):  # noqa: F811
-    """The tab, opened once for all tests. At the end: no error in the console, and no request left the machine."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
-    page, problems = context.new_page(), []
-    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: problems.append(str(e)))
-    page.on("response", lambda r: problems.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.on(
-        "request",
-        lambda r: problems.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
-    )
-    page.set_default_timeout(90_000)
-    page.goto(page_url)
-    tab(page, "Denoising")
-    wait_for_tiles(page, ALL)
-    yield page
-    context.close()
-    assert problems == []
+def opened(visit):
+    """The tab, opened once for all tests."""
+    with visit("Denoising", accept_downloads=True) as page:
+        page.set_default_timeout(90_000)  # a photograph takes seconds on a busy machine
+        wait_for_tiles(page, ALL)
+        yield page
 
 
 def wait_for_tiles(page, n):
     """Wait until n pictures are shown side by side."""
     page.wait_for_function(f"document.querySelectorAll('#denoiser-stage .tile').length === {n}")
-
-
-def changed(page, selector, before):
-    """Wait until a canvas changes: a photograph takes seconds on a busy machine."""
-    page.wait_for_function(f"([s, before]) => ({PIXELS})(s) !== before", arg=[selector, before])
 
 
 def tile(page, name):
@@ -53,9 +36,7 @@ def test_it_opens_with_a_photograph_all_methods_and_their_metrics(opened):
     assert opened.locator("#denoiser-stage .tile[aria-pressed=true] .name").inner_text() == "our network"
 
 
-def test_divider_choice_and_zoom_need_no_server(opened):
-    requests = []
-    opened.on("request", lambda r: requests.append(r.url) if "/gradio_api/" in r.url else None)
+def test_divider_choice_and_zoom_need_no_server(opened, requests):
     cut = "getComputedStyle(document.querySelector('#denoiser-stage .right')).clipPath"
     before = opened.evaluate(cut)
     box = opened.locator("#denoiser-stage .view").bounding_box()
@@ -82,7 +63,7 @@ def test_divider_choice_and_zoom_need_no_server(opened):
     assert opened.evaluate(PIXELS, LEFT) == clean
     opened.locator("#denoiser-stage select").select_option(label="noisy")
     tile(opened, "our network").click()
-    assert [url for url in requests if "heartbeat" not in url] == []
+    assert requests == []
 
 
 def test_the_noise_is_live_and_the_methods_follow(opened):
@@ -125,24 +106,16 @@ def test_digits_can_be_drawn(opened):
     opened.wait_for_selector("#denoiser-pad canvas")
     wait_for_tiles(opened, 10)
     before = opened.evaluate(PIXELS, LEFT)
-    box = opened.locator("#denoiser-pad canvas").bounding_box()
-    opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
-    opened.mouse.down()
-    opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20, steps=5)
-    opened.mouse.up()
+    draw_stroke(opened, "#denoiser-pad")
     changed(opened, LEFT, before)
     assert tile(opened, "our denoising VAE").count() == tile(opened, "our diffusion model").count() == 1
 
 
-def test_a_narrow_screen(browser, page_url):  # noqa: F811
+def test_a_narrow_screen(visit):
     """390 px wide: no horizontal scrolling, and the picture stays visible while a slider below it is moved."""
-    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
-    page = context.new_page()
-    page.goto(f"{page_url}?__theme=dark")
-    tab(page, "Denoising")
-    page.wait_for_selector(f"{RIGHT}:visible", timeout=90_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.locator("#denoiser-told input[type=range]").scroll_into_view_if_needed()
-    view, slider = page.locator("#denoiser-stage .view").bounding_box(), page.locator("#denoiser-told").bounding_box()
-    assert 0 <= view["y"] and view["y"] + view["height"] < slider["y"]
-    context.close()
+    with visit("Denoising", width=390, height=800, query="?__theme=dark", has_touch=True) as page:
+        page.wait_for_selector(f"{RIGHT}:visible", timeout=90_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator("#denoiser-told input[type=range]").scroll_into_view_if_needed()
+        view, slider = page.locator("#denoiser-stage .view").bounding_box(), page.locator("#denoiser-told").bounding_box()
+        assert 0 <= view["y"] and view["y"] + view["height"] < slider["y"]
