@@ -12,10 +12,8 @@ from pydantic import Field
 import genmodels as gm
 from tabs import events, labels, layout, programs, sources
 from tabs.components import raw, sheet
-from tabs.components.draw_pad import DrawPad
 from tabs.components.film import Film
 from tabs.components.tiles import Tiles
-from tabs.components.upload import upload
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
 from tabs.sources import Source
 from tabs.transformer import runs
@@ -201,12 +199,7 @@ def build(first_visit):
                 "conditioned on all pixels before it."
             )
             tiles = Tiles(columns=10, name="Test pictures", elem_id="transformer-own-pictures")
-            with gr.Row():
-                with gr.Column(min_width=120):
-                    pad = DrawPad(elem_id="transformer-pad")
-                with gr.Column(min_width=120):
-                    look = {"label": "Upload a picture", "show_label": False, "height": 150, "elem_classes": "upload"}
-                    file = upload(elem_id="transformer-upload", **look)
+            _, pad, file = layout.draw_or_upload("transformer", 120, 150)
             controls = Completions.components("transformer", "rows", "n", "label")
             controls |= Completions.components("transformer-pixels", "temperature")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):

@@ -2,7 +2,7 @@
 
 import pytest
 from gradio_client import Client
-from test_browser import PIXELS, browser, changed, tab  # noqa: F401
+from helpers_browser import PIXELS, open_tab
 
 pytestmark = pytest.mark.browser
 
@@ -13,24 +13,12 @@ MODE = "getComputedStyle(document.querySelector('#transformer-poem .sheet')).wri
 
 
 @pytest.fixture(scope="module")
-def opened(browser, page_url):  # noqa: F811
-    """The tab, opened once for all tests. At the end: no errors in the console, no requests to other hosts."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    page, trouble = context.new_page(), []
-    page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: trouble.append(str(e)))
-    page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.on(
-        "request",
-        lambda r: trouble.append(f"leaves: {r.url}") if r.url.startswith("http") and not r.url.startswith(page_url) else None,
-    )
-    page.set_default_timeout(90_000)
-    page.goto(page_url)
-    tab(page, "Transformer")
-    wait_until_finished(page, "#transformer-text")
-    yield page
-    context.close()
-    assert trouble == []
+def opened(visit):
+    """The tab, opened once for all tests."""
+    with visit("Transformer") as page:
+        page.set_default_timeout(90_000)
+        wait_until_finished(page, "#transformer-text")
+        yield page
 
 
 def wait_until_finished(page, view):
@@ -175,7 +163,7 @@ def test_pointing_at_a_token_shows_its_attention(opened):
 
 
 def test_own_text_is_coloured_and_never_run(opened):
-    tab(opened, "Surprisal")
+    open_tab(opened, "Surprisal")
     opened.wait_for_selector("#transformer-surprise .token")
     opened.locator("#transformer-own textarea").fill(HOSTILE)
     opened.wait_for_function("document.querySelector('#transformer-surprise .notes').textContent.includes('{')")
@@ -188,11 +176,11 @@ def test_own_text_is_coloured_and_never_run(opened):
     assert "<" in opened.locator("#transformer-text .notes").inner_text()
     assert opened.locator("#transformer-text img, #transformer-surprise img").count() == 0
     assert opened.evaluate("window.hacked") is None
-    tab(opened, "Attention")
+    open_tab(opened, "Attention")
 
 
 def test_a_poem_with_heads_is_written_and_rewritten(opened):
-    tab(opened, "Tang poems")
+    open_tab(opened, "Tang poems")
     wait_until_finished(opened, "#transformer-poem")
     verses = lambda: opened.locator("#transformer-poem .verse").all_inner_texts()  # noqa: E731
     assert [len(v) for v in verses()] == [8] * 4
@@ -218,7 +206,7 @@ def test_a_poem_with_heads_is_written_and_rewritten(opened):
 
 
 def test_a_picture_is_completed_row_by_row(opened):
-    tab(opened, "Pictures")
+    open_tab(opened, "Pictures")
     canvas = "#transformer-pixels .frames canvas"
     opened.wait_for_selector(f"{canvas}:visible")
     done = "#transformer-pixels input[type=range]:not([disabled])"
@@ -241,20 +229,16 @@ def test_a_picture_is_completed_row_by_row(opened):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_narrow_screen(browser, page_url, theme):  # noqa: F811
+def test_a_narrow_screen(visit, theme):
     """390 px wide: nothing overflows, and the output comes first."""
-    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
-    page = context.new_page()
-    page.set_default_timeout(90_000)
-    page.goto(f"{page_url}?__theme={theme}")
-    tab(page, "Transformer")
-    for view, name in (("text", "Shakespeare"), ("poem", "Tang poems"), ("pixels", "Pictures")):
-        tab(page, name)
-        page.wait_for_selector(f"#transformer-{view} :is(.token, .frames canvas):visible")
-        if view != "pixels":
-            wait_until_finished(page, f"#transformer-{view}")
-            page.locator(f"#transformer-{view} .token").nth(3).click()
-            page.wait_for_selector(f"#transformer-{view} .alternative")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert page.locator(f"#transformer-{view}").bounding_box()["y"] < 400
-    context.close()
+    with visit("Transformer", width=390, height=800, query=f"?__theme={theme}", has_touch=True) as page:
+        page.set_default_timeout(90_000)
+        for view, name in (("text", "Shakespeare"), ("poem", "Tang poems"), ("pixels", "Pictures")):
+            open_tab(page, name)
+            page.wait_for_selector(f"#transformer-{view} :is(.token, .frames canvas):visible")
+            if view != "pixels":
+                wait_until_finished(page, f"#transformer-{view}")
+                page.locator(f"#transformer-{view} .token").nth(3).click()
+                page.wait_for_selector(f"#transformer-{view} .alternative")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert page.locator(f"#transformer-{view}").bounding_box()["y"] < 400
