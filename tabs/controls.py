@@ -40,29 +40,29 @@ class Widget:
     options: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
-def slider(step: float = 1, **options) -> Widget:
+def slider(step: float = 1, **options: Any) -> Widget:
     """A slider over the field's range; `maximum` may offer less than the check allows."""
     return Widget(gr.Slider, {"step": step, "buttons": [], **options})
 
 
-def dropdown(choices: list | None = None, **options) -> Widget:
+def dropdown(choices: list | None = None, **options: Any) -> Widget:
     """A list of (label, value); what depends on a checkpoint is given to `components`."""
     return Widget(gr.Dropdown, {"choices": choices or [], **options})
 
 
-def radio(choices: list, **options) -> Widget:
+def radio(choices: list, **options: Any) -> Widget:
     return Widget(gr.Radio, {"choices": choices, **options})
 
 
-def checkbox(**options) -> Widget:
+def checkbox(**options: Any) -> Widget:
     return Widget(gr.Checkbox, options)
 
 
-def number(**options) -> Widget:
+def number(**options: Any) -> Widget:
     return Widget(gr.Number, {"precision": 0, **options})
 
 
-def textbox(**options) -> Widget:
+def textbox(**options: Any) -> Widget:
     return Widget(gr.Textbox, options)
 
 
@@ -113,7 +113,7 @@ class Controls(BaseModel):
         return low, high
 
     @classmethod
-    def read(cls, **values) -> Self:
+    def read(cls, **values: Any) -> Self:
         """The values as the page or the API sends them, checked; a missing one is its default.
 
         Raises:
@@ -164,12 +164,12 @@ class Controls(BaseModel):
         """{field: what it is and takes}, for the docs of an endpoint."""
         return {name: f"{facts.description or facts.title}: {cls.allowed(name)}." for name, facts in cls.model_fields.items()}
 
-    def arguments(self, method: Callable, **changes) -> dict[str, Any]:
+    def arguments(self, method: Callable, **changes: Any) -> dict[str, Any]:
         """The values that `method` takes, by name. changes: values instead of, or after, the fields'."""
         parameters = inspect.signature(method).parameters
         return {name: getattr(self, name) for name in type(self).model_fields if name in parameters} | changes
 
-    def call(self, function: str, method: Callable, *first: str, **changes) -> str:
+    def call(self, function: str, method: Callable, *first: str, **changes: Any) -> str:
         """The line of Python that calls `method`, written as `function`, with these values.
 
         n and seed are always written, other values only where they differ from the method's own default. first: arguments

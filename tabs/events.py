@@ -26,6 +26,7 @@ from tabs.cards import checkpoints
 from tabs.components.upload import upload
 from tabs.controls import ControlError, Controls
 
+OnError = Callable[[str], Any]  # a sentence -> outputs that show it
 Components = dict[str, Any]  # name of a handler's argument or output -> its component
 
 # All visitors share two cores: one computation at a time. Two with two threads each slow each other down tenfold.
@@ -36,7 +37,7 @@ _lane = threading.Lock()
 # --- Errors and the computing lane ------------------------------------------------------------------------------------
 
 
-def guarded(fn: Callable, on_error: Callable[[str], Any] | None = None) -> Callable:
+def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
     """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback.
 
     on_error: sentence -> outputs that show it in place; without it, it appears as a message in the corner.
@@ -78,12 +79,14 @@ def message_on(*names: str) -> Callable[[str], dict]:
 # --- Events of the page -----------------------------------------------------------------------------------------------
 
 
-def live(trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error=None) -> Any:
+def live(trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None) -> Any:
     """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
     return _listen(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
 
 
-def act(trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error=None, **flags) -> Any:
+def act(
+    trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None, **flags: Any
+) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
     return _listen(trigger, fn, inputs, outputs, on_error, **flags)
 
@@ -208,11 +211,21 @@ class Runs:
     def __init__(self, stage: str = "stage"):
         self.stage, self.inputs = stage, [gr.State(RunCounter()), gr.Number(visible=False)]
 
-    def live(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error=None) -> Any:
+    def live(
+        self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None
+    ) -> Any:
         """A slider's event like `events.live`, which ends the run: what that had yet to show is outdated."""
         return self.act(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
 
-    def act(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error=None, **flags) -> Any:
+    def act(
+        self,
+        trigger: Callable,
+        fn: Callable,
+        inputs: Components,
+        outputs: Components,
+        on_error: OnError | None = None,
+        **flags: Any,
+    ) -> Any:
         """An event like `events.act`; one of its outputs is the stage. Stop does not end it."""
         compute = guarded(fn, on_error)
 

@@ -3,10 +3,15 @@
 import functools
 import io
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import genmodels as gm
 from tabs import programs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from PIL import Image
 
 MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
@@ -19,7 +24,7 @@ class Source(TypedDict):
 
 
 @functools.lru_cache(maxsize=4)
-def test_pictures(dataset: str):
+def test_pictures(dataset: str) -> tuple["torch.Tensor", list[str | None]]:
     """(x (N, C, H, W) in [0, 1], class of each or None): test pictures, one of each class first."""
     samples = gm.data.samples(dataset)
     classes = gm.data.CLASSES.get(dataset)
@@ -39,7 +44,7 @@ def test_picture(dataset: str, i: int) -> Source:
     return {"dataset": dataset, "x": x[i : i + 1], "lines": lines}
 
 
-def drawing(dataset: str, ink) -> Source:
+def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
     """A drawing, prepared as the data set's own pictures were; its lines carry the pixels. ink: (H, W) uint8 or None."""
     if ink is None:
         raise ValueError("The drawing is empty: draw something first.")
@@ -69,7 +74,7 @@ def require(source: Source | None, dataset: str | None = None) -> Source:
     return source
 
 
-def read_picture(path):
+def read_picture(path: str | Path | None) -> "Image.Image":
     """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
     from PIL import Image, ImageOps
 
