@@ -1,13 +1,15 @@
 """The page's own components: each is a module with its .html, .js and .css beside it, after `shared.js` and `shared.css`.
 
 Templates are static, and scripts render values in `watch`: a value inside a template would be run as HTML or JavaScript.
-Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
+Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either. Long lists
+are sent as one string, JSON or numbers with spaces: Gradio walks through every list on the page at each message of a stream.
+A value has a `turn` where it belongs to one of several runs: values that are older than the newest turn are dropped.
 """
 
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import gradio as gr
 
@@ -15,6 +17,37 @@ if TYPE_CHECKING:  # the page answers before torch is imported
     from torch import Tensor
 
 FOLDER = Path(__file__).parent
+
+
+class Raw(TypedDict):
+    """One picture in the form that scripts draw fastest."""
+
+    w: int  # in pixels
+    h: int
+    c: int  # channels
+    pixels: str  # base64 of (h, w, c) bytes
+
+
+class Sheet(TypedDict):
+    """Pictures in one PNG, row by row."""
+
+    w: int  # of one picture
+    h: int
+    n: int
+    columns: int
+    source: str  # data URI
+
+
+class Histogram(TypedDict):
+    edges: list[float]
+    real: list[float]  # shares between the edges
+    generated: list[float]
+
+
+class Message(TypedDict):
+    """What any component also takes as a value: a sentence in place of its contents."""
+
+    message: str
 
 
 class Component(gr.HTML):
@@ -44,8 +77,8 @@ class Component(gr.HTML):
     example_value = example_payload
 
 
-def raw(x: "Tensor") -> dict[str, Any]:
-    """One picture (C, H, W) in [0, 1] in the form that scripts draw fastest: a dict of its size and base64 of its bytes."""
+def raw(x: "Tensor") -> Raw:
+    """One picture (C, H, W) in [0, 1]."""
     import genmodels as gm
 
     pixels = gm.pictures.to_bytes(x[None])[0]  # (H, W, C)
@@ -53,8 +86,8 @@ def raw(x: "Tensor") -> dict[str, Any]:
     return {"w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
 
 
-def sheet(x: "Tensor", columns: int) -> dict[str, Any]:
-    """Pictures (N, C, H, W) in [0, 1] as one PNG: a dict of the size of a picture, their number, columns, and the data URI."""
+def sheet(x: "Tensor", columns: int) -> Sheet:
+    """Pictures (N, C, H, W) in [0, 1]."""
     import genmodels as gm
 
     n, _, h, w = x.shape

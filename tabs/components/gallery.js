@@ -1,29 +1,26 @@
-const box = find('.gallery'), poster = find('.poster'), message = find('.message'), figure = find('figure'), svg = find('svg');
+const box = find('.gallery'), poster = find('.poster'), figure = find('figure'), svg = find('svg');
 const KINDS = {r: 'real', g: 'generated', '?': ''};
-let tiles = [], newest = null;
+let tiles = [];
 
 function build(n) {
   tiles = Array.from({length: n}, (_, i) => {
-    const tile = make(props.pick ? 'button' : 'div', 'tile');
+    const tile = props.pick ? makeButton('tile', '', () => trigger('input', {index: i})) : make('div', 'tile');
     tile.append(make('canvas'), make('span', 'fill'), make('span', 'under'));
-    if (props.pick) {
-      tile.type = 'button';
-      tile.addEventListener('click', () => trigger('input', {index: i}));
-    }
     return tile;
   });
   box.replaceChildren(...tiles);
 }
-function load() {
-  const v = newest = props.value;
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+/**
+ * @param {Sheet & {across: number, kinds: string, labels: string, scores: string, histogram: string, visitor_choice: number,
+ *   discriminator_choice: number}} v  kinds: one letter per picture; scores: numbers with spaces; labels: lines
+ */
+function load(v) {
   poster.hidden = !!v || !props.poster;
   if (!v && props.poster) poster.src = props.poster;
   box.setAttribute('aria-label', props.name);
   box.classList.toggle('pick', !!props.pick);
   if (!v || !v.source) { box.replaceChildren(); tiles = []; figure.hidden = true; return; }
-  openSheet(v, () => newest === v, image => {
+  openSheet(v, image => {
     if (tiles.length !== v.n) build(v.n);
     box.style.setProperty('--across', v.across);
     box.style.setProperty('--narrow', Math.min(v.n, 7));
@@ -50,8 +47,7 @@ function load() {
       if (props.pick) { tile.setAttribute('aria-label', label); tile.disabled = answered; }
     });
     figure.hidden = !histogram || props.pick;
-    if (!figure.hidden) scoreHistogram(svg, histogram, scores.map((s, i) => [s, KINDS[v.kinds[i]]]));
+    if (!figure.hidden) scoreHistogram(svg, histogram, scores.map((score, i) => ({score, kind: KINDS[v.kinds[i]]})));
   });
 }
-watch('value', load);
-load();
+onValue(load);

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tabs.components import Component
+from tabs.components import Component, Raw
 
 
 def mask_text(mask):
@@ -14,8 +14,12 @@ def mask_text(mask):
     return base64.b64encode(np.asarray(mask, np.uint8).tobytes()).decode()
 
 
+class MaskValue(Raw):
+    mask: str  # `mask_text`
+
+
 class MaskPad(Component):
-    """A picture and the mask that the visitor paints on it. Value: components.raw(x) with `mask`, see `mask_text`.
+    """A picture and the mask that the visitor paints on it. Value: `MaskValue`.
 
     Arrow keys move the brush, Space paints while it is down, Delete clears. Event `input` after each stroke.
     """

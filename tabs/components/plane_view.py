@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -26,11 +27,30 @@ def unpack_points(text):
     return np.frombuffer(data, "<i2").reshape(-1, 2).astype(np.float32) / UNIT
 
 
+class Grid(TypedDict):
+    """A grid before and after each layer: the first half of its lines vertical, the others horizontal."""
+
+    stages: int
+    lines: int
+    points: int  # per line
+    coordinates: str  # `pack_points` of (stages, lines, points, 2)
+
+
+class PlaneValue(TypedDict):
+    points: str  # `pack_points`
+    draw: bool  # whether the visitor may add points
+    text: str
+    density: NotRequired[str]  # of a flow: base64 of side x side bytes
+    grid: NotRequired[Grid]
+    live: NotRequired[bool]  # it is in training
+    turn: NotRequired[int]
+
+
 class PlaneView(Component):
-    """The square [-1, 1]^2. Value: `points` (`pack_points`), `draw` (whether the visitor may add points) and `text`; for a flow
-    also `density` (base64 of side x side bytes), `lines` (`pack_points` of as many grids as `stages`, each of 18 lines with
-    41 points) and `live` (it is in training). Or {"message": sentence}. A value whose `turn` is lower than an earlier one's
-    is dropped.
+    """The square [-1, 1]^2. Value: `PlaneValue`. most_points: how many the visitor may draw.
 
     Event `input`: the visitor drew; `event.points` are all points, packed. Arrow keys move a cross, Space adds points.
     """
+
+    def __init__(self, value=None, most_points=2000, **props):
+        super().__init__(value, unit=UNIT, most_points=most_points, **props)

@@ -1,10 +1,17 @@
 """Small pictures to choose from."""
 
-from tabs.components import Component
+from typing import NotRequired
+
+from tabs.components import Component, Sheet
+
+
+class TilesValue(Sheet):
+    labels: list[str]
+    chosen: NotRequired[int]  # -1: none
 
 
 class Tiles(Component):
-    """Small pictures in rows. Value: components.sheet(x, columns) with `labels` and `chosen` (-1: none), or {"message"}.
+    """Small pictures in rows. Value: `TilesValue`.
 
     Event `input`: the visitor chose picture number `event.index`. pick=False: they cannot be chosen, and have captions.
     """

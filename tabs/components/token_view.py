@@ -1,17 +1,28 @@
 """A text in which every token can be inspected and replaced."""
 
+from typing import Any, NotRequired, TypedDict
+
 from tabs.components import Component
 
 
-class TokenView(Component):
-    """Tokens, each coloured by its surprisal. Value: `tokens`, one line of JSON per token: [symbol, probability, entropy in
-    nats, kind, [[symbol, probability], ...] of the most likely]; kind is "given", "yours" (chosen by the visitor) or "". Or
-    {"message": sentence}.
+class TokenViewValue(TypedDict):
+    """A run sends all its tokens with each update, because Gradio transmits only the new end of a string that grows."""
 
-    A run sends all its tokens with each update, as one string, because Gradio transmits only the new end of a string that
-    grows. `turn` is the number of the run; updates of earlier runs are ignored. `keep`: how many of the tokens that are shown
-    precede the run's. `live`: the run goes on. `stats`, `notes`: a line about the run, and what became of the input, below the
-    text. `title`, `author`: of poems. `request`: anything; events carry it back.
+    # A line of JSON per token: [symbol, probability, entropy in nats, kind, [[symbol, probability], ...] of the most likely].
+    # kind: "given", "yours" (chosen by the visitor) or "".
+    tokens: str
+    keep: NotRequired[int]  # how many of the tokens that are shown precede the run's
+    stats: NotRequired[str]  # a line about the run, below the text
+    notes: NotRequired[str]  # what became of the input
+    title: NotRequired[str]  # of a poem
+    author: NotRequired[str]
+    request: NotRequired[Any]  # events carry it back
+    live: NotRequired[bool]  # the run goes on
+    turn: NotRequired[int]  # number of the run
+
+
+class TokenView(Component):
+    """Tokens, each coloured by its surprisal. Value: `TokenViewValue`.
 
     Events carry `text`, the symbols up to a position: `click`, the visitor selected the token that follows, or the text has
     ended; `input`, the visitor chose an alternative, now the last token; `release`, the text is to be continued. The latter

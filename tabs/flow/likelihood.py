@@ -10,7 +10,7 @@ import genmodels as gm
 from tabs import events, labels, layout, programs, sources
 from tabs.components import raw, sheet
 from tabs.components.draw_pad import DrawPad
-from tabs.components.likelihood import Likelihood
+from tabs.components.likelihood import Axis, Likelihood, LikelihoodValue
 from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as picture_upload
 from tabs.flow import layers
@@ -47,7 +47,7 @@ def score(dataset, x, label=None):
     ]
 
 
-def verdict(source: Source):
+def verdict(source: Source) -> LikelihoodValue:
     """The picture's likelihood and typicality in words, and where they lie among those of the test pictures."""
     dataset = sources.require(source)["dataset"]
     facts, stats = score(dataset, source["x"])[0], statistics(dataset)
@@ -64,20 +64,21 @@ def verdict(source: Source):
         f"per-layer log-likelihoods are {facts['distance']:.2f} standard deviations from their typical values, further "
         f"than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
+
+    def axis(title, edges, shares, score) -> Axis:
+        return {
+            "title": title,
+            "histogram": {"edges": edges, "real": shares[own], "generated": shares[other]},
+            "score": score,
+        }
+
+    unusual = "Typicality: standard deviations from typical values (lower is more typical)"
     axes = [
-        ["Bits per pixel (lower is more likely)", _histogram(stats.bit_edges, stats.bits, own, other), facts["bits_per_dim"]],
-        [
-            "Typicality: standard deviations from typical values (lower is more typical)",
-            _histogram(stats.distance_edges, stats.distances, own, other),
-            facts["distance"],
-        ],
+        axis("Bits per pixel (lower is more likely)", stats.bit_edges, stats.bits, facts["bits_per_dim"]),
+        axis(unusual, stats.distance_edges, stats.distances, facts["distance"]),
     ]
-    names = [f"test pictures of {DATASETS[own].lower()}", f"test pictures of {DATASETS[other].lower()}"]
-    return {**raw(source["x"][0]), "text": text, "names": json.dumps(names), "axes": json.dumps(axes)}
-
-
-def _histogram(edges, shares, own, other):
-    return {"edges": edges, "real": shares[own], "generated": shares[other]}
+    datasets = [f"test pictures of {DATASETS[dataset].lower()}" for dataset in (own, other)]
+    return {**raw(source["x"][0]), "text": text, "datasets": datasets, "axes": json.dumps(axes)}
 
 
 def comparison(source: Source):

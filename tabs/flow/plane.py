@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import events, layout, programs
-from tabs.components.plane_view import PlaneView, pack_points, unpack_points
+from tabs.components.plane_view import PlaneValue, PlaneView, pack_points, unpack_points
 from tabs.controls import Controls, radio, slider
 
 SECONDS, POINTS = 10, 1000  # of the training; of the points, where the visitor draws none
@@ -72,17 +72,17 @@ def train(drawn, **controls):
         yield {"plane": view(options.shape, points, state, live=False), "lines": lines}
 
 
-def view(shape, points, state, live):
+def view(shape, points, state, live) -> PlaneValue:
     """A state of the training as the plane shows it."""
     import torch
 
+    stages, lines, n, _ = state.lines.shape
     density = (state.density / torch.quantile(state.density, 0.995).clamp(min=1e-9)).clamp(0, 1).sqrt()
     return {
         "points": pack_points(points),
         "draw": shape == OWN,
         "live": live,
-        "stages": len(state.lines),
-        "lines": pack_points(state.lines),
+        "grid": {"stages": stages, "lines": lines, "points": n, "coordinates": pack_points(state.lines)},
         "density": base64.b64encode((255 * density).byte().numpy().tobytes()).decode(),
         "text": f"{state.step} steps in {state.seconds:.1f} s: {state.nats:.2f} nats per point (lower is better)",
     }
@@ -94,7 +94,7 @@ def lay_out():
         "the layers transform it."
     )
     parts = Plane.components("flow", "shape")
-    parts["plane"] = PlaneView(elem_id="flow-plane")
+    parts["plane"] = PlaneView(most_points=MOST_POINTS, elem_id="flow-plane")
     with gr.Row(elem_classes="small-controls"):
         parts |= Plane.components("flow", "layers")
         parts["train"] = gr.Button("Train", variant="primary", scale=2, min_width=80, elem_id="flow-train")

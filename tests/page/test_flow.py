@@ -71,9 +71,10 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
     verdict, other = opened["verdict"], "fashion" if dataset == "mnist" else "mnist"
     more_likely = 1 - stats.share_below("bits", bits)
     assert verdict["text"].startswith(f"{bits:.3f} bits per pixel: more likely than {more_likely:.0%} of")
-    (_, likely, one), (_, typical, two) = json.loads(verdict["axes"])
-    assert (one, two) == pytest.approx((bits, distance))
-    assert (likely["real"], typical["generated"]) == (stats.bits[dataset], stats.distances[other])
+    likely, typical = json.loads(verdict["axes"])
+    assert (likely["score"], typical["score"]) == pytest.approx((bits, distance))
+    assert likely["histogram"]["real"] == stats.bits[dataset]
+    assert typical["histogram"]["generated"] == stats.distances[other]
     captions = opened["comparison"]["labels"]
     names = [caption.split(":")[0] for caption in captions]
     assert names[:3] + names[4:] == ["this", "inverted", "rotated", "noise", "blank"]
@@ -170,7 +171,8 @@ def test_the_plane_shows_points_and_then_what_is_learnt(monkeypatch):
     assert not before["plane"]["draw"] and before["lines"] == programs.PENDING
     *states, final = plane.train(None, shape="rings", layers=2)
     assert states and all(state["plane"]["live"] for state in states) and not final["plane"]["live"]
-    assert final["plane"]["stages"] == 3 and len(unpack_points(final["plane"]["lines"])) == 3 * 18 * 41
+    grid = final["plane"]["grid"]
+    assert (grid["stages"], len(unpack_points(grid["coordinates"]))) == (3, 3 * grid["lines"] * grid["points"])
     assert len(base64.b64decode(final["plane"]["density"])) == 64 * 64
     assert 'gm.flow.toy_points("rings", 1000, seed=0)' in final["lines"] and "layers=2" in final["lines"]
 
