@@ -75,9 +75,10 @@ def start(dataset):
     """Another data set -> the rows that it has, with nothing edited."""
     values, outputs = attribute_names(dataset), {"memory": None}
     for attribute in TITLES:
-        choices = [("unchanged", ""), *((name.replace("_", " "), name) for name in values.get(attribute, []))]
-        outputs[f"{attribute}_row"] = gr.update(visible=(attribute == "class") == (dataset != "avatars"))
-        outputs |= {attribute: gr.update(choices=choices, value=""), f"{attribute}_amount": 0.0}
+        outputs |= {f"{attribute}_row": gr.update(visible=attribute in values), f"{attribute}_amount": 0.0}
+        if attribute in values:  # a hidden list keeps its value in the browser, so it must keep its choices, too
+            choices = [("unchanged", ""), *((name.replace("_", " "), name) for name in values[attribute])]
+            outputs[attribute] = gr.update(choices=choices, value="")
     return outputs
 
 

@@ -138,7 +138,7 @@ def test_editing_an_attribute(page):
     changed(page, STAGE, after)
 
 
-def test_editing_the_class_of_a_digit(page):
+def test_editing_the_class_of_a_digit_after_a_face(page):
     open_tab(page, "Edit attributes")
     before = page.evaluate(PIXELS, STAGE)
     page.locator("#vae-class input").click()
