@@ -20,8 +20,15 @@ from tabs.components.draw_pad import SIDE, DrawPad
 from tabs.vae import encoding
 
 
-def test_every_parameter_of_every_endpoint_has_a_default(client):
+ENDPOINTS = """vae_sample vae_decode vae_encode vae_interpolate vae_attributes gan_sample gan_score gan_walk gan_project
+    text_generate text_score text_next text_poem pixels_complete flow_sample flow_score flow_unfold
+    diffusion_sample diffusion_noise diffusion_edit diffusion_inpaint add_noise denoise"""
+
+
+def test_every_endpoint_has_its_name_and_every_parameter_a_default(client):
+    """Gradio gives a second function of the same name another one: /add_noise_1."""
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(endpoints) == {f"/{name}" for name in ENDPOINTS.split()}
     assert all(parameter["parameter_has_default"] for name in endpoints for parameter in endpoints[name]["parameters"])
 
 
