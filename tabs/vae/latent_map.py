@@ -19,8 +19,7 @@ def _map(folder, dataset):
     """One map: decoded pictures of a grid of codes, and the codes of the test pictures."""
     import torch
 
-    model = gm.load(folder)
-    x, _ = sources.test_pictures(dataset)
+    model, (x, _) = gm.load(folder), sources.test_pictures(dataset)
     if hasattr(model, "prior"):
         z = model.encode(x).mean
         edge = max(3.0, z.abs().quantile(0.99).item())
