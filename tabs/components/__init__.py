@@ -3,7 +3,7 @@
 Templates are static, and scripts render values in `watch`: a value inside a template would be run as HTML or JavaScript.
 Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either. Long lists
 are sent as one string, JSON or numbers with spaces: Gradio walks through every list on the page at each message of a stream.
-A value has a `turn` where it belongs to one of several runs: values that are older than the newest turn are dropped.
+Each class says in `Value` what it shows; a `Message` can take its place. A value with a `turn` is dropped after a later turn's.
 """
 
 import base64
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 class Raw(TypedDict):
     """One picture in the form that scripts draw fastest."""
 
-    w: int  # in pixels
+    w: int
     h: int
     c: int  # channels
     pixels: str  # base64 of (h, w, c) bytes
@@ -45,9 +45,7 @@ class Histogram(TypedDict):
 
 
 class Message(TypedDict):
-    """What any component also takes as a value: a sentence in place of its contents."""
-
-    message: str
+    message: str  # a sentence in place of the contents
 
 
 class Component(gr.HTML):
@@ -75,6 +73,14 @@ class Component(gr.HTML):
         return None
 
     example_value = example_payload
+
+
+def decode(text: Any) -> bytes:
+    """The bytes of base64 that a browser sent. Anyone can send anything: what is not base64 is empty."""
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        return b""
 
 
 def raw(x: "Tensor") -> Raw:

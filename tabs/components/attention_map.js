@@ -78,8 +78,7 @@ function load(v) {
   spans = symbols.map((symbol, i) => {
     const span = make('span', 'token', symbol === '\n' ? '↵\n' : symbol);
     span.dataset.i = i;
-    span.setAttribute('role', 'button');
-    span.setAttribute('aria-label', visible(symbol));
+    describe(span, 'button', visible(symbol));
     return span;
   });
   text.replaceChildren(...spans);

@@ -29,10 +29,7 @@ function load(v) {
   v.lines.forEach(([name, line], i) => {
     part(svg, 'polyline', {points: line.map(p => x(p[0]) + ',' + y(p[1])).join(' '), stroke: COLOURS[i % COLOURS.length]});
     for (const p of line) part(svg, 'circle', {cx: x(p[0]), cy: y(p[1]), r: 4, fill: COLOURS[i % COLOURS.length]});
-    const item = make('span', '', name), mark = make('i');
-    mark.style.background = COLOURS[i % COLOURS.length];
-    item.prepend(mark);
-    legend.append(item);
+    legend.append(legendItem('', COLOURS[i % COLOURS.length], name));
   });
   svg.setAttribute('aria-label', v.y + ' against ' + v.x + '. ' + v.lines.map(([name, line]) => name + ': ' + line.map(p => p[1] + ' at ' + p[0]).join(', ')).join('. '));
 }

@@ -5,12 +5,11 @@ from typing import TypedDict
 from tabs.components import Component
 
 
-class ChartValue(TypedDict):
-    lines: list[list]  # [name, [[x, y], ...]] of each
-    floor: float  # y of the dashed line
-    x: str  # titles of the axes
-    y: str
-
-
 class Chart(Component):
-    """Lines on logarithmic axes, with powers of two as ticks of x. Value: `ChartValue`."""
+    """Lines on logarithmic axes, with powers of two as ticks of x."""
+
+    class Value(TypedDict):
+        lines: list[list]  # [name, [[x, y], ...]] of each
+        floor: float  # y of the dashed line
+        x: str  # titles of the axes
+        y: str

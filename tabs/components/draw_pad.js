@@ -18,9 +18,7 @@ function send() {
   resize(small, side, side);
   s.drawImage(canvas, 0, 0, side, side);
   const grey = s.getImageData(0, 0, side, side).data;
-  let text = '';
-  for (let i = 0; i < grey.length; i += 4) text += String.fromCharCode(grey[i]);
-  props.value = btoa(text);
+  props.value = encode(grey.filter((_, i) => i % 4 === 0));
   trigger('input');
 }
 function begin() { pen = null; return true; }

@@ -1,11 +1,8 @@
 """A drawing pad."""
 
-import base64
-import binascii
-
 import numpy as np
 
-from tabs.components import Component
+from tabs.components import Component, decode
 
 SIDE = 140  # pixels of the drawing that is sent
 
@@ -20,11 +17,8 @@ class DrawPad(Component):
         super().__init__(value, side=SIDE, **props)
 
     def preprocess(self, payload):
-        """(SIDE, SIDE) uint8, or None. Anyone can send anything: what is not a drawing counts as an empty one."""
-        try:
-            ink = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
-        except (binascii.Error, ValueError):
-            ink = b""
+        """(SIDE, SIDE) uint8, or None: what is not a drawing counts as an empty one."""
+        ink = decode(payload)
         return np.frombuffer(ink, np.uint8).reshape(SIDE, SIDE) if len(ink) == SIDE * SIDE else None
 
     def api_info(self):

@@ -23,11 +23,8 @@ function draw() {
   const total = value.live ? value.total : facts.numbers.at(-1);
   const parts = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${total.toLocaleString('en')}`)];
   facts.lines.forEach(([name, line], i) => {
-    const point = line.findLast(([x]) => x <= number) || line[0], item = make('span'), mark = make('i');
-    if (!point) return;
-    mark.style.background = COLOURS[i];
-    item.append(mark, `${name} ${point[1].toPrecision(2)}`);
-    parts.push(item);
+    const point = line.findLast(([x]) => x <= number) || line[0];
+    if (point) parts.push(legendItem('', COLOURS[i], `${name} ${point[1].toPrecision(2)}`));
   });
   out.replaceChildren(...parts);
   canvas.setAttribute('aria-label', `${value.label}. ${parts[0].textContent}`);

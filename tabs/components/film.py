@@ -14,17 +14,15 @@ class Facts(TypedDict):
     generated: NotRequired[list[list[float]]]
 
 
-class FilmValue(Sheet):
-    per: int  # pictures per frame
-    across: int  # of them in a row
-    by_column: NotRequired[bool]  # a frame is filled column by column
-    facts: str  # JSON of `Facts`
-    label: str  # caption of the frames
-    reference: NotRequired[Raw]  # is shown next to the frames
-    live: NotRequired[bool]  # a single frame of a computation that is still running
-    total: NotRequired[int]  # its number of steps
-    turn: NotRequired[int]
-
-
 class Film(Component):
-    """Frames with curves. Value: `FilmValue`."""
+    """Frames with curves."""
+
+    class Value(Sheet):
+        per: int  # pictures per frame
+        across: int  # of them in a row
+        by_column: NotRequired[bool]  # a frame is filled column by column
+        facts: str  # JSON of `Facts`
+        label: str  # caption of the frames
+        reference: NotRequired[Raw]  # is shown next to the frames
+        live: NotRequired[bool]  # a single frame of a computation that is still running
+        total: NotRequired[int]  # its number of steps

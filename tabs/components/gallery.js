@@ -10,10 +10,7 @@ function build(n) {
   });
   box.replaceChildren(...tiles);
 }
-/**
- * @param {Sheet & {across: number, kinds: string, labels: string, scores: string, histogram: string, visitor_choice: number,
- *   discriminator_choice: number}} v  kinds: one letter per picture; scores: numbers with spaces; labels: lines
- */
+/** @param {Sheet & {across: number, kinds: string, labels: string, scores: string, histogram: string, visitor_choice: number, discriminator_choice: number}} v */
 function load(v) {
   poster.hidden = !!v || !props.poster;
   if (!v && props.poster) poster.src = props.poster;
@@ -34,17 +31,15 @@ function load(v) {
       drawCell(canvas, image, v, i);
       tile.className = `tile ${kind} ${revealed ? 'revealed' : ''}`;
       fill.hidden = !histogram || !scores.length;
-      fill.style.display = fill.hidden ? 'none' : '';
       if (histogram) fill.style.setProperty('--share', Math.min(1, Math.max(.02, (scores[i] - low) / (high - low))));
       under.textContent = scores.length ? (answered ? kind + ' ' : '') + text(scores[i]) : '';
       tile.querySelectorAll('.badge').forEach(b => b.remove());
       if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', 'you'));
       if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', 'discriminator'));
       const label = labels[i] + (scores.length ? ', relative score ' + text(scores[i]) : '');
-      canvas.setAttribute('role', 'img');
-      canvas.setAttribute('aria-label', label);
+      describe(canvas, 'img', label);
       tile.title = label;
-      if (props.pick) { tile.setAttribute('aria-label', label); tile.disabled = answered; }
+      if (props.pick) { tile.ariaLabel = label; tile.disabled = answered; }
     });
     figure.hidden = !histogram || props.pick;
     if (!figure.hidden) scoreHistogram(svg, histogram, scores.map((score, i) => ({score, kind: KINDS[v.kinds[i]]})));

@@ -57,10 +57,7 @@ function keys(e) {
   }
   if (e.key === 'Enter' || e.key === ' ') { choose(); e.preventDefault(); }
 }
-/**
- * @typedef {Sheet & {title: string, bounds: number[], points: string, message: string}} LatentMap  points: numbers with spaces
- * @param {{maps: LatentMap[], classes: string[]}} v
- */
+/** @param {{maps: (Sheet & {title: string, bounds: number[], points: string, message: string})[], classes: string[]}} v */
 function load(v) {
   maps = [];
   find('.toggle').hidden = !(v && v.maps);
@@ -76,10 +73,8 @@ function load(v) {
     const details = make('div', 'details');
     map.canvas.width = map.canvas.height = SIDE;
     map.canvas.tabIndex = 0;
-    map.canvas.setAttribute('role', 'application');
-    map.canvas.setAttribute('aria-label', m.title + ': map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.');
-    map.view.setAttribute('role', 'img');
-    map.view.setAttribute('aria-label', m.title + ': the picture decoded at the pointer');
+    describe(map.canvas, 'application', m.title + ': map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.');
+    describe(map.view, 'img', m.title + ': the picture decoded at the pointer');
     map.canvas.addEventListener('pointermove', point);
     map.canvas.addEventListener('pointerdown', point);
     map.canvas.addEventListener('click', e => { point(e); choose(); });
@@ -94,12 +89,7 @@ function load(v) {
       draw();
     });
   });
-  legend.append(...v.classes.map((name, i) => {
-    const item = make('span', 'item', name), dot = make('i');
-    dot.style.background = COLOURS[i % 10];
-    item.prepend(dot);
-    return item;
-  }));
+  legend.append(...v.classes.map((name, i) => legendItem('item', COLOURS[i % 10], name)));
 }
 dots.addEventListener('change', () => { maps.forEach(m => m.image && drawBackground(m)); draw(); });
 onValue(load);

@@ -5,9 +5,7 @@ from typing import TypedDict
 from tabs.components import Component, Message, Sheet
 
 
-class Map(Sheet):
-    """Decoded cells, row by row, in a square."""
-
+class Map(Sheet):  # decoded cells, as many rows as columns
     title: str
     bounds: list[float]  # x min, x max, y min, y max
     points: str  # x, y and class of each, numbers with spaces
@@ -17,13 +15,12 @@ class MissingMap(Message):
     title: str
 
 
-class MapsValue(TypedDict):
-    maps: list[Map | MissingMap]
-    classes: list[str]
-
-
 class LatentMap(Component):
-    """Maps side by side under one pointer. Value: `MapsValue`.
+    """Maps side by side under one pointer.
 
     Event `click`: the visitor chose the point (`event.u`, `event.v`), each from 0 to 1, from the top left.
     """
+
+    class Value(TypedDict):
+        maps: list[Map | MissingMap]
+        classes: list[str]

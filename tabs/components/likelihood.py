@@ -7,15 +7,14 @@ from tabs.components import Component, Histogram, Raw
 
 class Axis(TypedDict):
     title: str
-    histogram: Histogram  # "real": of the flow's own data set, "generated": of the other one
+    histogram: Histogram  # "real": the flow's own data set, "generated": the other one
     score: float  # of the picture
 
 
-class LikelihoodValue(Raw):
-    text: str
-    datasets: list[str]  # names of the two
-    axes: str  # JSON of a list of `Axis`
-
-
 class Likelihood(Component):
-    """One picture's scores beside histograms of two data sets. Value: `LikelihoodValue`."""
+    """One picture's scores beside histograms of two data sets."""
+
+    class Value(Raw):
+        text: str
+        datasets: list[str]  # names of the two
+        axes: str  # JSON of a list of `Axis`

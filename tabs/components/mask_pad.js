@@ -29,7 +29,7 @@ function paint(x, y) {  // a line from the brush's last position
 function send() {
   if (!v) return;
   draw();
-  props.value = {...v, mask: btoa(String.fromCharCode(...mask))};
+  props.value = {...v, mask: encode(mask)};
   trigger('input');
 }
 function fill(firstRow) { if (v) { mask.fill(0); if (firstRow !== undefined) mask.fill(1, firstRow * v.w); send(); } }
@@ -54,7 +54,7 @@ function load(picture) {
   v = picture && picture.pixels ? picture : null;
   if (v) {
     drawRaw(small, v);
-    mask = Uint8Array.from(atob(v.mask || ''), s => s.charCodeAt(0));
+    mask = decode(v.mask);
     if (mask.length !== v.w * v.h) mask = new Uint8Array(v.w * v.h);
   }
   draw();

@@ -3,20 +3,17 @@ const bar = find('.bar'), range = find('input'), text = find('.text');
 let value = null, points = new Int16Array(0), density = null, grid = null, cross = null;  // grid: its coordinates
 const toCanvas = (x, y) => [(x / UNIT + 1) / 2 * SIDE, (1 - y / UNIT) / 2 * SIDE];
 
-function unpack(base64) {
-  const s = atob(base64 || ''), bytes = Uint8Array.from(s, k => k.charCodeAt(0));
-  return new Int16Array(bytes.buffer);
-}
+function unpack(base64) { return new Int16Array(decode(base64).buffer); }
 function colour(v) {  // night, indigo, sand
   const mix = (a, b, t) => a.map((k, i) => k + (b[i] - k) * t);
   const [r, g, b] = v < .5 ? mix([13, 17, 38], [99, 102, 241], 2 * v) : mix([99, 102, 241], [254, 240, 200], 2 * v - 1);
   return [r, g, b, 255];
 }
 function heatmap(base64) {
-  const s = atob(base64), side = Math.round(Math.sqrt(s.length)), image = make('canvas');
+  const bytes = decode(base64), side = Math.round(Math.sqrt(bytes.length)), image = make('canvas');
   resize(image, side, side);
   const data = new ImageData(side, side);
-  for (let i = 0; i < s.length; i++) data.data.set(colour(s.charCodeAt(i) / 255), 4 * i);
+  bytes.forEach((k, i) => data.data.set(colour(k / 255), 4 * i));
   image.getContext('2d').putImageData(data, 0, 0);
   return image;
 }
@@ -55,12 +52,7 @@ function add(x, y) {  // three points scattered around a position, each from 0 t
   density = grid = null; bar.hidden = true;
   draw();
 }
-function send() {
-  const bytes = new Uint8Array(points.buffer);
-  let s = '';
-  for (const k of bytes) s += String.fromCharCode(k);
-  trigger('input', {points: btoa(s)});
-}
+function send() { trigger('input', {points: encode(new Uint8Array(points.buffer))}); }
 function mayDraw() { return value && value.draw && !value.live; }
 onStroke(canvas, mayDraw, add, send);
 canvas.addEventListener('keydown', e => {

@@ -31,8 +31,7 @@ function build(v) {
   views.dataset.rows = v.rows.length;
   views.replaceChildren(...v.rows.map((name, row) => {
     const view = make('figure'), caption = make('figcaption', '', name);
-    canvases[row].setAttribute('role', 'img');
-    canvases[row].setAttribute('aria-label', name || 'frame');
+    describe(canvases[row], 'img', name || 'frame');
     view.append(canvases[row], caption);
     if (props.action) view.append(makeButton('action', props.action, () => trigger('release', {step: +range.value, row})));
     return view;

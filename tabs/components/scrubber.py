@@ -5,20 +5,18 @@ from typing import NotRequired
 from tabs.components import Component, Sheet
 
 
-class ScrubberValue(Sheet):
-    rows: list[str]  # their names
-    levels: NotRequired[str]  # of a sampler's run: each step's noise level, with spaces between. The last frame is shown first
-    numbers: NotRequired[list[int]]  # with `levels`: the step of each frame
-    live: NotRequired[bool]  # a single frame of a run that is still going on
-    turn: NotRequired[int]
-
-
 class Scrubber(Component):
-    """Rows of frames with a common slider. Value: `ScrubberValue`, a column per frame.
+    """Rows of frames with a common slider, in a sheet with a column for each step.
 
     action: label of a button below each row ("": no button). ends: words at both ends of the slider.
     Event `release`: the button was pressed at frame `event.step` of row `event.row`.
     """
+
+    class Value(Sheet):
+        rows: list[str]  # their names
+        levels: NotRequired[str]  # of a sampler's run, which opens at its end: the noise of each step, numbers with spaces
+        numbers: NotRequired[list[int]]  # with `levels`: the step of each frame
+        live: NotRequired[bool]  # a single frame of a run that is still going on
 
     def __init__(self, value=None, action="", ends=("", ""), **props):
         super().__init__(value, action=action, ends=list(ends), **props)

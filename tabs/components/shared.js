@@ -92,6 +92,9 @@ function onStroke(canvas, begin, extend, end) {
   for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (drawing) { drawing = false; end(); } });
 }
 
+function decode(base64) { return Uint8Array.from(atob(base64 || ''), s => s.charCodeAt(0)); }
+function encode(bytes) { return btoa(Array.from(bytes, k => String.fromCharCode(k)).join('')); }
+
 function resize(canvas, w, h) {
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
 }
@@ -130,6 +133,16 @@ function makeButton(className, text, onClick) {
   e.addEventListener('click', onClick);
   return e;
 }
+
+function legendItem(className, colour, text) {
+  const item = make('span', className, text), mark = make('i');
+  mark.style.background = colour;
+  item.prepend(mark);
+  return item;
+}
+
+// Says what an element is to those who do not see it.
+function describe(e, role, label) { e.setAttribute('role', role); e.setAttribute('aria-label', label); }
 
 function part(svg, tag, attributes, text) {
   const e = document.createElementNS('http://www.w3.org/2000/svg', tag);

@@ -3,13 +3,12 @@
 from tabs.components import Component, Raw
 
 
-class StageValue(Raw):
-    caption: str
-    label: str  # for screen readers
-
-
 class Stage(Component):
-    """One large picture. Value: `StageValue`. poster: data URI of a picture that is shown until the first value arrives."""
+    """One large picture. poster: data URI of a picture that is shown until the first value arrives."""
+
+    class Value(Raw):
+        caption: str
+        label: str  # for screen readers
 
     def __init__(self, value=None, poster="", **props):
         super().__init__(value, poster=poster, **props)

@@ -21,9 +21,8 @@ function load(v) {
     tiles.forEach((tile, i) => {
       const label = (v.labels && v.labels[i]) || 'picture ' + (i + 1);
       drawCell(tile.firstChild, image, v, i);
-      tile.firstChild.setAttribute('role', 'img');
-      tile.firstChild.setAttribute('aria-label', label);
-      if (props.pick) { tile.title = label; tile.setAttribute('aria-label', label); } else tile.lastChild.textContent = label;
+      describe(tile.firstChild, 'img', label);
+      if (props.pick) tile.title = tile.ariaLabel = label; else tile.lastChild.textContent = label;
     });
     select(v.chosen === undefined ? -1 : v.chosen);
   });

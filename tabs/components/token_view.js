@@ -18,8 +18,7 @@ function append(record) {
   if (symbol === '\n') span.classList.add('line');
   tint(span, p);
   span.tabIndex = i ? -1 : 0;
-  span.setAttribute('role', 'button');
-  span.setAttribute('aria-label', visible(symbol) + ', ' + percent(p));
+  describe(span, 'button', visible(symbol) + ', ' + percent(p));
   span.title = percent(p);
   span.dataset.i = i;
   if (props.poem && !line) text.append(line = make('div', 'verse'));

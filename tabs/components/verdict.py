@@ -3,12 +3,11 @@
 from tabs.components import Component, Raw
 
 
-class VerdictValue(Raw):
-    text: str
-    score: float
-    histogram: str  # JSON of a `Histogram`
-    by_label: str  # JSON of [name, score] of each class
-
-
 class Verdict(Component):
-    """One picture and its score. Value: `VerdictValue`."""
+    """One picture and its score."""
+
+    class Value(Raw):
+        text: str
+        score: float
+        histogram: str  # JSON of a `Histogram`
+        by_label: str  # JSON of [name, score] of each class

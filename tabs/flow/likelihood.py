@@ -10,7 +10,7 @@ import genmodels as gm
 from tabs import events, labels, layout, programs, sources
 from tabs.components import raw, sheet
 from tabs.components.draw_pad import DrawPad
-from tabs.components.likelihood import Axis, Likelihood, LikelihoodValue
+from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as picture_upload
 from tabs.flow import layers
@@ -47,7 +47,7 @@ def score(dataset, x, label=None):
     ]
 
 
-def verdict(source: Source) -> LikelihoodValue:
+def verdict(source: Source) -> Likelihood.Value:
     """The picture's likelihood and typicality in words, and where they lie among those of the test pictures."""
     dataset = sources.require(source)["dataset"]
     facts, stats = score(dataset, source["x"])[0], statistics(dataset)

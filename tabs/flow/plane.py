@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import events, layout, programs
-from tabs.components.plane_view import PlaneValue, PlaneView, pack_points, unpack_points
+from tabs.components.plane_view import UNIT, PlaneView, pack_points, unpack_points
 from tabs.controls import Controls, radio, slider
 
 SECONDS, POINTS = 10, 1000  # of the training; of the points, where the visitor draws none
@@ -35,7 +35,7 @@ def points_of(shape, drawn):
     if len(points) < FEWEST_POINTS:
         raise ValueError(f"At least {FEWEST_POINTS} points are needed: draw more of them in the square.")
     line = f"np.frombuffer(base64.b64decode({pack_points(points)!r}), '<i2')"
-    return points, f"points = torch.tensor({line}.reshape(-1, 2) / 8000).float()\n"
+    return points, f"points = torch.tensor({line}.reshape(-1, 2) / {UNIT}).float()\n"
 
 
 def show_points(shape, drawn):
@@ -72,7 +72,7 @@ def train(drawn, **controls):
         yield {"plane": view(options.shape, points, state, live=False), "lines": lines}
 
 
-def view(shape, points, state, live) -> PlaneValue:
+def view(shape, points, state, live) -> PlaneView.Value:
     """A state of the training as the plane shows it."""
     import torch
 
