@@ -3,10 +3,15 @@
 The joint probability is a product of conditionals, p(x) = prod p(x_t | x_<t), all given by the same network. Hence the
 likelihood is exact, and every choice can be inspected.
 
-References: Vaswani et al., Attention is all you need (2017). Later components: Zhang and Sennrich, Root mean square layer
-normalization (2019); Su et al., RoFormer (2021), for rotary position embeddings; Shazeer, GLU variants improve transformer
-(2020); Press and Wolf, Using the output embedding (2017), for tied input and output embeddings. Together they are the
-architecture of Llama (Touvron et al. 2023), and the tests check that the same weights give Llama's logits.
+References:
+    Vaswani et al., Attention is all you need (2017), https://arxiv.org/abs/1706.03762
+    Press and Wolf, Using the output embedding (2017), for one table for input and output, as in section 3.4 of Vaswani et
+        al., https://arxiv.org/abs/1608.05859
+    Zhang and Sennrich, Root mean square layer normalization (2019), https://arxiv.org/abs/1910.07467
+    Su et al., RoFormer (2021), for rotary position embeddings, https://arxiv.org/abs/2104.09864
+    Shazeer, GLU variants improve transformer (2020), https://arxiv.org/abs/2002.05202
+    Touvron et al., LLaMA (2023), https://arxiv.org/abs/2302.13971: the same architecture, but with a table of its own for the
+        output. The tests check that the same weights give the logits of a Llama whose tables are tied.
 """
 
 import math
@@ -32,8 +37,9 @@ def warp_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p:
         logits: (..., V); tokens with minus infinity are never sampled.
         temperature: 0 to 5. Logits are divided by it; 0 takes the most likely token (the first one if several are equal).
         top_k: 0 to V; keeps the k most likely tokens, and those as likely as the last of them; 0 keeps all.
-        top_p: 0 to 1; keeps the smallest set of most likely tokens that together reach p (nucleus; Holtzman et al. 2020).
-        min_p: 0 to 1; keeps tokens at least min_p times as likely as the most likely one (Nguyen et al. 2024).
+        top_p: 0 to 1; keeps the smallest set of most likely tokens that together reach p (nucleus sampling,
+            https://arxiv.org/abs/1904.09751).
+        min_p: 0 to 1; keeps tokens at least min_p times as likely as the most likely one (https://arxiv.org/abs/2407.01082).
     """
     if temperature < 1e-6:  # the quotient would overflow in 32 bits
         return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
@@ -61,7 +67,10 @@ def sample_next_token(p: Tensor, g: torch.Generator) -> Tensor:
 
 
 def apply_repetition_penalty(logits: Tensor, ids: list[int], penalty: float) -> Tensor:
-    """Logits (V,) with those of the tokens in ids divided by the penalty if positive, else multiplied. Keskar et al. 2019."""
+    """Logits (V,) with those of the tokens in ids divided by the penalty if positive, else multiplied.
+
+    Keskar et al., CTRL (2019), https://arxiv.org/abs/1909.05858.
+    """
     if penalty == 1 or not ids:
         return logits
     repeated = torch.tensor(sorted(set(ids)), device=logits.device)
@@ -184,7 +193,8 @@ class Transformer(GenerativeModel):
             itself, is the standard; pixels also read the neighbours above, which raster order separates by a row.
         dropout: rate of dropout on each layer's output in training.
     Shapes:
-        ids (B, T), logits (B, T, V), pictures (B, 1, H, W) in [0, 1], labels (B,), -1 for no class.
+        ids (B, T), logits (B, T, V), pictures (B, 1, H, W) in [0, 1], labels (B,), -1 for no class: then likelihoods and
+        samples are those of the mixture of all classes, see `log_prob`.
     """
 
     cos: Tensor
@@ -533,24 +543,58 @@ class Transformer(GenerativeModel):
     # --- pixels ---
 
     def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
-        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact."""
+        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact.
+
+        Without a class it is log p(x) = log (sum of p(x | c) over the C classes) - log C, a mixture whose prior is uniform,
+        at C times the cost.
+        """
         return self.pixel_log_probs(x, label).flatten(1).sum(1)
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
-        """-log2 p(x | label) per pixel: (B,)."""
+        """-log2 p(x | label) per pixel: (B,). Without a class, of the mixture: see `log_prob`."""
         return -self.log_prob(x, label) / (self.context * math.log(2))
 
     def pixel_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
-        """log p of each pixel given those before it: (B, H, W), in nats."""
+        """log p of each pixel given those before it: (B, H, W), in nats. Without a class, of the mixture: see `log_prob`."""
         if self.kind != "pixels":
             raise ValueError("This model reads text: use score.")
         side = self.tokenizer.side
         x = check_pictures("x", x, 1, side).to(self.device)
-        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)
-        ids = self.tokenizer.encode(x, y[:, 0])
+        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)[:, 0]
         with torch.inference_mode():
-            log_p = self.logits(ids[:, :-1])[:, :, : self.tokenizer.levels].log_softmax(-1)
-            return log_p.gather(2, ids[:, 1:, None]).view(-1, side, side)
+            log_p, given = self.embed.weight.new_empty(len(x), side**2), y >= 0
+            if given.any():
+                log_p[given] = self._pixel_log_probs(x[given], y[given])
+            if not given.all():
+                log_p[~given] = self._mixture_log_probs(x[~given])
+            return log_p.view(-1, side, side)
+
+    def _pixel_log_probs(self, x: Tensor, y: Tensor) -> Tensor:
+        """Pictures (B, 1, H, W) and classes (B,) -> (B, HW)."""
+        ids = self.tokenizer.encode(x, y)
+        log_p = self.logits(ids[:, :-1])[:, :, : self.tokenizer.levels].log_softmax(-1)
+        return log_p.gather(2, ids[:, 1:, None])[:, :, 0]
+
+    def _class_log_probs(self, x: Tensor) -> Tensor:
+        """log p(pixel | class, pixels before it) under each of the C classes: (B, 1, H, W) -> (C, B, HW)."""
+        classes = range(self.tokenizer.classes)
+        return torch.stack([self._pixel_log_probs(x, torch.full((len(x),), c, device=x.device)) for c in classes])
+
+    def _mixture_log_probs(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) -> (B, HW): log p of each pixel under the mixture of the classes, given the pixels before it."""
+        joint = self._class_log_probs(x).double().cumsum(-1)  # log p(pixels up to this one | class)
+        log_p = joint.logsumexp(0) - math.log(len(joint))
+        return log_p.diff(dim=-1, prepend=log_p.new_zeros(len(x), 1)).to(self.embed.weight.dtype)
+
+    def class_posterior(self, x: Tensor, rows: int | None = None) -> Tensor:
+        """p(class | the upper rows of x) by Bayes' rule with a uniform prior: (B, 1, H, W) -> (B, C). rows: None for all."""
+        if self.kind != "pixels":
+            raise ValueError("This model reads text: use score.")
+        side = self.tokenizer.side
+        x = check_pictures("x", x, 1, side).to(self.device)
+        rows = side if rows is None else check_number("rows", rows, 0, side, whole=True)
+        with torch.inference_mode():
+            return self._class_log_probs(x)[:, :, : rows * side].double().sum(-1).softmax(0).T
 
     def complete_steps(
         self,
@@ -568,8 +612,9 @@ class Transformer(GenerativeModel):
             x: (1, 1, H, W) in [0, 1], the picture whose upper rows are given, or None.
             rows: 0 to H - 1; how many rows of x are given.
             n: 1 to 64 completions.
-            label: class of the picture; -1 or None for none.
-            temperature: 0 to 2.
+            label: class of the picture. Where it is -1 or None, each completion draws a class from `class_posterior`, so that
+                it is a sample of the mixture given the upper rows; its probabilities are those given that class.
+            temperature: 0 to 2; of the pixels.
             seed: of the sampling.
         """
         if self.kind != "pixels":
@@ -590,6 +635,9 @@ class Transformer(GenerativeModel):
     @torch.inference_mode()
     def _complete(self, x, rows, n, y, temperature, g):
         side, levels = self.tokenizer.side, self.tokenizer.levels
+        if (y < 0).any():
+            posterior = self.class_posterior(x, rows).cpu() if rows else torch.ones(1, self.tokenizer.classes)
+            y = torch.where(y < 0, sample_next_token(posterior.expand(n, -1), g)[:, 0].to(y.device), y)
         ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
         ids[:, 1 + rows * side :] = 0
         p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0
