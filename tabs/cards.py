@@ -77,7 +77,7 @@ ABSENT = "(not measured: its checkpoint is not there)"
 def metric_rows(name: str) -> list[dict]:
     """What a checkpoint's card has measured: type, name, value and args of each number; [] if there is no card."""
     try:
-        (model,) = metadata_load(checkpoints() / name / "README.md")["model-index"]
+        (model,) = (metadata_load(checkpoints() / name / "README.md") or {})["model-index"]
         return [metric for result in model["results"] for metric in result["metrics"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
