@@ -1,7 +1,7 @@
 """Normalizing flow: an invertible map from pictures to noise, which makes the likelihood of a picture exact.
 
 A flow has no bottleneck and needs no bound. If z = f(x) is invertible and z is Gaussian, the change of variables gives the
-density of x: that of z times how much f stretches space at x,
+density of x: that of z times the factor by which f stretches volume at x,
 
     log p(x) = log N(f(x); 0, I) + log |det df/dx|
 
@@ -16,15 +16,20 @@ the pixels that remain; then the same with the remaining quarter, down to one pi
 changed again (split). In the inverse direction a picture grows from its middle pixel, doubling its resolution each time.
 Sampling takes one pass through each layer.
 
+What this flow really is: its networks read the grey levels of coarser pixels, never a value of z, and within a level it is
+linear. So it is a discrete multi-scale autoregressive model of 8-bit pictures, written as a flow.
+
 Pixels are 8-bit and a density needs continuous values: each pixel gets uniform noise as wide as one grey level
 (dequantization). F is linear within a level, and the networks read grey levels, so that this noise cancels and costs nothing:
 the result is the likelihood of the 8-bit picture itself, not a bound on it. A smooth flow would spend many layers on building
 the box of width 1/256 into which four of five pixels of MNIST fall, without ever getting it exactly.
 
-References: Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP (2017), for couplings, squeeze and split; Ho et
-al., Flow++ (2019), for the mixture's distribution function as a coupling; Mueller et al., Neural importance sampling (2019),
-for couplings that are linear within bins; Theis, van den Oord and Bethge, A note on the evaluation of generative models
-(2016), for dequantization; Reed et al., Parallel multiscale autoregressive density estimation (2017), for the order of pixels.
+References: Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP (2017), https://arxiv.org/abs/1605.08803, for
+couplings, squeeze and split; Ho et al., Flow++ (2019), https://arxiv.org/abs/1902.00275, for the mixture's distribution
+function as a coupling; Mueller et al., Neural importance sampling (2019), https://arxiv.org/abs/1808.03856, for couplings that
+are linear within bins; Theis, van den Oord and Bethge, A note on the evaluation of generative models (2016),
+https://arxiv.org/abs/1511.01844, for dequantization; Reed et al., Parallel multiscale autoregressive density estimation
+(2017), https://arxiv.org/abs/1703.03664, for the order of pixels.
 """
 
 import json
@@ -505,13 +510,17 @@ def _last(steps: Iterable[FlowStep]) -> FlowStep:
 
 
 class Typicality(NamedTuple):
-    """Mean and covariance of the `layer_log_probs` of typical pictures, to detect atypical ones.
+    """Mean and covariance of what each layer says of typical pictures, to detect atypical ones.
 
     The likelihood alone does not detect them: simple pictures often are very likely, and a typical picture is not the most
-    likely one (Nalisnick et al., Detecting out-of-distribution inputs using typicality, 2019). The layers' likelihoods
-    together are more telling (as in Morningstar et al., Density of states estimation, 2021).
+    likely one (Nalisnick et al., Detecting out-of-distribution inputs using typicality, 2019, https://arxiv.org/abs/1906.02994).
+    The layers' likelihoods together are more telling (as in Morningstar et al., Density of states estimation, 2021,
+    https://arxiv.org/abs/2006.09273).
 
-    mean: (layers,); whitening: (layers, layers), the matrix after which typical values are uncorrelated with variance 1.
+    A layer's cost -log p is a sum over pixels, and spreads the more the larger it is. Its square root spreads more evenly
+    (Bartlett 1936, https://doi.org/10.2307/2983678), so that the distance also notices pictures that cost too little.
+
+    mean: (layers,) of the square roots; whitening: (layers, layers), after which typical ones are uncorrelated with variance 1.
     """
 
     mean: Tensor
@@ -520,13 +529,18 @@ class Typicality(NamedTuple):
     @classmethod
     def fit(cls, nats: Tensor) -> "Typicality":
         """From the layer log-probabilities (N, layers) of typical pictures."""
-        nats = nats.double()
-        values, vectors = torch.linalg.eigh(torch.cov(nats.T) + 1e-6 * torch.eye(nats.shape[1], dtype=torch.float64))
-        return cls(nats.mean(0), vectors * values.rsqrt())
+        roots = cls.root_costs(nats)
+        values, vectors = torch.linalg.eigh(torch.cov(roots.T) + 1e-6 * torch.eye(roots.shape[1], dtype=torch.float64))
+        return cls(roots.mean(0), vectors * values.rsqrt())
+
+    @staticmethod
+    def root_costs(nats: Tensor) -> Tensor:
+        """Square roots of -log p, (N, layers)."""
+        return (-nats.double()).clamp(min=0).sqrt()
 
     def distance(self, nats: Tensor) -> Tensor:
-        """Mahalanobis distance from the mean, per dimension: (N, layers) -> (N,). About 1 for typical pictures."""
-        return ((nats.double() - self.mean) @ self.whitening).square().mean(1).sqrt()
+        """Mahalanobis distance from the mean: (N, layers) -> (N,). About sqrt(layers) for typical pictures."""
+        return ((self.root_costs(nats) - self.mean) @ self.whitening).norm(dim=1)
 
 
 class LikelihoodStats(NamedTuple):

@@ -329,14 +329,15 @@ def test_it_learns_that_pixels_depend_on_each_other():
 # --- likelihood and typicality ---------------------------------------------------------------------------------
 
 
-def test_the_typicality_distance_is_one_on_average_and_grows_with_deviation():
+def test_the_typicality_is_a_mahalanobis_distance_of_square_roots():
     g = torch.Generator().manual_seed(0)
     mixing = torch.randn(5, 5, generator=g, dtype=torch.float64)
-    nats = torch.randn(4000, 5, generator=g, dtype=torch.float64) @ mixing - 100
+    roots = torch.randn(4000, 5, generator=g, dtype=torch.float64) @ mixing + 100
+    nats = -roots.square()
     typicality = flow.Typicality.fit(nats)
-    assert typicality.distance(nats).square().mean().item() == pytest.approx(1, abs=1e-3)
-    x = typicality.mean + torch.linalg.cholesky(torch.cov(nats.T))[:, -1] * 3  # three standard deviations in one direction
-    assert typicality.distance(x[None]).item() == pytest.approx(3 / math.sqrt(5), rel=1e-3)
+    assert typicality.distance(nats).square().mean().item() == pytest.approx(5, abs=5e-3)
+    x = typicality.mean + torch.linalg.cholesky(torch.cov(roots.T))[:, -1] * 3  # three standard deviations in one direction
+    assert typicality.distance(-x[None].square()).item() == pytest.approx(3, rel=1e-3)
 
 
 def test_likelihood_histograms_are_saved_beside_the_weights(tmp_path):

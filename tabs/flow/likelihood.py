@@ -53,16 +53,16 @@ def verdict(source: Source) -> Likelihood.Value:
     facts, stats = score(dataset, source["x"])[0], statistics(dataset)
     own, other = list(stats.bits)[:2]
     more_likely, less_typical = 1 - facts["less_likely_than_test_pictures"], facts["more_unusual_than_test_pictures"]
-    if less_typical <= 0.99:
-        opinion = "It is as typical as the test pictures are."
+    if less_typical <= 0.95:
+        opinion = "At least one in twenty test pictures is as atypical."
     elif more_likely < 0.5:
-        opinion = "Few test pictures are as atypical."
+        opinion = "Fewer than one in twenty test pictures is as atypical."
     else:
-        opinion = "Likely and yet atypical: the likelihood alone would have ranked it among the best."
+        opinion = "Likely and yet atypical: the likelihood alone would rank it above most test pictures."
     text = (
         f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
-        f"per-layer log-likelihoods are {facts['distance']:.2f} standard deviations from their typical values, further "
-        f"than those of {less_typical:.0%} of the test pictures. {opinion}"
+        f"per-layer log-likelihoods are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
+        f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
 
     def axis(title, edges, shares, score) -> Axis:
@@ -72,7 +72,7 @@ def verdict(source: Source) -> Likelihood.Value:
             "score": score,
         }
 
-    unusual = "Typicality: standard deviations from typical values (lower is more typical)"
+    unusual = "Typicality: Mahalanobis distance from typical values (lower is more typical)"
     axes = [
         axis("Bits per pixel (lower is more likely)", stats.bit_edges, stats.bits, facts["bits_per_dim"]),
         axis(unusual, stats.distance_edges, stats.distances, facts["distance"]),
@@ -91,7 +91,7 @@ def comparison(source: Source):
     pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
     names = ["this", "inverted", "rotated", f"one of the {DATASETS[OTHER[dataset]].lower()}", "noise", "blank"]
     captions = [
-        f"{name}: {facts['bits_per_dim']:.2f} bits/pixel, {facts['distance']:.1f} SD"
+        f"{name}: {facts['bits_per_dim']:.2f} bits/pixel, distance {facts['distance']:.1f}"
         for name, facts in zip(names, score(dataset, pictures))
     ]
     return {**sheet(pictures, len(pictures)), "labels": captions}
@@ -161,8 +161,8 @@ def flow_score(
         test_picture_number: 0 to 199, used when there is no file.
         label: any, or the class to condition on.
     Returns:
-        Bits per pixel and log p in nats; the share of test pictures that are more likely; the distance of the layers'
-        log-likelihoods from their typical values in standard deviations; the share of test pictures that are more typical.
+        Bits per pixel and log p in nats; the share of test pictures that are more likely; the Mahalanobis distance of the
+        layers' log-likelihoods from their typical values; the share of test pictures that are more typical.
     """
     dataset = dataset_of(model)
     number = labels.class_number(dataset, label)
