@@ -1,11 +1,12 @@
 """Variational autoencoder: an autoencoder whose latent codes follow a prior, so that new pictures can be sampled.
 
-References: Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, Stochastic
-backpropagation (2014). Burda, Grosse and Salakhutdinov, Importance weighted autoencoders (2015), for the reported bound;
-Rybkin, Daniilidis and Levine, Simple and effective VAE training with calibrated decoders (2021), for the learned noise
-level; Khemakhem, Kingma, Monti and Hyvarinen, Variational autoencoders and nonlinear ICA (2020), for latent codes that
-depend on labels; Hu et al., Disentangling factors of variation by mixing them (2018), for swapping parts of codes between
-pictures.
+References: Kingma and Welling, Auto-encoding variational Bayes (2013), https://arxiv.org/abs/1312.6114; Rezende, Mohamed and
+Wierstra, Stochastic backpropagation (2014), https://arxiv.org/abs/1401.4082. Burda, Grosse and Salakhutdinov, Importance
+weighted autoencoders (2015), https://arxiv.org/abs/1509.00519, for the reported bound; Rybkin, Daniilidis and Levine, Simple
+and effective VAE training with calibrated decoders (2021), https://arxiv.org/abs/2006.13202, for the learned noise level;
+Khemakhem, Kingma, Monti and Hyvarinen, Variational autoencoders and nonlinear ICA (2020), https://arxiv.org/abs/1907.04809,
+for latent codes that depend on labels; Hu et al., Disentangling factors of variation by mixing them (2018),
+https://arxiv.org/abs/1711.07410, for swapping parts of codes between pictures.
 """
 
 import math
@@ -38,7 +39,8 @@ LABEL_WEIGHT = 300.0
 class VAE(GenerativeModel):
     """The prior is p(z) = N(0, I); the decoder gives p(x | z), the encoder q(z | x) = N(mean(x), exp(log_var(x))).
 
-    Trained on the evidence lower bound: log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z)).
+    Trained on the evidence lower bound: log p(x) >= E_q log p(x | z) - KL(q(z | x) || p(z)). What it misses is exactly
+    KL(q(z | x) || p(z | x)).
 
     Arguments:
         channels, size: pictures are (channels, size, size); size is divisible by 2 ** levels.
@@ -48,8 +50,10 @@ class VAE(GenerativeModel):
         hidden: units of the dense layer between convolutions and code.
         residual: number of residual blocks at the lowest resolution, in the encoder and in the decoder.
         likelihood: "bernoulli" for black and white pixels (training samples them from the grey values at every step:
-            dynamic binarisation; Salakhutdinov and Murray 2008) or "gaussian" for greys and colours, with one learned sigma.
-        beta: weight of the KL term in training (Higgins et al. 2017); reported bounds always use 1.
+            dynamic binarisation; Salakhutdinov and Murray 2008, https://doi.org/10.1145/1390156.1390266) or "gaussian" for
+            greys and colours, with one learned sigma.
+        beta: weight of the KL term in training (Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl); reported
+            bounds always use 1.
         values: the number of values of each labelled attribute. Training then also pulls the mean code towards a sum of
             one learned vector per value, so that an attribute can be changed by adding a difference of vectors. Empty:
             trained without labels. Encoder, decoder and bounds are the same in both cases.
@@ -243,8 +247,9 @@ class VAE(GenerativeModel):
 def interpolate(z0: Tensor, z1: Tensor, steps: int, spherical: bool = True) -> Tensor:
     """Interpolated codes from z0 to z1, both included: (D,), (D,) -> (steps, D).
 
-    Linear interpolation leaves the shell of radius about sqrt(D) where a Gaussian prior has its mass. Spherical
-    interpolation (White, Sampling generative networks, 2016) rotates at a constant rate and changes the length linearly.
+    Linear interpolation leaves the shell of radius about sqrt(D) where a Gaussian prior has its mass. Spherical interpolation
+    (White, Sampling generative networks, 2016, https://arxiv.org/abs/1609.04468) rotates at a constant rate and changes the
+    length linearly.
     """
     steps = check_number("steps", steps, 2, 256, whole=True)
     if not all(isinstance(z, torch.Tensor) and z.ndim == 1 and z.is_floating_point() for z in (z0, z1)) or len(z0) != len(z1):
@@ -281,7 +286,8 @@ class Latents(NamedTuple):
     def move(self, z: Tensor, attribute: str, source: str, target: str, amount: float = 1.0) -> Tensor:
         """z (B, D) moved from value `source` of an attribute towards value `target` by the difference of their vectors.
 
-        Larsen et al., Autoencoding beyond pixels (2015). amount: -3 to 3; 0 leaves z unchanged, 1 adds the full difference.
+        Larsen et al., Autoencoding beyond pixels (2016), https://arxiv.org/abs/1512.09300. amount: -3 to 3; 0 leaves z
+        unchanged, 1 adds the full difference.
         """
         values = self.values[check_choice("attribute", attribute, list(self.values))]
         step = (
