@@ -1,14 +1,16 @@
 """Denoising: restoring a clean picture from a noisy one.
 
 `NOISES` are five kinds of noise (`add_noise`). `Denoiser` is a convolutional network that removes noise from pictures of any
-size, photographs included. `DenoisingVAE` encodes a small picture as a short latent code and decodes it, so that its output is
-always plausible, if not always correct. `classical` runs scikit-image's methods, for comparison.
+size, photographs included. `DenoisingVAE` encodes a small picture as a short latent code and decodes it: it cannot
+copy noise, and loses fine detail too. `classical` runs scikit-image's methods, for comparison.
 
-References: Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018), for the
-pixel-unshuffling and the noise map; Zhang et al., Plug-and-play image restoration with deep denoiser prior (2021), for the
-residual U-Net without biases (DRUNet); Mohan, Kadkhodaie, Simoncelli and Fernandez-Granda, Robust and interpretable blind
-image denoising via bias-free CNNs (2020); Vincent et al., Stacked denoising autoencoders (2010); Im, Ahn, Memisevic and
-Bengio, Denoising criterion for variational auto-encoding framework (2017).
+References: Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018),
+https://arxiv.org/abs/1710.04026, for the pixel-unshuffling and the noise map; Zhang et al., Plug-and-play image restoration
+with deep denoiser prior (2021), https://arxiv.org/abs/2008.13751, for the residual U-Net without biases (DRUNet); Mohan,
+Kadkhodaie, Simoncelli and Fernandez-Granda, Robust and interpretable blind image denoising via bias-free CNNs (2020),
+https://arxiv.org/abs/1906.05478; Vincent et al., Stacked denoising autoencoders (2010),
+https://jmlr.org/papers/v11/vincent10a.html; Im, Ahn, Memisevic and Bengio, Denoising criterion for variational auto-encoding
+framework (2017), https://arxiv.org/abs/1511.06406.
 """
 
 import warnings
@@ -154,9 +156,9 @@ class Denoiser(GenerativeModel):
 
     Squares of 2x2 pixels first become channels (pixel-unshuffling, as in FFDNet), so that the largest feature maps have a
     quarter of the picture's pixels; each further level halves the resolution, which widens the receptive field cheaply. Without
-    biases the network is homogeneous, f(a y, a sigma) = a f(y, sigma): what it learned from faint noise holds for strong noise,
-    also of strengths that it was not trained on (Mohan et al. 2020). Digits and clothes have a fixed black and white, which is
-    worth learning: there, biases.
+    biases the network is homogeneous, f(a y, a sigma) = a f(y, sigma): what it learned from faint noise carries over to strong
+    noise, also of strengths that it was not trained on (Mohan et al. 2020). Digits and clothes have a fixed black and white,
+    which is worth learning: there, biases.
 
     A colour model also denoises grey pictures, as three equal channels with equal noise; the three outputs are averaged. Half
     of its training pictures are grey. One network serves both, because edges in grey and in colour are alike.
@@ -226,7 +228,10 @@ class Denoiser(GenerativeModel):
         return y - F.pixel_shuffle(self.last(h), 2)
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """batch: (x, ...). Mean over the pictures of the root mean squared error, so that faint noise counts beside strong."""
+        """batch: (x, ...). Mean over the pictures of the root mean squared error, so that faint noise counts beside strong.
+
+        Its minimizer is the geometric median of the clean pictures given the noisy one; that of squared errors is their mean.
+        """
         x = batch[0]
         if self.channels == 3:  # half of them grey
             half = len(x) // 2
@@ -315,8 +320,8 @@ class DenoisingVAE(GenerativeModel):
     """A VAE whose encoder reads the noisy picture and whose decoder has to reconstruct the clean one.
 
     q(z | y) is conditioned on the noisy y, p(x | z) generates the clean x; the bound is that of a VAE (Im et al. 2017). All
-    information passes through `latent` numbers, so that the picture cannot be copied: where the noise leaves something open,
-    the decoder fills in what is plausible.
+    information passes through `latent` numbers, so that the picture cannot be copied. The decoder gives the mean of p(x | z),
+    which is blurred where z leaves something open.
 
     Arguments:
         channels, size, latent, width, hidden, likelihood, beta: see `VAE`.

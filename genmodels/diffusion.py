@@ -407,14 +407,17 @@ class Diffusion(GenerativeModel):
         sigma: float,
         *,
         label: Label = None,
-        sampler: str = "dpm",
+        sampler: str = "ddpm",
         steps: int = 16,
         guidance: float = 1.0,
         eta: float = 0.0,
         seed: int | None = None,
     ) -> Tensor:
-        """Denoise pictures (B, C, H, W) that have Gaussian noise of standard deviation `sigma` (0.01 to 4): a posterior sample
-        of the clean pictures, (B, C, H, W) in [0, 1].
+        """Denoise pictures (B, C, H, W) that have Gaussian noise of standard deviation `sigma` (0.01 to 4): a sample of
+        p(clean | noisy), (B, C, H, W) in [0, 1].
+
+        Only if the sampler adds noise: "ddpm", or "ddim" with eta > 0. The others ignore the seed and return one fixed answer,
+        which is no sample; its squared error is near that of the mean of the clean pictures, a sample's is twice as large.
 
         The model's pixels run from -1 to 1, so there the noise is 2 sigma. Such a picture is x_t / alpha at the time t where
         sigma(t) / alpha(t) = 2 sigma: sampling starts there. Other arguments as in `sample_steps`.
