@@ -44,8 +44,10 @@ _MODULES = (
     "layers",
     "metrics",
     "pictures",
+    "plane",
     "tokens",
     "transformer",
+    "typicality",
     "vae",
 )
 _CLASSES = {name: module for module, name in FAMILIES.values()}

@@ -156,7 +156,7 @@ def load_stats(dataset):
 
 @functools.lru_cache(maxsize=4)
 def _load_stats(folder):
-    return gm.flow.load_likelihoods(folder)
+    return gm.typicality.load_likelihoods(folder)
 
 
 def score(dataset, x, label=None):
@@ -231,7 +231,7 @@ def comparison(source):
 def likelihood_lines(source):
     body = (
         source["lines"]
-        + f'typicality = gm.flow.load_likelihoods("flow-{source["dataset"]}").typicality\n'
+        + f'typicality = gm.typicality.load_likelihoods("flow-{source["dataset"]}").typicality\n'
         + "print(model.bits_per_dim(picture), typicality.distance(model.layer_log_probs(picture)))\n"
     )
     return program(body, source["dataset"])
@@ -332,7 +332,7 @@ def training_points(shape, own_points):
     import torch
 
     if gm.base.check_choice("shape", shape, list(SHAPE_TITLES)) != OWN_POINTS:
-        return gm.flow.toy_points(shape, POINTS, seed=0), f'points = gm.flow.toy_points("{shape}", {POINTS}, seed=0)\n'
+        return gm.plane.toy_points(shape, POINTS, seed=0), f'points = gm.plane.toy_points("{shape}", {POINTS}, seed=0)\n'
     points = torch.tensor(unpack_points(own_points)[:2000]).clamp(-1, 1)
     if len(points) < 16:
         raise ValueError("At least 16 points are needed: draw more of them in the square.")
@@ -361,12 +361,12 @@ def train(shape, own_points, layers):
     points, body = training_points(shape, own_points)
     layers = gm.base.check_number("layers", layers, 1, 12, whole=True)
     body += (
-        f"*_, last = gm.flow.fit_plane(points, seconds={SECONDS}, layers={layers}, seed=0)\n"
+        f"*_, last = gm.plane.fit_plane(points, seconds={SECONDS}, layers={layers}, seed=0)\n"
         "print(last.step, last.nats)  # depends on the speed of your machine\n"
     )
     step, lines = None, program(body)
     try:
-        for step in gm.flow.fit_plane(points, seconds=SECONDS, layers=layers, seed=0, every=0.12):
+        for step in gm.plane.fit_plane(points, seconds=SECONDS, layers=layers, seed=0, every=0.12):
             yield plane_value(shape, points, step, True), LINES_PENDING if step.step == 0 else gr.skip()
     except wiring.Stopped:
         lines = LINES_STOPPED

@@ -102,10 +102,10 @@ def flow_stand_in(folder, dataset):
         model.save_pretrained(folder)
     other_dataset = "fashion" if dataset == "mnist" else "mnist"
     nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other_dataset)}
-    typicality = gm.flow.Typicality.of(nats[dataset])
+    typicality = gm.typicality.Typicality.fit(nats[dataset])
     bits = {name: gm.metrics.bits_per_dim(values.sum(1), 784) for name, values in nats.items()}
     distances = {name: typicality.distance(values) for name, values in nats.items()}
-    gm.flow.save_likelihoods(gm.flow.LikelihoodStats.of(typicality, bits, distances), folder)
+    gm.typicality.save_likelihoods(gm.typicality.LikelihoodStats.from_values(typicality, bits, distances), folder)
 
 
 def gan_stand_in(folder, seed=0, **size):

@@ -88,7 +88,7 @@ def test_invalid_options_get_a_sentence(values):
 @pytest.mark.parametrize("dataset", flow.DATASET_TITLES)
 def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypatch):
     tiles, source, verdict, compared, lines, *_ = flow.open_picture(dataset)
-    model, stats = gm.load(f"flow-{dataset}"), gm.flow.load_likelihoods(f"flow-{dataset}")
+    model, stats = gm.load(f"flow-{dataset}"), gm.typicality.load_likelihoods(f"flow-{dataset}")
     x = gm.data.samples(dataset).floats()[:1]
     bits, distance = model.bits_per_dim(x).item(), stats.typicality.distance(model.layer_log_probs(x)).item()
     assert (tiles["n"], tiles["chosen"]) == (2 * flow.TEST_PICTURES, 0) and torch.equal(source["x"], x)
@@ -179,7 +179,7 @@ def test_interpolation_is_linear_in_z_and_ends_at_the_test_pictures(tmp_path, mo
 
 
 def test_points_are_packed_as_text():
-    points = gm.flow.toy_points("moons", 50)
+    points = gm.plane.toy_points("moons", 50)
     assert np.abs(unpack_points(pack_points(points)) - points.numpy()).max() < 1e-4
     for text in (None, 3, "a", "AAAA", "%%", {"a": 1}, "QUI="):
         assert unpack_points(text).shape[1] == 2
@@ -194,7 +194,7 @@ def test_the_plane_shows_points_and_then_the_training(monkeypatch):
     assert [plane["live"] for plane, _ in live] == [True] * len(live) and not last["live"]
     assert last["stages"] == 3 and len(unpack_points(last["lines"])) == 3 * 18 * 41
     assert len(base64.b64decode(last["density"])) == 64 * 64
-    assert 'gm.flow.toy_points("rings", 1000, seed=0)' in lines and "layers=2" in lines
+    assert 'gm.plane.toy_points("rings", 1000, seed=0)' in lines and "layers=2" in lines
 
 
 def test_a_stopped_training_keeps_its_last_state():
@@ -209,7 +209,7 @@ def test_the_visitors_points(tmp_path, monkeypatch):
     monkeypatch.setattr(flow, "SECONDS", 0.5)
     empty, _ = flow.show_points(flow.OWN_POINTS, None)
     assert empty["draw"] and empty["points"] == ""
-    points = flow.receive_points(gr.EventData(None, {"points": pack_points(gm.flow.toy_points("moons", 40))}))
+    points = flow.receive_points(gr.EventData(None, {"points": pack_points(gm.plane.toy_points("moons", 40))}))
     plane, _ = flow.show_points(flow.OWN_POINTS, points)
     assert len(unpack_points(plane["points"])) == 40 and "40 points" in plane["text"]
     *_, (last, lines) = flow.train(flow.OWN_POINTS, points, 1)

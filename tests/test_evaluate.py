@@ -370,7 +370,7 @@ def test_numbers_of_a_flow(root):
     first = next(r for r in card.data.eval_results if r.metric_type == "auroc")
     assert first.metric_name.endswith("mnist against fashion")
     assert f"AUROC of bits per pixel: {wins:.3f}; mean {clothes_bits.mean():.3g} bits" in first.metric_args["beside"]
-    facts = gm.flow.load_likelihoods("flow-mnist")
+    facts = gm.typicality.load_likelihoods("flow-mnist")
     nats, val = (model.layer_log_probs(pictures) for pictures in (clothes, data.load("mnist", "val").floats()))
     wins = facts.typicality.distance(nats)[:, None] > facts.typicality.distance(model.layer_log_probs(test.floats()))[None]
     assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-5)
