@@ -221,6 +221,17 @@ def check_pictures(name: str, x: Any, channels: int, size: int) -> Tensor:
     return x.float()
 
 
+def check_latents(z: Any, latent: int, name: str = "z") -> Tensor:
+    """`z` as float32 if it is a finite float tensor (B, latent); else a ValueError that says so."""
+    if not isinstance(z, torch.Tensor) or z.ndim != 2 or z.shape[1] != latent or not z.is_floating_point():
+        raise ValueError(
+            f"{name} must be a float tensor (B, {latent}), not {tuple(z.shape) if hasattr(z, 'shape') else type(z).__name__}."
+        )
+    if not bool(torch.isfinite(z).all()):
+        raise ValueError(f"{name} must be finite: it holds NaN or infinity.")
+    return z.float()
+
+
 def check_labels(label: Any, n: int, classes: Sequence[int]) -> Tensor:
     """Labels of n pictures, (n, K) int64 for K attributes, -1 where unspecified; a ValueError if `label` is none of these:
 

@@ -36,8 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
-from genmodels.autoencoder import check_latents
-from genmodels.base import GenerativeModel, check_labels, check_number, check_pictures, generator
+from genmodels.base import GenerativeModel, check_labels, check_latents, check_number, check_pictures, generator
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 LEVELS = 256

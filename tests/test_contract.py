@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch.distributions import Distribution
 
 import genmodels as gm
-from genmodels.autoencoder import check_latents
-from genmodels.base import check_choice, check_number, check_pictures, generator
+from genmodels.base import check_choice, check_latents, check_number, check_pictures, generator
 from genmodels.denoiser import NOISES
 
 B = 5  # pictures in a batch
