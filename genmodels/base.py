@@ -44,6 +44,16 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         return dict(config) if isinstance(config, dict) else {}
 
     @property
+    def class_entries(self) -> dict[str, str]:
+        """Entries of `config.json` that name the class, beside "family"; only a family of several classes has any."""
+        return {}
+
+    @classmethod
+    def class_for(cls, config: dict[str, Any]) -> type["GenerativeModel"]:
+        """The class that a `config.json` of this family describes."""
+        return cls
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
@@ -53,7 +63,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         bits: per number: 32, 16, or 8 (matrices and convolutions only, see `quantize_8bit`; all other tensors 16).
         """
         check_choice("bits", bits, (32, 16, 8))
-        family = next(f for f, (_, name) in FAMILIES.items() if name == type(self).__name__)
+        classes = [c.__name__ for c in type(self).__mro__]
+        family = next(f for f, (_, name) in FAMILIES.items() if name in classes)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         if bits == 8:
             for name in [k for k, v in weights.items() if v.ndim >= 2 and v.dtype == torch.float32]:
@@ -61,7 +72,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         if bits < 32:
             weights = {k: v.half() if v.dtype == torch.float32 and not k.endswith(".scale") else v for k, v in weights.items()}
         save_file(weights, str(Path(save_directory) / "model.safetensors"), metadata={"format": "pt"})
-        config = json.dumps({"family": family, **self.config}, indent=2)
+        config = json.dumps({"family": family, **self.class_entries, **self.config}, indent=2)
         (Path(save_directory) / "config.json").write_text(config + "\n", encoding="utf-8")
 
     @classmethod
@@ -101,20 +112,38 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             weights = load_file(file, device=str(map_location))
         except (SafetensorError, OSError) as e:
             raise CheckpointError(f"{file} is truncated or not a safetensors file ({e}): copy it again.") from e
-        if cls.renamed_arguments:  # the mixin passes only keys that it knows
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            for old, new in cls.renamed_arguments.items():
-                if old in config:
-                    model_kwargs.setdefault(new, config[old])
+        config = read_config(folder)
+        model_class = cls
         try:
-            model = cls(**model_kwargs)
+            model_class = cls.class_for(config)
+            arguments = {cls.renamed_arguments.get(key, key): value for key, value in config.items()}
+            # The mixin has passed what the constructor of `cls` takes; options of the caller are among them, and win.
+            known = {key: arguments[key] for key in model_class._hub_mixin_init_parameters if key in arguments}
+            model = model_class(**{**known, **model_kwargs})
             for name in [k for k, v in weights.items() if v.dtype == torch.int8]:
                 weights[name] = dequantize_8bit(weights[name], weights.pop(f"{name}.scale"))
             model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             reason = str(e).strip().splitlines()[-1].strip()
-            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {reason}") from e
+            raise CheckpointError(
+                f"{file} does not fit the {model_class.__name__} that its config.json describes: {reason}"
+            ) from e
         return model.eval().requires_grad_(False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The entries of a checkpoint's `config.json`."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        FAMILIES[config["family"]]
+    except FileNotFoundError as e:
+        raise CheckpointError(f"{file} is missing: copy the whole checkpoint folder.") from e
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
+        raise CheckpointError(
+            f'{file} is not a configuration of this package: it must be JSON with "family" one of {", ".join(FAMILIES)}.'
+        ) from e
+    return config
 
 
 def quantize_8bit(w: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,16 +186,7 @@ def load_checkpoint(name_or_path: str | Path) -> GenerativeModel:
 
 @functools.lru_cache(maxsize=64)
 def _load_folder(folder: Path) -> GenerativeModel:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        module, name = FAMILIES[config["family"]]
-    except FileNotFoundError as e:
-        raise CheckpointError(f"{folder / 'config.json'} is missing: copy the whole checkpoint folder.") from e
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
-        raise CheckpointError(
-            f"{folder / 'config.json'} is not a configuration of this package: it must be JSON with "
-            f'"family" one of {", ".join(FAMILIES)}.'
-        ) from e
+    module, name = FAMILIES[read_config(folder)["family"]]
     return getattr(importlib.import_module(module), name).from_pretrained(folder)
 
 

@@ -18,6 +18,8 @@ class CharacterTokenizer:
         alphabet: all characters, each once, such as "\\n !abc".
     """
 
+    END: int | None = None  # no token ends a text
+
     def __init__(self, alphabet: str):
         if not isinstance(alphabet, str) or not alphabet or len(set(alphabet)) != len(alphabet):
             raise ValueError("alphabet must be a non-empty text without repeated characters.")

@@ -502,7 +502,7 @@ def complete(source, rows, n, label, temperature, seed):
     x = torch.zeros(n, 1, SIDE, SIDE)
     if rows:
         x[:, :, :rows] = source["x"][:, :, :rows]
-    steps, bits, lines = [gm.transformer.Completion(x, torch.ones(n, SIDE, SIDE), rows)], [], LINES_PENDING
+    steps, bits, lines = [gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), rows)], [], LINES_PENDING
     run = model.complete_steps(source["x"] if rows else None, **options)
     try:
         yield completion_film(source, steps, rows, bits, live=True), lines
