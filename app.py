@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError as e:
     raise SystemExit(f'{e.name} is missing: install it with pip install ".[page]", in the folder of the repository.') from e
 
-from tabs import TABS, wiring
+from tabs import TABS, cards, events
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -21,7 +21,7 @@ FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui
 
 def has_checkpoint(family):
     """Whether a tab has a checkpoint to show; if there is none at all, every tab is shown and says what is missing."""
-    folder = wiring.checkpoints()
+    folder = cards.checkpoints()
     return any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
 
 
@@ -34,8 +34,11 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
         for (title, name), module, tab_visited in zip(TABS, modules, visited):
             family = name.split(".")[-1]
             with gr.Tab(title, id=family, visible=has_checkpoint(family)) as tab:
-                module.build(wiring.opening(demo, tab, tab_visited))
-demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # wiring.py computes one request at a time
+                module.build(events.first_visit(demo, tab, tab_visited))
+    for module in modules:
+        for fn in module.ENDPOINTS:
+            events.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
 
 
 def main():
@@ -48,7 +51,7 @@ def main():
         theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
         css_paths=Path(__file__).parent / "tabs" / "page.css",
     )
-    wiring.start(*(module.prepare for module in modules))
+    events.start(*(module.prepare for module in modules))
     demo.block_thread()
 
 

@@ -1,9 +1,10 @@
-"""The denoiser of photographs: its speed and memory, beside scikit-image's fast non-local means in the same run.
+"""The denoiser of photographs: its speed and memory, compared with scikit-image's fast non-local means in the same run.
 
     python -m benchmarks.denoiser            two minutes on two cores; prints a table
     python -m benchmarks.denoiser --readme   also puts it into README.md
 
-Nothing else may run on the machine meanwhile. Medians of one run, in turns, with all the cores there are.
+Nothing else may run on the machine meanwhile. Each number is the median of several rounds, in which the candidates take turns,
+on all cores.
 """
 
 import os
@@ -26,14 +27,14 @@ import resource, sys, time
 import torch
 import genmodels as gm
 model, pixels = gm.load("denoiser-photo"), torch.randint(256, (1, 3, 3000, 4000), dtype=torch.uint8)
-began = time.perf_counter()
+start = time.perf_counter()
 x = gm.pictures.to_bytes(model.restore(pixels.float() / 255)) if int(sys.argv[1]) else None
-print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
 
 def speeds(model, rounds):
-    """Pictures of several sizes, in colour, blind."""
+    """Blind denoising of colour pictures of several sizes."""
     rows = []
     for side in (128, 256, 512, 1024):
         y = torch.rand(1, 3, side, side)
@@ -46,22 +47,26 @@ def speeds(model, rounds):
 
 def large():
     """A picture of 12 megapixels in a process of its own: seconds, and peak memory."""
-    told = [
-        subprocess.run([sys.executable, "-c", LARGE, do], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-        for do in ("0", "1")
-    ]
-    (_, before), (seconds, most) = ([float(v) for v in of] for of in told)
+
+    def measure(restore):
+        """(seconds, peak memory in GB), with the picture restored or only loaded."""
+        command = [sys.executable, "-c", LARGE, str(int(restore))]
+        output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return [float(value) for value in output.split()]
+
+    _, memory_without = measure(False)
+    seconds, memory = measure(True)
     return [
         (
             "12 megapixels in colour, peak memory of the process",
-            f"{most:.2f} GB; aim: 1.5 GB",
-            f"{seconds:.0f} s, {12 / seconds:.2f} megapixels/s; without restoring {before:.2f} GB",
+            f"{memory:.2f} GB; aim: 1.5 GB",
+            f"{seconds:.0f} s, {12 / seconds:.2f} megapixels/s; without restoring {memory_without:.2f} GB",
         )
     ]
 
 
-def beside_means(model, rounds):
-    """The same photographs for both, sigma told: median seconds, and PSNR."""
+def compare_with_means(model, rounds):
+    """Both methods on the same photographs, given sigma: median seconds, and PSNR."""
     rows = []
     for name in ("astronaut", "camera"):
         clean = gm.data.photograph(name)
@@ -84,18 +89,18 @@ def beside_means(model, rounds):
 
 def main(
     readme: Annotated[bool, typer.Option("--readme", help="Put the table into README.md.")] = False,
-    rounds: Annotated[int, typer.Option(help="How often each thing is timed.")] = 15,
+    rounds: Annotated[int, typer.Option(help="How often each candidate is timed.")] = 15,
 ):
     """Measure the denoiser of photographs and print a table."""
     model = gm.load("denoiser-photo")
-    rows = [*speeds(model, rounds), *beside_means(model, rounds), *large()]
-    table = "\n".join(["| what | measured | beside it |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    rows = [*speeds(model, rounds), *compare_with_means(model, rounds), *large()]
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.denoiser` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
     print(f"{note}\n\n{table}")
     if readme:
         file, begin, end = ROOT / "README.md", "<!-- denoiser-benchmarks:begin -->", "<!-- denoiser-benchmarks:end -->"
-        head, rest = file.read_text(encoding="utf-8").split(begin)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+        head, tail = file.read_text(encoding="utf-8").split(begin)
+        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail.split(end)[1]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

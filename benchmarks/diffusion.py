@@ -204,7 +204,7 @@ def main(
         weights = "random weights"
     with torch.inference_mode():
         rows = [*measure_network(model, rounds), *measure_loop(model, rounds), *measure_diffusers(model, rounds)]
-    table = "\n".join(["| what | measured | comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.diffusion` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {weights}."
     print(f"{note}\n\n{table}")
     if readme:

@@ -21,20 +21,20 @@ with gr.Blocks() as demo:
     elif kind == "stage":  # the page's own wiring and components, without a model
         import torch
 
-        from tabs import wiring
+        from tabs import events
         from tabs.components import raw
         from tabs.components.sliders import Sliders
         from tabs.components.stage import Stage
 
-        def echo(payload):
-            return raw(torch.from_numpy(uniform(payload["z"][0]))[None] / 255)
+        def echo(sliders):
+            return {"stage": raw(torch.from_numpy(uniform(sliders["z"][0]))[None] / 255)}
 
         start = {"model": "none", "z": [0.0] * 40, "dims": [[i, f"#{i + 1}"] for i in range(40)], "unused": 0}
         sliders = Sliders(start, elem_id="vae-sliders")
         stage = Stage(raw(torch.zeros(1, 28, 28)), elem_id="vae-stage")
         lines = gr.Code(language="python", interactive=False)
-        wiring.live(sliders.input, echo, sliders, stage)
-        wiring.live(sliders.release, lambda payload: str(payload["z"]), sliders, lines)
+        events.live(sliders.input, echo, {"sliders": sliders}, {"stage": stage})
+        events.live(sliders.release, lambda sliders: {"lines": str(sliders["z"])}, {"sliders": sliders}, {"lines": lines})
     else:
         gr.Markdown("# Nothing")
 demo.queue(api_open=False)

@@ -73,7 +73,7 @@ def main(
         model = gm.Flow().eval().requires_grad_(False)
     with torch.inference_mode():
         rows = measure(model, rounds)
-    table = "\n".join(["| task | measured | comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.flow` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
     print(f"{note}\n\n{table}")
     if readme:

@@ -84,7 +84,7 @@ def main(
     """Measure the GAN and print a table."""
     with torch.inference_mode():
         rows = [*sampling(rounds), *slider_latency()]
-    table = "\n".join(["| what | measured | compared with |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.gan` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
     print(f"{note}\n\n{table}")
     if readme:

@@ -27,7 +27,7 @@ import typer
 from playwright.sync_api import sync_playwright
 
 import genmodels as gm
-from tabs import wiring
+from tabs import events
 from tabs.components import raw
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,7 +129,7 @@ def p95(values):
 
 def decoding():
     """Server time of one move: decoding and packing the picture, with the page's number of threads."""
-    torch.set_num_threads(wiring.THREADS)
+    torch.set_num_threads(events.THREADS)
     rows = []
     for name in VAES:
         vae = gm.load(name)
@@ -250,8 +250,8 @@ def visiting(visitors=16, seconds=15):
 def main(readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False):
     """Measure the page and print a table."""
     rows = [*decoding(), *moving(), *starting(), *visiting()]
-    table = "\n".join(["| what | measured | compared with |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.page` on {os.cpu_count()} cores, {wiring.THREADS} thread(s) for the models of the page."
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    note = f"`python -m benchmarks.page` on {os.cpu_count()} cores, {events.THREADS} thread(s) for the models of the page."
     print(table)
     if readme:
         file = ROOT / "README.md"

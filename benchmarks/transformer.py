@@ -110,7 +110,7 @@ def main(
         ("this network without a KV cache", f"{uncached:.0f} tokens/s", f"with it {generate / uncached:.1f} times as fast"),
         ("first token after a prompt of 200 characters", f"{latency:.1f} ms", "aim: 50 ms"),
     ]
-    table = "\n".join(["| what | measured | reference |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
     note = f"`python -m benchmarks.transformer` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
     print(f"{note}\n\n{table}")
     if readme:

@@ -1,64 +1,66 @@
-"""Denoising: from a noisy picture back to the clean one.
+"""Denoising: restoring a clean picture from a noisy one.
 
-`NOISES` are five ways to spoil a picture (`add_noise`). `Denoiser` is a convolutional network that takes noise off pictures of
-any size, photographs too; `DenoisingVAE` sends a small picture through the few numbers of a code, so that what comes out is
-always a plausible one, if not always the right one. `classical` are scikit-image's methods, to compare with.
+`NOISES` are five kinds of noise (`add_noise`). `Denoiser` is a convolutional network that removes noise from pictures of any
+size, photographs included. `DenoisingVAE` encodes a small picture as a short latent code and decodes it, so that its output is
+always plausible, if not always correct. `classical` runs scikit-image's methods, for comparison.
 
 References: Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018), for the
-unshuffled pixels and the noise map; Zhang et al., Plug-and-play image restoration with deep denoiser prior (2021), for the
+pixel-unshuffling and the noise map; Zhang et al., Plug-and-play image restoration with deep denoiser prior (2021), for the
 residual U-Net without biases (DRUNet); Mohan, Kadkhodaie, Simoncelli and Fernandez-Granda, Robust and interpretable blind
 image denoising via bias-free CNNs (2020); Vincent et al., Stacked denoising autoencoders (2010); Im, Ahn, Memisevic and
 Bengio, Denoising criterion for variational auto-encoding framework (2017).
 """
 
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 from genmodels.base import GenerativeModel, check_choice, check_number, generator
 from genmodels.vae import VAE
 
-# --- noise: x (B, C, H, W) in [0, 1], strengths s (B, 1, 1, 1), g a torch.Generator or None for the global one ---
+# --- noise: x (B, C, H, W) in [0, 1]; s (B, 1, 1, 1), its strengths; g, a torch.Generator, or None for the global one ---
 
 
-def gaussian(x, s, g=None):
+def gaussian(x: Tensor, s: Tensor, g: torch.Generator | None = None) -> Tensor:
     """y = x + s n with n ~ N(0, 1), not clipped: s is the standard deviation."""
-    return x + s * _normal(x, g)
+    return x + s * _standard_normal(x, g)
 
 
-def poisson(x, s, g=None):
-    """Counted photons, 1 / s**2 of them at white: the standard deviation is s sqrt(x). Not clipped."""
+def poisson(x: Tensor, s: Tensor, g: torch.Generator | None = None) -> Tensor:
+    """Photon counts, with 1 / s**2 expected photons at white: the standard deviation is s sqrt(x). Not clipped."""
     photons = 1 / s.clamp(min=1e-3).square()
     return torch.where(s > 0, torch.poisson((x * photons).clamp(min=0), generator=g) / photons, x)
 
 
-def salt_and_pepper(x, s, g=None):
-    """A share s of the pixels becomes white or black, each half of them, in all channels at once."""
-    hit, salt = (torch.rand(x[:, :1].shape, generator=g, device=x.device) for _ in range(2))
-    return torch.where(hit < s, (salt < 0.5).to(x), x)
+def salt_and_pepper(x: Tensor, s: Tensor, g: torch.Generator | None = None) -> Tensor:
+    """A fraction s of the pixels becomes white or black with equal probability, in all channels at once."""
+    corrupted, salt = (torch.rand(x[:, :1].shape, generator=g, device=x.device) for _ in range(2))
+    return torch.where(corrupted < s, (salt < 0.5).to(x), x)
 
 
-def speckle(x, s, g=None):
-    """y = x + s x n with n ~ N(0, 1), as radar and ultrasound see: the standard deviation is s x. Not clipped."""
-    return x + s * x * _normal(x, g)
+def speckle(x: Tensor, s: Tensor, g: torch.Generator | None = None) -> Tensor:
+    """y = x + s x n with n ~ N(0, 1), as in radar and ultrasound: the standard deviation is s x. Not clipped."""
+    return x + s * x * _standard_normal(x, g)
 
 
-def missing_block(x, s, g=None):
-    """A square becomes grey, 1/2; its side is s times the picture's shorter side, its place random."""
+def missing_block(x: Tensor, s: Tensor, g: torch.Generator | None = None) -> Tensor:
+    """A square at a random position becomes grey, 1/2; its side is s times the picture's shorter side."""
     B, _, H, W = x.shape
     side = (s * min(H, W)).round()
     top, left = (torch.floor(torch.rand(B, 1, 1, 1, generator=g, device=x.device) * (n - side + 1)) for n in (H, W))
-    rows, columns = torch.arange(H, device=x.device).view(1, 1, H, 1), torch.arange(W, device=x.device)
+    rows = torch.arange(H, device=x.device).view(1, 1, H, 1)
+    columns = torch.arange(W, device=x.device)
     inside = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
     return torch.where(inside, 0.5, x)
 
 
-NOISES = {
+NOISES: dict[str, Callable[..., Tensor]] = {
     "gaussian": gaussian,
     "poisson": poisson,
     "salt-and-pepper": salt_and_pepper,
@@ -67,99 +69,105 @@ NOISES = {
 }
 
 
-def _normal(x, g):
+def _standard_normal(x: Tensor, g: torch.Generator | None) -> Tensor:
     return torch.randn(x.shape, generator=g, dtype=x.dtype, device=x.device)
 
 
-def add_noise(x, kind="gaussian", strength=25 / 255, *, seed=None):
-    """x (B, C, H, W) in [0, 1], of any size, spoilt: the same shape, perhaps beyond [0, 1].
+def add_noise(x: Tensor, kind: str = "gaussian", strength: float = 25 / 255, *, seed: int | None = None) -> Tensor:
+    """Pictures x (B, C, H, W) in [0, 1] of any size with noise: the same shape, perhaps with values outside [0, 1].
 
     Arguments:
-        kind: one of `NOISES`, whose docstrings say what `strength` means there.
+        kind: one of `NOISES`; the docstring of each says what `strength` means there.
         strength: 0 (no noise) to 1.
         seed: the same seed gives the same noise.
     """
-    spoil, strength = NOISES[check_choice("kind", kind, list(NOISES))], check_number("strength", strength, 0, 1)
+    noise = NOISES[check_choice("kind", kind, list(NOISES))]
+    strength = check_number("strength", strength, 0, 1)
     x = check_photographs("x", x, None, 0, 1)
-    return spoil(x.cpu(), torch.full((len(x), 1, 1, 1), strength), generator(seed)).to(x.device)
+    return noise(x.cpu(), torch.full((len(x), 1, 1, 1), strength), generator(seed)).to(x.device)
 
 
-def spoilt(x, noises, strongest):
-    """Training pairs: (y, M), x with noise of a random kind and strength each, and the noise map, (B, 1, 1, 1).
+def corrupt(x: Tensor, noises: Sequence[str], strongest: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Training inputs (y, M): x with noise of a random kind and strength in each picture, and the noise map, (B, 1, 1, 1).
 
-    noises: names of `NOISES`; strongest: the most of each. The map is sigma where the noise is Gaussian and a coin falls so,
-    else 0, "not told": one network learns to work blind and with a known noise level.
+    noises: names of `NOISES`; strongest: the maximal strength of each. Where the noise is Gaussian the map is sigma with
+    probability 1/2; elsewhere it is 0, "unknown". So one network learns to denoise blind and with a given noise level.
     """
-    kind, u, told = (torch.rand(len(x), device=x.device) for _ in range(3))
+    kind, u, coin = (torch.rand(len(x), device=x.device) for _ in range(3))
     kind = (kind * len(noises)).long()
     s = (u * torch.tensor(strongest, device=x.device)[kind]).view(-1, 1, 1, 1)
     y = x.clone()
     for k, name in enumerate(noises):
-        of = kind == k
-        if bool(of.any()):
-            y[of] = NOISES[name](x[of], s[of])
-    gaussian = torch.tensor([name == "gaussian" for name in noises], device=x.device)[kind]
-    return y, s * (gaussian & (told < 0.5)).view(-1, 1, 1, 1)
+        chosen = kind == k
+        if bool(chosen.any()):
+            y[chosen] = NOISES[name](x[chosen], s[chosen])
+    is_gaussian = torch.tensor([name == "gaussian" for name in noises], device=x.device)[kind]
+    return y, s * (is_gaussian & (coin < 0.5)).view(-1, 1, 1, 1)
 
 
-def check_photographs(name, x, channels, low=-16.0, high=16.0):
-    """`x` as float32 (B, C, H, W) of any size; C is 1 or `channels` (None: 1 or 3). Else a ValueError.
+def check_photographs(name: str, x: Any, channels: int | None, low: float = -16.0, high: float = 16.0) -> Tensor:
+    """`x` as float32 (B, C, H, W) of any size if C is 1 or `channels` (None: 1 or 3); else a ValueError that says so.
 
-    Noise may lead out of [0, 1]; what is beyond -16 or 16 is an 8-bit picture that was not divided by 255.
+    Noisy pictures may have values outside [0, 1]; values beyond -16 or 16 are 8-bit pictures that were not divided by 255.
     """
     allowed = sorted({1, channels or 3})
-    want = f"{name} must be a float tensor (B, {' or '.join(map(str, allowed))}, H, W) with values from {low:g} to {high:g}"
+    requirement = (
+        f"{name} must be a float tensor (B, {' or '.join(map(str, allowed))}, H, W) with values from {low:g} to {high:g}"
+    )
     if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1] not in allowed or 0 in x.shape:
-        raise ValueError(f"{want}, not {tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")
-    least, most = torch.aminmax(x) if x.is_floating_point() else (low - 1, high + 1)
-    if not bool(low <= least) or not bool(most <= high):  # NaN fails this too
-        raise ValueError(f"{want}; divide 8-bit pictures by 255.")
+        raise ValueError(f"{requirement}, not {tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}.")
+    fits = x.is_floating_point()
+    if fits:
+        smallest, largest = torch.aminmax(x)
+        fits = bool(low <= smallest) and bool(largest <= high)  # not with NaN
+    if not fits:
+        raise ValueError(f"{requirement}; divide 8-bit pictures by 255.")
     return x.float()
 
 
 # --- the network ---
 
 
-class Block(nn.Module):
-    """x + conv(relu(conv(x))), without normalisation: the level of the noise must not be normalised away. DRUNet's."""
+class DenoiserBlock(nn.Module):
+    """x + conv(relu(conv(x))), as in DRUNet. Without normalisation, which would remove the level of the noise."""
 
-    def __init__(self, width, bias):
+    def __init__(self, width: int, bias: bool):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         nn.init.zeros_(self.conv2.weight)  # starts as the identity
 
-    def forward(self, x):  # (B, width, H, W) -> the same
+    def forward(self, x: Tensor) -> Tensor:  # (B, width, H, W) -> the same
         return x + self.conv2(F.relu(self.conv1(x)))
 
 
-class Step(NamedTuple):
-    """One step of `Denoiser.restore_steps`. x: the picture, restored as far as it has come, (B, C, H, W) in [0, 1], one and the
-    same tensor in all steps; done: share of it that is restored, 1 in the last step."""
+class RestorationStep(NamedTuple):
+    """One step of `Denoiser.restore_steps`. x: the picture (B, C, H, W) in [0, 1], restored in part; every step has the same
+    tensor. done: the restored fraction of it, 1 in the last step."""
 
-    x: torch.Tensor
+    x: Tensor
     done: float
 
 
 class Denoiser(GenerativeModel):
-    """A residual U-Net on unshuffled pixels that is told the noise level, or not: x = y - (the noise that it sees in y).
+    """A residual U-Net on unshuffled pixels, given the noise level or blind: x = y - (the noise that it predicts from y).
 
-    Squares of 2x2 pixels become channels first (FFDNet), so that the widest maps are a quarter of the picture; further levels
-    halve them, and see far for little. Without biases the network is homogeneous, f(a y, a sigma) = a f(y, sigma): what it
-    learned of faint noise holds for strong noise, also of a strength that it never saw (Mohan et al. 2020). Digits and clothes
-    have a fixed black and white, which is worth knowing: there, biases.
+    Squares of 2x2 pixels first become channels (pixel-unshuffling, as in FFDNet), so that the largest feature maps have a
+    quarter of the picture's pixels; each further level halves the resolution, which widens the receptive field cheaply. Without
+    biases the network is homogeneous, f(a y, a sigma) = a f(y, sigma): what it learned from faint noise holds for strong noise,
+    also of strengths that it was not trained on (Mohan et al. 2020). Digits and clothes have a fixed black and white, which is
+    worth learning: there, biases.
 
-    A colour model also takes grey pictures: their three channels are equal, noise included, which half of its training pictures
-    show, and so are the three that come out, to be averaged. One network for both, because what is an edge in grey is one in
-    colour.
+    A colour model also denoises grey pictures, as three equal channels with equal noise; the three outputs are averaged. Half
+    of its training pictures are grey. One network serves both, because edges in grey and in colour are alike.
 
     Arguments:
         channels: 3 for colour and grey, 1 for grey alone.
         size: side of the pictures, or of the patches of photographs, that it is trained on. It restores any size.
         widths: channels of each level.
-        blocks: residual blocks a level, down and up each, and at the lowest.
-        bias: whether convolutions add a constant.
-        noises: names of `NOISES` that it is trained on; strongest: up to which strength of each.
+        blocks: residual blocks per level, on the way down, on the way up, and at the lowest level.
+        bias: whether convolutions have biases.
+        noises: names of `NOISES` that it is trained on; strongest: the maximal strength of each.
     Shapes:
         x, y (B, C, H, W) with C = channels or 1, x in [0, 1]; sigma a number or (B, 1, H, W).
     """
@@ -178,94 +186,103 @@ class Denoiser(GenerativeModel):
         self.channels, self.size, self.blocks = channels, size, blocks
         self.noises = [check_choice("noise", name, list(NOISES)) for name in noises]
         self.strongest = [check_number("strongest", s, 0, 1) for s in strongest]
-        self.multiple = 2 ** len(widths)  # of pixels that a cell of the lowest level covers
+        self.multiple = 2 ** len(widths)  # side, in pixels, of a cell of the lowest level
         self.first = nn.Conv2d(4 * channels + 1, widths[0], 3, padding=1, bias=bias)  # + 1: the noise map
-        self.down, self.up, self.smaller, self.larger = (nn.ModuleList() for _ in range(4))
-        for above, below in zip(widths, widths[1:]):
-            self.down.append(nn.Sequential(*[Block(above, bias) for _ in range(blocks)]))
-            self.up.append(nn.Sequential(*[Block(above, bias) for _ in range(blocks)]))
-            self.smaller.append(nn.Conv2d(above, below, 2, 2, bias=bias))
-            self.larger.append(nn.ConvTranspose2d(below, above, 2, 2, bias=bias))
-        self.middle = nn.Sequential(*[Block(widths[-1], bias) for _ in range(blocks)])
+        self.down = nn.ModuleList()  # blocks of each level but the lowest, on the way down
+        self.up = nn.ModuleList()  # and on the way up
+        self.smaller = nn.ModuleList()  # from each level to the next lower one
+        self.larger = nn.ModuleList()  # and back
+        for fine, coarse in zip(widths, widths[1:]):
+            self.down.append(nn.Sequential(*[DenoiserBlock(fine, bias) for _ in range(blocks)]))
+            self.up.append(nn.Sequential(*[DenoiserBlock(fine, bias) for _ in range(blocks)]))
+            self.smaller.append(nn.Conv2d(fine, coarse, 2, 2, bias=bias))
+            self.larger.append(nn.ConvTranspose2d(coarse, fine, 2, 2, bias=bias))
+        self.middle = nn.Sequential(*[DenoiserBlock(widths[-1], bias) for _ in range(blocks)])
         self.last = nn.Conv2d(widths[0], 4 * channels, 3, padding=1, bias=bias)
         nn.init.zeros_(self.last.weight)
-        self.to(memory_format=torch.channels_last)  # once, here: convolutions on two cores are faster so
+        self.to(memory_format=torch.channels_last)  # convolutions on a CPU are faster in this layout
 
     @property
-    def reach(self):
-        """How many pixels away a pixel can still matter, at most, rounded up to whole cells of the lowest level."""
+    def receptive_radius(self) -> int:
+        """Radius of the receptive field in pixels: an upper bound, rounded up to whole cells of the lowest level."""
         levels = len(self.down)
-        cells = [4 * self.blocks + 2, *[4 * self.blocks] * (levels - 1), 2 * self.blocks] if levels else [2 * self.blocks + 2]
-        pixels = sum(2 ** (i + 1) * n for i, n in enumerate(cells)) + self.multiple - 1  # and a pixel's place in its cell
+        if levels:
+            cells = [4 * self.blocks + 2, *[4 * self.blocks] * (levels - 1), 2 * self.blocks]
+        else:
+            cells = [2 * self.blocks + 2]
+        pixels = sum(2 ** (i + 1) * n for i, n in enumerate(cells)) + self.multiple - 1  # and a pixel's position in its cell
         return -(-pixels // self.multiple) * self.multiple
 
-    def denoise(self, y, M):
-        """The clean picture in y (B, channels, H, W), of a height and width that `multiple` divides, raw. M: (B, 1, H, W)."""
+    def denoise(self, y: Tensor, M: Tensor) -> Tensor:
+        """The clean picture in y (B, channels, H, W), not clipped. M: noise map (B, 1, H, W). `multiple` divides H and W."""
         h = self.first(torch.cat([F.pixel_unshuffle(y, 2), F.avg_pool2d(M, 2)], 1))  # (B, widths[0], H/2, W/2)
-        seen = []
+        skips = []
         for level, smaller in zip(self.down, self.smaller):
-            seen.append(level(h))
-            h = smaller(seen[-1])
+            skips.append(level(h))
+            h = smaller(skips[-1])
         h = self.middle(h)
         for level, larger in zip(reversed(self.up), reversed(self.larger)):
-            h = level(larger(h) + seen.pop())
+            h = level(larger(h) + skips.pop())
         return y - F.pixel_shuffle(self.last(h), 2)
 
-    def loss(self, batch):
-        """batch: (x, ...). Mean over pictures of the root mean squared error, so that faint noise counts beside strong."""
+    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """batch: (x, ...). Mean over the pictures of the root mean squared error, so that faint noise counts beside strong."""
         x = batch[0]
         if self.channels == 3:  # half of them grey
             half = len(x) // 2
-            grey, M_grey = spoilt(luma(x[:half]), self.noises, self.strongest)
-            colour, M_colour = spoilt(x[half:], self.noises, self.strongest)
+            grey, M_grey = corrupt(luma(x[:half]), self.noises, self.strongest)
+            colour, M_colour = corrupt(x[half:], self.noises, self.strongest)
             x = torch.cat([luma(x[:half]).expand(-1, 3, -1, -1), x[half:]])
-            y, M = torch.cat([grey.expand(-1, 3, -1, -1), colour]), torch.cat([M_grey, M_colour])
+            y = torch.cat([grey.expand(-1, 3, -1, -1), colour])
+            M = torch.cat([M_grey, M_colour])
         else:
-            y, M = spoilt(x, self.noises, self.strongest)
+            y, M = corrupt(x, self.noises, self.strongest)
         y = y.contiguous(memory_format=torch.channels_last)
-        told = self.denoise(y, M.expand(-1, 1, *x.shape[2:]))
-        mse = (told.float() - x).square().flatten(1).mean(1)
+        restored = self.denoise(y, M.expand(-1, 1, *x.shape[2:]))
+        mse = (restored.float() - x).square().flatten(1).mean(1)
         return {"loss": (mse + 1e-7).sqrt().mean(), "psnr": -10 * mse.detach().log10().mean()}
 
     @torch.inference_mode()
-    def restore_steps(self, noisy, sigma=None, *, tile=512):
-        """Restore pictures tile by tile and yield a `Step` after each: memory does not grow with the picture's size.
+    def restore_steps(
+        self, noisy: Tensor, sigma: float | Tensor | None = None, *, tile: int = 512
+    ) -> Iterator[RestorationStep]:
+        """Restore pictures tile by tile and yield after each tile. The network's memory does not grow with the picture's size.
 
-        Neighbouring tiles overlap by as much as a pixel's surroundings can matter, so that no seam is left: the result is that
-        of the whole picture at once.
+        Each tile is computed with a margin as wide as the receptive field, so that there are no seams: the result is that of
+        the whole picture at once.
 
         Arguments:
-            noisy: (B, C, H, W) of any height and width, C = 1 or `channels`; values may be beyond [0, 1].
-            sigma: standard deviation of Gaussian noise, 0 to 1 (25 of 255 is 25 / 255), or a tensor (B, 1, H, W) of it where
-                it differs from place to place; None: the model sees for itself.
-            tile: 16 to 8192 pixels, side of a tile without its overlap.
+            noisy: (B, C, H, W) of any height and width, C = 1 or `channels`; values may be outside [0, 1].
+            sigma: standard deviation of Gaussian noise, 0 to 1 (25 on a scale of 255 is 25 / 255), or a tensor (B, 1, H, W)
+                where it varies over the picture; None: unknown, the model denoises blind.
+            tile: 16 to 8192 pixels, side of a tile without its margin.
         """
         y = check_photographs("noisy", noisy, self.channels).to(self.device)
         tile = check_number("tile", tile, 16, 8192, whole=True) // self.multiple * self.multiple or self.multiple
         B, C, H, W = y.shape
-        M = self._map(sigma, y)
+        M = self._noise_map(sigma, y)
         if C == 3 and torch.equal(y[:, 0], y[:, 1]) and torch.equal(y[:, 0], y[:, 2]):
             y = y[:, :1]  # grey stays grey
         x = torch.empty(B, C, H, W, device=y.device)
-        done, reach = 0, self.reach
+        pixels, margin = 0, self.receptive_radius
         for top in range(0, H, tile):
             for left in range(0, W, tile):
                 bottom, right = min(H, top + tile), min(W, left + tile)
-                above, before = max(0, top - reach), max(0, left - reach)  # where the tile begins with its overlap
-                around = slice(above, bottom + reach), slice(before, right + reach)
-                part = self._restore(y[..., *around], M[..., *around])
-                inside = part[..., top - above : bottom - above, left - before : right - before]
-                x[..., top:bottom, left:right] = inside.clamp(0, 1)
-                done += (bottom - top) * (right - left)
-                yield Step(x, done / (H * W))
+                outer_top, outer_left = max(0, top - margin), max(0, left - margin)  # of the tile with its margin
+                outer = slice(outer_top, bottom + margin), slice(outer_left, right + margin)
+                part = self._restore(y[..., *outer], M[..., *outer])
+                inner = part[..., top - outer_top : bottom - outer_top, left - outer_left : right - outer_left]
+                x[..., top:bottom, left:right] = inner.clamp(0, 1)
+                pixels += (bottom - top) * (right - left)
+                yield RestorationStep(x, pixels / (H * W))
 
-    def restore(self, noisy, sigma=None, *, tile=512):
+    def restore(self, noisy: Tensor, sigma: float | Tensor | None = None, *, tile: int = 512) -> Tensor:
         """The restored pictures, (B, C, H, W) in [0, 1]: the last `x` of `restore_steps`, which has the same arguments."""
         for step in self.restore_steps(noisy, sigma, tile=tile):
             x = step.x
         return x
 
-    def _restore(self, y, M):
+    def _restore(self, y: Tensor, M: Tensor) -> Tensor:
         """`denoise` for any height and width, and for one channel where the network has three."""
         C, H, W = y.shape[1:]
         pad = (0, -W % self.multiple, 0, -H % self.multiple)
@@ -274,8 +291,8 @@ class Denoiser(GenerativeModel):
         x = self.denoise(y, M)[..., :H, :W]
         return x if C == self.channels else x.mean(1, keepdim=True)
 
-    def _map(self, sigma, y):
-        """The noise map M (B, 1, H, W), 0 where nothing is told."""
+    def _noise_map(self, sigma: float | Tensor | None, y: Tensor) -> Tensor:
+        """The noise map M (B, 1, H, W), 0 where sigma is unknown."""
         shape = (len(y), 1, *y.shape[2:])
         if not isinstance(sigma, torch.Tensor) or sigma.ndim == 0:
             sigma = 0.0 if sigma is None else check_number("sigma", sigma, 0, 1)
@@ -286,8 +303,8 @@ class Denoiser(GenerativeModel):
         return sigma.to(y)
 
 
-def luma(x):
-    """Brightness of colour pictures as JPEG and Pillow have it: (B, 3, H, W) -> (B, 1, H, W)."""
+def luma(x: Tensor) -> Tensor:
+    """Brightness of colour pictures as in JPEG and Pillow: (B, 3, H, W) -> (B, 1, H, W)."""
     return (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
@@ -295,15 +312,15 @@ def luma(x):
 
 
 class DenoisingVAE(GenerativeModel):
-    """A VAE whose encoder is shown the noisy picture and whose decoder has to draw the clean one.
+    """A VAE whose encoder reads the noisy picture and whose decoder has to reconstruct the clean one.
 
-    q(z | y) from the noisy y, p(x | z) of the clean x: the bound is that of a VAE (Im et al. 2017). All that is known of the
-    picture passes through `latent` numbers, so it cannot be copied: where the noise leaves something open, the decoder fills in
-    what is plausible.
+    q(z | y) is conditioned on the noisy y, p(x | z) generates the clean x; the bound is that of a VAE (Im et al. 2017). All
+    information passes through `latent` numbers, so that the picture cannot be copied: where the noise leaves something open,
+    the decoder fills in what is plausible.
 
     Arguments:
-        channels, size, latent, width, hidden, likelihood, beta: of the `VAE`.
-        noises, strongest: as of `Denoiser`.
+        channels, size, latent, width, hidden, likelihood, beta: see `VAE`.
+        noises, strongest: see `Denoiser`.
     Shapes:
         x, y (B, C, H, W), x in [0, 1]; z (B, D).
     """
@@ -326,10 +343,10 @@ class DenoisingVAE(GenerativeModel):
         self.strongest = [check_number("strongest", s, 0, 1) for s in strongest]
         self.vae = VAE(channels, size, latent, width, 2, hidden, likelihood=likelihood)
 
-    def loss(self, batch):
-        """batch: (x, ...). Returns `loss` = beta KL - E log p(x | z) with one draw of q(z | y), and its terms, in nats."""
+    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """batch: (x, ...). Returns `loss` = beta KL - E log p(x | z), with one sample of q(z | y), and its terms, in nats."""
         x = batch[0]
-        y, _ = spoilt(x, self.noises, self.strongest)
+        y, _ = corrupt(x, self.noises, self.strongest)
         if self.vae.likelihood_name == "bernoulli":
             x = torch.bernoulli(x)
         q = self.vae.posterior(y)
@@ -337,30 +354,32 @@ class DenoisingVAE(GenerativeModel):
         kl = kl_divergence(q, self.vae.prior()).sum(1).mean()
         return {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
 
-    def restore(self, noisy, *, seed=None):
-        """The clean pictures, (B, C, H, W) in [0, 1], of noisy ones of the same shape, which may be beyond [0, 1].
+    def restore(self, noisy: Tensor, *, seed: int | None = None) -> Tensor:
+        """The clean pictures, (B, C, H, W) in [0, 1], of noisy ones of the same shape, whose values may be outside [0, 1].
 
-        seed: draws the code of each instead of taking the mean: another reading of the same noise.
+        seed: samples the code from q(z | y): another interpretation of the same noise. None: the mean code.
         """
         y = check_photographs("noisy", noisy, self.channels)
         if y.shape[1:] != (self.channels, self.size, self.size):
             raise ValueError(f"noisy must be (B, {self.channels}, {self.size}, {self.size}), not {tuple(y.shape)}.")
         with torch.inference_mode():
             q = self.vae.posterior(y.to(self.device))
-            n = 0.0 if seed is None else torch.randn(q.mean.shape, generator=generator(seed)).to(q.mean)
-            return self.vae.decode(q.mean + q.stddev * n)
+            z = q.mean
+            if seed is not None:
+                z = z + q.stddev * torch.randn(z.shape, generator=generator(seed)).to(z)
+            return self.vae.decode(z)
 
 
-# --- what there was before, and what a restored picture is worth: scikit-image's ---
+# --- classical methods, and the quality of a restored picture: scikit-image's ---
 
 CLASSICAL = ("median", "non-local means", "total variation", "wavelets")
 
 
-def classical(x, method, sigma=None):
+def classical(x: Tensor, method: str, sigma: float | None = None) -> Tensor:
     """One picture (1, C, H, W), restored by a method of scikit-image: the same shape, in [0, 1].
 
-    median: of 3x3 pixels, 5x5 from sigma 0.15 on. non-local means: the fast one, patches of 5, distance 6 (Buades, Coll and
-    Morel 2005). total variation: Chambolle 2004. wavelets: BayesShrink (Chang, Yu and Vetterli 2000), shifted and averaged.
+    median: of 3x3 pixels, 5x5 from sigma 0.15 on. non-local means: its fast version, patches of 5, distance 6 (Buades, Coll
+    and Morel 2005). total variation: Chambolle 2004. wavelets: BayesShrink (Chang, Yu and Vetterli 2000), with cycle spinning.
 
     Arguments:
         sigma: standard deviation of the noise, 0 to 1; None: scikit-image's estimate from the picture itself.
@@ -368,12 +387,13 @@ def classical(x, method, sigma=None):
     check_choice("method", method, CLASSICAL)
     x = check_photographs("x", x, None)
     y = x[0].permute(1, 2, 0).squeeze(2).cpu().numpy()  # (H, W, 3) or (H, W)
-    sigma, axis = estimate_sigma(x) if sigma is None else check_number("sigma", sigma, 0, 1), 2 if y.ndim == 3 else None
+    sigma = estimate_sigma(x) if sigma is None else check_number("sigma", sigma, 0, 1)
+    axis = 2 if y.ndim == 3 else None
     if method == "median":
         from skimage.filters import median
 
         side = 5 if sigma >= 0.15 else 3
-        y = median(y, np.ones((side, side, 1)[: y.ndim]))  # of each channel by itself
+        y = median(y, np.ones((side, side, 1)[: y.ndim]))  # each channel by itself
     elif min(y.shape[:2]) < 2:
         pass  # a line of pixels has neither patches nor wavelets
     elif method == "non-local means":
@@ -387,7 +407,7 @@ def classical(x, method, sigma=None):
     else:
         from skimage.restoration import cycle_spin, denoise_wavelet
 
-        with warnings.catch_warnings():  # small pictures have few levels, and it says so each time
+        with warnings.catch_warnings():  # small pictures have few levels, and scikit-image warns each time
             warnings.simplefilter("ignore")
             y = cycle_spin(
                 y,
@@ -400,8 +420,8 @@ def classical(x, method, sigma=None):
     return torch.from_numpy(np.ascontiguousarray(y, np.float32)).view(*x.shape[2:], -1).permute(2, 0, 1)[None].clamp(0, 1)
 
 
-def estimate_sigma(x):
-    """Standard deviation of the noise in one picture (1, C, H, W), as scikit-image estimates it from its finest wavelets."""
+def estimate_sigma(x: Tensor) -> float:
+    """Standard deviation of the noise in one picture (1, C, H, W), which scikit-image estimates from its finest wavelets."""
     from skimage.restoration import estimate_sigma as estimate
 
     if min(x.shape[2:]) < 2:
@@ -409,21 +429,20 @@ def estimate_sigma(x):
     return float(np.clip(np.nan_to_num(estimate(x[0].permute(1, 2, 0).cpu().numpy(), True, channel_axis=2)), 0, 1))
 
 
-def quality(x, clean):
+def quality(x: Tensor, clean: Tensor) -> tuple[float, float | None]:
     """(PSNR in dB, SSIM) of one picture against the clean one, (1, C, H, W) each, by scikit-image.
 
-    PSNR is infinite for the same picture. SSIM as its paper has it (Gaussian window, sd 1.5; Wang et al. 2004); None for
-    pictures under 11 pixels, which no window fits into.
+    PSNR is infinite for equal pictures. SSIM as in the paper (Gaussian window, sd 1.5; Wang et al. 2004); None for pictures of
+    less than 11 pixels, into which its window does not fit.
     """
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-    x, clean = (t[0].permute(1, 2, 0).cpu().numpy() for t in (x, clean))
+    restored, original = (t[0].permute(1, 2, 0).cpu().numpy() for t in (x, clean))
     with np.errstate(divide="ignore"):
-        psnr = float(peak_signal_noise_ratio(clean, x, data_range=1))
-    if min(clean.shape[:2]) < 11:
+        psnr = float(peak_signal_noise_ratio(original, restored, data_range=1))
+    if min(original.shape[:2]) < 11:
         return psnr, None
-    return psnr, float(
-        structural_similarity(
-            clean, x, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
-        )
+    ssim = structural_similarity(
+        original, restored, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
+    return psnr, float(ssim)

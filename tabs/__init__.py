@@ -1,6 +1,6 @@
-"""The page: one module per tab. Layout, events and texts; all computation is in `genmodels`."""
+"""The page: one folder per tab. Layout, events and texts; all computation is in `genmodels`."""
 
-TABS = [  # (title, module with build(opened) and prepare()), in the order of the page
+TABS = [  # (title, module with build(first_visit), prepare() and ENDPOINTS), in the order of the page
     ("Autoencoder & VAE", "tabs.vae"),
     ("GAN", "tabs.gan"),
     ("Transformer", "tabs.transformer"),

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 import genmodels as gm
 from genmodels.base import check_choice, check_latents, check_number, check_pictures, generator
 from genmodels.denoiser import NOISES
+from tests.compare import close
 
 B = 5  # pictures in a batch
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
@@ -532,7 +533,7 @@ def test_losses_are_finite_named_scalars(model):
             assert bool(torch.isfinite(value)), name
             assert value.requires_grad == (name == "loss"), name
         torch.manual_seed(0)  # training goes through forward
-        assert torch.equal(terms["loss"], model(batch(model), method=method)["loss"])
+        assert close(terms["loss"], model(batch(model), method=method)["loss"])
 
 
 def test_every_parameter_gets_a_gradient(model):
@@ -557,7 +558,7 @@ def test_the_gradient_is_the_slope_of_the_loss(model):
                 for p in parameters:
                     p += move * p.grad / norm
             values.append(losses(model, method)["loss"].item())
-        assert (values[0] - values[1]) / (2 * t) == pytest.approx(norm.item(), rel=0.02), method
+        assert (values[0] - values[1]) / (2 * t) == pytest.approx(norm.item(), rel=0.05), method
 
 
 def test_a_broken_weight_gives_a_loss_of_nan_not_an_error(model):
@@ -589,7 +590,9 @@ def test_save_and_load_give_the_same_model(model, tmp_path):
     x = batch(model)[0]
     for name, (function, _) in entries(CALLS, model.name).items():
         if "unseeded" not in name:
-            assert all(torch.equal(a, b) for a, b in zip(tensors(function(model, x)), tensors(function(loaded, x)))), name
+            assert all(close(a, b) for a, b in zip(tensors(function(model, x)), tensors(function(loaded, x)), strict=True)), (
+                name
+            )
 
 
 def test_the_constructor_is_the_config(model, tmp_path):

@@ -1,4 +1,4 @@
-"""Noise with the right moments, a denoiser that is the same in tiles and whole, and what it promises of grey and scale."""
+"""Moments of the noise, the denoiser (tiles against the whole, grey, scale), the denoising VAE, classical methods, data."""
 
 import math
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 import genmodels as gm
 from genmodels import data, denoiser, metrics
-from genmodels.denoiser import CLASSICAL, NOISES, add_noise, classical, estimate_sigma, luma, quality, spoilt
+from genmodels.denoiser import CLASSICAL, NOISES, add_noise, classical, corrupt, estimate_sigma, luma, quality
 from train import photographs
 from train.photographs import Patches
 
 
-def trained(**options):
-    """A small denoiser of photographs whose weights are as if trained: nowhere zero."""
+def random_denoiser(**options):
+    """A small denoiser of photographs with random weights, none of which is zero."""
     torch.manual_seed(0)
     model = gm.Denoiser(**{"size": 16, "widths": [8, 12, 16], "blocks": 1, **options}).eval().requires_grad_(False)
     for p in model.parameters():
@@ -24,7 +24,7 @@ def trained(**options):
     return model
 
 
-def flat(value, channels=1, side=400):
+def constant(value, channels=1, side=400):
     return torch.full((1, channels, side, side), value)
 
 
@@ -37,42 +37,42 @@ def flat(value, channels=1, side=400):
 @pytest.mark.parametrize("x", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("s", [0.1, 0.5])
 def test_moments_of_noise(kind, sd, x, s):
-    y = add_noise(flat(x), kind, s, seed=1)
+    y = add_noise(constant(x), kind, s, seed=1)
     n = y.numel()
     assert y.mean().item() == pytest.approx(x, abs=4 * sd(x, s) / n**0.5 + 1e-6)
     assert y.std().item() == pytest.approx(sd(x, s), abs=5 * sd(x, s) / (2 * n) ** 0.5 + 1e-6)
     if kind != "poisson" and x and s == 0.5:
         skew = ((y - y.mean()) ** 3).mean() / y.std() ** 3
-        assert abs(skew) < 0.05  # clipping would show here
+        assert abs(skew) < 0.05  # clipping would skew it
 
 
-def test_photons_are_whole_numbers():
-    y = add_noise(flat(0.5), "poisson", 0.25, seed=1)  # 16 at white
+def test_photon_counts_are_whole_numbers():
+    y = add_noise(constant(0.5), "poisson", 0.25, seed=1)  # 16 at white
     assert torch.allclose(y * 16, (y * 16).round(), atol=1e-4)
 
 
 @pytest.mark.parametrize("s", [0.1, 0.5])
-def test_salt_and_pepper_hit_whole_pixels(s):
-    y = add_noise(flat(0.5, 3), "salt-and-pepper", s, seed=2)
+def test_salt_and_pepper_replaces_all_channels_of_a_pixel(s):
+    y = add_noise(constant(0.5, 3), "salt-and-pepper", s, seed=2)
     assert torch.equal(y[:, 0], y[:, 1]) and torch.equal(y[:, 0], y[:, 2])
     for value in (0.0, 1.0):
         assert (y == value).float().mean().item() == pytest.approx(s / 2, abs=0.01)
     assert set(y.unique().tolist()) == {0.0, 0.5, 1.0}
 
 
-def test_a_missing_block_is_one_square_anywhere():
+def test_a_missing_block_is_one_square_at_a_random_position():
     x = torch.rand(200, 1, 20, 30) * 0.4
     y = add_noise(x, "missing block", 0.4, seed=3)
-    gone = y == 0.5
-    assert (gone.sum((1, 2, 3)) == 64).all()
-    assert torch.equal(y[~gone], x[~gone])
-    rows, columns = gone.any(3)[:, 0], gone.any(2)[:, 0]
+    missing = y == 0.5
+    assert (missing.sum((1, 2, 3)) == 64).all()
+    assert torch.equal(y[~missing], x[~missing])
+    rows, columns = missing.any(3)[:, 0], missing.any(2)[:, 0]
     assert (rows.sum(1) == 8).all() and (columns.sum(1) == 8).all()
     assert set(rows.int().argmax(1).tolist()) == set(range(13)) and set(columns.int().argmax(1).tolist()) == set(range(23))
 
 
 @pytest.mark.parametrize("kind", NOISES)
-def test_noise_depends_on_the_seed_alone_and_no_strength_is_no_noise(kind):
+def test_noise_depends_on_the_seed_alone_and_strength_0_is_no_noise(kind):
     x = torch.rand(2, 3, 16, 20)
     state = torch.get_rng_state()
     first = add_noise(x, kind, 0.3, seed=5)
@@ -93,23 +93,23 @@ def test_noise_depends_on_the_seed_alone_and_no_strength_is_no_noise(kind):
         ("x", (torch.rand(3, 4, 4), torch.rand(1, 2, 4, 4), 2 * torch.ones(1, 1, 4, 4))),
     ],
 )
-def test_noise_refuses_with_a_sentence(argument, bad):
+def test_bad_arguments_of_add_noise_get_a_sentence(argument, bad):
     for value in bad:
         with pytest.raises(ValueError, match=f"^{argument} must be "):
             add_noise(**{"x": torch.rand(1, 1, 4, 4), argument: value})
 
 
-def test_training_pairs_are_of_all_kinds_and_strengths_and_half_are_told():
+def test_training_inputs_have_all_kinds_and_strengths_and_half_of_the_gaussian_ones_a_sigma():
     torch.manual_seed(0)
     x = torch.full((4000, 1, 6, 6), 0.4)
-    y, M = spoilt(x, ["gaussian", "salt-and-pepper"], [0.2, 0.6])
+    y, M = corrupt(x, ["gaussian", "salt-and-pepper"], [0.2, 0.6])
     grains = ((y == 0) | (y == 1)).any(1).flatten(1).any(1)
-    told = M.flatten() > 0
-    assert not (grains & told).any()  # only Gaussian noise has a sigma to tell
+    has_sigma = M.flatten() > 0
+    assert not (grains & has_sigma).any()  # only Gaussian noise has a sigma
     sd = (y - x).flatten(1).std(1)
-    assert told.float().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert (sd[told] / M.flatten()[told]).median().item() == pytest.approx(1, abs=0.05)
-    assert 0.18 < M.max() <= 0.2 and M[told].mean().item() == pytest.approx(0.1, abs=0.01)
+    assert has_sigma.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert (sd[has_sigma] / M.flatten()[has_sigma]).median().item() == pytest.approx(1, abs=0.05)
+    assert 0.18 < M.max() <= 0.2 and M[has_sigma].mean().item() == pytest.approx(0.1, abs=0.01)
 
 
 # --- The network ------------------------------------------------------------------------------------------------------
@@ -117,9 +117,9 @@ def test_training_pairs_are_of_all_kinds_and_strengths_and_half_are_told():
 
 @pytest.mark.parametrize("widths, tile", [([8, 12], 16), ([8, 12, 16], 32), ([8], 16)])
 def test_tiled_equals_untiled(widths, tile):
-    model = trained(widths=widths)
+    model = random_denoiser(widths=widths)
     y, sigma = torch.rand(1, 3, 201, 170) * 1.4 - 0.2, torch.rand(1, 1, 201, 170)
-    assert model.reach + tile < 120  # else a tile with its overlap would be the whole picture
+    assert model.receptive_radius + tile < 120  # else a tile with its margin would be the whole picture
     whole = model.restore(y, sigma)
     assert (model.restore(y, sigma, tile=tile) - whole).abs().max() < 1e-5
     assert (whole - y.clamp(0, 1)).abs().max() > 0.01
@@ -127,20 +127,20 @@ def test_tiled_equals_untiled(widths, tile):
 
 
 @pytest.mark.parametrize("widths, blocks", [([4, 4], 1), ([4, 4, 4], 2), ([4], 2)])
-def test_reach_is_as_far_as_a_pixel_matters(widths, blocks):
-    model = trained(channels=1, widths=widths, blocks=blocks)
-    side = 2 * model.reach + 4 * model.multiple
-    y, far = torch.rand(1, 1, side, side), 0
-    for k in range(model.multiple):  # wherever it lies in its cell
-        at, other = side // 2 + k, y.clone()
-        other[..., at, at] += 5
-        moved = (model.restore(y) != model.restore(other)).any(2).flatten().nonzero().flatten()
-        far = max(far, at - moved.min().item(), moved.max().item() - at)
-    assert model.reach - 3 * model.multiple <= far <= model.reach
+def test_the_receptive_radius_is_how_far_a_pixel_matters(widths, blocks):
+    model = random_denoiser(channels=1, widths=widths, blocks=blocks)
+    side = 2 * model.receptive_radius + 4 * model.multiple
+    y, farthest = torch.rand(1, 1, side, side), 0
+    for k in range(model.multiple):  # at each position in its cell
+        position, changed = side // 2 + k, y.clone()
+        changed[..., position, position] += 5
+        columns = (model.restore(y) != model.restore(changed)).any(2).flatten().nonzero().flatten()
+        farthest = max(farthest, position - columns.min().item(), columns.max().item() - position)
+    assert model.receptive_radius - 3 * model.multiple <= farthest <= model.receptive_radius
 
 
-def test_steps_fill_one_picture_and_say_how_far_they_are():
-    model, y = trained(widths=[8, 12]), torch.rand(1, 1, 40, 50)
+def test_steps_restore_one_picture_and_report_the_progress():
+    model, y = random_denoiser(widths=[8, 12]), torch.rand(1, 1, 40, 50)
     steps = list(model.restore_steps(y, tile=16))
     assert len(steps) == 12 and all(s.x is steps[0].x for s in steps)
     assert [s.done for s in steps] == sorted(s.done for s in steps) and steps[-1].done == 1
@@ -152,13 +152,13 @@ def test_steps_fill_one_picture_and_say_how_far_they_are():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_any_size(size, channels):
     y = torch.rand(2, channels, *size)
-    x = trained().restore(y, 0.1)
+    x = random_denoiser().restore(y, 0.1)
     assert x.shape == y.shape and bool(x.isfinite().all()) and 0 <= x.min() <= x.max() <= 1
 
 
-def test_a_large_photograph_goes_through_in_tiles():
-    """12 megapixels, with a network so small that it takes a moment."""
-    model = trained(widths=[2], blocks=0)
+def test_a_large_photograph_is_restored_in_tiles():
+    """12 megapixels, with a very small network."""
+    model = random_denoiser(widths=[2], blocks=0)
     y = torch.rand(1, 1, 3000, 4000)
     *steps, step = model.restore_steps(y)
     assert len(steps) == 47 and step.done == 1 and step.x.shape == y.shape
@@ -167,11 +167,11 @@ def test_a_large_photograph_goes_through_in_tiles():
 
 
 def test_grey_stays_grey():
-    model, y = trained(), torch.rand(2, 1, 24, 24)
+    model, y = random_denoiser(), torch.rand(2, 1, 24, 24)
     x = model.restore(y, 0.1)
     assert x.shape == y.shape
-    three = model.restore(y.expand(-1, 3, -1, -1), 0.1)
-    assert three.shape == (2, 3, 24, 24) and torch.equal(three, x.expand(-1, 3, -1, -1))
+    three_channels = model.restore(y.expand(-1, 3, -1, -1), 0.1)
+    assert three_channels.shape == (2, 3, 24, 24) and torch.equal(three_channels, x.expand(-1, 3, -1, -1))
     coloured = model.restore(torch.rand(1, 3, 24, 24))
     assert not torch.equal(coloured[:, 0], coloured[:, 1])
 
@@ -179,25 +179,25 @@ def test_grey_stays_grey():
 def test_without_biases_it_is_homogeneous_and_with_them_not():
     y = torch.rand(1, 3, 24, 24) * 0.1
     for bias, same in ((False, True), (True, False)):
-        model = trained(bias=bias)
+        model = random_denoiser(bias=bias)
         raw = [model.denoise(a * y, torch.full((1, 1, 24, 24), a * 0.1)) / a for a in (1.0, 5.0)]
         assert torch.allclose(*raw, atol=1e-5) == same
 
 
-def test_it_is_told_the_noise_level():
-    model, y = trained(), torch.rand(1, 3, 24, 24)
-    told = model.restore(y, 0.1)
-    assert torch.equal(told, model.restore(y, torch.full((1, 1, 24, 24), 0.1)))
-    assert not torch.equal(told, model.restore(y)) and not torch.equal(told, model.restore(y, 0.2))
-    assert torch.equal(model.restore(y), model.restore(y, 0.0))  # 0 is "not told"
+def test_sigma_is_an_input():
+    model, y = random_denoiser(), torch.rand(1, 3, 24, 24)
+    x = model.restore(y, 0.1)
+    assert torch.equal(x, model.restore(y, torch.full((1, 1, 24, 24), 0.1)))
+    assert not torch.equal(x, model.restore(y)) and not torch.equal(x, model.restore(y, 0.2))
+    assert torch.equal(model.restore(y), model.restore(y, 0.0))  # 0: unknown
 
 
 def test_half_of_the_training_photographs_are_grey(monkeypatch):
-    model, seen = gm.Denoiser(size=8, widths=[4], blocks=1), []
-    monkeypatch.setattr(model, "denoise", lambda y, M: seen.append((y, M)) or y)
+    model, calls = gm.Denoiser(size=8, widths=[4], blocks=1), []
+    monkeypatch.setattr(model, "denoise", lambda y, M: calls.append((y, M)) or y)
     x = torch.rand(8, 3, 8, 8)
     terms = model.loss((x,))
-    ((y, M),) = seen
+    ((y, M),) = calls
     grey = [(one[0] == one[1]).all().item() and (one[0] == one[2]).all().item() for one in y]
     assert grey == [True] * 4 + [False] * 4 and M.shape == (8, 1, 8, 8)
     clean = torch.cat([luma(x[:4]).expand(-1, 3, -1, -1), x[4:]])
@@ -206,16 +206,16 @@ def test_half_of_the_training_photographs_are_grey(monkeypatch):
 
 
 def test_it_learns_to_denoise():
-    """A few steps on stripes take at least 3 dB of noise away, blind and told, grey and colour."""
+    """A few steps on stripes gain at least 3 dB, blind and given sigma, in grey and in colour."""
     torch.manual_seed(0)
     wave = torch.sin(torch.arange(200) / 4).view(1, 1, 1, -1) / 2 + 0.5
     model = gm.Denoiser(size=16, widths=[16, 16], blocks=1)
-    optimiser = torch.optim.Adam(model.parameters(), 5e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     for _ in range(100):
         x = torch.stack([wave[0, :, :, i : i + 16].expand(3, 16, -1) for i in torch.randint(184, (16,))])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         model.loss((x,))["loss"].backward()
-        optimiser.step()
+        optimizer.step()
     for channels in (1, 3):
         clean = wave[..., 30:62].expand(1, channels, 32, -1)
         noisy = add_noise(clean, "gaussian", 0.15, seed=0)
@@ -224,19 +224,19 @@ def test_it_learns_to_denoise():
             assert gain > 3
 
 
-def test_the_vae_is_shown_noise_and_scored_on_the_clean_picture(monkeypatch):
-    model, seen = gm.DenoisingVAE(size=8, latent=3, width=4, hidden=16, likelihood="gaussian"), {}
-    posterior, pixels = model.vae.posterior, model.vae.pixels
-    monkeypatch.setattr(model.vae, "posterior", lambda y: posterior(seen.setdefault("y", y)))
-    monkeypatch.setattr(model.vae, "pixels", lambda logits: seen.setdefault("p", pixels(logits)))
+def test_the_vae_reads_the_noisy_picture_and_is_scored_on_the_clean_one(monkeypatch):
+    model, calls = gm.DenoisingVAE(size=8, latent=3, width=4, hidden=16, likelihood="gaussian"), {}
+    posterior, distribution = model.vae.posterior, model.vae.pixel_distribution
+    monkeypatch.setattr(model.vae, "posterior", lambda y: posterior(calls.setdefault("y", y)))
+    monkeypatch.setattr(model.vae, "pixel_distribution", lambda logits: calls.setdefault("p", distribution(logits)))
     x = torch.rand(4, 1, 8, 8)
     terms = model.loss((x,))
-    assert not torch.equal(seen["y"], x)
-    assert terms["reconstruction"].item() == pytest.approx(-seen["p"].log_prob(x).mean().item(), rel=1e-4)
+    assert not torch.equal(calls["y"], x)
+    assert terms["reconstruction"].item() == pytest.approx(-calls["p"].log_prob(x).mean().item(), rel=1e-4)
     assert terms["loss"].item() == pytest.approx((terms["kl"] + terms["reconstruction"]).item(), rel=1e-4)
 
 
-def test_another_reading_of_the_same_noise():
+def test_a_seed_samples_another_interpretation_of_the_same_noise():
     torch.manual_seed(0)
     model = gm.DenoisingVAE(size=8, latent=3, width=4, hidden=16).eval()
     y = torch.rand(2, 1, 8, 8)
@@ -249,7 +249,7 @@ def test_another_reading_of_the_same_noise():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_quality_is_scikit_images_and_that_of_the_metrics(channels):
+def test_quality_agrees_with_the_formula_and_with_metrics(channels):
     x = data.samples("photo").floats()[:2, :channels]
     y = add_noise(x, "gaussian", 0.1, seed=0).clamp(0, 1)
     for one, clean in zip(y.split(1), x.split(1)):
@@ -284,19 +284,19 @@ def test_sigma_is_estimated():
 
 
 @pytest.mark.parametrize("name", data.PHOTOGRAPHS)
-def test_photographs_are_there_and_the_samples_are_details_of_them(name):
+def test_the_photographs_are_scikit_images_and_the_samples_are_crops_of_them(name):
     x = data.photograph(name)
     assert x.shape[0] == 1 and x.shape[1] in (1, 3) and 0 <= x.min() < x.max() <= 1
     assert torch.equal(
         (x * 255).round().byte()[0, 0],
         torch.from_numpy(np.array(getattr(skimage.data, name)())).reshape(*x.shape[2:], -1)[..., 0],
     )
-    detail = data.samples("photo").x[data.PHOTOGRAPHS.index(name)]
+    crop = data.samples("photo").x[data.PHOTOGRAPHS.index(name)]
     windows = (x[0, 0] * 255).round().byte().unfold(0, 96, 1)[:, :, :].unfold(1, 96, 1)
-    assert (windows[..., 0, 0] == detail[0, 0, 0]).logical_and(windows[..., 95, 95] == detail[0, 95, 95]).any()
+    assert (windows[..., 0, 0] == crop[0, 0, 0]).logical_and(windows[..., 95, 95] == crop[0, 95, 95]).any()
 
 
-# --- What visitors send -----------------------------------------------------------------------------------------------
+# --- Uploads ----------------------------------------------------------------------------------------------------------
 
 RED = (200, 30, 40)
 
@@ -324,7 +324,7 @@ def test_pictures_of_any_mode(picture, expected):
     assert x[0, :, 1, 2].tolist() == pytest.approx(expected, abs=1)
 
 
-def test_a_photograph_that_lies_is_put_upright():
+def test_a_rotated_photograph_is_put_upright():
     picture = Image.new("RGB", (5, 3), RED)
     picture.putpixel((0, 0), (0, 0, 255))
     exif = picture.getexif()
@@ -346,11 +346,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_any_folder_of_pictures_is_cut_in_two(folder):
+def test_any_folder_of_pictures_is_split_in_two(folder):
     train, val = (photographs.load(split, folder) for split in ("train", "val"))
     assert [len(train), len(val)] == [20, 2]
     assert [p[0, 0, 0].item() for p in val] == [0, 20]
-    assert train[-1].shape == (3, 341, 1024)  # the large one, made smaller
+    assert train[-1].shape == (3, 341, 1024)  # the large one, downscaled
     assert all(p.dtype == torch.uint8 and p.shape[0] == 3 for p in train)
 
 
@@ -363,7 +363,7 @@ def test_the_split_of_the_denoising_papers_is_found(folder):
     assert shapes == {"train": [(3, 9, 8)], "val": [(3, 9, 8)], "test": [(1, 9, 8)] * 2, "colour": [(3, 9, 8)] * 2}
 
 
-def test_folders_that_will_not_do(folder, tmp_path, monkeypatch):
+def test_unusable_folders_get_a_sentence(folder, tmp_path, monkeypatch):
     monkeypatch.delenv("GENMODELS_DATA", raising=False)
     (tmp_path / "empty").mkdir()
     (folder / "50.jpg").write_bytes(b"no jpeg")
@@ -381,7 +381,7 @@ def test_folders_that_will_not_do(folder, tmp_path, monkeypatch):
         Patches([torch.zeros(3, 63, 100, dtype=torch.uint8)], 64)
 
 
-def test_patches_come_from_everywhere_turned_and_mirrored_and_depend_on_the_seed():
+def test_patches_come_from_everywhere_rotated_and_mirrored_and_depend_on_the_seed():
     picture = torch.arange(200, dtype=torch.uint8).view(1, 10, 20).expand(3, -1, -1)
     patches = Patches([picture, torch.full((3, 40, 40), 255, dtype=torch.uint8), torch.zeros(3, 7, 99, dtype=torch.uint8)], 8)
     assert len(patches) == 3 + 25
@@ -392,6 +392,6 @@ def test_patches_come_from_everywhere_turned_and_mirrored_and_depend_on_the_seed
     assert torch.equal(x, patches.batch(torch.zeros(600, dtype=torch.int64))[0])
     kinds = {tuple((255 * one[0, [0, 0, -1], [0, -1, 0]]).round().int().tolist()) for one in x}
     corners = {tuple(sorted(k)) for k in kinds}
-    assert 230 < len(kinds) <= 3 * 13 * 8 and len(corners) > 3 * 13  # places times ways to turn and mirror
+    assert 230 < len(kinds) <= 3 * 13 * 8 and len(corners) > 3 * 13  # positions times rotations and reflections
     assert (patches.batch(torch.tensor([3, 27]))[0] == 1).all()
     assert denoiser.check_photographs("x", x, 3).dtype == torch.float32

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import genmodels as gm
 from genmodels import data, metrics
 from genmodels.denoiser import add_noise, classical, quality
 from genmodels.vae import measure_latents, save_latents
+from tests.compare import close, close_greys
 from train import cards, evaluate, ngram, photographs, texts
 
 N = 66  # the last third of the 200 sample pictures of digits, or clothes
@@ -89,6 +91,20 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "checkpoints"
 
 
+def numbers_in(text):
+    """The numbers of a text: it states them rounded, and rounding errors may decide the last digit."""
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]
+
+
+def states(text, *values, off):
+    """Whether these numbers follow one another somewhere in a text, each off by at most the same place of `off`."""
+    numbers, n = numbers_in(text), len(values)
+    return any(
+        all(abs(number - v) <= o for number, v, o in zip(numbers[i : i + n], values, off, strict=True))
+        for i in range(len(numbers) - n + 1)
+    )
+
+
 def run(*arguments):
     return CliRunner().invoke(evaluate.app, [str(a) for a in arguments])
 
@@ -145,7 +161,7 @@ def test_numbers_of_an_autoencoder(root):
     pca_error = (centred - centred @ v[:2].T @ v[:2]).square().mean().item()
     assert values["mse"] == pytest.approx(mse, rel=1e-4)
     assert values["ratio"] == pytest.approx(pca_error / mse, rel=1e-3)
-    assert f"{pca_error:.4f}" in card.content
+    assert states(card.content, pca_error, off=[1e-4])
 
 
 def test_numbers_of_a_classifier(root):
@@ -177,7 +193,7 @@ def test_numbers_of_a_vae(root):
     assert (fid.metric_args["N"], fid.metric_args["seed"]) == (80, 3)
     assert "principal components" in fid.metric_args["beside"]
     repeated, _ = measured(root, "vae-mnist", "--seed", 3)
-    assert repeated == values
+    assert repeated == pytest.approx(values, rel=1e-5, abs=1e-5)
 
 
 def test_a_gaussian_vae_of_faces_is_measured_by_its_edits_of_attributes(root):
@@ -328,8 +344,9 @@ def test_numbers_of_a_denoiser_of_photographs(root):
             assert row.metric_value == pytest.approx(np.mean(psnr), rel=1e-4) and row.metric_args["N"] == 2
             assert ("BM3D 28.57" in row.metric_args["beside"]) == (colour == "grey")
     means = np.mean([quality(classical(y, "median"), x) for x, y in zip(clean, noisy)], 0)
-    assert f"| in colour, sigma 25 | {np.mean([quality(y, x)[0] for x, y in zip(clean, noisy)]):.2f} / " in card.text
-    assert f"{means[0]:.2f} / {means[1]:.3f}" in card.text
+    row = next(line for line in card.text.split("\n") if line.startswith("| in colour, sigma 25 |"))
+    assert numbers_in(row)[1] == pytest.approx(np.mean([quality(y, x)[0] for x, y in zip(clean, noisy)]), abs=0.01)
+    assert states(row, *means, off=[0.01, 0.001])
     assert "non-commercial" in card.text
 
 
@@ -338,16 +355,21 @@ def test_denoisers_of_digits_are_compared_in_one_table(root):
     test, classifier = data.load("mnist", "test"), gm.load("classifier-mnist")
     noisy = add_noise(test.floats(), "gaussian", 25 / 255, seed=0)
     restored = {"denoiser": gm.load("denoiser-mnist").restore(noisy, 25 / 255), "dvae": gm.load("dvae-mnist").restore(noisy)}
-    cells = {
-        name: f"{metrics.psnr(x, test.x).mean():.2f} / {metrics.ssim(x, test.x).mean():.3f} / "
-        f"{(classifier.predict(x)[:, 0] == test.y).double().mean():.1%}"
-        for name, x in restored.items()
-    }
+    cells = [
+        number
+        for x in restored.values()
+        for number in (
+            metrics.psnr(x, test.x).mean().item(),
+            metrics.ssim(x, test.x).mean().item(),
+            100 * (classifier.predict(x)[:, 0] == test.y).double().mean().item(),
+        )
+    ]
     row = next(line for line in card.text.split("\n") if line.startswith("| gaussian, sigma 25 |"))
-    assert row.endswith(f" | {cells['denoiser']} | {cells['dvae']} |")
+    off = [0.01, 0.001, 1.6] * 2  # one of 66 digits may be on a boundary of the classifier
+    assert states(" | ".join(row.split(" | ")[-2:]), *cells, off=off)
     assert values["restored_psnr"] == pytest.approx(metrics.psnr(restored["dvae"], test.x).mean().item(), rel=1e-4)
     few = torch.cat([classical(y, "total variation", 25 / 255) for y in noisy[:5].split(1)])
-    assert f" | {metrics.psnr((few * 255).round() / 255, test.x[:5]).mean():.2f} / " in row
+    assert states(row, metrics.psnr((few * 255).round() / 255, test.x[:5]).mean().item(), off=[0.01])
     assert {r.metric_args["N"] for r in card.data.eval_results} == {N}
     assert len([r for r in card.data.eval_results if r.metric_type == "accuracy"]) == 8
 
@@ -358,7 +380,7 @@ def test_numbers_of_a_flow(root):
     numbers = [r.metric_value for r in card.data.eval_results if r.metric_type == "bits_per_dim"]
     bits, conditional_bits = model.bits_per_dim(test.floats()), model.bits_per_dim(test.floats(), test.y)
     assert numbers == pytest.approx([bits.mean().item(), conditional_bits.mean().item(), bits.mean().item()], rel=1e-4)
-    assert f"one sample: {bits.mean():.4f}, exact: {bits.mean():.4f}" in card.data.eval_results[2].metric_args["beside"]
+    assert states(card.data.eval_results[2].metric_args["beside"], *[bits.mean().item()] * 2, off=[2e-4, 2e-4])
     y = torch.arange(160) % 10
     x = torch.cat([model.sample(160, label=y, seed=3)])
     assert values["share"] == pytest.approx((classifier.predict(x)[:, 0] == y).double().mean().item(), abs=1e-5)
@@ -367,11 +389,12 @@ def test_numbers_of_a_flow(root):
     wins = (clothes_bits[:, None] > bits[None]).double().mean().item()
     first = next(r for r in card.data.eval_results if r.metric_type == "auroc")
     assert first.metric_name.endswith("mnist against fashion")
-    assert f"AUROC of bits per pixel: {wins:.3f}; mean {clothes_bits.mean():.3g} bits" in first.metric_args["beside"]
+    assert first.metric_args["beside"].startswith("AUROC of bits per pixel: ")
+    assert states(first.metric_args["beside"], wins, clothes_bits.mean().item(), off=[1e-3, 1e-2])
     facts = gm.typicality.load_likelihoods("flow-mnist")
     nats, val = (model.layer_log_probs(pictures) for pictures in (clothes, data.load("mnist", "val").floats()))
     wins = facts.typicality.distance(nats)[:, None] > facts.typicality.distance(model.layer_log_probs(test.floats()))[None]
-    assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-5)
+    assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-3)
     assert facts.typicality.distance(val).square().mean().item() == pytest.approx(1, abs=0.05)
     assert list(facts.bits) == list(facts.distances) == ["mnist", "fashion", "inverted", "rotated", "noise"]
 
@@ -393,7 +416,7 @@ def test_generating_resumes_where_it_was_stopped(root):
     x = evaluation.generate(y, batch=10, steps=1)
     assert counts == [10, 10, 10, 10]  # the first two batches were not generated again
     alone = torch.cat([sample(10, label=y[i : i + 10], steps=1, seed=i) for i in (0, 10, 20)])
-    assert torch.equal(x, (alone * 255).round().to(torch.uint8))
+    assert close_greys(x, (alone * 255).round().to(torch.uint8))
 
 
 def test_faces_are_generated_with_the_attributes_of_real_ones(root):
@@ -445,9 +468,10 @@ def test_a_long_measurement_resumes_where_it_was_stopped(root, tmp_path, monkeyp
     evaluation.runs = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
         evaluate.importance_weighted(evaluation, x, batch=20)
-    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), whole)
+    resumed = evaluate.importance_weighted(evaluation, x, batch=20)
+    assert close(resumed, whole)
     assert calls == [0, 20, 40, 40, 60]
-    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), whole)
+    assert torch.equal(evaluate.importance_weighted(evaluation, x, batch=20), resumed)
     assert len(calls) == 5  # all results were cached
     evaluate.importance_weighted(evaluation, 1 - x, batch=20)
     assert len(calls) == 9  # but not those of other pictures

@@ -18,6 +18,7 @@ from genmodels.base import CheckpointError
 from genmodels.flow import Flow, Mixture, mixture_inverse, mixture_transform
 from genmodels.plane import TOY_SHAPES, PlaneCoupling, fit_plane, toy_points
 from genmodels.typicality import LikelihoodStats, Typicality, load_likelihoods, save_likelihoods
+from tests.compare import close, close_greys
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=15)
 
@@ -163,8 +164,8 @@ def test_targets_cover_every_pixel_once_and_networks_read_only_pixels_not_transf
             x, other = pictures(2, size, seed=1), pictures(2, size, seed=2)
             inputs = (x, torch.where(noise > 0, other, x), other)
             means = [layer.predict_mixture(h, torch.zeros(2, 32)).mean for h in inputs]
-            assert torch.equal(means[0], means[1])
-            assert torch.equal(means[0], means[2]) == (not layer.context)
+            assert close(means[0], means[1])
+            assert close(means[0], means[2]) == (not layer.context)
         assert (noise == 1).all()
 
 
@@ -181,6 +182,7 @@ def test_each_layer_and_the_whole_model_are_inverted(model, exact):
         *_, last = m.decode_steps(z, label=1)
         first = next(m.encode_steps(pictures(6), label=1, seed=3))
         assert (last.h - first.h).abs().max() < bound
+        # Exactly: both directions compute the same mixtures from the same pixels, and a level is far wider than what is left.
         assert torch.equal(m.decode(m.encode(pictures(6))), pictures(6))
         assert torch.equal(m.decode(m.encode(pictures(6), seed=1)), pictures(6))
         noise = m.sample_latents(6, seed=1)
@@ -270,14 +272,14 @@ def test_steps_show_picture_and_noise(model):
         assert torch.equal(after.x[:, :, ~changed], before.x[:, :, ~changed])
     assert torch.allclose(steps[-1].x, (0.5 + steps[-1].h / 6).clamp(0, 1).float())
     steps = list(model.sample_steps(2, seed=4, temperature=0.7))
-    assert torch.equal(steps[-1].x, model.sample(2, seed=4, temperature=0.7))
+    assert close_greys(steps[-1].x, model.sample(2, seed=4, temperature=0.7))
     assert torch.equal(steps[0].h.flatten(1), model.sample_latents(2, seed=4, temperature=0.7))
     assert len(steps) == model.layers + 1
 
 
 def test_temperature_scales_the_noise(model):
     assert torch.allclose(model.sample_latents(5, temperature=0.5, seed=1) * 2, model.sample_latents(5, seed=1))
-    assert torch.equal(model.sample(2, temperature=0.0, seed=1), model.sample(2, temperature=0.0, seed=2))
+    assert close_greys(model.sample(2, temperature=0.0, seed=1), model.sample(2, temperature=0.0, seed=2))
     with pytest.raises(ValueError, match="temperature must be a number from 0 to 1.5"):
         model.sample(1, temperature=1.6)
 
@@ -422,7 +424,7 @@ def test_a_plane_learns_moons_and_yields_its_states(fitted):
     i, j = torch.randint(64, (2,)).tolist()  # row 0 is at the top
     center = torch.tensor([[(j + 0.5) / 32 - 1, 1 - (i + 0.5) / 32]], dtype=torch.float64)
     with torch.no_grad():
-        assert last.density[i, j].item() == pytest.approx(last.plane.log_prob(center).exp().item())
+        assert last.density[i, j].item() == pytest.approx(last.plane.log_prob(center).exp().item(), rel=1e-4)
     straight = last.lines[0]
     assert (straight[:9, :, 0].std(1) < 1e-9).all() and (straight[9:, :, 1].std(1) < 1e-9).all()
     assert (last.lines[1] - straight).abs().max() > 0.01
@@ -437,8 +439,8 @@ def test_fitting_stops_in_time_leaves_the_global_state_alone_and_can_be_closed()
     running.close()
     assert torch.equal(before, torch.get_rng_state())
     repeated = next(fit_plane(moons(30), seconds=0.5, seed=0))
-    assert torch.equal(repeated.density, steps[0].density)
-    assert not torch.equal(next(fit_plane(moons(30), seed=1)).density, steps[0].density)
+    assert close(repeated.density, steps[0].density)
+    assert not close(next(fit_plane(moons(30), seed=1)).density, steps[0].density)
 
 
 def test_fitting_works_where_gradients_are_off():

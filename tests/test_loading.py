@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import genmodels as gm
 from genmodels import base
 from genmodels.base import CheckpointError
+from tests.compare import close
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def test_a_broken_checkpoint_gives_a_one_sentence_error_and_the_others_load(dama
         assert "\n" not in str(e.value)
         assert len(str(e.value)) < 600
     assert not (shelf / "vae-bad" / "marker").exists()
-    assert torch.equal(gm.load("vae-good").sample(2, seed=0), vae.sample(2, seed=0))
+    assert close(gm.load("vae-good").sample(2, seed=0), vae.sample(2, seed=0))
 
 
 def test_the_trap_works(tmp_path):
@@ -242,7 +243,7 @@ def test_from_pretrained_gives_a_private_copy(shelf):
     assert copy is not gm.load("vae-good")
     with torch.no_grad():
         copy.decoder[0].bias += 1
-    assert not torch.equal(copy.sample(1, seed=0), gm.load("vae-good").sample(1, seed=0))
+    assert not close(copy.sample(1, seed=0), gm.load("vae-good").sample(1, seed=0), atol=1e-3)
 
 
 def test_half_precision_is_saved_small_and_loaded_as_float32(shelf, vae):
@@ -291,7 +292,7 @@ def test_an_old_config_with_a_renamed_argument_is_still_read(shelf, vae, monkeyp
     monkeypatch.setattr(gm.VAE, "renamed_arguments", {"code_size": "latent"})
     loaded = gm.load("vae-good")
     assert loaded.config == vae.config
-    assert torch.equal(loaded.sample(2, seed=0), vae.sample(2, seed=0))
+    assert close(loaded.sample(2, seed=0), vae.sample(2, seed=0))
     loaded.save_pretrained(shelf / "vae-new")  # written with today's name
     assert json.loads((shelf / "vae-new" / CONFIG).read_text(encoding="utf-8"))["latent"] == 2
 

@@ -12,6 +12,7 @@ from torch.distributions import Normal
 from genmodels import data, metrics
 from genmodels.classifier import Classifier
 from genmodels.vae import Latents
+from tests.compare import close
 
 
 def normal(*shape, seed=0):
@@ -198,8 +199,8 @@ def test_pca_samples_have_the_mean_and_deviation_of_the_pictures():
     sampled = pca.sample(4000, seed=0)
     assert sampled.mean(0).numpy() == pytest.approx(x.mean(0).numpy(), abs=0.005)
     assert sampled.std(0).numpy() == pytest.approx(x.std(0).numpy(), abs=0.005)
-    assert torch.equal(pca.sample(3, seed=1), pca.sample(3, seed=1))
-    assert not torch.equal(pca.sample(3, seed=1), pca.sample(3, seed=2))
+    assert close(pca.sample(3, seed=1), pca.sample(3, seed=1))
+    assert not close(pca.sample(3, seed=1), pca.sample(3, seed=2))
     wide = metrics.pca(data.samples("mnist").x, 64).sample(50, seed=0)
     assert (wide.min(), wide.max()) == (0, 1)
 
@@ -293,11 +294,13 @@ def test_a_probe_finds_a_direction_and_ignores_hidden_labels():
     assert probe.accuracy(codes[400:], labels[400:]) > 0.9
     assert metrics.linear_probe(codes[:400], labels[torch.randperm(400)], 4).accuracy(codes[400:], labels[400:]) < 0.5
     only_right = torch.where((codes @ probe.weight.T + probe.bias).argmax(1) == labels, labels, -1)
-    assert probe.accuracy(codes, only_right) == 1
+    assert probe.accuracy(codes, only_right) == pytest.approx(1, abs=2 / 600)  # two may lie on a boundary
 
 
 def test_the_nearest_mean_is_the_nearest():
     means, codes = normal(4, 3), normal(50, 3, seed=1)
     nearest = torch.cdist(codes, means).argmin(1)
+    gap = torch.cdist(codes, means).topk(2, largest=False).values.diff()
+    assert gap.min() > 1e-3  # no code lies on a boundary, where rounding decides
     assert metrics.nearest_mean(means).accuracy(codes, nearest) == 1
     assert metrics.nearest_mean(means).accuracy(codes, (nearest + 1) % 4) == 0

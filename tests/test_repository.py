@@ -143,13 +143,36 @@ def test_importing_the_package_does_not_import_torch():
     assert (run.returncode, run.stdout.strip()) == (0, ""), run.stderr
 
 
+def test_no_tab_imports_another():
+    tabs = {folder.name for folder in (ROOT / "tabs").iterdir() if (folder / "__init__.py").is_file()} - {"components"}
+    assert len(tabs) >= 6
+    crossing = [
+        (file.relative_to(ROOT).as_posix(), name)
+        for tab in tabs
+        for file in (ROOT / "tabs" / tab).glob("*.py")
+        for name in imports(file)
+        if re.match(r"tabs\.(\w+)", name) and name.split(".")[1] in tabs - {tab}
+    ]
+    assert crossing == []
+
+
+def test_no_test_module_imports_another():
+    modules = {file.stem for file in (ROOT / "tests").rglob("test_*.py")}
+    found = [
+        (file.name, name) for file in (ROOT / "tests").rglob("*.py") for name in imports(file) if modules & set(name.split("."))
+    ]
+    assert found == []
+
+
 # --- Names and type hints ---------------------------------------------------------------------------------------------
 
 FUNCTION_WORDS = set(
     "told at of wish mine seen known some said usual leads hills bend spoilt drown here there now both which".split()
 )
-TYPED = [file for file in CODE if file.is_relative_to(ROOT / "genmodels")] + [
-    ROOT / name for name in ("tabs/wiring.py", "tabs/components/__init__.py", "train/engine.py")
+TYPED = [
+    *(file for file in CODE if file.is_relative_to(ROOT / "genmodels") or file.parent == ROOT / "tabs"),
+    ROOT / "tabs" / "components" / "__init__.py",
+    ROOT / "train" / "engine.py",
 ]
 
 

@@ -17,6 +17,7 @@ from genmodels.pixel_transformer import PixelTransformer
 from genmodels.text_transformer import PoemTransformer, TextTransformer
 from genmodels.tokens import FORMS, PixelTokenizer
 from genmodels.transformer import Transformer, apply_repetition_penalty, apply_rotary, sample_next_token, warp_logits
+from tests.compare import close
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 HANZI = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
@@ -80,7 +81,7 @@ def test_no_prediction_depends_on_a_later_token(kind):
             assert influences.tolist() == [s <= t - lag for s in range(T)], (t, lag)
 
 
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-12)], ids=str)
 @pytest.mark.parametrize(
     "kind, more",
     [("characters", {}), ("poems", {}), ("characters", dict(context=5)), ("characters", dict(lags=[0, 1, 3]))],
@@ -158,7 +159,7 @@ def test_products_of_rotated_pixels_depend_only_on_the_difference_in_rows_and_co
 def test_the_attention_maps_reproduce_the_logits(text):
     symbols, maps = text.attention("abcdef")
     assert symbols == list("abcdef") and maps.shape == (2, 2, 6, 6)
-    assert torch.allclose(maps.sum(-1), torch.ones(2, 2, 6), atol=1e-6)
+    assert close(maps.sum(-1), torch.ones(2, 2, 6))
     assert bool((maps.triu(1) == 0).all()) and bool((maps >= 0).all())
     ids = torch.tensor([text.tokenizer.encode("abcdef")])
     x = text.embed(ids[0])
@@ -170,7 +171,7 @@ def test_the_attention_maps_reproduce_the_logits(text):
 
 def test_attention_maps_cover_the_last_tokens(text, poems):
     symbols, maps = text.attention("aaaaabcdefgh")
-    assert symbols == list("abcdefgh") and torch.equal(maps, text.attention("abcdefgh")[1])
+    assert symbols == list("abcdefgh") and close(maps, text.attention("abcdefgh")[1])
     assert text.attention("")[0] == ["\n"] and text.attention("春")[0] == ["\n"]
     assert poems.attention("五绝||雨|")[0] == ["五绝", "|", "雨", "|"]
 
@@ -203,7 +204,7 @@ def test_the_loss_of_pixels_excludes_the_class(pixels):
 def test_dropout_only_acts_in_training():
     model = small(dropout=0.5)
     ids = torch.tensor([random_ids(model, 9)])
-    assert torch.equal(model.loss((ids,))["loss"], small().loss((ids,))["loss"])
+    assert close(model.loss((ids,))["loss"], small().loss((ids,))["loss"])
     model.train()
     torch.manual_seed(0)
     losses = {model.loss((ids,))["loss"].item() for _ in range(4)}
@@ -293,6 +294,8 @@ def test_the_same_weights_give_the_logits_of_llama():
     with torch.inference_mode():
         assert torch.allclose(model.logits(ids), theirs(ids).logits, atol=1e-4, rtol=0)
         written = theirs.generate(ids[:1, :5], attention_mask=torch.ones(1, 5), max_new_tokens=20, do_sample=False)
+    top = model.logits(written[:, :-1])[0, 4:].topk(2).values
+    assert (top[:, 0] - top[:, 1]).min() > 1e-2  # so that rounding does not change the most likely token
     prompt = model.tokenizer.decode(ids[0, :5].tolist())
     assert model.generate(prompt, max_new_tokens=20, temperature=0) == model.tokenizer.decode(written[0, 5:].tolist())
 
@@ -344,7 +347,7 @@ def test_cutoffs_by_hand():
 
     assert cut() == [0.1, 0.5, 0.25, 0.0625, 0.0875]
     assert cut(top_k=2) == [0, 0.6667, 0.3333, 0, 0]
-    assert cut(top_p=0.5) == cut(top_p=0) == cut(top_k=1) == cut(min_p=1) == cut(temperature=0) == [0, 1, 0, 0, 0]
+    assert cut(top_p=0.49) == cut(top_p=0) == cut(top_k=1) == cut(min_p=1) == cut(temperature=0) == [0, 1, 0, 0, 0]
     assert cut(top_p=0.51) == [0, 0.6667, 0.3333, 0, 0]  # the smallest set that reaches it
     assert cut(min_p=0.19) == [0.1176, 0.5882, 0.2941, 0, 0]
     assert cut(temperature=0.5) == [round(v * v / 0.33406, 4) for v in (0.1, 0.5, 0.25, 0.0625, 0.0875)]
@@ -452,12 +455,15 @@ def test_generated_scored_and_read_tokens_agree(kind, prompt):
         assert token.entropy == pytest.approx(entropy.item(), abs=1e-4) == read_token.entropy
         warped = warp_logits(logits, 1.3, 6)
         ranked = p.argsort(descending=True)[:10].tolist()
-        assert [symbol for symbol, *_ in token.alternatives] == [model.tokenizer.symbols[i] for i in ranked]
-        assert [value for _, value, _ in token.alternatives] == pytest.approx(p[ranked].tolist(), rel=1e-4)
-        assert [value for *_, value in token.alternatives] == pytest.approx(warped[ranked].tolist(), rel=1e-4, abs=1e-7)
+        # Rounding may exchange two equally likely tokens: compare the probability of each listed token, not its rank.
+        for alternatives in (token.alternatives, read_token.alternatives):
+            listed = [model.tokenizer.token_id[symbol] for symbol, *_ in alternatives]
+            assert len(set(listed)) == len(listed) == (10 if alternatives is token.alternatives else 5)
+            assert p[listed].tolist() == pytest.approx(p[ranked[: len(listed)]].tolist(), rel=1e-4)
+            assert [value for _, value, _ in alternatives] == pytest.approx(p[listed].tolist(), rel=1e-4)
+            expected = warped if alternatives is token.alternatives else p  # nothing is cut off from what is only read
+            assert [value for *_, value in alternatives] == pytest.approx(expected[listed].tolist(), rel=1e-4, abs=1e-7)
         assert warped[token.id] > 0
-        for (symbol, a, b), (expected_symbol, value, _) in zip(read_token.alternatives, token.alternatives):
-            assert (symbol, a) == (expected_symbol, b if a != b else pytest.approx(value, rel=1e-4))
         ids = [*ids, token.id]
 
 
@@ -607,7 +613,7 @@ def test_poems_hold_their_form(poems, form, heads, title, data, author, temperat
     for i, line in enumerate(written):
         assert set(line[:-1]) <= set(HANZI) and line[-1] == "，。"[i % 2]
     assert "".join(line[0] for line in written)[: len(heads)] == heads
-    if temperature == 0:  # then the beginning determines the rest
+    if temperature == 0:  # then the beginning determines the rest: the two most likely tokens are never closer than 0.01 here
         prefix = body[: data.draw(st.integers(0, len(body) - 1))]
         assert prefix + "".join(token.text for token in poems.poem_steps(form, prefix=prefix, **options)) == body
 
@@ -710,11 +716,11 @@ def test_log_probs_are_normalized_over_the_grey_levels(pixels):
     ids = pixels.tokenizer.encode(x, y)
     log_p = pixels.logits(ids[:, :-1])[..., :256].log_softmax(-1)
     for i, r, c in product(range(3), range(4), range(4)):
-        assert each[i, r, c].item() == pytest.approx(log_p[i, 4 * r + c, ids[i, 1 + 4 * r + c]].item(), abs=1e-5)
-    assert torch.allclose(pixels.log_prob(x, y), each.sum((1, 2)))
-    assert torch.allclose(pixels.bits_per_dim(x, y), -each.sum((1, 2)) / (16 * math.log(2)))
+        assert each[i, r, c].item() == pytest.approx(log_p[i, 4 * r + c, ids[i, 1 + 4 * r + c]].item(), abs=1e-4)
+    assert close(pixels.log_prob(x, y), each.sum((1, 2)))
+    assert close(pixels.bits_per_dim(x, y), -each.sum((1, 2)) / (16 * math.log(2)))
     assert not torch.allclose(pixels.log_prob(x, 0), pixels.log_prob(x, 1), atol=1e-3)
-    assert torch.equal(pixels.log_prob(x), pixels.log_prob(x, -1))
+    assert close(pixels.log_prob(x), pixels.log_prob(x, -1))
 
 
 def binary_model():
@@ -740,6 +746,7 @@ def test_samples_have_the_frequencies_of_their_probabilities():
 
 
 def test_samples_have_the_labels_and_full_batches_do_not_depend_on_what_follows(pixels):
+    # Exactly: both sides compute the same in batches of the same shape, so that no rounding changes a sampled pixel.
     x = pixels.sample(3, label=[0, 1, 2], seed=0)
     steps = pixels.complete_steps(n=3, label=[0, 1, 2], seed=torch.randint(2**62, (1,), generator=gm.base.generator(0)).item())
     assert torch.equal(x, list(steps)[-1].x)

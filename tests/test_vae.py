@@ -14,6 +14,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 import genmodels as gm
 from genmodels.base import CheckpointError, generator
 from genmodels.vae import LABEL_WEIGHT, VAE, Latents, interpolate, load_latents, measure_latents, save_latents
+from tests.compare import close
 
 
 @pytest.fixture(params=["bernoulli", "gaussian"])
@@ -40,7 +41,7 @@ def test_kl_is_the_closed_form_and_the_mean_of_the_log_ratio(vae, x):
     _, kl = vae.elbo(x)
     by_hand = 0.5 * (q.variance + q.mean**2 - 1 - q.variance.log()).sum(1)
     assert torch.allclose(kl, by_hand, rtol=1e-4)
-    assert torch.allclose(kl, kl_divergence(q, Normal(0.0, 1.0)).sum(1), rtol=1e-5)
+    assert torch.allclose(kl, kl_divergence(q, Normal(0.0, 1.0)).sum(1), rtol=1e-4)
     torch.manual_seed(0)
     z = q.sample((20_000,))
     ratio = (q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(2)  # (K, B)
@@ -196,8 +197,8 @@ def test_the_chunk_size_does_not_change_log_prob(vae, x, chunk):
 
 
 def test_log_prob_has_its_own_seed(vae, x):
-    assert torch.equal(vae.log_prob(x, samples=3), vae.log_prob(x, samples=3, seed=0))
-    assert not torch.equal(vae.log_prob(x, samples=3), vae.log_prob(x, samples=3, seed=1))
+    assert close(vae.log_prob(x, samples=3), vae.log_prob(x, samples=3, seed=0))
+    assert not close(vae.log_prob(x, samples=3), vae.log_prob(x, samples=3, seed=1))
 
 
 # --- Pictures ---------------------------------------------------------------------------------------------------------
@@ -212,11 +213,11 @@ def test_samples_are_decoded_from_the_prior(vae):
 
 
 def test_temperature_zero_is_the_picture_of_zero(vae):
-    assert torch.allclose(vae.sample(4, seed=0, temperature=0), vae.decode(torch.zeros(4, 3)))
+    assert close(vae.sample(4, seed=0, temperature=0), vae.decode(torch.zeros(4, 3)))
 
 
 def test_reconstruct_decodes_the_mean_code(vae, x):
-    assert torch.equal(vae.reconstruct(x), vae.decode(vae.encode(x).mean))
+    assert close(vae.reconstruct(x), vae.decode(vae.encode(x).mean))
 
 
 def test_binarise_is_repeatable_and_right_on_average(vae, x):
@@ -441,8 +442,8 @@ def test_the_loss_pulls_codes_towards_the_sum_of_their_labels_vectors(x):
         [first[0] + second[2], first[1] + second[3], first[2] + second[0], first[1] + second[1], first[0] + second[3]]
     )  # the last row of a table is for a hidden value
     by_hand = (vae.encode(x).mean - targets).square().sum() / 5
-    assert torch.allclose(terms["labels"], by_hand, rtol=1e-5)
-    assert torch.allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + LABEL_WEIGHT * by_hand, rtol=1e-5)
+    assert close(terms["labels"], by_hand)
+    assert close(terms["loss"], terms["reconstruction"] + terms["kl"] + LABEL_WEIGHT * by_hand)
 
 
 def test_half_of_the_pictures_are_decoded_with_the_residual_of_their_neighbour(x, monkeypatch):
@@ -474,7 +475,7 @@ def test_latents_sampled_for_labels_lie_around_the_sum_of_their_vectors():
     assert torch.allclose(z.mean(0), center[0], atol=3 / math.sqrt(2 * LABEL_WEIGHT * 4000) * 1.5)
     assert torch.allclose(z.std(0), torch.tensor(1 / math.sqrt(2 * LABEL_WEIGHT)), rtol=0.05)
     assert torch.allclose(vae.sample_latents(2, label=y[:2], temperature=0), center.expand(2, 3))
-    assert torch.equal(vae.sample(3, label=y[:3], seed=2), vae.decode(vae.sample_latents(3, label=y[:3], seed=2)))
+    assert close(vae.sample(3, label=y[:3], seed=2), vae.decode(vae.sample_latents(3, label=y[:3], seed=2)))
 
 
 @pytest.mark.parametrize("label", [3, torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 2), torch.tensor([[2, 0], [0, 0]])])

@@ -1,13 +1,15 @@
 """The page's own components: each is a module with its .html, .js and .css beside it, after `shared.js` and `shared.css`.
 
 Templates are static, and scripts render values in `watch`: a value inside a template would be run as HTML or JavaScript.
-Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either.
+Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either. Long lists
+are sent as one string, JSON or numbers with spaces: Gradio walks through every list on the page at each message of a stream.
+Each class says in `Value` what it shows; a `Message` can take its place. A value with a `turn` is dropped after a later turn's.
 """
 
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import gradio as gr
 
@@ -15,6 +17,35 @@ if TYPE_CHECKING:  # the page answers before torch is imported
     from torch import Tensor
 
 FOLDER = Path(__file__).parent
+
+
+class Raw(TypedDict):
+    """One picture in the form that scripts draw fastest."""
+
+    w: int
+    h: int
+    c: int  # channels
+    pixels: str  # base64 of (h, w, c) bytes
+
+
+class Sheet(TypedDict):
+    """Pictures in one PNG, row by row."""
+
+    w: int  # of one picture
+    h: int
+    n: int
+    columns: int
+    source: str  # data URI
+
+
+class Histogram(TypedDict):
+    edges: list[float]
+    real: list[float]  # shares between the edges
+    generated: list[float]
+
+
+class Message(TypedDict):
+    message: str  # a sentence in place of the contents
 
 
 class Component(gr.HTML):
@@ -44,8 +75,16 @@ class Component(gr.HTML):
     example_value = example_payload
 
 
-def raw(x: "Tensor") -> dict[str, Any]:
-    """One picture (C, H, W) in [0, 1] in the form that scripts draw fastest: a dict of its size and base64 of its bytes."""
+def decode(text: Any) -> bytes:
+    """The bytes of base64 that a browser sent. Anyone can send anything: what is not base64 is empty."""
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except ValueError:
+        return b""
+
+
+def raw(x: "Tensor") -> Raw:
+    """One picture (C, H, W) in [0, 1]."""
     import genmodels as gm
 
     pixels = gm.pictures.to_bytes(x[None])[0]  # (H, W, C)
@@ -53,8 +92,8 @@ def raw(x: "Tensor") -> dict[str, Any]:
     return {"w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
 
 
-def sheet(x: "Tensor", columns: int) -> dict[str, Any]:
-    """Pictures (N, C, H, W) in [0, 1] as one PNG: a dict of the size of a picture, their number, columns, and the data URI."""
+def sheet(x: "Tensor", columns: int) -> Sheet:
+    """Pictures (N, C, H, W) in [0, 1]."""
     import genmodels as gm
 
     n, _, h, w = x.shape
@@ -62,3 +101,10 @@ def sheet(x: "Tensor", columns: int) -> dict[str, Any]:
     gm.pictures.to_image(gm.pictures.sheet(x, columns)).save(file, "PNG", compress_level=3)
     source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     return {"w": w, "h": h, "n": n, "columns": min(columns, n), "source": source}
+
+
+def cell(x: "Tensor", columns: int) -> "Tensor":
+    """Pictures (n, C, H, W) side by side as one (1, C, H', W') in [0, 1], for a sheet of such cells."""
+    import genmodels as gm
+
+    return gm.pictures.sheet(x, columns, gap=1).permute(2, 0, 1)[None].float() / 255

@@ -1,8 +1,8 @@
-const whole = find('.whole'), message = find('.message'), text = find('.text'), summary = find('.summary'), canvas = find('canvas');
-let value = null, maps = '', symbols = [], spans = [], layer = 0, head = -1, selected = -1, buttons = {};
+const whole = find('.whole'), text = find('.text'), summary = find('.summary'), canvas = find('canvas');
+let value = null, maps = '', symbols = [], spans = [], layer = 0, head = -1, selected = -1;  // head -1: the mean of all
+const buttons = {};
 
-function visible(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
-function weight(i, j) {  // of key j for query i, 0 to 1; head -1 is the mean over all heads
+function weight(i, j) {  // of key j for query i, 0 to 1
   const {n, heads} = value, ofHead = h => maps.charCodeAt(((layer * heads + h) * n + i) * n + j) / 255;
   if (head >= 0) return ofHead(head);
   let sum = 0;
@@ -35,9 +35,9 @@ function select(i) {
     span.tabIndex = j === i ? 0 : -1;
     span.title = j <= i ? Math.round(100 * weights[j]) + ' %' : '';
   });
-  const strongest = weights.map((w, j) => [w, j]).sort((a, b) => b[0] - a[0]).slice(0, 4).filter(([w]) => w >= .01);
+  const strongest = [...weights.keys()].sort((j, k) => weights[k] - weights[j]).slice(0, 4).filter(j => weights[j] >= .01);
   const describe = j => i === j ? 'itself' : `“${visible(symbols[j])}” ${i - j} back`;
-  summary.textContent = `“${visible(symbols[i])}” attends to ` + (strongest.map(([w, j]) => `${describe(j)} (${Math.round(100 * w)} %)`).join(', ') || 'no single token much') +
+  summary.textContent = `“${visible(symbols[i])}” attends to ` + (strongest.map(j => `${describe(j)} (${Math.round(100 * weights[j])} %)`).join(', ') || 'no single token much') +
     (total < .985 ? `; ${Math.round(100 * (1 - total))} % goes to tokens further back.` : '.');
   drawMap();
 }
@@ -47,14 +47,8 @@ function update() {
   select(selected);
 }
 function choices(name, labels, onChoice) {
-  const all = labels.map((label, k) => {
-    const b = make('button', '', label);
-    b.type = 'button';
-    b.addEventListener('click', () => { onChoice(k); update(); });
-    return b;
-  });
-  find('.' + name).replaceChildren(...all);
-  buttons[name] = all;
+  buttons[name] = labels.map((label, k) => makeButton('', label, () => { onChoice(k); update(); }));
+  find('.' + name).replaceChildren(...buttons[name]);
 }
 text.addEventListener('mouseover', e => { const s = e.target.closest('.token'); if (s) select(+s.dataset.i); });
 text.addEventListener('click', e => { const s = e.target.closest('.token'); if (s) { select(+s.dataset.i); s.focus(); } });
@@ -66,15 +60,12 @@ text.addEventListener('keydown', e => {
   spans[selected].focus();
 });
 canvas.addEventListener('pointermove', e => {
-  const r = canvas.getBoundingClientRect();
-  select(Math.min(value.n - 1, Math.max(0, Math.floor((e.clientY - r.top) / r.height * value.n))));
+  select(Math.min(value.n - 1, Math.max(0, Math.floor(positionIn(canvas, e)[1] * value.n))));
 });
 canvas.addEventListener('pointerdown', e => canvas.dispatchEvent(new PointerEvent('pointermove', e)));
 
-function load() {
-  const v = props.value;
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+/** @param {{symbols: string, n: number, layers: number, heads: number, maps: string}} v */
+function load(v) {
   whole.hidden = !(v && v.maps);
   if (whole.hidden) return;
   const first = !value || value.layers !== v.layers || value.heads !== v.heads;
@@ -87,13 +78,11 @@ function load() {
   spans = symbols.map((symbol, i) => {
     const span = make('span', 'token', symbol === '\n' ? '↵\n' : symbol);
     span.dataset.i = i;
-    span.setAttribute('role', 'button');
-    span.setAttribute('aria-label', visible(symbol));
+    describe(span, 'button', visible(symbol));
     return span;
   });
   text.replaceChildren(...spans);
   selected = v.n - 1;
   update();
 }
-watch('value', load);
-load();
+onValue(load);

@@ -1,9 +1,15 @@
 """A small line chart."""
 
+from typing import TypedDict
+
 from tabs.components import Component
 
 
 class Chart(Component):
-    """Lines on logarithmic axes. Value: {"lines": [[name, [[x, y], ...]], ...], "floor": y of the dashed line, "x", "y": titles
-    of the axes}, or {"message": sentence}. The ticks of x are powers of two.
-    """
+    """Lines on logarithmic axes, with powers of two as ticks of x."""
+
+    class Value(TypedDict):
+        lines: list[list]  # [name, [[x, y], ...]] of each
+        floor: float  # y of the dashed line
+        x: str  # titles of the axes
+        y: str

@@ -1,14 +1,18 @@
-"""Pictures of the same thing to hold against each other: before and after under one divider, and all of them side by side."""
+"""Several versions of a picture to compare: two of them under a divider, and all side by side."""
 
-from tabs.components import Component
+from tabs.components import Component, Sheet
 
 
 class Compare(Component):
-    """Two of several pictures with a divider to move, zoomed as one likes; below, all of them, to choose the right one from.
+    """Two of several pictures with a movable divider and zoom; below, all of them, to choose the right one from.
 
-    Value: components.sheet(x, columns=n) with `names`, `notes` (a line each, under the picture) and `left`, `right`: which two
-    are shown at first. The choice, the divider and the zoom stay when a value with the same names comes. `told`: a sentence
-    under the divider. Or {"message": sentence}. A value whose `turn` is less than one that came before is dropped.
-
-    Arrow keys move what is in sight when the view has the focus; the divider and the zoom are sliders.
+    The choice, the divider and the zoom stay when a value with the same names comes. Arrow keys
+    move what is in sight when the view has the focus; the divider and the zoom are sliders.
     """
+
+    class Value(Sheet):
+        names: list[str]
+        notes: list[str]  # a line under each picture
+        left: int  # which two are shown at first
+        right: int
+        caption: str  # a line under the divider

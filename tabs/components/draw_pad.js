@@ -1,5 +1,5 @@
 const canvas = find('canvas'), c = canvas.getContext('2d', {willReadFrequently: true});
-let pen = null, dragging = false, penDown = false, empty = true;  // penDown: of the keyboard's pen
+let pen = null, penDown = false, empty = true;  // penDown: of the keyboard's pen
 function clear() { c.fillStyle = '#000'; c.fillRect(0, 0, 280, 280); empty = true; hint(); }
 function hint() {
   c.fillStyle = '#888'; c.font = '16px sans-serif'; c.textAlign = 'center';
@@ -14,27 +14,21 @@ function line(x, y) {
 function send() {
   if (empty) return;
   const small = make('canvas'), s = small.getContext('2d');
-  small.width = small.height = 140;
-  s.drawImage(canvas, 0, 0, 140, 140);
-  const grey = s.getImageData(0, 0, 140, 140).data;
-  let text = '';
-  for (let i = 0; i < grey.length; i += 4) text += String.fromCharCode(grey[i]);
-  props.value = btoa(text);
+  const {side} = props;
+  resize(small, side, side);
+  s.drawImage(canvas, 0, 0, side, side);
+  const grey = s.getImageData(0, 0, side, side).data;
+  props.value = encode(grey.filter((_, i) => i % 4 === 0));
   trigger('input');
 }
-function position(e) {
-  const r = canvas.getBoundingClientRect();
-  return [(e.clientX - r.left) / r.width * 280, (e.clientY - r.top) / r.height * 280];
-}
-canvas.addEventListener('pointerdown', e => { dragging = true; pen = null; canvas.setPointerCapture(e.pointerId); line(...position(e)); });
-canvas.addEventListener('pointermove', e => { if (dragging) line(...position(e)); });
-for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (dragging) { dragging = false; send(); } });
+function begin() { pen = null; return true; }
+onStroke(canvas, begin, (x, y) => line(280 * x, 280 * y), send);
 canvas.addEventListener('keydown', e => {
-  const step = {ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10]}[e.key];
+  const step = ARROWS[e.key];
   if (e.key === ' ') { penDown = !penDown; if (penDown) line(...(pen || [140, 60])); else send(); }
   else if (e.key === 'Delete') { clear(); pen = null; }
   else if (step) {
-    const [x, y] = pen || [140, 60], to = [x + step[0], y + step[1]].map(k => Math.min(270, Math.max(10, k)));
+    const [x, y] = pen || [140, 60], to = [x + 10 * step[0], y + 10 * step[1]].map(k => Math.min(270, Math.max(10, k)));
     if (penDown) line(...to); else pen = to;
   } else return;
   e.preventDefault();

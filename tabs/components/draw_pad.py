@@ -1,28 +1,25 @@
 """A drawing pad."""
 
-import base64
-import binascii
-
 import numpy as np
 
-from tabs.components import Component
+from tabs.components import Component, decode
 
 SIDE = 140  # pixels of the drawing that is sent
 
 
 class DrawPad(Component):
-    """White ink on black. Value: base64 of 140 x 140 bytes, or None when empty; event `input` after each stroke.
+    """White ink on black. Value: base64 of `SIDE` x `SIDE` bytes, or None when empty; event `input` after each stroke.
 
     Arrow keys move the pen, Space lifts it or puts it down, Delete clears.
     """
 
+    def __init__(self, value=None, **props):
+        super().__init__(value, side=SIDE, **props)
+
     def preprocess(self, payload):
-        """(140, 140) uint8, or None. Anyone can send anything: what is not a drawing counts as an empty one."""
-        try:
-            ink = base64.b64decode(payload, validate=True) if isinstance(payload, str) else b""
-        except (binascii.Error, ValueError):
-            ink = b""
+        """(SIDE, SIDE) uint8, or None: what is not a drawing counts as an empty one."""
+        ink = decode(payload)
         return np.frombuffer(ink, np.uint8).reshape(SIDE, SIDE) if len(ink) == SIDE * SIDE else None
 
     def api_info(self):
-        return {"type": "string", "description": "base64 of 140 x 140 bytes"}
+        return {"type": "string", "description": f"base64 of {SIDE} x {SIDE} bytes"}

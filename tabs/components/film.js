@@ -1,12 +1,13 @@
 const COLOURS = ['#3b82f6', '#b45cd6'];
-const frames = find('.frames'), canvas = find('.frames canvas'), reference = find('.reference'), playback = find('.playback'), range = find('input');
-const play = find('.play'), plot = find('.plot'), out = find('output'), score = find('.score'), message = find('.message');
-let value = null, newest = null, image = null, facts = null, cursor = null, timer = null;
+const frames = find('.frames'), canvas = find('.frames canvas'), reference = find('.reference'), controls = find('.playback'), range = find('input');
+const play = find('.play'), plot = find('.plot'), out = find('output'), score = find('.score');
+let value = null, image = null, facts = null, cursor = null;
+const stop = playback(play, range, draw, () => ({last: +range.max, delay: Math.min(250, Math.max(50, 6000 / (+range.max || 1)))}));
 
 function draw() {
   const frame = value.live ? 0 : +range.value, {w, h, per, across} = value, rows = Math.ceil(per / across);
   const width = across * (w + 1) - 1, height = rows * (h + 1) - 1;
-  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+  resize(canvas, width, height);
   canvas.style.aspectRatio = width + ' / ' + height;
   const c = canvas.getContext('2d');
   c.imageSmoothingEnabled = false;
@@ -16,17 +17,14 @@ function draw() {
     c.drawImage(image, cell % value.columns * w, Math.floor(cell / value.columns) * h, w, h, column * (w + 1), row * (h + 1), w, h);
   }
   const number = facts.numbers[frame];
-  range.style.setProperty('--at', range.max > 0 ? range.value / range.max : 1);
+  fillTrack(range);
   const x = range.max > 0 ? 100 * range.value / range.max : 0;
   cursor.setAttribute('x1', x); cursor.setAttribute('x2', x);
   const total = value.live ? value.total : facts.numbers.at(-1);
   const parts = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${total.toLocaleString('en')}`)];
   facts.lines.forEach(([name, line], i) => {
-    const point = line.findLast(([x]) => x <= number) || line[0], item = make('span'), mark = make('i');
-    if (!point) return;
-    mark.style.background = COLOURS[i];
-    item.append(mark, `${name} ${point[1].toPrecision(2)}`);
-    parts.push(item);
+    const point = line.findLast(([x]) => x <= number) || line[0];
+    if (point) parts.push(legendItem('', COLOURS[i], `${name} ${point[1].toPrecision(2)}`));
   });
   out.replaceChildren(...parts);
   canvas.setAttribute('aria-label', `${value.label}. ${parts[0].textContent}`);
@@ -48,40 +46,25 @@ function curves() {
     position(x) + ',' + Math.min(102, Math.max(-2, 96 - 92 * (y - low) / (high - low || 1)))).join(' ')}));
   cursor = part(plot, 'line', {y1: 0, y2: 100});
 }
-function stop() {
-  clearInterval(timer); timer = null;
-  play.textContent = '▶'; play.setAttribute('aria-label', 'Play');
-}
-play.addEventListener('click', () => {
-  if (timer) return stop();
-  if (range.value === range.max) range.value = 0;
-  play.textContent = '❚❚'; play.setAttribute('aria-label', 'Pause');
-  timer = setInterval(() => {
-    if (!element.isConnected || range.value === range.max) return stop();
-    range.value = +range.value + 1;
-    draw();
-  }, Math.min(250, Math.max(50, 6000 / (+range.max || 1))));
-  draw();
-});
-range.addEventListener('input', () => { stop(); draw(); });
 
-function load() {
-  const v = props.value;
-  if (v && newest && v.turn < newest.turn) return;  // sent before the visitor's latest action
-  newest = v;
+/**
+ * @typedef {{unit: string, numbers: number[], lines: [string, [number, number][]][], edges: number[], real: number[][],
+ *   generated: number[][]}} Facts  JSON
+ * @param {Sheet & {per: number, across: number, by_column: boolean, facts: string, label: string, reference: Raw, live: boolean,
+ *   total: number, turn: number}} v
+ */
+function load(v) {
   stop();
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
   reference.hidden = !(v && v.reference);
   if (v && v.reference) {
     const canvas = reference.firstElementChild;
     drawRaw(canvas, v.reference);
     canvas.style.aspectRatio = v.reference.w + ' / ' + v.reference.h;
   }
-  if (!v || !v.source) { playback.hidden = frames.hidden = true; value = image = null; return; }
-  openSheet(v, () => newest === v, opened => {
+  if (!v || !v.source) { controls.hidden = frames.hidden = true; value = image = null; return; }
+  openSheet(v, opened => {
     image = opened; value = v; facts = JSON.parse(v.facts);
-    frames.hidden = playback.hidden = false;
+    frames.hidden = controls.hidden = false;
     frames.classList.toggle('one', v.per === 1);
     frames.querySelector('figcaption').textContent = v.label;
     range.disabled = play.disabled = !!v.live;
@@ -91,5 +74,4 @@ function load() {
     draw();
   });
 }
-watch('value', load);
-load();
+onValue(load);

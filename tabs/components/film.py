@@ -1,15 +1,28 @@
 """Snapshots of a training run, or steps of a computation: pictures, curves and histograms with one slider."""
 
-from tabs.components import Component
+from typing import NotRequired, TypedDict
+
+from tabs.components import Component, Raw, Sheet
+
+
+class Facts(TypedDict):
+    unit: str  # "step" or "row"
+    numbers: list[int]  # of the steps, one per frame
+    lines: list[list]  # [name, [[number, y], ...]] of each curve
+    edges: NotRequired[list[float]]  # of score histograms
+    real: NotRequired[list[list[float]]]  # shares, one list per frame
+    generated: NotRequired[list[list[float]]]
 
 
 class Film(Component):
-    """Frames with curves. Value: a sheet of all frames with `per` pictures each, `across` of them in a row (`by_column`:
-    filled column by column), and `facts`, JSON of {"unit", "numbers": [one number per frame], "lines": [[name, [[number, y],
-    ...]], ...]} and, for score histograms, {"edges", "real", "generated"}, the latter two with one list per frame. Or
-    {"message": sentence}.
+    """Frames with curves."""
 
-    `reference`: components.raw(x) of a picture that is shown next to the frames. `live`: a single frame of a computation
-    that is still running, of `total` steps. `label`: caption of the frames. A value whose `turn` is lower than that of an
-    earlier one is dropped.
-    """
+    class Value(Sheet):
+        per: int  # pictures per frame
+        across: int  # of them in a row
+        by_column: NotRequired[bool]  # a frame is filled column by column
+        facts: str  # JSON of `Facts`
+        label: str  # caption of the frames
+        reference: NotRequired[Raw]  # is shown next to the frames
+        live: NotRequired[bool]  # a single frame of a computation that is still running
+        total: NotRequired[int]  # its number of steps

@@ -1,29 +1,23 @@
-const box = find('.gallery'), poster = find('.poster'), message = find('.message'), figure = find('figure'), svg = find('svg');
+const box = find('.gallery'), poster = find('.poster'), figure = find('figure'), svg = find('svg');
 const KINDS = {r: 'real', g: 'generated', '?': ''};
-let tiles = [], newest = null;
+let tiles = [];
 
 function build(n) {
   tiles = Array.from({length: n}, (_, i) => {
-    const tile = make(props.pick ? 'button' : 'div', 'tile');
+    const tile = props.pick ? makeButton('tile', '', () => trigger('input', {index: i})) : make('div', 'tile');
     tile.append(make('canvas'), make('span', 'fill'), make('span', 'under'));
-    if (props.pick) {
-      tile.type = 'button';
-      tile.addEventListener('click', () => trigger('input', {index: i}));
-    }
     return tile;
   });
   box.replaceChildren(...tiles);
 }
-function load() {
-  const v = newest = props.value;
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+/** @param {Sheet & {across: number, kinds: string, labels: string, scores: string, histogram: string, visitor_choice: number, discriminator_choice: number}} v */
+function load(v) {
   poster.hidden = !!v || !props.poster;
   if (!v && props.poster) poster.src = props.poster;
   box.setAttribute('aria-label', props.name);
   box.classList.toggle('pick', !!props.pick);
   if (!v || !v.source) { box.replaceChildren(); tiles = []; figure.hidden = true; return; }
-  openSheet(v, () => newest === v, image => {
+  openSheet(v, image => {
     if (tiles.length !== v.n) build(v.n);
     box.style.setProperty('--across', v.across);
     box.style.setProperty('--narrow', Math.min(v.n, 7));
@@ -37,21 +31,18 @@ function load() {
       drawCell(canvas, image, v, i);
       tile.className = `tile ${kind} ${revealed ? 'revealed' : ''}`;
       fill.hidden = !histogram || !scores.length;
-      fill.style.display = fill.hidden ? 'none' : '';
       if (histogram) fill.style.setProperty('--share', Math.min(1, Math.max(.02, (scores[i] - low) / (high - low))));
       under.textContent = scores.length ? (answered ? kind + ' ' : '') + text(scores[i]) : '';
       tile.querySelectorAll('.badge').forEach(b => b.remove());
       if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', 'you'));
       if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', 'discriminator'));
       const label = labels[i] + (scores.length ? ', relative score ' + text(scores[i]) : '');
-      canvas.setAttribute('role', 'img');
-      canvas.setAttribute('aria-label', label);
+      describe(canvas, 'img', label);
       tile.title = label;
-      if (props.pick) { tile.setAttribute('aria-label', label); tile.disabled = answered; }
+      if (props.pick) { tile.ariaLabel = label; tile.disabled = answered; }
     });
     figure.hidden = !histogram || props.pick;
-    if (!figure.hidden) scoreHistogram(svg, histogram, scores.map((s, i) => [s, KINDS[v.kinds[i]]]));
+    if (!figure.hidden) scoreHistogram(svg, histogram, scores.map((score, i) => ({score, kind: KINDS[v.kinds[i]]})));
   });
 }
-watch('value', load);
-load();
+onValue(load);

@@ -1,7 +1,7 @@
 const COLOURS = ['#4e9bff', '#ff9d3c', '#4fd06a', '#ff5d5d', '#b98cff', '#c99a7c', '#ff8fd0', '#c4c4c4', '#e3df3f', '#3fdfe3'];
 const SIDE = 560;  // pixels of a map
 const PICTURES_PER_ROW = 14;  // on the map, approximately
-const box = find('.maps'), legend = find('.legend'), message = find('.message'), dots = find('input');
+const box = find('.maps'), legend = find('.legend'), dots = find('input');
 let maps = [], pointer = null;  // [u, v], each from 0 to 1, from the top left
 
 function drawBackground(map) {  // what does not change with the pointer is drawn once
@@ -46,13 +46,10 @@ function draw() {
   }
 }
 function move(u, w) { pointer = [Math.min(1, Math.max(0, u)), Math.min(1, Math.max(0, w))]; draw(); }
-function point(e) {
-  const r = e.currentTarget.getBoundingClientRect();
-  move((e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height);
-}
+function point(e) { move(...positionIn(e.currentTarget, e)); }
 function choose() { if (pointer) trigger('click', {u: pointer[0], v: pointer[1]}); }
 function keys(e) {
-  const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key];
+  const step = ARROWS[e.key];
   if (step) {
     pointer = pointer || [.5, .5];
     move(pointer[0] + step[0] / 40, pointer[1] + step[1] / 40);
@@ -60,11 +57,9 @@ function keys(e) {
   }
   if (e.key === 'Enter' || e.key === ' ') { choose(); e.preventDefault(); }
 }
-function load() {
-  const v = props.value;
+/** @param {{maps: (Sheet & {title: string, bounds: number[], points: string, message: string})[], classes: string[]}} v */
+function load(v) {
   maps = [];
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
   find('.toggle').hidden = !(v && v.maps);
   box.replaceChildren();
   legend.replaceChildren();
@@ -78,10 +73,8 @@ function load() {
     const details = make('div', 'details');
     map.canvas.width = map.canvas.height = SIDE;
     map.canvas.tabIndex = 0;
-    map.canvas.setAttribute('role', 'application');
-    map.canvas.setAttribute('aria-label', m.title + ': map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.');
-    map.view.setAttribute('role', 'img');
-    map.view.setAttribute('aria-label', m.title + ': the picture decoded at the pointer');
+    describe(map.canvas, 'application', m.title + ': map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.');
+    describe(map.view, 'img', m.title + ': the picture decoded at the pointer');
     map.canvas.addEventListener('pointermove', point);
     map.canvas.addEventListener('pointerdown', point);
     map.canvas.addEventListener('click', e => { point(e); choose(); });
@@ -89,20 +82,14 @@ function load() {
     details.append(map.view, map.position);
     figure.append(map.canvas, details);
     maps.push(map);
-    openSheet(m, () => maps.includes(map), image => {
+    openSheet(m, image => {
       map.image = image;
       drawBackground(map);
       pointer = pointer || [.5, .5];
       draw();
     });
   });
-  legend.append(...v.classes.map((name, i) => {
-    const item = make('span', 'item', name), dot = make('i');
-    dot.style.background = COLOURS[i % 10];
-    item.prepend(dot);
-    return item;
-  }));
+  legend.append(...v.classes.map((name, i) => legendItem('item', COLOURS[i % 10], name)));
 }
 dots.addEventListener('change', () => { maps.forEach(m => m.image && drawBackground(m)); draw(); });
-watch('value', load);
-load();
+onValue(load);

@@ -1,12 +1,26 @@
 """Maps of two-dimensional latent codes, with the decoded picture under the pointer."""
 
-from tabs.components import Component
+from typing import TypedDict
+
+from tabs.components import Component, Message, Sheet
+
+
+class Map(Sheet):  # decoded cells, as many rows as columns
+    title: str
+    bounds: list[float]  # x min, x max, y min, y max
+    points: str  # x, y and class of each, numbers with spaces
+
+
+class MissingMap(Message):
+    title: str
 
 
 class LatentMap(Component):
-    """Maps side by side under one pointer. Value: {"maps": [...], "classes": [names]}, or {"message": a sentence}.
+    """Maps side by side under one pointer.
 
-    A map is components.sheet(decoded cells, columns=cells per side) with `title`, `bounds` (x min, x max, y min, y max) and
-    `points` (x, y and class of each, all in one string), or {"title", "message"}. Event `click`: the visitor chose the point
-    (`event.u`, `event.v`), each from 0 to 1, from the top left.
+    Event `click`: the visitor chose the point (`event.u`, `event.v`), each from 0 to 1, from the top left.
     """
+
+    class Value(TypedDict):
+        maps: list[Map | MissingMap]
+        classes: list[str]

@@ -1,24 +1,22 @@
-const box = find('.verdict'), axes = find('.axes'), key = find('.key'), message = find('.message');
-function load() {
-  const v = props.value, hasPicture = !!(v && v.pixels);
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+const box = find('.verdict'), axes = find('.axes'), key = find('.key');
+/**
+ * @typedef {{title: string, histogram: Histogram, score: number}} Axis
+ * @param {Raw & {text: string, datasets: string[], axes: string}} v  axes: JSON of Axis[]
+ */
+function load(v) {
+  const hasPicture = !!(v && v.pixels);
   box.hidden = key.hidden = !hasPicture;
   axes.replaceChildren();
   if (!hasPicture) return;
   drawRaw(find('canvas'), v);
   find('.text').textContent = v.text;
-  key.querySelectorAll('b').forEach((b, i) => { b.textContent = JSON.parse(v.names)[i]; });
-  for (const [name, shares, score] of JSON.parse(v.axes)) {
-    const figure = make('figure'), svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-    svg.setAttribute('viewBox', '0 0 480 100');
-    svg.setAttribute('class', 'score-histogram');
-    svg.setAttribute('role', 'img');
-    svg.setAttribute('aria-label', `${name}: ${score}`);
-    scoreHistogram(svg, shares, [[score, 'yours']], number => number.toFixed(1));
-    figure.append(make('figcaption', '', name), svg);
+  key.querySelectorAll('b').forEach((b, i) => { b.textContent = v.datasets[i]; });
+  for (const {title, histogram, score} of JSON.parse(v.axes)) {
+    const figure = make('figure');
+    figure.append(make('figcaption', '', title));
+    const svg = part(figure, 'svg', {viewBox: '0 0 480 100', class: 'score-histogram', role: 'img', 'aria-label': `${title}: ${score}`});
+    scoreHistogram(svg, histogram, [{score, kind: 'yours'}], number => number.toFixed(1));
     axes.append(figure);
   }
 }
-watch('value', load);
-load();
+onValue(load);

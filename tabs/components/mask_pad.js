@@ -1,6 +1,6 @@
 // The mask has the picture's own resolution: what the visitor sees is what is sent.
-const canvas = find('canvas'), c = canvas.getContext('2d'), small = make('canvas'), SIDE = 336;
-let v = null, mask = new Uint8Array(0), brush = null, dragging = false, painting = false, keyboard = false;
+const canvas = find('canvas'), c = canvas.getContext('2d'), small = make('canvas'), SIDE = canvas.width;
+let v = null, mask = new Uint8Array(0), brush = null, painting = false, keyboard = false;
 
 function draw() {
   c.imageSmoothingEnabled = false;
@@ -29,22 +29,14 @@ function paint(x, y) {  // a line from the brush's last position
 function send() {
   if (!v) return;
   draw();
-  props.value = {...v, mask: btoa(String.fromCharCode(...mask))};
+  props.value = {...v, mask: encode(mask)};
   trigger('input');
 }
 function fill(firstRow) { if (v) { mask.fill(0); if (firstRow !== undefined) mask.fill(1, firstRow * v.w); send(); } }
-function position(e) {
-  const r = canvas.getBoundingClientRect();
-  return [(e.clientX - r.left) / r.width * v.w, (e.clientY - r.top) / r.height * v.h];
-}
-canvas.addEventListener('pointerdown', e => {
-  if (!v) return;
-  dragging = true; keyboard = false; brush = null; canvas.setPointerCapture(e.pointerId); paint(...position(e));
-});
-canvas.addEventListener('pointermove', e => { if (dragging) paint(...position(e)); });
-for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (dragging) { dragging = false; send(); } });
+function begin() { keyboard = false; brush = null; return v; }
+onStroke(canvas, begin, (x, y) => paint(x * v.w, y * v.h), send);
 canvas.addEventListener('keydown', e => {
-  const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[e.key];
+  const step = ARROWS[e.key];
   if (!v || !step && e.key !== ' ' && e.key !== 'Delete') return;
   e.preventDefault();
   keyboard = true; brush = brush || [v.w / 2, v.h / 2];
@@ -57,14 +49,14 @@ canvas.addEventListener('blur', () => { keyboard = false; if (painting) { painti
 find('.clear').addEventListener('click', () => fill());
 find('.half').addEventListener('click', () => fill(Math.ceil(v ? v.h / 2 : 0)));
 
-function load() {
-  v = props.value && props.value.pixels ? props.value : null;
+/** @param {Raw & {mask: string}} picture  mask: base64 of a byte per pixel */
+function load(picture) {
+  v = picture && picture.pixels ? picture : null;
   if (v) {
     drawRaw(small, v);
-    mask = Uint8Array.from(atob(v.mask || ''), s => s.charCodeAt(0));
+    mask = decode(v.mask);
     if (mask.length !== v.w * v.h) mask = new Uint8Array(v.w * v.h);
   }
   draw();
 }
-watch('value', load);
-load();
+onValue(load);

@@ -1,5 +1,5 @@
 const LISTED = 10;
-const context = find('.context'), bars = find('.bars'), summary = find('.summary'), message = find('.message');
+const context = find('.context'), bars = find('.bars'), summary = find('.summary');
 let rows = [], logits = [], shownLogits = '';
 
 function sum(values) { return values.reduce((a, b) => a + b, 0); }
@@ -33,12 +33,10 @@ function warpLogits([temperature, topK, topP, minP]) {
   }
   return normalize(p);
 }
-function percent(p) { return p >= .0995 ? Math.round(100 * p) + ' %' : p >= .001 ? (100 * p).toFixed(1) + ' %' : p ? '< 0.1 %' : '0 %'; }
 
-function load() {
-  const v = props.value, filled = !!(v && v.logits);
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+/** @param {{context: string, symbols: string, logits: string, options: [number, number, number, number]}} v */
+function load(v) {
+  const filled = !!(v && v.logits);
   context.hidden = summary.hidden = bars.hidden = !filled;
   if (!filled) return;
   if (v.logits !== shownLogits) {
@@ -47,7 +45,7 @@ function load() {
     rows = JSON.parse(v.symbols).slice(0, LISTED).map(symbol => {
       const row = make('div', 'row'), track = make('div', 'track');
       track.append(make('i', 'warped'), make('i', 'model'));
-      row.append(make('b', '', symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol), track, make('output'));
+      row.append(make('b', '', visible(symbol)), track, make('output'));
       return row;
     });
     bars.replaceChildren(...rows);
@@ -61,9 +59,8 @@ function load() {
     row.lastChild.textContent = warped[i] ? percent(warped[i]) : 'cut';
     row.lastChild.title = warped[i];
   });
-  const remaining = warped.filter(p => p > 0).length;
-  summary.textContent = `${remaining} of ${warped.length} tokens remain; those not listed: ${percent(sum(warped.slice(LISTED)))} together. ` +
+  const remaining = warped.filter(p => p > 0).length, unlisted = sum(warped.slice(LISTED));
+  summary.textContent = `${remaining} of ${warped.length} tokens remain; those not listed: ${unlisted ? percent(unlisted) : '0 %'} together. ` +
     'Outline: the model. Filled: after temperature and cut-offs.';
 }
-watch('value', load);
-load();
+onValue(load);

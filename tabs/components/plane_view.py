@@ -1,11 +1,11 @@
 """Points of the plane, the density that a flow fits to them, and the grid that its layers transform."""
 
 import base64
-import binascii
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from tabs.components import Component
+from tabs.components import Component, decode
 
 UNIT = 8000  # a coordinate of 1 as a 16-bit integer
 
@@ -16,21 +16,31 @@ def pack_points(points):
 
 
 def unpack_points(text):
-    """(n, 2) float32 coordinates of a visitor's points; empty if the text is not valid: anyone can send anything."""
-    try:
-        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
-        data = b""
-    if len(data) % 4:
-        data = b""
-    return np.frombuffer(data, "<i2").reshape(-1, 2).astype(np.float32) / UNIT
+    """(n, 2) float32 coordinates of a visitor's points; empty if the text is not valid."""
+    data = decode(text)
+    return np.frombuffer(b"" if len(data) % 4 else data, "<i2").reshape(-1, 2).astype(np.float32) / UNIT
+
+
+class Grid(TypedDict):
+    stages: int  # before and after each layer
+    lines: int  # half of them vertical, then the horizontal ones
+    points: int  # per line
+    coordinates: str  # `pack_points` of (stages, lines, points, 2)
 
 
 class PlaneView(Component):
-    """The square [-1, 1]^2. Value: `points` (`pack_points`), `draw` (whether the visitor may add points) and `text`; for a flow
-    also `density` (base64 of side x side bytes), `lines` (`pack_points` of as many grids as `stages`, each of 18 lines with
-    41 points) and `live` (it is in training). Or {"message": sentence}. A value whose `turn` is lower than an earlier one's
-    is dropped.
+    """The square [-1, 1]^2. most_points: how many the visitor may draw.
 
     Event `input`: the visitor drew; `event.points` are all points, packed. Arrow keys move a cross, Space adds points.
     """
+
+    class Value(TypedDict):
+        points: str  # `pack_points`
+        draw: bool  # whether the visitor may add points
+        text: str
+        density: NotRequired[str]  # of a flow: base64 of side x side bytes
+        grid: NotRequired[Grid]
+        live: NotRequired[bool]  # it is in training
+
+    def __init__(self, value=None, most_points=2000, **props):
+        super().__init__(value, unit=UNIT, most_points=most_points, **props)

@@ -1,12 +1,16 @@
 const views = find('.views'), bar = find('.bar'), range = find('input'), play = find('.play'), out = find('output');
-const message = find('.message'), ends = element.querySelectorAll('.ends span'), plot = find('.plot'), dot = find('.plot i');
-let image = null, value = null, turn = 0, loads = 0, shownLoad = 0, canvases = [], timer = null, levels = [], drawnLevels = '';
+const ends = element.querySelectorAll('.ends span'), plot = find('.plot'), dot = find('.plot i');
+let image = null, value = null, canvases = [], levels = [], drawnLevels = '';
+const stop = playback(play, range, draw, () => {  // a run plays once, other frames back and forth
+  const bounce = !value.levels;
+  return {last: value.columns - 1, delay: bounce ? 80 : Math.min(250, Math.max(40, 3000 / value.columns)), bounce};
+});
 
 function draw() {
   if (!image) return;
   const frame = value.live ? 0 : +range.value;
   canvases.forEach((canvas, row) => drawCell(canvas, image, value, row * value.columns + frame));
-  range.style.setProperty('--at', range.max > 0 ? range.value / range.max : 1);
+  fillTrack(range);
   if (!value.levels) { out.textContent = (frame + 1) + ' / ' + value.columns; return; }
   const step = value.numbers[frame], last = levels.length - 1;
   dot.style.left = 100 * step / last + '%';
@@ -22,44 +26,14 @@ function curve() {  // the noise level of each step
   find('.line').setAttribute('d', line);
   find('.area').setAttribute('d', line + 'V100H0Z');
 }
-function stop() {
-  clearInterval(timer); timer = null;
-  play.textContent = '▶'; play.setAttribute('aria-label', 'Play');
-}
-play.addEventListener('click', () => {
-  if (timer) return stop();
-  let direction = 1;
-  const once = !!value.levels, last = value.columns - 1;  // a run plays once, other frames back and forth
-  if (once && +range.value === last) range.value = 0;
-  play.textContent = '❚❚'; play.setAttribute('aria-label', 'Pause');
-  timer = setInterval(() => {
-    if (!element.isConnected || once && +range.value === last) return stop();
-    if (+range.value + direction > last || +range.value + direction < 0) direction = -direction;
-    range.value = +range.value + direction;
-    draw();
-  }, once ? Math.min(250, Math.max(40, 3000 / value.columns)) : 80);
-  draw();
-});
-range.addEventListener('input', () => {
-  stop();
-  range.value = Math.min(range.value, value.columns - 1);  // a stopped run has no frames beyond
-  draw();
-});
-
 function build(v) {
   canvases = v.rows.map(() => make('canvas'));
   views.dataset.rows = v.rows.length;
   views.replaceChildren(...v.rows.map((name, row) => {
     const view = make('figure'), caption = make('figcaption', '', name);
-    canvases[row].setAttribute('role', 'img');
-    canvases[row].setAttribute('aria-label', name || 'frame');
+    describe(canvases[row], 'img', name || 'frame');
     view.append(canvases[row], caption);
-    if (props.action) {
-      const button = make('button', 'action', props.action);
-      button.type = 'button';
-      button.addEventListener('click', () => trigger('release', {step: +range.value, row}));
-      view.append(button);
-    }
+    if (props.action) view.append(makeButton('action', props.action, () => trigger('release', {step: +range.value, row})));
     return view;
   }));
 }
@@ -67,18 +41,12 @@ function sliderMax(v) {  // of the whole run, even if it was stopped: the thumb 
   const last = v.columns - 1;
   return v.levels ? Math.round((levels.length - 1) * (last / v.numbers[last] || 1)) : last;
 }
-function load() {
-  const v = props.value;
-  if (v && v.turn < turn) return;  // older than what the visitor did since
-  turn = (v && v.turn) || 0;
-  const number = ++loads;
+/** @param {Sheet & {rows: string[], levels: string, numbers: number[], live: boolean, turn: number}} v  levels: numbers with spaces */
+function load(v) {
   stop();
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
   bar.hidden = !(v && v.source);
-  if (!v || !v.source) { views.replaceChildren(); image = value = null; shownLoad = number; return; }
-  openSheet(v, () => number > shownLoad, opened => {  // not only the newest: a slow machine may get the next before this one is decoded
-    shownLoad = number;
+  if (!v || !v.source) { views.replaceChildren(); image = value = null; return; }
+  openSheet(v, opened => {
     const position = v.live ? v.numbers[0] : v.levels ? v.columns - 1 :
       value && value.columns === v.columns ? range.value : Math.floor(v.columns / 2);
     if (!value || value.rows.join('\n') !== v.rows.join('\n')) build(v);
@@ -92,5 +60,4 @@ function load() {
     draw();
   });
 }
-watch('value', load);
-load();
+onValue(load);

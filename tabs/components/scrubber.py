@@ -1,17 +1,22 @@
 """Frames that are computed once and scrubbed in the browser."""
 
-from tabs.components import Component
+from typing import NotRequired
+
+from tabs.components import Component, Sheet
 
 
 class Scrubber(Component):
-    """Rows of frames with a common slider. Value: components.sheet(all frames, columns=steps) with `rows`, their names.
+    """Rows of frames with a common slider, in a sheet with a column for each step.
 
-    The value of a sampler's run also has `levels`, the noise level of each step as one string, and `numbers`, the step of each
-    frame: the levels are drawn as a curve, and the last frame is shown first. `live`: a single frame of a run that is still
-    going on. A value whose `turn` is lower than that of an earlier value is dropped.
     action: label of a button below each row ("": no button). ends: words at both ends of the slider.
     Event `release`: the button was pressed at frame `event.step` of row `event.row`.
     """
+
+    class Value(Sheet):
+        rows: list[str]  # their names
+        levels: NotRequired[str]  # of a sampler's run, which opens at its end: the noise of each step, numbers with spaces
+        numbers: NotRequired[list[int]]  # with `levels`: the step of each frame
+        live: NotRequired[bool]  # a single frame of a run that is still going on
 
     def __init__(self, value=None, action="", ends=("", ""), **props):
         super().__init__(value, action=action, ends=list(ends), **props)

@@ -1,7 +1,105 @@
 // Precedes each component's script. Both together are the body of a function of (element, props, trigger, watch).
+/** @typedef {{w: number, h: number, c: number, pixels: string}} Raw  one picture: base64 of (h, w, c) bytes */
+/** @typedef {{w: number, h: number, n: number, columns: number, source: string}} Sheet  n pictures in one PNG */
+/** @typedef {{edges: number[], real: number[], generated: number[]}} Histogram  shares of two sets between edges */
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 const find = selector => element.querySelector(selector);
+const message = find('.message');
+let oldestTurn = 0, loads = 0, shownLoad = 0;  // oldestTurn: values of earlier turns are dropped
 
-// Draws one picture of raw bytes, {w, h, c, pixels}, onto a canvas of that size.
+// Calls load(value) with the present value and with each that follows, except for those that were still on their way when the
+// visitor did something else: their turn is lower. A value may be {message: a sentence}, shown in place of everything else.
+function onValue(load) {
+  const update = () => {
+    const v = props.value;
+    if (v && v.turn < oldestTurn) return;
+    if (v) oldestTurn = v.turn || 0;
+    loads++;
+    if (!v || !v.source) shownLoad = loads;  // pictures that are still being decoded are no longer wanted
+    if (message) {
+      message.hidden = !(v && v.message);
+      message.textContent = (v && v.message) || '';
+    }
+    load(v);
+  };
+  watch('value', update);
+  update();
+}
+
+// Decodes the PNG of a Sheet. onOpen is called unless a later value is shown already. It need not be the newest: a slow
+// machine may get the next value before this one is decoded.
+function openSheet(v, onOpen) {
+  const load = loads, image = new Image();
+  image.onload = () => {
+    if (load < shownLoad) return;
+    shownLoad = load;
+    onOpen(image);
+  };
+  image.src = v.source;
+}
+
+// Lets a button move a slider through its frames, with draw() after each step. pace() -> {last: number of the last frame,
+// delay: milliseconds, bounce: whether it goes back and forth until it is stopped}. Returns a function that stops it.
+function playback(button, range, draw, pace) {
+  let timer = null;
+  function show(text, label) { button.textContent = text; button.setAttribute('aria-label', label); }
+  function stop() { clearInterval(timer); timer = null; show('▶', 'Play'); }
+  button.addEventListener('click', () => {
+    if (timer) return stop();
+    const {last, delay, bounce} = pace();
+    let direction = 1;
+    if (!bounce && +range.value >= last) range.value = 0;
+    show('❚❚', 'Pause');
+    timer = setInterval(() => {
+      const next = +range.value + direction, atEnd = next < 0 || next > last;
+      if (!element.isConnected || atEnd && !bounce) return stop();
+      if (atEnd) direction = -direction;
+      range.value = +range.value + direction;
+      draw();
+    }, delay);
+    draw();
+  });
+  range.addEventListener('input', () => {
+    stop();
+    range.value = Math.min(range.value, pace().last);  // a stopped run has no frames beyond
+    draw();
+  });
+  return stop;
+}
+
+// Colours a slider up to its thumb.
+function fillTrack(range) {
+  const {min, max, value} = range;
+  range.style.setProperty('--filled', +max > +min ? (value - min) / (max - min) : 1);
+}
+
+// Where a pointer is on an element: [x, y] from 0 to 1, from the top left.
+function positionIn(target, e) {
+  const r = target.getBoundingClientRect();
+  return [(e.clientX - r.left) / r.width, (e.clientY - r.top) / r.height];
+}
+
+// Strokes with a mouse, a finger or a pen: begin() -> whether one may begin; extend(x, y), each from 0 to 1; end().
+function onStroke(canvas, begin, extend, end) {
+  let drawing = false;
+  canvas.addEventListener('pointerdown', e => {
+    if (!begin()) return;
+    drawing = true;
+    canvas.setPointerCapture(e.pointerId);
+    extend(...positionIn(canvas, e));
+  });
+  canvas.addEventListener('pointermove', e => { if (drawing) extend(...positionIn(canvas, e)); });
+  for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => { if (drawing) { drawing = false; end(); } });
+}
+
+function decode(base64) { return Uint8Array.from(atob(base64 || ''), s => s.charCodeAt(0)); }
+function encode(bytes) { return btoa(Array.from(bytes, k => String.fromCharCode(k)).join('')); }
+
+function resize(canvas, w, h) {
+  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+}
+
+// Draws a Raw picture onto a canvas of its size.
 function drawRaw(canvas, v) {
   const bytes = atob(v.pixels), image = new ImageData(v.w, v.h), out = image.data;
   for (let i = 0, j = 0; j < out.length; i += v.c) {
@@ -10,20 +108,13 @@ function drawRaw(canvas, v) {
     out[j++] = bytes.charCodeAt(v.c > 1 ? i + 2 : i);
     out[j++] = 255;
   }
-  if (canvas.width !== v.w || canvas.height !== v.h) { canvas.width = v.w; canvas.height = v.h; }
+  resize(canvas, v.w, v.h);
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-// Decodes the PNG of a sheet {w, h, n, columns, source}. onOpen is not called if a newer value has arrived meanwhile.
-function openSheet(v, isCurrent, onOpen) {
-  const image = new Image();
-  image.onload = () => { if (isCurrent()) onOpen(image); };
-  image.src = v.source;
-}
-
-// Draws picture number i of a sheet onto a canvas.
+// Draws picture number i of a Sheet onto a canvas.
 function drawCell(canvas, image, v, i) {
-  if (canvas.width !== v.w || canvas.height !== v.h) { canvas.width = v.w; canvas.height = v.h; }
+  resize(canvas, v.w, v.h);
   const context = canvas.getContext('2d');
   context.imageSmoothingEnabled = false;
   context.drawImage(image, (i % v.columns) * v.w, Math.floor(i / v.columns) * v.h, v.w, v.h, 0, 0, v.w, v.h);
@@ -36,6 +127,23 @@ function make(tag, className, text) {
   return e;
 }
 
+function makeButton(className, text, onClick) {
+  const e = make('button', className, text);
+  e.type = 'button';
+  e.addEventListener('click', onClick);
+  return e;
+}
+
+function legendItem(className, colour, text) {
+  const item = make('span', className, text), mark = make('i');
+  mark.style.background = colour;
+  item.prepend(mark);
+  return item;
+}
+
+// Says what an element is to those who do not see it.
+function describe(e, role, label) { e.setAttribute('role', role); e.setAttribute('aria-label', label); }
+
 function part(svg, tag, attributes, text) {
   const e = document.createElementNS('http://www.w3.org/2000/svg', tag);
   for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
@@ -44,6 +152,9 @@ function part(svg, tag, attributes, text) {
   return e;
 }
 
+function visible(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
+function percent(p) { return p >= .0995 ? Math.round(100 * p) + ' %' : p >= .001 ? (100 * p).toFixed(1) + ' %' : '< 0.1 %'; }
+
 // A score as text, with as many digits as the axis from edges[0] to edges.at(-1) needs: the scale of scores is arbitrary.
 function signed(score, edges) {
   const digits = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(edges.at(-1) - edges[0] || 1))));
@@ -51,14 +162,14 @@ function signed(score, edges) {
   return +text > 0 ? '+' + text : +text ? text.replace('-', '\u2212') : '0';
 }
 
-// Histograms (shares between edges) of the scores of real and of generated pictures on one axis, 480 x 100.
-// marks: [[score, class], ...]; format: a score as text.
-function scoreHistogram(svg, {edges, real, generated}, marks, format = signed) {
+// Draws a Histogram of the scores of real and of generated pictures on one axis, 480 x 100. marks: {score, kind} of single
+// pictures, kind is a CSS class; format: a score as text.
+function scoreHistogram(svg, {edges, real, generated}, marks = [], format = signed) {
   const n = edges.length - 1, low = edges[0], span = edges[n] - low || 1, baseline = 80;
   const x = score => 12 + Math.min(1, Math.max(0, (score - low) / span)) * 456;
   const top = Math.max(...real, ...generated, 1e-6);
   svg.replaceChildren();
-  for (const [name, shares] of [['generated', generated], ['real', real]]) {
+  for (const [name, shares] of Object.entries({generated, real})) {
     const line = shares.map((s, i) => `L${x(edges[i])} ${baseline - s / top * 66}H${x(edges[i + 1])}`).join('');
     part(svg, 'path', {class: 'histogram ' + name, d: `M12 ${baseline}${line}V${baseline}Z`});
   }
@@ -67,5 +178,5 @@ function scoreHistogram(svg, {edges, real, generated}, marks, format = signed) {
     const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
     part(svg, 'text', {x: x(score), y: baseline + 17, 'text-anchor': anchor}, format(score, edges));
   }
-  for (const [score, name] of marks || []) part(svg, 'line', {class: 'mark ' + name, x1: x(score), x2: x(score), y1: name === 'yours' ? 8 : baseline - 10, y2: baseline + 4});
+  for (const {score, kind} of marks) part(svg, 'line', {class: 'mark ' + kind, x1: x(score), x2: x(score), y1: kind === 'yours' ? 8 : baseline - 10, y2: baseline + 4});
 }

@@ -24,9 +24,8 @@ function row(index, label) {
   return line;
 }
 function write(index) {
-  const input = inputs[index];
   outputs[index].textContent = z[index].toFixed(2);
-  input.style.setProperty('--at', (z[index] - input.min) / (input.max - input.min));
+  fillTrack(inputs[index]);
 }
 function build(v) {
   const used = v.dims.length - v.unused, first = v.unused || used > props.shown ? Math.min(used, props.shown) : used;
@@ -39,8 +38,8 @@ function build(v) {
   unused.querySelector('summary').textContent = parts[2].length + ' unused (collapsed) dimensions';
   find('.empty').hidden = v.dims.length > 0;
 }
-function load() {
-  const v = props.value;
+/** @param {{model: string, z: number[], dims: [number, string][], unused: number}} v */
+function load(v) {
   if (!v || !v.dims) return;
   const newDimensions = JSON.stringify(v.dims);
   if (newDimensions !== dimensions) { dimensions = newDimensions; build(v); }
@@ -53,5 +52,4 @@ function load() {
     write(index);
   });
 }
-watch('value', load);
-load();
+onValue(load);

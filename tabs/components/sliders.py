@@ -1,14 +1,21 @@
 """The latent code of a model as a bank of sliders."""
 
+from typing import TypedDict
+
 from tabs.components import Component
 
 
 class Sliders(Component):
-    """One slider per dimension of a code. Value: {"model", "z": [numbers], "dims": [[index in z, label]], "unused"}.
+    """One slider per dimension of a code, `shown` of them visible, the others folded.
 
-    `dims` are in the order of the page: `shown` of them visible, the others folded, with the last `unused` in a group of
-    their own. Events: `input`, a slider moved; `release`, it has not moved for 0.3 s.
+    Events: `input`, a slider moved; `release`, it has not moved for 0.3 s.
     """
+
+    class Value(TypedDict):
+        model: str
+        z: list[float]
+        dims: list[list]  # [index in z, label] of each dimension, in the order of the page
+        unused: int  # how many of the last dimensions are in a group of their own
 
     def __init__(self, value=None, shown=14, **props):
         super().__init__(value, shown=shown, **props)

@@ -1,8 +1,7 @@
-const canvas = find('canvas'), poster = find('img'), message = find('.message'), caption = find('figcaption');
-function load() {
-  const v = props.value;
+const canvas = find('canvas'), poster = find('img'), caption = find('figcaption');
+/** @param {Raw & {caption: string, label: string, message: string}} v */
+function load(v) {
   canvas.hidden = !v || !v.pixels;
-  message.hidden = !v || !v.message;
   poster.hidden = !!v || !props.poster;
   if (!v) {
     if (props.poster) poster.src = props.poster;
@@ -11,8 +10,6 @@ function load() {
   }
   if (v.pixels) drawRaw(canvas, v);
   canvas.setAttribute('aria-label', v.label || 'The picture');
-  message.textContent = v.message || '';
   caption.textContent = v.caption || '';
 }
-watch('value', load);
-load();
+onValue(load);

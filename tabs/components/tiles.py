@@ -1,13 +1,19 @@
 """Small pictures to choose from."""
 
-from tabs.components import Component
+from typing import NotRequired
+
+from tabs.components import Component, Sheet
 
 
 class Tiles(Component):
-    """Small pictures in rows. Value: components.sheet(x, columns) with `labels` and `chosen` (-1: none), or {"message"}.
+    """Small pictures in rows.
 
     Event `input`: the visitor chose picture number `event.index`. pick=False: they cannot be chosen, and have captions.
     """
+
+    class Value(Sheet):
+        labels: list[str]
+        chosen: NotRequired[int]  # -1: none
 
     def __init__(self, value=None, pick=True, columns=10, name="Pictures", **props):
         super().__init__(value, pick=pick, columns=columns, name=name, **props)

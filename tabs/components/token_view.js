@@ -1,16 +1,13 @@
-const view = find('.view'), scroll = find('.scroll'), title = find('.title'), text = find('.text'), message = find('.message');
+const view = find('.view'), scroll = find('.scroll'), title = find('.title'), text = find('.text');
 const bar = find('.bar'), stats = find('.stats'), notes = find('.notes'), more = find('.more'), directionButton = find('.turn');
 const panel = find('.panel'), summary = find('.summary'), alternatives = find('.alternatives');
 const WORDS = props.poem ? {
   expected: '料到 expected', surprising: '意外 surprising', rows: '横排 rows', columns: '竖排 columns',
 } : {expected: 'expected', surprising: 'surprising'};
 let records = [], spans = [], line = null;  // line: of a poem, the element of the unfinished one
-// turn: number of the run that is shown; replacedTurn: the run that the visitor's last action ended; endedTurn: the last run
-// that has come to its end; parsed: how many characters of `tokens` have been read; selected: index of the token, or -1
-let turn = 0, replacedTurn = 0, endedTurn = 0, parsed = 0, value = null, selected = -1;
+// turn: number of the run that is shown; endedTurn: of the last run that has ended; parsed: how many characters of `tokens` have been read; selected: index of the token, or -1
+let turn = 0, endedTurn = 0, parsed = 0, value = null, selected = -1;
 
-function visible(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
-function percent(p) { return p >= .0995 ? Math.round(100 * p) + ' %' : p >= .001 ? (100 * p).toPrecision(p < .00995 ? 1 : 2) + ' %' : '< 0.1 %'; }
 function tint(span, p) {  // 0 bits of surprisal are blue, `middle` bits have no colour, 5 bits more are orange
   const bits = -Math.log2(Math.max(p, 1e-9)), expected = bits < props.middle;
   span.style.setProperty('--hue', expected ? 'var(--expected)' : 'var(--surprising)');
@@ -21,8 +18,7 @@ function append(record) {
   if (symbol === '\n') span.classList.add('line');
   tint(span, p);
   span.tabIndex = i ? -1 : 0;
-  span.setAttribute('role', 'button');
-  span.setAttribute('aria-label', visible(symbol) + ', ' + percent(p));
+  describe(span, 'button', visible(symbol) + ', ' + percent(p));
   span.title = percent(p);
   span.dataset.i = i;
   if (props.poem && !line) text.append(line = make('div', 'verse'));
@@ -59,14 +55,12 @@ function select(i) {
       (props.branch ? ' Choose another, and the text continues from there:' : ' The most likely:')]));
   const highest = Math.max(...list.map(([, q]) => q), 1e-9);
   alternatives.replaceChildren(...list.map(([alternative, q], j) => {
-    const button = make('button', 'alternative');
-    button.type = 'button';
+    const button = makeButton('alternative', '', () => replace(i, j));
     button.append(make('b', '', visible(alternative)), make('span', '', percent(q)));
     button.style.setProperty('--share', q / highest);
     button.setAttribute('aria-label', `${visible(alternative)}, ${percent(q)}`);
     button.setAttribute('aria-pressed', alternative === symbol);
     button.disabled = !props.branch || alternative === symbol;
-    button.addEventListener('click', () => replace(i, j));
     return button;
   }));
   panel.hidden = false;
@@ -80,7 +74,7 @@ function replace(i, j) {  // token i by its alternative j; what follows it is dr
   send('input');
 }
 function send(event) {
-  replacedTurn = turn;  // updates of the earlier run that are still on their way are ignored
+  oldestTurn = turn + 1;  // the visitor's action ends the run that is shown
   more.hidden = true;
   trigger(event, {text: textBefore(), keep: records.length, request: value && value.request});
 }
@@ -110,11 +104,12 @@ directionButton.addEventListener('click', () => {
   directionButton.textContent = rows ? WORDS.columns : WORDS.rows;
 });
 
-function load() {
-  const v = props.value;
-  if (v && v.turn !== undefined && (v.turn < turn || v.turn <= replacedTurn)) return;
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+/**
+ * @typedef {[string, number, number, string, [string, number][]]} Token  symbol, probability, entropy, kind, alternatives
+ * @param {{tokens: string, keep: number, stats: string, notes: string, title: string, author: string, request: object,
+ *   live: boolean, turn: number, message: string}} v  tokens: a line of JSON for each Token
+ */
+function load(v) {
   scroll.hidden = !!(v && v.message);
   if (!v || v.message) {
     truncate(0); parsed = 0; value = null;
@@ -154,5 +149,4 @@ find('.legend i').style.setProperty('--middle', 100 * props.middle / (props.midd
 more.textContent = props.more;
 directionButton.hidden = !props.poem;
 directionButton.textContent = WORDS.rows || '';
-watch('value', load);
-load();
+onValue(load);

@@ -1,17 +1,12 @@
 """A text in which every token can be inspected and replaced."""
 
+from typing import Any, NotRequired, TypedDict
+
 from tabs.components import Component
 
 
 class TokenView(Component):
-    """Tokens, each coloured by its surprisal. Value: `tokens`, one line of JSON per token: [symbol, probability, entropy in
-    nats, kind, [[symbol, probability], ...] of the most likely]; kind is "given", "yours" (chosen by the visitor) or "". Or
-    {"message": sentence}.
-
-    A run sends all its tokens with each update, as one string, because Gradio transmits only the new end of a string that
-    grows. `turn` is the number of the run; updates of earlier runs are ignored. `keep`: how many of the tokens that are shown
-    precede the run's. `live`: the run goes on. `stats`, `notes`: a line about the run, and what became of the input, below the
-    text. `title`, `author`: of poems. `request`: anything; events carry it back.
+    """Tokens, each coloured by its surprisal.
 
     Events carry `text`, the symbols up to a position: `click`, the visitor selected the token that follows, or the text has
     ended; `input`, the visitor chose an alternative, now the last token; `release`, the text is to be continued. The latter
@@ -21,6 +16,18 @@ class TokenView(Component):
     line, from right to left, with Chinese labels. middle: bits of surprisal without colour, between blue and orange. poster: a
     text to show at first.
     """
+
+    class Value(TypedDict):
+        # All tokens of a run, a line of JSON each: [symbol, probability, entropy in nats, kind, [[symbol, probability], ...] of
+        # the most likely]. kind: "given", "yours" (the visitor chose it) or "". Gradio sends only the new end of this string.
+        tokens: str
+        keep: NotRequired[int]  # how many of the tokens that are shown precede the run's
+        stats: NotRequired[str]  # a line about the run, below the text
+        notes: NotRequired[str]  # what became of the input
+        title: NotRequired[str]  # of a poem
+        author: NotRequired[str]
+        request: NotRequired[Any]  # events carry it back
+        live: NotRequired[bool]  # the run goes on
 
     def __init__(self, value=None, name="Text", more="", branch=True, poem=False, middle=2, poster="", **props):
         super().__init__(value, name=name, more=more, branch=branch, poem=poem, middle=middle, poster=poster, **props)

@@ -26,6 +26,6 @@ class _Upload(gr.Image):
 
 
 def upload(webcam=False, **props):
-    """A gr.Image that gives the file's path without decoding it, so that `wiring.read_picture` can check it first."""
+    """A gr.Image that gives the file's path without decoding it, so that `sources.read_picture` can check it first."""
     # A function, not a constructor: the browser gets only those properties of an Image that its class has as arguments.
     return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], buttons=[], **props)

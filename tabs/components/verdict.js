@@ -1,14 +1,13 @@
-const box = find('.verdict'), figure = find('figure'), details = find('details'), kinds = find('.kinds'), message = find('.message');
-function load() {
-  const v = props.value, hasPicture = !!(v && v.pixels);
-  message.hidden = !(v && v.message);
-  message.textContent = (v && v.message) || '';
+const box = find('.verdict'), figure = find('figure'), details = find('details'), kinds = find('.kinds');
+/** @param {Raw & {text: string, score: number, histogram: string, by_label: string}} v  by_label: JSON of [string, number][] */
+function load(v) {
+  const hasPicture = !!(v && v.pixels);
   box.hidden = figure.hidden = details.hidden = !hasPicture;
   if (!hasPicture) return;
   drawRaw(find('canvas'), v);
   find('.text').textContent = v.text;
   const histogram = JSON.parse(v.histogram), low = histogram.edges[0], span = histogram.edges.at(-1) - low || 1;
-  scoreHistogram(find('svg'), histogram, [[v.score, 'yours']]);
+  scoreHistogram(find('svg'), histogram, [{score: v.score, kind: 'yours'}]);
   const rows = JSON.parse(v.by_label), best = Math.max(...rows.map(([, score]) => score));
   kinds.replaceChildren(...rows.map(([name, score]) => {
     const row = make('div', 'kind' + (score === best ? ' best' : '')), bar = make('i');
@@ -17,5 +16,4 @@ function load() {
     return row;
   }));
 }
-watch('value', load);
-load();
+onValue(load);

@@ -1,9 +1,13 @@
 """The discriminator's score of one picture."""
 
-from tabs.components import Component
+from tabs.components import Component, Raw
 
 
 class Verdict(Component):
-    """One picture and its score. Value: components.raw(x) with `text`, `score`, `histogram` (JSON of {"edges", "real",
-    "generated"}, shares) and `by_label` (JSON of [name, score] pairs, one per class), or {"message": sentence}.
-    """
+    """One picture and its score."""
+
+    class Value(Raw):
+        text: str
+        score: float
+        histogram: str  # JSON of a `Histogram`
+        by_label: str  # JSON of [name, score] of each class

@@ -1,0 +1,141 @@
+"""The noise that is added to the picture, and the sigma that the network is given."""
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field, model_validator
+
+import genmodels as gm
+from tabs import events
+from tabs.controls import SEED, ControlError, Controls, Seed, radio, slider
+from tabs.denoiser import pictures
+
+MAX_NOISY_PIXELS = 4_000_000  # of a whole picture that noise is added to
+CLASSICAL = ("median", "non-local means", "total variation", "wavelets")  # genmodels.denoiser.CLASSICAL, without torch
+
+
+class Kind(NamedTuple):
+    """A kind of noise on the page, and its strength: on the 0-255 scale if Gaussian, else in %."""
+
+    title: str
+    maximum: float = 1
+    value: float = 0
+    strength_title: str = ""
+
+
+KINDS = {
+    "gaussian": Kind("Gaussian", 150, 25, "Sigma, on the 0-255 scale"),
+    "poisson": Kind("Poisson", 60, 15, "Strength, % (standard deviation at white)"),
+    "salt-and-pepper": Kind("Salt and pepper", 60, 10, "Corrupted pixels, %"),
+    "speckle": Kind("Speckle", 100, 30, "Strength, % of each pixel's value"),
+    "missing block": Kind("Missing block", 60, 25, "Side of the block, % of the picture's side"),
+    "none": Kind("No added noise"),
+}
+DIGIT_SIGMA = 100  # initial value for digits and clothes, on the 0-255 scale: with less they are restored almost perfectly
+
+
+class Restoration(Controls):
+    """Noise and what is known of it, in the units of `genmodels` and of the API; kind "none": no noise is added."""
+
+    kind: Literal[*KINDS] = Field("gaussian", title="Kind")
+    strength: float = Field(0.1, ge=0, le=1, title="Strength")
+    sigma: float = Field(0, ge=0, le=1, title="Sigma")  # given to the network; 0: blind
+    method: Literal["ours", *CLASSICAL] = Field("ours", title="Method")
+    seed: Seed = SEED
+
+    @property
+    def reference_sigma(self) -> float | None:
+        """Given to scikit-image's methods: the true sigma of Gaussian noise, or None for their own estimate."""
+        return self.strength if self.kind == "gaussian" else self.sigma or None
+
+    def add_to(self, x):
+        return x if self.kind == "none" else gm.denoiser.add_noise(x, self.kind, self.strength, seed=self.seed)
+
+    def add_to_whole(self, source: pictures.CroppedSource):
+        """The whole picture with its noise, (1, C, H, W)."""
+        x = pictures.whole_picture(source)
+        if self.kind != "none" and x.shape[2] * x.shape[3] > MAX_NOISY_PIXELS:
+            limit = f"pictures of at most {MAX_NOISY_PIXELS // 10**6} megapixels"
+            raise ValueError(f"Noise can be added to {limit}: choose a smaller one, or '{KINDS['none'].title}'.")
+        return self.add_to(x)
+
+    def python_line(self) -> str:
+        """The line that makes `noisy`."""
+        if self.kind == "none":
+            return "noisy = clean\n"
+        strength = in_python(self.strength) if self.kind == "gaussian" else f"{self.strength:g}"
+        return f'noisy = gm.denoiser.add_noise(clean, "{self.kind}", {strength}, seed={self.seed})\n'
+
+
+def in_python(sigma: float) -> str:
+    return f"{255 * sigma:g} / 255"
+
+
+class Noise(Controls):
+    """The controls of the page, in its units."""
+
+    kind: Annotated[Literal[*KINDS], radio([(k.title, name) for name, k in KINDS.items()])] = Field("gaussian", title="Kind")
+    strength: Annotated[float, slider(label=KINDS["gaussian"].strength_title)] = Field(25, ge=0, le=150, title="Strength")
+    sigma: Annotated[float, slider(elem_id="denoiser-told")] = Field(
+        0, ge=0, le=100, title="Sigma given to the network", description="0: blind"
+    )
+    seed: Seed = SEED
+
+    @model_validator(mode="after")
+    def strength_fits_kind(self) -> Self:
+        kind = KINDS[self.kind]
+        if self.kind != "none" and self.strength > kind.maximum:
+            raise ValueError(f"Strength must be a number from 0 to {kind.maximum} for {kind.title}, not {self.strength:g}.")
+        return self
+
+    def restoration(self) -> Restoration:
+        strength = 0 if self.kind == "none" else self.strength / (255 if self.kind == "gaussian" else 100)
+        return Restoration(kind=self.kind, strength=strength, sigma=self.sigma / 255, seed=self.seed)
+
+
+def choose_kind(kind, dataset):
+    """-> strength: each kind has its own scale."""
+    facts = KINDS[Noise.read(kind=kind, strength=0).kind]
+    value = DIGIT_SIGMA if kind == "gaussian" and dataset != "photo" else facts.value
+    return {"strength": gr.update(maximum=facts.maximum, value=value, label=facts.strength_title, visible=kind != "none")}
+
+
+def add_noise(
+    picture: events.Upload = None, photograph_number: int = 0, kind: str = "gaussian", strength: float = 0.1, seed: int = 0
+) -> tuple[dict, Image]:
+    """Add noise to a photograph.
+
+    Args:
+        picture: a file, at most 40 MB and 4 megapixels. Without one, one of eight photographs is used.
+        photograph_number: 0 to 7, used when there is no file.
+        kind: gaussian, poisson, salt-and-pepper, speckle or missing block.
+        strength: 0 to 1: standard deviation at white; of salt-and-pepper the fraction of pixels; of a block its side.
+        seed: whole number; the same seed gives the same noise.
+    Returns:
+        Kind, strength and size; and a PNG of the noisy picture, clipped to the displayable range.
+    """
+    options = Restoration.read(kind=kind, strength=strength, seed=seed)
+    if kind == "none":
+        raise ControlError("kind", "Kind", f"must be one of {', '.join(gm.denoiser.NOISES)}, not 'none'.")
+    noisy = options.add_to_whole(pictures.upload_or_example("photo", picture, photograph_number, "photograph_number"))
+    facts = {"kind": kind, "strength": options.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
+    return facts, pictures.to_image(noisy)
+
+
+def lay_out():
+    gr.Markdown("### Noise")
+    controls = Noise.components("denoiser", "kind", "strength", "sigma")
+    with gr.Row(elem_classes="small-controls"):
+        new = gr.Button("New noise", scale=3, min_width=90)
+        controls |= Noise.components("denoiser", "seed")
+    return controls, new
+
+
+def connect(dataset, controls, new):
+    """Wire the tool. Returns the triggers after which the noise is another one."""
+    inputs, outputs = {"kind": controls["kind"], "dataset": dataset}, {"strength": controls["strength"]}
+    chosen = events.act(controls["kind"].input, choose_kind, inputs, outputs, trigger_mode="always_last")
+    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": controls["seed"]})
+    sliders = [controls[name].release for name in ("strength", "sigma")]
+    return [*sliders, controls["seed"].submit, drawn.then, chosen.then]

@@ -1,0 +1,138 @@
+"""The picture to work on: a free photograph, a test picture, a drawing or an upload; whole, and its centre for the stage."""
+
+import functools
+from pathlib import Path
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, layout, sources
+from tabs.components import sheet
+from tabs.components.tiles import Tiles
+from tabs.denoiser.data import check_dataset
+from tabs.sources import Source
+
+CROP = 384  # largest side of a picture on the stage
+TILES = 10  # test pictures to choose from
+
+
+class CroppedSource(Source):
+    """A source whose x is at most CROP pixels high and wide; its lines make `picture`, the whole."""
+
+    whole: str | None  # the whole picture: a photograph's name, a file, or None if it is x
+    size: str  # of the whole picture, in words
+    crop: str  # Python that makes x of `picture`
+
+
+def centre_crop(x, side):
+    """(the centre of pictures (B, C, H, W), at most side x side; the slices that crop it, as Python)."""
+    H, W = x.shape[2:]
+    top, left = max(0, (H - side) // 2), max(0, (W - side) // 2)
+    bottom, right = min(H, top + side), min(W, left + side)
+    crop = f"[..., {top}:{bottom}, {left}:{right}]" if max(H, W) > side else ""
+    return x[..., top:bottom, left:right], crop
+
+
+@functools.lru_cache(maxsize=2)
+def photograph_thumbnails():
+    """(N, 3, 96, 96) in [0, 1]"""
+    import torch
+
+    squares = [centre_crop(x, min(x.shape[2:]))[0] for x in map(gm.data.photograph, gm.data.PHOTOGRAPHS)]
+    return torch.cat([torch.nn.functional.interpolate(x, (96, 96), mode="area").expand(-1, 3, -1, -1) for x in squares])
+
+
+def crop_photograph(whole: str, x, lines: str) -> CroppedSource:
+    """x: the whole picture, (1, C, H, W), uint8 or floats."""
+    part, crop = centre_crop(x, CROP)
+    part = part.clone() if part.is_floating_point() else part.float() / 255
+    size = f"{x.shape[3]:,} × {x.shape[2]:,}"
+    return {"dataset": "photo", "x": part, "lines": lines, "whole": whole, "size": size, "crop": crop}
+
+
+def uncropped(source: Source) -> CroppedSource:
+    """A digit or a piece of clothing."""
+    return {**source, "whole": None, "size": "28 × 28", "crop": ""}
+
+
+def example(dataset: str, i: int, name: str = "index") -> CroppedSource:
+    """Photograph or test picture number i. name: of i in an error."""
+    if check_dataset(dataset) != "photo":
+        return uncropped(sources.test_picture(dataset, i))
+    photograph = gm.data.PHOTOGRAPHS[gm.base.check_number(name, i, 0, len(gm.data.PHOTOGRAPHS) - 1, whole=True)]
+    return crop_photograph(photograph, gm.data.photograph(photograph), f'picture = gm.data.photograph("{photograph}")\n')
+
+
+def upload(dataset: str, path: str) -> CroppedSource:
+    if check_dataset(dataset) != "photo":
+        return uncropped(sources.upload(dataset, path))
+    x = gm.data.pixel_tensor(sources.read_picture(path))
+    lines = f"picture = gm.data.pixel_tensor(Image.open({Path(path).name!r})) / 255  # the file that you uploaded\n"
+    return crop_photograph(str(path), x, lines)
+
+
+def upload_or_example(dataset: str, path: str | None, i: int, name: str) -> CroppedSource:
+    """What an endpoint works on: the file if there is one, else photograph or test picture number i."""
+    return example(dataset, i, name) if path is None else upload(dataset, path)
+
+
+def whole_picture(source: CroppedSource):
+    """(1, C, H, W) in [0, 1]"""
+    if source["whole"] is None:
+        return source["x"]
+    if source["whole"] in gm.data.PHOTOGRAPHS:
+        return gm.data.photograph(source["whole"])
+    return gm.data.pixel_tensor(sources.read_picture(source["whole"])).float() / 255
+
+
+def to_image(x):
+    """A picture (1, C, H, W) as a PIL image."""
+    return gm.pictures.to_image(gm.pictures.to_bytes(x)[0])
+
+
+def choose_test_picture(dataset, event: gr.EventData):
+    return {"source": example(dataset, events.event_number(event, "index", TILES - 1))}
+
+
+def choose_drawing(dataset, ink):
+    if check_dataset(dataset) == "photo":
+        raise ValueError("Drawings are for digits and clothes: choose one of these first.")
+    return {"source": uncropped(sources.drawing(dataset, ink))}
+
+
+def choose_upload(dataset, path):
+    return {"source": upload(dataset, path)}
+
+
+def open_dataset(dataset):
+    """Another dataset: its pictures to choose from, and the first of them chosen."""
+    if check_dataset(dataset) == "photo":
+        x, names = photograph_thumbnails(), [name.replace("_", " ") for name in gm.data.PHOTOGRAPHS]
+    else:
+        x, names = sources.test_pictures(dataset)[0], sources.test_picture_names(dataset)
+    return {
+        "tiles": {**sheet(x[:TILES], TILES), "labels": names[:TILES], "chosen": 0},
+        "drawing": gr.update(visible=dataset != "photo"),
+        "source": example(dataset, 0),
+    }
+
+
+def unavailable(message):
+    return {"tiles": {"message": message}, "source": None}
+
+
+def lay_out():
+    gr.Markdown("### Picture")
+    parts = {"source": gr.State(), "tiles": Tiles(columns=5, name="Pictures", elem_id="denoiser-pictures")}
+    column, pad, file = layout.draw_or_upload("denoiser", min_width=130, height=150, pad_visible=False, webcam=True)
+    return {**parts, "drawing": column, "pad": pad, "upload": file}
+
+
+def connect(dataset, parts):
+    """Wire the tool. Returns the events after which there is another source."""
+    chosen, outputs = {"dataset": dataset}, {"source": parts["source"]}
+    return [
+        events.act(parts["tiles"].input, choose_test_picture, chosen, outputs),
+        events.act(parts["pad"].input, choose_drawing, {**chosen, "ink": parts["pad"]}, outputs),
+        events.act(parts["upload"].upload, choose_upload, {**chosen, "path": parts["upload"]}, outputs),
+    ]

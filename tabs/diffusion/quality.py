@@ -1,0 +1,35 @@
+"""FID against the number of function evaluations, as measured for the card."""
+
+import json
+
+from tabs import cards, layout
+from tabs.components.chart import Chart
+from tabs.diffusion.sampling import SAMPLERS
+
+
+def show(dataset):
+    """-> chart."""
+    name = f"diffusion-{dataset}"
+    try:
+        measured = json.loads((cards.checkpoints() / name / "calls.json").read_text(encoding="utf-8"))
+        lines = [
+            [title, sorted([row["calls"], row["fid"]] for row in measured["rows"] if row["sampler"] == sampler)]
+            for sampler, title in SAMPLERS.items()
+        ]
+        chart = {
+            "lines": [line for line in lines if line[1]],
+            "floor": measured["floor"]["fid"],
+            "x": "function evaluations (NFE) per sample",
+            "y": "FID (lower is better)",
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        chart = {"message": f"There are no measurements: calls.json of {name} is missing or cannot be read."}
+    return {"chart": chart}
+
+
+def lay_out():
+    layout.hint(
+        "**FID**, the distance between generated and real pictures, against the number of function evaluations "
+        "(**NFE**): how often the network is called for one sample."
+    )
+    return Chart(elem_id="diffusion-chart")

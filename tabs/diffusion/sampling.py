@@ -1,0 +1,176 @@
+"""Samples, step by step from pure noise, on the stage; and the options of every run."""
+
+import functools
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field, field_validator
+
+import genmodels as gm
+from tabs import events, labels, layout
+from tabs.components.scrubber import Scrubber
+from tabs.controls import SEED, Controls, Seed, radio, slider
+from tabs.diffusion import frames
+from tabs.diffusion.data import MODELS, checkpoint_of, conditions_of, dataset_of, model_of
+
+SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
+MAX_STEPS, MAX_DDPM_STEPS = 64, 250
+MAX_NETWORK_INPUTS = 4096  # pictures that one run may put through the network: about 20 seconds
+CONTROLS = ("sampler", "steps", "eta", "guidance", "n")  # as they are laid out; for the label the page has menus
+
+
+class Sampling(Controls):
+    n: Annotated[int, slider()] = Field(9, ge=1, le=16, title="Samples")
+    label: str = Field(labels.ANY, title="Class", max_length=200)
+    sampler: Annotated[Literal["dpm", "ddim", "heun", "ddpm"], radio([(title, name) for name, title in SAMPLERS.items()])] = (
+        Field("dpm", title="Sampler")
+    )
+    steps: Annotated[int, slider(maximum=MAX_STEPS)] = Field(16, ge=1, le=MAX_DDPM_STEPS, title="Steps")
+    guidance: Annotated[float, slider(step=0.25)] = Field(1, ge=0, le=10, title="Guidance scale", description="1: as trained")
+    eta: Annotated[float, slider(step=0.05, visible=False)] = Field(
+        0, ge=0, le=1, title="Eta", description="noise added per step"
+    )
+    seed: Seed = SEED
+
+    @field_validator("steps")
+    @classmethod
+    def fits_the_sampler(cls, steps, info):
+        if steps > MAX_STEPS and info.data.get("sampler") != "ddpm":
+            raise ValueError(f"must be a whole number from 1 to {MAX_STEPS}, not {steps}.")
+        return steps
+
+    def arguments(self, method, **changes):
+        """What `method` takes of these values; eta is DDIM's alone."""
+        arguments = super().arguments(method, **changes)
+        return {name: value for name, value in arguments.items() if name != "eta" or self.sampler == "ddim"}
+
+    def check_budget(self, label, repeats=1, guidances=None):
+        """Raises a ValueError if the run would put too many pictures through the network. label: as the model takes it."""
+        evaluations = [2 if label is not None and g not in (0, 1) else 1 for g in guidances or [self.guidance]]
+        work = self.n * gm.diffusion.function_evaluations(self.sampler, self.steps) * repeats * sum(evaluations)
+        if work > MAX_NETWORK_INPUTS:
+            raise ValueError(
+                f"This run would put {work:,} pictures through the network; at most {MAX_NETWORK_INPUTS:,} are allowed. "
+                "Choose fewer samples, fewer steps or guidance 1."
+            )
+
+
+def read(dataset, controls, one_picture=False) -> tuple[Sampling, list | int | None]:
+    """(the controls, checked; the label as the model takes it).
+
+    one_picture: the run makes variants of a given picture, for which one class after another makes no sense.
+    """
+    conditions = conditions_of(dataset)
+    options = Sampling.read(**labels.from_menus(conditions, controls))
+    label = labels.for_pictures(conditions, options.label, options.n)
+    return options, None if one_picture and options.label == labels.EACH else label
+
+
+def generate(dataset, **controls):
+    """New samples with the seed in the box: yields stage, lines."""
+    options, label = read(dataset, controls)
+    options.check_budget(label)
+    model, method = model_of(dataset), gm.Diffusion.sample_steps
+    sampler_steps = model.sample_steps(**options.arguments(method, label=label))
+    noise = model.initial_noise(options.n, seed=options.seed)
+    body = f"x = {options.call('model.sample', method, label=label)}\n"
+    lines = frames.program(dataset, body, frames.columns(options.n))
+    yield from frames.stream(sampler_steps, noise, 1.0, options.steps, lines)
+
+
+def opening(dataset) -> dict:
+    """The controls as the tab opens: any faces, of others one of each class."""
+    return dict(Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH))
+
+
+@functools.lru_cache(maxsize=4)
+def _opening_run(folder, dataset):
+    *_, final = generate(dataset, **opening(dataset))
+    return final
+
+
+def opening_run(dataset):
+    """stage, lines of the finished run with which the tab opens."""
+    final = _opening_run(gm.base.checkpoint_folder(checkpoint_of(dataset)), dataset)
+    return {**final, "stage": {**final["stage"], "rows": frames.VIEWS}}  # no words in the cache
+
+
+def open_dataset(dataset):
+    """Another dataset: the controls as they open, and their run."""
+    values = {name: value for name, value in opening(dataset).items() if name != "label"}
+    limits = {
+        "steps": gr.update(value=values["steps"], maximum=MAX_STEPS),
+        "eta": gr.update(value=values["eta"], visible=False),
+    }
+    return {**labels.menu_updates(conditions_of(dataset)), **values, **limits, **opening_run(dataset)}
+
+
+def unavailable(message):
+    return {"stage": {"message": message}, "lines": ""}
+
+
+def choose_sampler(sampler, steps):
+    """-> steps, eta: DDPM needs more steps, and only DDIM has an eta."""
+    max_steps = MAX_DDPM_STEPS if sampler == "ddpm" else MAX_STEPS
+    return {"steps": gr.update(maximum=max_steps, value=min(steps, max_steps)), "eta": gr.update(visible=sampler == "ddim")}
+
+
+def diffusion_sample(
+    model: Literal[*MODELS] = "diffusion-mnist",
+    options: Sampling = Sampling(),  # noqa: B008
+) -> Iterator[Image]:
+    """Generate new pictures with a diffusion model.
+
+    Args:
+        model: diffusion-mnist (digits), diffusion-fashion (clothes) or diffusion-avatars (faces).
+        n: number of samples, 1 to 16.
+        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.
+        sampler: dpm, ddim, heun or ddpm.
+        steps: 1 to 64, with ddpm to 250. The product of n and the number of network calls is limited as well.
+        guidance: scale of classifier-free guidance, 0 (unconditional) to 10; 1 as trained.
+        eta: 0 to 1, the amount of noise that ddim adds in each step.
+        seed: whole number; the same seed gives the same samples.
+    Returns:
+        A PNG with the samples in a square grid.
+    """
+    dataset = dataset_of(model)
+    label = labels.for_pictures(conditions_of(dataset), options.label, options.n)
+    options.check_budget(label)
+    arguments = options.arguments(gm.Diffusion.sample_steps, label=label)
+    yield from frames.with_grid(model_of(dataset).sample_steps(**arguments))
+
+
+def lay_out():
+    """The controls by name."""
+    gr.Markdown("### Conditions and sampler")
+    return {**labels.menus("diffusion"), **Sampling.components("diffusion", *CONTROLS)}
+
+
+def stage():
+    """Lay out the stage and its buttons."""
+    scrubber = Scrubber(
+        {"message": "The model is loading: in a moment, the steps from noise to a picture appear here."},
+        ends=("noise", "picture"),
+        elem_id="diffusion-stage",
+        elem_classes="live-picture",
+    )
+    return scrubber, *layout.seed_row("Generate", "Stop")
+
+
+def connect(stream, inputs, new):
+    """Wire the tool. stream: (trigger, handler, inputs), a run on the stage; inputs: of every run."""
+    seed, sampler, steps = inputs["seed"], inputs["sampler"], inputs["steps"]
+    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": seed})
+    chosen = events.act(
+        sampler.input,
+        choose_sampler,
+        {"sampler": sampler, "steps": steps},
+        {"steps": steps, "eta": inputs["eta"]},
+        trigger_mode="always_last",
+    )
+    released = [inputs[name].release for name in CONTROLS if name != "sampler"]
+    changes = [*(inputs[name].input for name in labels.MENUS), *released, seed.submit]
+    for trigger in (drawn.then, chosen.then, functools.partial(gr.on, changes)):
+        stream(trigger, generate, inputs)

@@ -1,0 +1,415 @@
+"""Events: how a handler is called from the page and from the API. The only file that knows Gradio's event flags.
+
+A handler is a plain function: values in by name, a dict {output name: value} of what changes out, and a ValueError for what
+is not allowed. `inputs` and `outputs` of an event are dicts that give each name its component. Nothing here imports torch
+until the first handler runs, so that the page answers at once.
+"""
+
+import collections
+import dataclasses
+import functools
+import html
+import inspect
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import gradio as gr
+from PIL.Image import Image
+
+import genmodels as gm
+from tabs.cards import checkpoints
+from tabs.components.upload import upload
+from tabs.controls import ControlError, Controls
+
+OnError = Callable[[str], Any]  # a sentence -> outputs that show it
+Components = dict[str, Any]  # name of a handler's argument or output -> its component
+
+# All visitors share two cores: one computation at a time. Two with two threads each slow each other down tenfold.
+THREADS = 1
+_lane = threading.Lock()
+
+
+# --- Errors and the computing lane ------------------------------------------------------------------------------------
+
+
+def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
+    """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback.
+
+    on_error: sentence -> outputs that show it in place; without it, it appears as a message in the corner.
+    """
+
+    @functools.wraps(fn)
+    def run(*args, **kwargs):
+        import torch
+
+        try:
+            with _lane, torch.no_grad():
+                return fn(*args, **kwargs)
+        except ValueError as e:  # CheckpointError, DataError and ControlError are ValueErrors
+            if on_error:
+                return on_error(sentence(e))
+            raise gr.Error(html.escape(sentence(e)), duration=8, print_exception=False) from None
+
+    return run
+
+
+def sentence(error: Exception) -> str:
+    """An error's text without the places of this machine's folders."""
+    text = str(error)
+    for folder, name in ((checkpoints(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
+        text = text.replace(str(folder), name)
+    return text
+
+
+def ignore(message: str) -> dict:
+    """For `on_error`: nothing changes, as while a number is half typed."""
+    return {}
+
+
+def message_on(*names: str) -> Callable[[str], dict]:
+    """For `on_error`: the named outputs, which are components of the page, show the sentence."""
+    return lambda message: {name: {"title": "Nothing to show", "message": message} for name in names}
+
+
+# --- Events of the page -----------------------------------------------------------------------------------------------
+
+
+def live(trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None) -> Any:
+    """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
+    return _listen(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
+
+
+def act(
+    trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None, **flags: Any
+) -> Any:
+    """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
+    return _listen(trigger, fn, inputs, outputs, on_error, **flags)
+
+
+def _listen(trigger, fn, inputs, outputs, on_error, **flags):
+    compute = guarded(fn, on_error)
+
+    def run(*event, **values):
+        return _by_component(compute(**_with_event(event, values)), outputs)
+
+    _accept_event(run, fn, [])
+    return trigger(
+        run,
+        None,
+        list(outputs.values()),
+        inputs_kwargs=inputs,
+        show_progress="hidden",
+        api_visibility="private",
+        **flags,
+    )
+
+
+def _by_component(values, outputs):
+    """{name: value} as Gradio takes it, {component: value}; where nothing changes, a skip."""
+    return {outputs[name]: value for name, value in values.items()} or gr.skip()
+
+
+def _accept_event(run, fn, positional):
+    """Give `run` the signature that Gradio reads: the positional inputs, the event's data if `fn` asks for them, and names."""
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in positional]
+    if "event" in inspect.signature(fn).parameters:
+        parameters.append(inspect.Parameter("event", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.EventData))
+        run.__annotations__ = {"event": gr.EventData}
+    parameters.append(inspect.Parameter("values", inspect.Parameter.VAR_KEYWORD))
+    run.__signature__ = inspect.Signature(parameters)
+
+
+def _with_event(event, values):
+    return {**values, "event": event[0]} if event else values
+
+
+def event_number(event: gr.EventData, name: str, high: float, whole: bool = True) -> float:
+    """A number that a component sent with its event, from 0 to `high`: anyone can send anything."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return gm.base.check_number(name, data.get(name), 0, high, whole=whole)
+
+
+def fresh_seed() -> int:
+    return secrets.randbelow(10_000)
+
+
+def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Callable:
+    """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
+
+    What stands in a tab that was never opened is not in the browser yet, and so hears of no change.
+    """
+    if visited is None:
+        return page.load
+    tab.select(lambda: True, None, visited, show_progress="hidden", api_visibility="private")
+    return visited.change
+
+
+def when_opened(triggers: tuple[Callable, ...], steps: list[tuple], inputs: Components) -> None:
+    """Open a tab's tools at each of the triggers: the first step, then the others; of several openings the last one counts.
+
+    steps: (handler, its outputs, `on_error`).
+    """
+    for trigger in triggers:
+        first, *others = steps
+        opened = act(trigger, first[0], inputs, *first[1:])
+        for step in others:
+            act(opened.then, step[0], inputs, *step[1:], trigger_mode="always_last")
+
+
+def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
+    """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
+    flags = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
+
+
+# --- Runs: slow models, step by step, one run at a time for each visitor ----------------------------------------------
+
+
+class Stopped(Exception):
+    """Raised in a stream's generator where it last yielded: the visitor pressed Stop. It may yield once more."""
+
+
+@dataclasses.dataclass
+class RunCounter:
+    """Of one visitor: the number of the newest action that began something on the stage, and of the newest Stop."""
+
+    newest: float = 0
+    stopped: float = 0
+
+    def begin(self, number: float) -> bool:
+        """Whether nothing newer has begun."""
+        with _counters:
+            self.newest = max(self.newest, number)
+        return self.newest == number
+
+    def stop(self, number: float) -> None:
+        with _counters:
+            self.stopped = max(self.stopped, number or 0)
+
+
+_counters = threading.Lock()
+
+
+class Runs:
+    """One stage on which several streams play. For each visitor one run at a time: what they do next ends the one before.
+
+    Every action is numbered in the browser, in the order in which the visitor acts, however late the server comes to it.
+    A run ends as soon as there is a newer action; the number goes along with the stage's value, and the component drops
+    what is older than what it shows. Gradio's `cancels` would not do: of two events of one trigger the page begins the
+    second when the first has ended, it does not wait for its own requests to cancel, and two at once fail on the server.
+
+    stage: the name that the stage has among the outputs of each event.
+    """
+
+    NUMBER = "(counter, number, ...values) => [counter, window.actions = (window.actions || 0) + 1, ...values]"
+
+    def __init__(self, stage: str = "stage"):
+        self.stage, self.inputs = stage, [gr.State(RunCounter()), gr.Number(visible=False)]
+
+    def live(
+        self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None
+    ) -> Any:
+        """A slider's event like `events.live`, which ends the run: what that had yet to show is outdated."""
+        return self.act(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
+
+    def act(
+        self,
+        trigger: Callable,
+        fn: Callable,
+        inputs: Components,
+        outputs: Components,
+        on_error: OnError | None = None,
+        **flags: Any,
+    ) -> Any:
+        """An event like `events.act`; one of its outputs is the stage. Stop does not end it."""
+        compute = guarded(fn, on_error)
+
+        def run(counter, number, *event, **values):
+            number = number or 0  # anyone can send anything
+            result = {} if counter.newest > number else compute(**_with_event(event, values))
+            return _by_component(self._numbered(result, number), outputs) if counter.begin(number) else gr.skip()
+
+        return self._listen(trigger, run, fn, inputs, outputs, **flags)
+
+    def stream(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, rate: float = 20) -> Any:
+        """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent, and the last one always."""
+
+        def run(counter, number, *event, **values):
+            number = number or 0
+            steps, sent_at, waiting, sent = fn(**_with_event(event, values)), 0.0, None, {}
+
+            def ended():
+                return max(counter.newest, counter.stopped) > number
+
+            step = guarded(lambda: None if ended() else next(steps, None))  # an output is never None
+            try:
+                while (result := step()) is not None and counter.begin(number):
+                    waiting = {**(waiting or {}), **self._numbered(result, number)}
+                    if not ended() and time.monotonic() - sent_at >= 1 / rate:
+                        sent_at, sent, waiting = time.monotonic(), waiting, None
+                        yield _by_component(sent, outputs)
+                    time.sleep(0.001)  # whoever waits for the lane comes first
+                if counter.newest == number < counter.stopped and (result := guarded(output_after_stop)(steps)):
+                    waiting = self._numbered(result, number)
+                if waiting and counter.newest == number:
+                    sent = waiting
+                    yield _by_component(sent, outputs)
+            finally:
+                steps.close()
+            # Gradio sends the last output twice, the second time perhaps after a newer run has begun.
+            yield _by_component({self.stage: sent[self.stage]} if self.stage in sent else {}, outputs)
+
+        return self._listen(trigger, run, fn, inputs, outputs)
+
+    def stop(self, trigger: Callable) -> None:
+        """Ends the run; its latest picture stays."""
+        trigger(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self._flags())
+
+    def _listen(self, trigger, run, fn, inputs, outputs, **flags):
+        _accept_event(run, fn, ["counter", "number"])
+        return trigger(
+            run, self.inputs, list(outputs.values()), inputs_kwargs=inputs, js=self.NUMBER, **{**self._flags(), **flags}
+        )
+
+    def _flags(self):
+        return {
+            "trigger_mode": "multiple",
+            "show_progress": "hidden",
+            "api_visibility": "private",
+            "concurrency_limit": 4,
+        }
+
+    def _numbered(self, values, number):
+        """Outputs with the number of the action in the stage's value."""
+        return {name: {**value, "turn": number} if name == self.stage else value for name, value in values.items()}
+
+
+def output_after_stop(steps: Iterator[dict]) -> dict | None:
+    """What a generator yields when it is stopped, or None."""
+    try:
+        return steps.throw(Stopped())  # type: ignore[attr-defined]  # handlers are generators
+    except (Stopped, StopIteration):
+        return None
+
+
+# --- The API ----------------------------------------------------------------------------------------------------------
+
+Upload = Annotated[str | None, "upload"]  # type of an endpoint's argument that is a picture's file
+
+
+def endpoint(fn: Callable, stream: bool = False) -> None:
+    """Register `fn` as the API endpoint of its own name. Call it once for the page, outside the tabs.
+
+    Names, types and defaults come from the signature, docs from the docstring. An argument whose default is an instance of
+    `Controls` stands for one argument per field of that class. A generator function answers with its last output, or, if
+    stream, with each as it comes.
+    """
+    if not inspect.getdoc(fn):
+        raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
+    arguments: dict[str, tuple[Any, Any]] = {}  # name of an argument -> (type, default)
+    controls: dict[str, type[Controls]] = {}
+    for name, parameter in inspect.signature(fn).parameters.items():
+        if isinstance(parameter.default, Controls):
+            controls[name] = type(parameter.default)
+            arguments |= {field: (type(value), value) for field, value in parameter.default}
+        else:
+            arguments[name] = (parameter.annotation, parameter.default)
+    inputs = {name: _box(name, *argument) for name, argument in arguments.items()}
+
+    def call(**values):
+        """The call of `fn`, with controls checked."""
+        groups = {name: kind.read(**{f: values.pop(f) for f in kind.model_fields}) for name, kind in controls.items()}
+        return fn(**values, **groups)
+
+    run: Callable = guarded(_naming_parameters(call))
+    if inspect.isgeneratorfunction(fn):
+        run = _stepwise(call) if stream else _last_output(call)
+    run.__name__, run.__doc__ = fn.__name__, _documented(fn, controls)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    signature = [inspect.Parameter(name, kind, default=default) for name, (_, default) in arguments.items()]
+    setattr(run, "__signature__", inspect.Signature(signature))  # noqa: B010  # a function's, as Gradio reads it
+    result = inspect.signature(fn).return_annotation
+    result = get_args(result)[0] if get_origin(result) is Iterator else result
+    outputs = [_result(kind) for kind in (get_args(result) if get_origin(result) is tuple else [result])]
+    gr.Button(visible=False).click(run, None, outputs, inputs_kwargs=inputs, api_name=fn.__name__)
+
+
+def _naming_parameters(fn):
+    """`fn` with errors that name parameters as the API's users know them."""
+
+    def run(**values):
+        try:
+            return fn(**values)
+        except ControlError as e:
+            raise ValueError(e.by_name) from None
+
+    return run
+
+
+def _box(name, kind, default):
+    """The hidden component of an endpoint's argument. It checks nothing: `fn` does."""
+    if kind is Upload:
+        return upload(visible=False, label=name)
+    if get_origin(kind) is Literal:
+        return gr.Dropdown(list(get_args(kind)), value=default, label=name, visible=False)
+    component = {bool: gr.Checkbox, int: gr.Number, float: gr.Number, str: gr.Textbox, list: gr.JSON}[get_origin(kind) or kind]
+    return component(default, label=name, visible=False)
+
+
+def _result(kind):
+    """The hidden component of an endpoint's result."""
+    if kind is Image:
+        return gr.Image(format="png", label="picture", visible=False)
+    return gr.JSON(label="facts", visible=False) if kind is dict else gr.Textbox(label="text", visible=False)
+
+
+def _documented(fn, controls):
+    """The docstring of `fn`, with a line for each field of its controls that it does not describe itself."""
+    doc = inspect.getdoc(fn) or ""
+    lines = [f"    {name}: {text}" for kind in controls.values() for name, text in kind.document().items()]
+    missing = [line for line in lines if f"\n{line.split(':')[0]}:" not in doc]
+    return doc.replace("\nReturns:", "\n" + "\n".join(missing) + "\nReturns:", 1) if missing else doc
+
+
+def _stepwise(fn):
+    """`fn`, which returns a generator, with the computing lane taken for each step by itself: sliders move in between."""
+
+    def run(**values):
+        steps = guarded(_naming_parameters(fn))(**values)
+        step = guarded(_naming_parameters(lambda: next(steps, None)))  # an output is never None
+        try:
+            while (result := step()) is not None:
+                yield result
+                time.sleep(0.001)  # whoever waits for the lane comes first
+        finally:
+            steps.close()
+
+    return run
+
+
+def _last_output(fn):
+    return lambda **values: collections.deque(_stepwise(fn)(**values), maxlen=1).pop()
+
+
+# --- Start-up ---------------------------------------------------------------------------------------------------------
+
+
+def start(*preparations: Callable[[], Iterable[Callable]]) -> None:
+    """Once the page answers: import torch with the right number of threads, then what each tab's `prepare` lists."""
+
+    def run():
+        os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # read when torch is imported; also by its own threads
+        import torch
+
+        torch.set_num_threads(THREADS)
+        for prepare in preparations:
+            for task in prepare():
+                guarded(task, on_error=print)()  # the tab will say so itself
+                time.sleep(0.01)  # whoever waits for the lane comes first
+
+    threading.Thread(target=run, daemon=True, name="models").start()

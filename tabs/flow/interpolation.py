@@ -1,0 +1,71 @@
+"""The straight line in the latent space between two test pictures."""
+
+from typing import Annotated
+
+import gradio as gr
+from pydantic import Field
+
+from tabs import events, labels, layout, programs, sources
+from tabs.components import sheet
+from tabs.components.scrubber import Scrubber
+from tabs.controls import Controls, dropdown
+from tabs.flow.data import check_dataset, model_of
+
+FRAMES = 25
+OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "ankle boot")}
+
+
+class Ends(Controls):
+    first: Annotated[str, dropdown([("3", "3")], min_width=100)] = Field("3", title="From", max_length=80)
+    last: Annotated[str, dropdown([("8", "8")], min_width=100)] = Field("8", title="To", max_length=80)
+
+
+def show(dataset, **controls):
+    """-> frames, lines: on the straight line in z from a test picture of one class to one of another."""
+    import torch
+
+    ends = Ends.read(**controls)
+    model, (x, _) = model_of(dataset), sources.test_pictures(dataset)
+    i, j = (labels.required_class(dataset, label) for label in (ends.first, ends.last))
+    if i == j:  # test pictures begin with one of each class, twice
+        j += len(labels.classes(dataset))
+    z = model.encode(x[[i, j]], seed=0)
+    t = torch.linspace(0, 1, FRAMES, dtype=z.dtype)[:, None]
+    frames = model.decode(torch.lerp(z[:1], z[1:], t))
+    lines = (
+        f'pictures = gm.data.samples("{dataset}").floats()[[{i}, {j}]]\nz = model.encode(pictures, seed=0)\n'
+        f"t = torch.linspace(0, 1, {FRAMES}, dtype=z.dtype)[:, None]\nx = model.decode(torch.lerp(z[:1], z[1:], t))\n"
+    )
+    return {
+        "frames": {**sheet(frames, FRAMES), "rows": ["linear in z"]},
+        "lines": programs.program(lines + programs.save(FRAMES, 2), f"flow-{dataset}"),
+    }
+
+
+def open_dataset(dataset):
+    first, last = OPENING[check_dataset(dataset)]
+    choices = labels.class_choices(dataset, each=False)[1:]
+    controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
+    return {**controls, **show(dataset, first=first, last=last)}
+
+
+def unavailable(message):
+    return {"frames": {"message": message}, "lines": ""}
+
+
+def lay_out():
+    gr.Markdown("### Interpolation")
+    layout.hint("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")
+    with gr.Row(elem_classes=["small-controls", "change"]):
+        parts = Ends.components("flow")
+    parts["frames"] = Scrubber(ends=("from", "to"), elem_id="flow-way")
+    parts["lines"] = layout.python_panel("flow", "way")
+    return parts
+
+
+def connect(dataset, parts):
+    inputs = {"dataset": dataset, "first": parts["first"], "last": parts["last"]}
+    outputs = {"frames": parts["frames"], "lines": parts["lines"]}
+    for name in ("first", "last"):
+        events.live(parts[name].input, show, inputs, outputs, events.ignore)
+    return parts

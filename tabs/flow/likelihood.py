@@ -1,0 +1,197 @@
+"""How likely a picture is, exactly, and how typical."""
+
+import functools
+import json
+from typing import Literal
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, labels, layout, programs, sources
+from tabs.components import raw, sheet
+from tabs.components.draw_pad import DrawPad
+from tabs.components.likelihood import Axis, Likelihood
+from tabs.components.tiles import Tiles
+from tabs.components.upload import upload as picture_upload
+from tabs.flow import layers
+from tabs.flow.data import DATASETS, MODELS, OTHER, check_dataset, dataset_of, model_of, once_per_checkpoint
+from tabs.sources import Source
+
+TILES = 5  # test pictures of each data set to choose from
+
+
+def statistics(dataset):
+    """Likelihoods of the test pictures, as they were measured for the card."""
+    return _statistics(gm.base.checkpoint_folder(f"flow-{dataset}"))
+
+
+@functools.lru_cache(maxsize=4)
+def _statistics(folder):
+    return gm.typicality.load_likelihoods(folder)
+
+
+def score(dataset, x, label=None):
+    """What the flow says of pictures x (N, 1, H, W): a dict of facts for each."""
+    nats, stats = model_of(dataset).layer_log_probs(x, label), statistics(dataset)
+    bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
+    distances = stats.typicality.distance(nats).tolist()
+    return [
+        {
+            "bits_per_dim": b,
+            "log_prob_nats": n,
+            "less_likely_than_test_pictures": stats.share_below("bits", b),
+            "distance": d,
+            "more_unusual_than_test_pictures": stats.share_below("distances", d),
+        }
+        for b, n, d in zip(bits, nats.sum(1).tolist(), distances)
+    ]
+
+
+def verdict(source: Source) -> Likelihood.Value:
+    """The picture's likelihood and typicality in words, and where they lie among those of the test pictures."""
+    dataset = sources.require(source)["dataset"]
+    facts, stats = score(dataset, source["x"])[0], statistics(dataset)
+    own, other = list(stats.bits)[:2]
+    more_likely, less_typical = 1 - facts["less_likely_than_test_pictures"], facts["more_unusual_than_test_pictures"]
+    if less_typical <= 0.99:
+        opinion = "It is as typical as the test pictures are."
+    elif more_likely < 0.5:
+        opinion = "Few test pictures are as atypical."
+    else:
+        opinion = "Likely and yet atypical: the likelihood alone would have ranked it among the best."
+    text = (
+        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
+        f"per-layer log-likelihoods are {facts['distance']:.2f} standard deviations from their typical values, further "
+        f"than those of {less_typical:.0%} of the test pictures. {opinion}"
+    )
+
+    def axis(title, edges, shares, score) -> Axis:
+        return {
+            "title": title,
+            "histogram": {"edges": edges, "real": shares[own], "generated": shares[other]},
+            "score": score,
+        }
+
+    unusual = "Typicality: standard deviations from typical values (lower is more typical)"
+    axes = [
+        axis("Bits per pixel (lower is more likely)", stats.bit_edges, stats.bits, facts["bits_per_dim"]),
+        axis(unusual, stats.distance_edges, stats.distances, facts["distance"]),
+    ]
+    datasets = [f"test pictures of {DATASETS[dataset].lower()}" for dataset in (own, other)]
+    return {**raw(source["x"][0]), "text": text, "datasets": datasets, "axes": json.dumps(axes)}
+
+
+def comparison(source: Source):
+    """The picture and out-of-distribution ones side by side, with their bits."""
+    import torch
+
+    dataset, x = sources.require(source)["dataset"], source["x"]
+    noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
+    other = sources.test_pictures(OTHER[dataset])[0][:1]
+    pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
+    names = ["this", "inverted", "rotated", f"one of the {DATASETS[OTHER[dataset]].lower()}", "noise", "blank"]
+    captions = [
+        f"{name}: {facts['bits_per_dim']:.2f} bits/pixel, {facts['distance']:.1f} SD"
+        for name, facts in zip(names, score(dataset, pictures))
+    ]
+    return {**sheet(pictures, len(pictures)), "labels": captions}
+
+
+def program(source: Source):
+    lines = f'typicality = gm.typicality.load_likelihoods("flow-{source["dataset"]}").typicality\n' + (
+        "print(model.bits_per_dim(picture), typicality.distance(model.layer_log_probs(picture)))\n"
+    )
+    return programs.program(source["lines"] + lines, f"flow-{source['dataset']}")
+
+
+def choose(source: Source):
+    """Another picture -> source, verdict, comparison, lines, and what *Layer by layer* shows of it."""
+    return {
+        "source": source,
+        "verdict": verdict(source),
+        "comparison": comparison(source),
+        "score_lines": program(source),
+        **layers.show(source),
+    }
+
+
+def choose_test_picture(dataset, event: gr.EventData):
+    i = events.event_number(event, "index", 2 * TILES - 1)
+    if i < TILES:
+        return choose(sources.test_picture(check_dataset(dataset), i))
+    return choose({**sources.test_picture(OTHER[check_dataset(dataset)], i - TILES), "dataset": dataset})
+
+
+def choose_drawing(dataset, ink):
+    return choose(sources.drawing(check_dataset(dataset), ink))
+
+
+def choose_upload(dataset, path):
+    return choose(sources.upload(check_dataset(dataset), path))
+
+
+@once_per_checkpoint
+def open_dataset(dataset):
+    """Another data set: test pictures of both sets to choose from, and the first of them chosen."""
+    import torch
+
+    pictures = torch.cat([sources.test_pictures(name)[0][:TILES] for name in (dataset, OTHER[dataset])])
+    names = [name for d in (dataset, OTHER[dataset]) for name in sources.test_picture_names(d)[:TILES]]
+    tiles = {**sheet(pictures, 2 * TILES), "labels": names, "chosen": 0}
+    return {"tiles": tiles, **choose(sources.test_picture(dataset, 0))}
+
+
+def unavailable(message):
+    place = {"message": message}
+    empty = {"source": None, "score_lines": "", **layers.unavailable(message)}
+    return {"verdict": place, "comparison": place, **empty}
+
+
+def flow_score(
+    model: Literal[*MODELS] = "flow-mnist",
+    picture: events.Upload = None,
+    test_picture_number: int = 0,
+    label: str = "any",
+) -> dict:
+    """Compute the exact likelihood of a picture under a flow, and how typical the picture is.
+
+    Args:
+        model: one of the models, see flow_sample.
+        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
+        test_picture_number: 0 to 199, used when there is no file.
+        label: any, or the class to condition on.
+    Returns:
+        Bits per pixel and log p in nats; the share of test pictures that are more likely; the distance of the layers'
+        log-likelihoods from their typical values in standard deviations; the share of test pictures that are more typical.
+    """
+    dataset = dataset_of(model)
+    number = labels.class_number(dataset, label)
+    return score(dataset, sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"], number)[0]
+
+
+def lay_out():
+    """The tool's components by name."""
+    layout.hint("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.")
+    parts = {"tiles": Tiles(columns=2 * TILES, name="Test pictures of both datasets", elem_id="flow-own")}
+    with gr.Row():
+        with gr.Column(min_width=130):
+            parts["pad"] = DrawPad(elem_id="flow-pad")
+        with gr.Column(min_width=130):
+            parts["upload"] = picture_upload(
+                label="Upload a picture", show_label=False, height=150, elem_id="flow-upload", elem_classes="upload"
+            )
+    parts["verdict"] = Likelihood(elem_id="flow-verdict")
+    layout.hint("The same flow on less typical pictures:")
+    parts["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
+    parts["score_lines"] = layout.python_panel("flow", "score")
+    return parts
+
+
+def connect(dataset, parts, layer_parts):
+    """Wire the tool. Returns the outputs of a choice."""
+    names = ("verdict", "comparison", "score_lines")
+    outputs = {"source": gr.State(), **{name: parts[name] for name in names}, **layer_parts}
+    events.act(parts["tiles"].input, choose_test_picture, {"dataset": dataset}, outputs)
+    events.live(parts["pad"].input, choose_drawing, {"dataset": dataset, "ink": parts["pad"]}, outputs)
+    events.act(parts["upload"].upload, choose_upload, {"dataset": dataset, "path": parts["upload"]}, outputs)
+    return outputs

@@ -1,0 +1,114 @@
+"""The same kind of layer on points of a plane, trained while the visitor watches."""
+
+import base64
+from typing import Annotated, Literal
+
+import gradio as gr
+from pydantic import Field
+
+import genmodels as gm
+from tabs import events, layout, programs
+from tabs.components.plane_view import UNIT, PlaneView, pack_points, unpack_points
+from tabs.controls import Controls, radio, slider
+
+SECONDS, POINTS = 10, 1000  # of the training; of the points, where the visitor draws none
+OWN = "own"  # the visitor's points
+SHAPES = {"moons": "Moons", "rings": "Rings", "checkerboard": "Checkerboard", OWN: "Your points"}
+MOST_POINTS, FEWEST_POINTS = 2000, 16
+
+
+class Plane(Controls):
+    shape: Annotated[
+        Literal["moons", "rings", "checkerboard", "own"],
+        radio([(title, name) for name, title in SHAPES.items()], show_label=False, container=False, elem_classes="small-pills"),
+    ] = Field("moons", title="Points")
+    layers: Annotated[int, slider(elem_id="flow-depth")] = Field(6, ge=1, le=12, title="Layers")
+
+
+def points_of(shape, drawn):
+    """(N, 2) tensor of the points to be learnt, and the lines that make them."""
+    import torch
+
+    if shape != OWN:
+        return gm.plane.toy_points(shape, POINTS, seed=0), f'points = gm.plane.toy_points("{shape}", {POINTS}, seed=0)\n'
+    points = torch.tensor(unpack_points(drawn)[:MOST_POINTS]).clamp(-1, 1)
+    if len(points) < FEWEST_POINTS:
+        raise ValueError(f"At least {FEWEST_POINTS} points are needed: draw more of them in the square.")
+    line = f"np.frombuffer(base64.b64decode({pack_points(points)!r}), '<i2')"
+    return points, f"points = torch.tensor({line}.reshape(-1, 2) / {UNIT}).float()\n"
+
+
+def show_points(shape, drawn):
+    """-> plane, lines: the points alone, before anything is learnt."""
+    shape = Plane.read(shape=shape).shape
+    if shape == OWN:
+        points = unpack_points(drawn)[:MOST_POINTS]
+        text = f"{len(points)} points. Draw more, or train." if len(points) else "Press and drag to draw points."
+    else:
+        points, text = points_of(shape, None)[0], f"{POINTS:,} points."
+    return {"plane": {"points": pack_points(points), "draw": shape == OWN, "text": text}, "lines": programs.PENDING}
+
+
+def take_points(event: gr.EventData):
+    """The visitor drew -> points, as text."""
+    data = event._data if isinstance(event._data, dict) else {}
+    return {"drawn": pack_points(unpack_points(data.get("points"))[:MOST_POINTS])}
+
+
+def train(drawn, **controls):
+    """Fit a flow to the points, step by step: yields plane, lines."""
+    options = Plane.read(**controls)
+    points, lines = points_of(options.shape, drawn)
+    fit = options.call("gm.plane.fit_plane", gm.plane.fit_plane, "points", seconds=SECONDS, layers=options.layers, seed=0)
+    lines = programs.program(f"{lines}*_, last = {fit}\nprint(last.step, last.nats)  # depends on the speed of your machine\n")
+    state = None
+    try:
+        for state in gm.plane.fit_plane(points, seconds=SECONDS, layers=options.layers, seed=0, every=0.12):
+            pending = {"lines": programs.PENDING} if state.step == 0 else {}
+            yield {"plane": view(options.shape, points, state, live=True), **pending}
+    except events.Stopped:
+        lines = programs.STOPPED
+    if state:
+        yield {"plane": view(options.shape, points, state, live=False), "lines": lines}
+
+
+def view(shape, points, state, live) -> PlaneView.Value:
+    """A state of the training as the plane shows it."""
+    import torch
+
+    stages, lines, n, _ = state.lines.shape
+    density = (state.density / torch.quantile(state.density, 0.995).clamp(min=1e-9)).clamp(0, 1).sqrt()
+    return {
+        "points": pack_points(points),
+        "draw": shape == OWN,
+        "live": live,
+        "grid": {"stages": stages, "lines": lines, "points": n, "coordinates": pack_points(state.lines)},
+        "density": base64.b64encode((255 * density).byte().numpy().tobytes()).decode(),
+        "text": f"{state.step} steps in {state.seconds:.1f} s: {state.nats:.2f} nats per point (lower is better)",
+    }
+
+
+def lay_out():
+    layout.hint(
+        "The same kind of layer on points of the plane, trained live. The grid is straight in noise space; "
+        "the layers transform it."
+    )
+    parts = Plane.components("flow", "shape")
+    parts["plane"] = PlaneView(most_points=MOST_POINTS, elem_id="flow-plane")
+    with gr.Row(elem_classes="small-controls"):
+        parts |= Plane.components("flow", "layers")
+        parts["train"] = gr.Button("Train", variant="primary", scale=2, min_width=80, elem_id="flow-train")
+        parts["stop"] = gr.Button("Stop", scale=1, min_width=70, elem_id="flow-stop")
+    parts["lines"] = layout.python_panel("flow", "plane")
+    return parts
+
+
+def connect(parts, first_visit):
+    runs, drawn = events.Runs("plane"), gr.State()
+    outputs, points = {"plane": parts["plane"], "lines": parts["lines"]}, {"shape": parts["shape"], "drawn": drawn}
+    runs.act(parts["shape"].input, show_points, points, outputs)
+    sketched = events.live(parts["plane"].input, take_points, {}, {"drawn": drawn})
+    runs.act(sketched.then, show_points, points, outputs)
+    runs.stream(parts["train"].click, train, {**points, "layers": parts["layers"]}, outputs, rate=8)
+    runs.stop(parts["stop"].click)
+    runs.act(first_visit, show_points, points, outputs)

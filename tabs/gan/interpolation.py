@@ -1,0 +1,117 @@
+"""The straight line from one latent code to another."""
+
+from typing import Annotated, Literal
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field
+
+import genmodels as gm
+from tabs import events, layout
+from tabs.components import cell, sheet
+from tabs.components.scrubber import Scrubber
+from tabs.controls import SEED, Controls, dropdown, number
+from tabs.gan import data
+
+FRAMES = 25
+OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "dress"), "avatars": ("glasses=none", "glasses=sunglasses")}
+EndSeed = Annotated[int, number(min_width=80)]
+
+
+class Ends(Controls):
+    first: Annotated[str, dropdown([("3", "3")], min_width=110)] = Field("3", title="From", max_length=500)
+    first_seed: EndSeed = SEED
+    last: Annotated[str, dropdown([("8", "8")], min_width=110)] = Field("8", title="To", max_length=500)
+    last_seed: EndSeed = SEED
+
+
+def arguments(dataset, ends):
+    """Of `sample_latents`, for both ends."""
+    first, last = (data.parse_label(dataset, getattr(ends, name), name) for name in ("first", "last"))
+    return {"label": first, "seed": ends.first_seed}, {"label": last, "seed": ends.last_seed}
+
+
+def show(dataset, **controls):
+    """-> frames, lines: several pictures turn into as many others."""
+    import torch
+
+    model, n = data.model_of(dataset), 4 if dataset == "avatars" else 9
+    start, end = arguments(dataset, Ends.read(**controls))
+    pairs = zip(model.sample_latents(n, **start), model.sample_latents(n, **end))
+    w = torch.stack([model.interpolate(a, b, FRAMES) for a, b in pairs], 1)  # (FRAMES, n, D)
+    x = model.decode(w.flatten(0, 1)).unflatten(0, (FRAMES, n))
+    lines = (
+        f"start = {sampling_call(n, **start)}\n"
+        f"end = {sampling_call(n, **end)}\n"
+        f"w = torch.stack([model.interpolate(a, b, {FRAMES}) for a, b in zip(start, end)], 1)\n"
+        "x = model.decode(w.flatten(0, 1))  # one row of the picture per step\n"
+    )
+    across = 2 if n == 4 else 3
+    frames = {
+        **sheet(torch.cat([cell(frame, across) for frame in x]), FRAMES),
+        "rows": [f"{n} interpolations at the same step"],
+    }
+    return {"frames": frames, "lines": data.program(dataset, lines, n, scale=2)}
+
+
+def sampling_call(n, label, seed):
+    return f"model.sample_latents({n}, {'' if label is None else f'label={label}, '}seed={seed})"
+
+
+def open_dataset(dataset):
+    first, last = OPENING[data.check_dataset(dataset)]
+    choices, ends = data.label_choices(dataset), Ends(first=first, last=last)
+    updates = {
+        "first": gr.update(choices=choices, value=first),
+        "first_seed": ends.first_seed,
+        "last": gr.update(choices=choices, value=last),
+        "last_seed": ends.last_seed,
+    }
+    return {**updates, **show(dataset, **ends.model_dump())}
+
+
+def unavailable(message):
+    return {"frames": {"message": message}, "lines": ""}
+
+
+def gan_walk(model: Literal[*data.MODELS] = "gan-mnist", ends: Ends = Ends(), steps: int = 9) -> Image:  # noqa: B008
+    """Interpolate linearly between the latent codes of two generated pictures.
+
+    Args:
+        model: one of the models, see gan_sample.
+        first: label of the first picture, see gan_sample.
+        first_seed: its seed, a whole number.
+        last: label of the last picture.
+        last_seed: its seed.
+        steps: number of pictures, both ends included, 2 to 64.
+    Returns:
+        A PNG with the pictures in one row.
+    """
+    dataset = data.dataset_of(model)
+    steps = gm.base.check_number("steps", steps, 2, 64, whole=True)
+    gan = data.model_of(dataset)
+    start, end = (gan.sample_latents(1, **options)[0] for options in arguments(dataset, ends))
+    return gm.pictures.filmstrip(gan.decode(gan.interpolate(start, end, steps)), scale=2)
+
+
+def lay_out():
+    layout.hint(
+        "Every generated picture has a latent code. Along the straight line from one code to another, one picture "
+        "turns into the other (linear interpolation)."
+    )
+    parts = {"frames": Scrubber(ends=("from", "to"), elem_id="gan-walk")}
+    for names in (("first", "first_seed"), ("last", "last_seed")):
+        with gr.Row(elem_classes=["small-controls", "change"]):
+            parts |= Ends.components("gan", *names)
+    parts["lines"] = layout.python_panel("gan", "walk")
+    return parts
+
+
+def connect(dataset, parts, openings):
+    """Wire the tool. openings: the events after which a dataset is open."""
+    ends = {name: parts[name] for name in Ends.model_fields}
+    outputs = {"frames": parts["frames"], "lines": parts["lines"]}
+    for end in ends.values():
+        events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
+    for opened in openings:
+        events.act(opened, open_dataset, {"dataset": dataset}, parts, unavailable)

@@ -1,0 +1,151 @@
+"""The quiz: which of four pictures is real? The discriminator answers too."""
+
+from typing import Annotated, Any, NamedTuple
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, labels, layout, sources
+from tabs.components import sheet
+from tabs.components.gallery import Gallery
+from tabs.controls import SEED, Controls, number
+from tabs.gan import data
+
+CHOICES = 4  # pictures per round, one of them real
+NEW = {"round": 0, "visitor": 0, "discriminator": 0, "answered": 0, "revealed": False}  # with the right answers of both
+RESULTS = {  # (visitor is right, discriminator is right) -> sentence
+    (False, False): "Neither of you got it right.",
+    (False, True): "The discriminator got it right, you did not.",
+    (True, False): "You got it right, the discriminator did not!",
+    (True, True): "You both got it right.",
+}
+
+
+class Quiz(Controls):
+    seed: Annotated[int, number(min_width=80)] = SEED
+
+
+class Round(NamedTuple):
+    x: Any  # CHOICES pictures of 256 levels
+    scores: list
+    real: int  # index of the real one
+    label: str  # of all of them
+    lines: str
+
+
+def quiz_round(dataset, seed, k):
+    """Round k of a quiz: the same for everybody. The index of the real picture stays on the server until the visitor chose."""
+    import torch
+
+    x, _ = sources.test_pictures(dataset)
+    g = gm.base.generator(seed)
+    i = torch.randperm(len(x), generator=g)[k % len(x)].item()
+    place = torch.randint(CHOICES, (k + 1,), generator=g)[k].item()
+    text = data.label_text(dataset, data.test_labels(dataset)[i].tolist())
+    label, sample_seed = data.parse_label(dataset, text), 1000 * seed + k
+    generated = data.model_of(dataset).sample(CHOICES - 1, label=label, seed=sample_seed)
+    x = torch.cat([generated[:place], x[i : i + 1], generated[place:]])
+    x = (255 * x).round() / 255  # real pictures have 256 grey levels: more of them would give the generated ones away
+    argument = "" if label is None else f"label={label}, "
+    lines = (
+        f'real = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
+        f"generated = model.sample({CHOICES - 1}, {argument}seed={sample_seed})\n"
+        f"x = torch.cat([generated[:{place}], real, generated[{place}:]])\nx = (255 * x).round() / 255\n"
+        f"score = model.score({f'x, {argument}'.rstrip(', ')})\n"
+    )
+    return Round(x, data.relative_scores(dataset, x, label).tolist(), place, text, data.program(dataset, lines, 2))
+
+
+def start(dataset, seed):
+    """-> state, pictures, words, lines: the first round of a quiz."""
+    return ask({"dataset": dataset, "seed": Quiz.read(seed=seed).seed, **NEW})
+
+
+def ask(state):
+    """A round that waits for its answer."""
+    dataset = state["dataset"]
+    current = quiz_round(dataset, state["seed"], state["round"])
+    names = "\n".join(f"picture {i + 1} of {CHOICES}" for i in range(CHOICES))
+    label = "" if current.label == labels.ANY else f" ({data.readable(current.label)})"
+    question = f"**Which of these is real?** One is from the test set, three are generated{label}."
+    return {
+        "state": state,
+        "pictures": {**sheet(current.x, 2), "across": 2, "kinds": "?" * CHOICES, "labels": names},
+        "words": f"{question}\n\n{tally(state)}",
+        "lines": "",
+    }
+
+
+def tally(state):
+    chance = f"A random guess is right 1 time in {CHOICES}."
+    if not state["answered"]:
+        return f"Pick the one you think is real. {chance}"
+    visitor, discriminator = state["visitor"], state["discriminator"]
+    return f"Right answers: you **{visitor}**, the discriminator **{discriminator}**, of {state['answered']}. {chance}"
+
+
+def answer(state, event: gr.EventData):
+    """The visitor chose -> state, pictures, words, lines. A second choice in the same round does not count."""
+    choice = events.event_number(event, "index", CHOICES - 1)
+    if not state or state["revealed"]:
+        return {}
+    current = quiz_round(state["dataset"], state["seed"], state["round"])
+    discriminator_choice = max(range(CHOICES), key=lambda i: current.scores[i])
+    visitor_right, discriminator_right = choice == current.real, discriminator_choice == current.real
+    state = {
+        **state,
+        "visitor": state["visitor"] + visitor_right,
+        "discriminator": state["discriminator"] + discriminator_right,
+        "answered": state["answered"] + 1,
+        "revealed": True,
+    }
+    pictures = {
+        **sheet(current.x, 2),
+        "across": 2,
+        "kinds": "".join("r" if i == current.real else "g" for i in range(CHOICES)),
+        "histogram": data.score_histogram(state["dataset"], current.label != labels.ANY),
+        "scores": " ".join(f"{s:.4g}" for s in current.scores),
+        "visitor_choice": choice,
+        "discriminator_choice": discriminator_choice,
+        "labels": "\n".join("real" if i == current.real else "generated" for i in range(CHOICES)),
+    }
+    words = f"**{RESULTS[visitor_right, discriminator_right]}** The one in the green frame is real.\n\n{tally(state)}"
+    return {"state": state, "pictures": pictures, "words": words, "lines": current.lines}
+
+
+def next_round(state, dataset, seed):
+    if not state or state["dataset"] != dataset:
+        return start(dataset, seed)
+    return ask({**state, "round": state["round"] + 1, "revealed": False})
+
+
+def new_quiz(dataset):
+    seed = events.fresh_seed()
+    return {"seed": seed, **start(dataset, seed)}
+
+
+def unavailable(message):
+    return {"state": None, "pictures": {"message": message}, "words": "", "lines": ""}
+
+
+def lay_out():
+    parts = {"words": gr.Markdown("The pictures appear once the model is loaded.", elem_id="gan-quiz-words")}
+    parts["pictures"] = Gallery(pick=True, name="Which one is real?", elem_id="gan-quiz")
+    with gr.Row(elem_classes="small-controls"):
+        parts["next"] = gr.Button("Next four", variant="primary", scale=2, min_width=90)
+        parts |= Quiz.components("gan-quiz")
+        parts["new"] = gr.Button("New quiz", scale=2, min_width=90)
+    parts["lines"] = layout.python_panel("gan", "quiz")
+    return parts
+
+
+def connect(dataset, parts, openings):
+    """Wire the tool. openings: the events after which a dataset is open."""
+    outputs = {"state": gr.State(), **{name: parts[name] for name in ("pictures", "words", "lines")}}
+    inputs = {"dataset": dataset, "seed": parts["seed"]}
+    events.act(parts["pictures"].input, answer, {"state": outputs["state"]}, outputs)
+    events.act(parts["next"].click, next_round, {"state": outputs["state"], **inputs}, outputs)
+    events.act(parts["new"].click, new_quiz, {"dataset": dataset}, {"seed": parts["seed"], **outputs})
+    events.act(parts["seed"].submit, start, inputs, outputs)
+    for opened in openings:
+        events.act(opened, start, inputs, outputs, unavailable)

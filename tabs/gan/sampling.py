@@ -1,0 +1,296 @@
+"""Generated pictures with their scores, on the stage, and the principal directions that change them."""
+
+import functools
+import math
+from typing import Annotated, Literal
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field, field_validator
+
+import genmodels as gm
+from tabs import cards, events, labels, layout, sources
+from tabs.components import sheet
+from tabs.components.gallery import Gallery
+from tabs.components.sliders import Sliders
+from tabs.controls import SEED, Controls, Expression, Seed, checkbox, radio, slider
+from tabs.gan import data
+
+DIRECTIONS = 8  # number of sliders
+MAX_AMOUNT = 3  # of a slider, in standard deviations
+WORDS = {"r": "real test picture", "g": "generated picture"}
+
+
+class Sampling(Controls):
+    n: Annotated[int, slider()] = Field(20, ge=1, le=30, title="Number of pictures")
+    label: str = Field(labels.ANY, title="Class", max_length=500)
+    truncation: Annotated[float, slider(step=0.05)] = Field(
+        1, ge=0, le=1.5, title="Truncation", description="0: all alike, 1: as trained"
+    )
+    seed: Seed = SEED
+    directions: list[float] = Field([0.0], title="Principal directions")
+
+    @field_validator("directions", mode="before")
+    @classmethod
+    def check_directions(cls, amounts):
+        """Stricter than pydantic alone, as `Controls.read` is."""
+        if isinstance(amounts, (list, tuple)) and len(amounts) <= DIRECTIONS and all(map(is_amount, amounts)):
+            return [round(float(amount), 3) for amount in amounts]
+        raise ValueError(f"must be a list of at most {DIRECTIONS} numbers from {-MAX_AMOUNT} to {MAX_AMOUNT}.")
+
+    @property
+    def amounts(self):
+        """One amount per direction, or [] if all are 0."""
+        return self.directions + [0.0] * (DIRECTIONS - len(self.directions)) if any(self.directions) else []
+
+
+class Stage(Sampling):
+    """What the page adds to the controls."""
+
+    order: Annotated[
+        Literal["sampled", "score"],
+        radio(
+            [("as sampled", "sampled"), ("by score", "score")],
+            scale=3,
+            show_label=False,
+            container=False,
+            min_width=240,
+            elem_classes="small-pills",
+        ),
+    ] = Field("sampled", title="Order")
+    add_real: Annotated[bool, checkbox(container=False, elem_id="gan-mixed", elem_classes=[])] = Field(
+        False, title="add real pictures"
+    )
+
+
+def is_amount(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -MAX_AMOUNT <= value <= MAX_AMOUNT
+
+
+def read(dataset, sliders=None, **controls):
+    """What the page sends. The sliders may still hold the amounts of another dataset: then all are 0."""
+    fits = isinstance(sliders, dict) and sliders.get("model") == f"gan-{dataset}"
+    values = labels.from_menus(data.attributes(dataset), controls)
+    return Stage.read(directions=sliders.get("z") if fits else [], **values)
+
+
+def labels_of(dataset, options):
+    """The label of the pictures as the model takes it."""
+    return labels.for_pictures(data.attributes(dataset), options.label, options.n)
+
+
+# --- The pictures and their lines of Python ---------------------------------------------------------------------------
+
+
+def columns(n):
+    """Columns of n pictures: a grid a little wider than high."""
+    return n if n < 4 else math.ceil(math.sqrt(1.2 * n))
+
+
+@functools.lru_cache(maxsize=4)
+def _directions(folder):
+    return gm.load(folder).directions(gm.load(folder).latent)
+
+
+def latents(dataset, options):
+    """The latent codes of the generated pictures."""
+    import torch
+
+    label = labels_of(dataset, options)
+    w = data.model_of(dataset).sample_latents(options.n, label=label, truncation=options.truncation, seed=options.seed)
+    return w + torch.tensor(options.amounts) @ _directions(data.folder_of(dataset))[:DIRECTIONS] if options.amounts else w
+
+
+def real_indices(dataset, options):
+    """Indices of test pictures with the label, at most as many as are generated."""
+    import torch
+
+    y, label = data.test_labels(dataset), labels_of(dataset, options)
+    order = torch.randperm(len(y), generator=gm.base.generator(options.seed)).tolist()
+    if options.label == labels.EACH:
+        by_class = {c: iter([i for i in order if y[i, 0] == c]) for c in set(label)}
+        return [next(by_class[c]) for c in label]
+    wanted = gm.base.check_labels(label, 1, data.model_of(dataset).classes)
+    matches = ((wanted < 0) | (wanted == y)).all(1).tolist()
+    indices = [i for i in order if matches[i]][: options.n]
+    if not indices:
+        raise ValueError(f"None of the {len(y)} test pictures of the app has all these attributes: leave some unspecified.")
+    return indices
+
+
+def generate(dataset, options):
+    """(pictures, their relative scores, a letter for each: r real or g generated), in the order of the page."""
+    import torch
+
+    x, label, kinds = data.model_of(dataset).decode(latents(dataset, options)), labels_of(dataset, options), "g" * options.n
+    if options.add_real:
+        indices = real_indices(dataset, options)
+        x, kinds = torch.cat([x, sources.test_pictures(dataset)[0][indices]]), kinds + "r" * len(indices)
+        if options.label == labels.EACH:
+            label = label + label
+    scores = data.relative_scores(dataset, x, label)
+    if options.order == "score":
+        order = scores.argsort(descending=True, stable=True)
+        x, scores, kinds = x[order], scores[order], "".join(kinds[i] for i in order.tolist())
+    return x, scores, kinds
+
+
+def picture_values(dataset, options):
+    """What the stage shows, without words."""
+    x, scores, kinds = generate(dataset, options)
+    return {
+        **sheet(x, columns(len(x))),
+        "across": columns(len(x)),
+        "kinds": kinds,
+        "histogram": data.score_histogram(dataset, options.label != labels.ANY),
+        "scores": " ".join(f"{s:.4g}" for s in scores.tolist()),
+    }
+
+
+def in_words(values):
+    return {**values, "labels": "\n".join(WORDS[kind] for kind in values["kinds"])}
+
+
+def python_lines(dataset, options):
+    """The program that computes the pictures of `generate`; none is computed here."""
+    label, each, n, lines = labels_of(dataset, options), options.label == labels.EACH, options.n, ""
+    if each:
+        lines = f"label = [i % {data.model_of(dataset).classes[0]} for i in range({n})]\n"
+    written = Expression("label") if each else label
+    lines += f"w = {options.call('model.sample_latents', gm.GAN.sample_latents, label=written)}\n"
+    if options.amounts:
+        lines += f"w = w + torch.tensor({options.amounts}) @ model.directions({DIRECTIONS})\n"
+    lines += "x = model.decode(w)\n"
+    if options.add_real:
+        indices = real_indices(dataset, options)
+        lines += f'x = torch.cat([x, gm.data.samples("{dataset}").floats()[{indices}]])\n'
+        lines += "label = label + label\n" * each
+        n += len(indices)
+    if options.order == "score":
+        if each:  # relative scores: between classes, raw scores cannot be compared
+            lines += (
+                f"classes = range({data.model_of(dataset).classes[0]})\n"
+                f"samples = [model.sample({data.baseline_samples([0])}, label=c, seed=0) for c in classes]\n"
+                "baseline = torch.stack([model.score(s, c).mean() for s, c in zip(samples, classes)])\n"
+                "score = model.score(x, label) - baseline[label]\n"
+            )
+        else:
+            lines += f"score = model.score(x{'' if label is None else f', {label}'})\n"
+        lines += "x = x[score.argsort(descending=True, stable=True)]\n"
+    return data.program(dataset, lines, columns(n))
+
+
+def show_pictures(dataset, **controls):
+    """While a slider moves -> stage."""
+    return {"stage": in_words(picture_values(dataset, read(dataset, **controls)))}
+
+
+def show_lines(dataset, **controls):
+    """When the sliders rest -> lines: updating the editor at each move would cost as much as the pictures."""
+    return {"lines": python_lines(dataset, read(dataset, **controls))}
+
+
+def show(dataset, **controls):
+    return show_pictures(dataset, **controls) | show_lines(dataset, **controls)
+
+
+def sliders_value(dataset):
+    """Value of the sliders, all at 0, each with its share of the variance."""
+    variances = _directions(data.folder_of(dataset)).square().sum(1)
+    shares = (100 * variances / variances.sum()).tolist()[:DIRECTIONS]
+    dims = [[i, f"#{i + 1} · {share:.0f} %"] for i, share in enumerate(shares)]
+    return {"model": f"gan-{dataset}", "z": [0.0] * len(dims), "dims": dims, "unused": 0}
+
+
+def reset(dataset, **controls):
+    """-> truncation, sliders, stage, lines: the first two as they open."""
+    restored = {"truncation": 1, "sliders": sliders_value(dataset)}
+    return restored | show(dataset, **controls | restored)
+
+
+def opening(dataset):
+    """The controls as the tab opens."""
+    return Stage(label=labels.ANY, n=15) if dataset == "avatars" else Stage(label=labels.EACH)
+
+
+@functools.lru_cache(maxsize=4)
+def _first_pictures(folder, dataset):
+    return picture_values(dataset, opening(dataset))
+
+
+def open_dataset(dataset):
+    """Another dataset: the controls as they open, and their pictures."""
+    options = opening(data.check_dataset(dataset))
+    return {
+        **labels.menu_updates(data.attributes(dataset)),
+        **options.model_dump(include={"truncation", "n", "seed", "order", "add_real"}),
+        "sliders": sliders_value(dataset),
+        "stage": in_words(_first_pictures(data.folder_of(dataset), dataset)),
+        "lines": python_lines(dataset, options),
+    }
+
+
+def unavailable(message):
+    return {"stage": {"message": message}, "lines": ""}
+
+
+def gan_sample(model: Literal[*data.MODELS] = "gan-mnist", options: Sampling = Sampling()) -> Image:  # noqa: B008
+    """Generate new pictures with a GAN.
+
+    Args:
+        model: gan-mnist (digits), gan-fashion (clothes) or gan-avatars (faces).
+        n: number of pictures, 1 to 30.
+        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.
+        truncation: 0 (all alike) to 1.5; 1 as trained.
+        seed: whole number; the same seed gives the same pictures.
+        directions: list of at most 8 numbers from -3 to 3: the amount along each of the first principal directions, in
+            standard deviations.
+    Returns:
+        A PNG with the pictures in rows.
+    """
+    dataset = data.dataset_of(model)
+    return gm.pictures.grid(data.model_of(dataset).decode(latents(dataset, options)), columns(options.n), scale=4)
+
+
+# --- Layout -----------------------------------------------------------------------------------------------------------
+
+
+def lay_out_controls():
+    gr.Markdown("### Conditions")
+    parts = labels.menus("gan") | Stage.components("gan", "truncation", "n")
+    gr.Markdown("### Principal directions")
+    layout.hint(
+        "The directions in which its latent codes vary most, found without labels. **Move one:** all pictures change "
+        "in the same way, and so do their scores."
+    )
+    return {**parts, "sliders": Sliders(elem_id="gan-sliders")}
+
+
+def lay_out_stage(dataset):
+    """(the rest of the controls; the stage; the buttons New and Reset)."""
+    stage = Gallery(
+        poster=cards.poster(f"gan-{dataset}"),
+        name="Generated pictures and their scores",
+        elem_id="gan-stage",
+        elem_classes="live-picture",
+    )
+    with gr.Row(elem_classes=["small-controls", "orders"]):
+        parts = Stage.components("gan", "order", "add_real")
+    new, seed, restore = layout.seed_row("New pictures", "Reset")
+    return {**parts, "seed": seed}, stage, (new, restore)
+
+
+def connect(dataset, controls, stage, buttons, lines):
+    """Wire the tool. Returns what another dataset changes."""
+    inputs, outputs = {"dataset": dataset, **controls}, {"stage": stage, "lines": lines}
+    new, restore = buttons
+    events.live(controls["sliders"].input, show_pictures, inputs, {"stage": stage})
+    events.live(controls["sliders"].release, show_lines, inputs, {"lines": lines})
+    for name in (*labels.MENUS, "truncation", "n", "add_real", "order"):
+        events.live(controls[name].input, show, inputs, outputs)
+    events.live(controls["seed"].input, show, inputs, outputs, events.ignore)  # half typed
+    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": controls["seed"]})
+    events.act(drawn.then, show, inputs, outputs)
+    restored = {name: controls[name] for name in ("truncation", "sliders")}
+    events.act(restore.click, reset, inputs, {**restored, **outputs})
+    return {**controls, **outputs}

@@ -1,0 +1,102 @@
+"""The replay of the training: snapshots, losses and scores at its steps."""
+
+import base64
+import functools
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import gradio as gr
+from pydantic import Field
+
+import genmodels as gm
+from tabs import cards, events, layout, programs
+from tabs.components.film import Film
+from tabs.controls import Controls, radio
+from tabs.gan import data
+
+
+class Training(Controls):
+    run: Annotated[
+        Literal["this", "collapsed"],
+        radio(
+            [("this GAN", "this"), ("one with mode collapse", "collapsed")],
+            visible=False,
+            show_label=False,
+            container=False,
+            elem_id="gan-which",
+            elem_classes="small-pills",
+        ),
+    ] = Field("this", title="Training run")
+
+
+def has_collapsed_run():
+    """Whether the replay of a run with mode collapse is shipped."""
+    return (cards.checkpoints() / data.COLLAPSED / "replay.json").is_file()
+
+
+@functools.lru_cache(maxsize=4)
+def _replay(folder):
+    """(the replay without its pictures; their shape; the file that holds them, for the browser)."""
+    replay = gm.gan.load_replay(folder)  # checks the file, which the browser then gets as it is
+    picture = base64.b64encode((Path(folder) / "replay.webp").read_bytes()).decode()
+    return replay._replace(pictures=None), replay.pictures.shape, "data:image/webp;base64," + picture
+
+
+def show(dataset, run="this"):
+    """-> film, lines. A collapsed run there is for digits only."""
+    collapsed = Training.read(run=run).run == "collapsed" and dataset == "mnist"
+    name = data.COLLAPSED if collapsed else f"gan-{data.check_dataset(dataset)}"
+    replay, (steps, n, _, size, _), picture = _replay(gm.base.checkpoint_folder(name))
+    facts = {
+        "unit": "step",
+        "numbers": replay.steps,
+        "edges": replay.edges,
+        "real": replay.real,
+        "generated": replay.generated,
+        "lines": [[f"{network} loss", line] for network, line in replay.losses.items()],
+    }
+    by_class = n % 10 == 0  # the same number of pictures per class
+    film = {
+        "w": size,
+        "h": size,
+        "n": steps * n,
+        "columns": n,
+        "source": picture,
+        "per": n,
+        "across": 10 if by_class else 8,
+        "by_column": by_class,
+        "facts": json.dumps(facts),
+        "label": f"The same {n} latent codes at every step" + ("; one column per class" if by_class else ""),
+    }
+    lines = (
+        f'replay = gm.gan.load_replay("{name}")\n'
+        "x = replay.pictures.flatten(0, 1) / 255  # one row of the picture per entry of replay.steps\n"
+    )
+    return {"film": film, "lines": programs.program(lines + programs.save(n, 1))}
+
+
+def open_dataset(dataset):
+    return {"run": gr.update(value="this", visible=dataset == "mnist" and has_collapsed_run()), **show(dataset)}
+
+
+def unavailable(message):
+    return {"film": {"message": message}, "lines": ""}
+
+
+def lay_out():
+    layout.hint(
+        "How it learned: move through the steps of its training, from noise to the final model. The histograms are "
+        "the discriminator's scores of real and of generated pictures: the better the generator, the more they "
+        "overlap."
+    )
+    parts = Training.components("gan")
+    return {**parts, "film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
+
+
+def connect(dataset, parts, openings):
+    """Wire the tool. openings: the events after which a dataset is open."""
+    inputs, outputs = {"dataset": dataset, "run": parts["run"]}, {"film": parts["film"], "lines": parts["lines"]}
+    events.act(parts["run"].input, show, inputs, outputs)
+    for opened in openings:
+        events.act(opened, open_dataset, {"dataset": dataset}, parts, unavailable)

@@ -1,0 +1,125 @@
+"""What the model predicts at a position of the text, and which of the characters before it attends to."""
+
+import base64
+import json
+from typing import Literal
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, layout
+from tabs.components.attention_map import AttentionMap
+from tabs.components.next_token import NextToken
+from tabs.transformer import texts
+from tabs.transformer.writing import Writing
+
+ATTENTION_TOKENS = 48  # in the attention map
+WARPING = ("temperature", "top_k", "top_p", "min_p")  # controls of the text that change the probabilities
+# The bars follow temperature and cut-offs in the browser, without the server.
+UPDATE_OPTIONS = "(temperature, topK, topP, minP, v) => v && v.logits ? {...v, options: [temperature, topK, topP, minP]} : v"
+
+
+def predict_next(model, text):
+    """(logits of the token that follows a text, the text's token ids)."""
+    ids = model.tokenizer.encode(text) if text else []
+    ids = ids or list(model.tokenizer.start)
+    return model.next_logits(ids)[0], ids
+
+
+def next_token_bars(text, options: Writing):
+    model = gm.load(texts.SHAKESPEARE)
+    logits, ids = predict_next(model, text)
+    logits, order = logits.sort(descending=True, stable=True)
+    return {
+        "context": model.tokenizer.decode(ids[-36:]),
+        "options": [getattr(options, name) for name in WARPING],
+        "symbols": json.dumps([model.tokenizer.symbols[i] for i in order.tolist()]),
+        "logits": " ".join(f"{v:.5g}" for v in logits.tolist()),
+    }
+
+
+def attention_map(text):
+    symbols, maps = gm.load(texts.SHAKESPEARE).attention(text)
+    n = min(ATTENTION_TOKENS, len(symbols))
+    maps = (maps[:, :, -n:, -n:] * 255).round().byte().contiguous()
+    return {
+        "symbols": json.dumps(symbols[-n:]),
+        "n": n,
+        "layers": maps.shape[0],
+        "heads": maps.shape[1],
+        "maps": base64.b64encode(maps.numpy().tobytes()).decode(),
+    }
+
+
+def inspect_position(event: gr.EventData, **controls):
+    """The visitor selected a position of the text -> bars, attention."""
+    data = event._data if isinstance(event._data, dict) else {}
+    text = texts.check("text", data.get("text"), texts.MAX_TEXT + texts.MAX_NEW_TOKENS)
+    return {"bars": next_token_bars(text, Writing.read(**controls)), "attention": attention_map(text)}
+
+
+def preview(prompt, **controls):
+    """The visitor types a prompt -> bars."""
+    return {"bars": next_token_bars(texts.check("prompt", prompt, texts.MAX_PROMPT), Writing.read(**controls))}
+
+
+def unavailable(message):
+    return {"bars": {"message": message}}
+
+
+def text_next(
+    prompt: str = "",
+    temperature: float = 1,
+    top_k: int = 0,
+    top_p: float = 1,
+    min_p: float = 0,
+    n: int = 10,
+    model: Literal[*texts.MODELS] = texts.SHAKESPEARE,
+) -> dict:
+    """Next-token probabilities: the most likely tokens, before and after temperature and cut-offs.
+
+    Args:
+        prompt: see text_generate.
+        temperature: see text_generate.
+        top_k: see text_generate.
+        top_p: see text_generate.
+        min_p: see text_generate.
+        n: how many tokens to list, 1 to 1000.
+        model: transformer-shakespeare or transformer-tang.
+    Returns:
+        The entropy of the model's distribution in bits; and for each token its logit, the model's probability, and the
+        probability with which it is sampled after temperature and cut-offs ("drawn").
+    """
+    transformer = texts.load(model)
+    options = Writing.read(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    logits, _ = predict_next(transformer, texts.check("prompt", prompt, texts.MAX_PROMPT))
+    p = logits.softmax(-1)
+    warped_p = gm.transformer.warp_logits(logits, **options.arguments(gm.transformer.warp_logits))
+    n = gm.base.check_number("n", n, 1, 1000, whole=True)
+    symbols, tokens = transformer.tokenizer.symbols, []
+    for i in logits.argsort(descending=True, stable=True)[:n].tolist():
+        values = {"logit": logits[i].item(), "probability": p[i].item(), "drawn": warped_p[i].item()}
+        tokens.append({"token": symbols[i], **values})
+    return {"entropy": -(p * p.clamp_min(1e-38).log2()).sum().item(), "tokens": tokens}
+
+
+def lay_out_bars():
+    gr.Markdown("### Next-token probabilities")
+    return {"bars": NextToken({"message": "The probabilities appear with the text."}, elem_id="transformer-next")}
+
+
+def lay_out_attention():
+    layout.hint(
+        "To predict the next character, each character attends to those before it. **Point at one** to see its "
+        "attention weights."
+    )
+    return {"attention": AttentionMap({"message": "The map appears with the text."}, elem_id="transformer-attention")}
+
+
+def connect(parts):
+    """parts: those of the text, its stage included, and of this tool."""
+    controls, bars = {name: parts[name] for name in WARPING}, {"bars": parts["bars"]}
+    events.live(parts["stage"].click, inspect_position, controls, {**bars, "attention": parts["attention"]})
+    events.live(parts["prompt"].change, preview, {"prompt": parts["prompt"], **controls}, bars, unavailable)
+    for control in controls.values():
+        events.in_browser(control.input, UPDATE_OPTIONS, {**controls, **bars}, bars)

@@ -1,0 +1,224 @@
+"""Pictures as sequences: given its upper rows, a digit is completed pixel by pixel."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Annotated
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field
+
+import genmodels as gm
+from tabs import events, labels, layout, programs, sources
+from tabs.components import raw, sheet
+from tabs.components.film import Film
+from tabs.components.tiles import Tiles
+from tabs.controls import SEED, Controls, Seed, dropdown, slider
+from tabs.sources import Source
+from tabs.transformer import runs
+
+PIXELS = "transformer-mnist"
+SIDE = 28  # rows of a picture
+TILES = 10  # test pictures to choose from
+FIRST_TILE = 2  # the one that is chosen at first
+
+
+class Completions(Controls):
+    rows: Annotated[int, slider()] = Field(14, ge=0, le=SIDE - 1, title="Given rows", description="0: a new picture")
+    n: Annotated[int, slider()] = Field(4, ge=1, le=8, title="Completions")
+    label: Annotated[
+        str, dropdown([("none", labels.ANY), ("one of each", labels.EACH), *((str(c), str(c)) for c in range(10))])
+    ] = Field(labels.ANY, title="Class", description="condition", max_length=80)
+    temperature: Annotated[float, slider(step=0.05)] = Field(1, ge=0, le=2, title="Temperature")
+    seed: Seed = SEED
+
+
+# --- Completions as pictures ------------------------------------------------------------------------------------------
+
+
+def columns(n):
+    return n if n < 5 else math.ceil(n / 2)
+
+
+def surprisal_colours(bits):
+    """Surprisal (n, H, W) in bits as colours (n, 3, H, W): 0 bits is dark, 8 bits (all 256 values equally likely) is bright."""
+    import torch
+
+    s = (bits / 8).clamp(0, 1)
+    return torch.stack([0.06 + 1.5 * s, 0.09 + 0.1 * s + 0.8 * s**2, 0.2 - 0.2 * s + 0.8 * s**4], 1).clamp(0, 1)
+
+
+def frame(step, given_rows):
+    """A frame of the film: pictures and their surprisal, alternating in rows of `columns`: (2 n, 3, H, W)."""
+    import torch
+
+    x, rows = step.x.expand(-1, 3, -1, -1).clone(), step.rows
+    x[:, :2, :given_rows] *= torch.tensor([0.5, 0.75])[:, None, None]  # given rows are blue
+    bits = -step.probability.clamp_min(1e-9).log2()
+    bits[:, :given_rows] = 0
+    heatmap = surprisal_colours(bits)
+    for pictures in (x, heatmap):
+        pictures[:, :, rows:] = torch.tensor([0.2, 0.23, 0.3])[:, None, None]  # not generated yet
+    heatmap[:, :, :given_rows] = heatmap[:, :, :given_rows] * 0.6
+    across = columns(len(x))
+    padding = x.new_zeros(2, -len(x) % across, *x.shape[1:])  # to full rows
+    pairs = torch.cat([torch.stack([x, heatmap]), padding], 1)
+    return pairs.unflatten(1, (-1, across)).transpose(0, 1).flatten(0, 2)
+
+
+def film_pictures(source, steps, given_rows):
+    """What `Film` shows, without words: a frame per step."""
+    import torch
+
+    across = columns(len(steps[0].x))
+    per_frame = 2 * across * math.ceil(len(steps[0].x) / across)
+    pictures = sheet(torch.cat([frame(step, given_rows) for step in steps]), per_frame)
+    reference = {"reference": raw(source["x"][0])} if given_rows else {}
+    return {**pictures, **reference, "per": per_frame, "across": across}
+
+
+def film(pictures, rows, bits, live=False):
+    """The stage's value. rows: of each frame, how many are done; bits: (row, mean bits per pixel) of each generated row."""
+    curve = ["bits per pixel", [[row, round(b, 3)] for row, b in bits]]
+    return {
+        **pictures,
+        "facts": json.dumps({"unit": "row", "numbers": rows, "lines": [curve]}),
+        "live": live,
+        "total": SIDE,
+        "label": "Generated pictures, and below each the surprisal of its pixels",
+    }
+
+
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+def sample(x, options: Completions):
+    label = labels.for_model("mnist", options.label, options.n)
+    return gm.load(PIXELS).complete_steps(x, **options.arguments(gm.PixelTransformer.complete_steps, label=label))
+
+
+def finished(options: Completions, picture_lines, pictures, rows, bits):
+    """The outputs of a run that has ended. picture_lines: of Python, that make `picture`."""
+    label = labels.for_model("mnist", options.label, options.n)
+    first = ["picture"] if picture_lines else []
+    call = options.call("model.complete_steps", gm.PixelTransformer.complete_steps, *first, label=label)
+    lines = f"{picture_lines}*_, last = {call}\nx = last.x\n{programs.save(columns(options.n))}"
+    return {"stage": film(pictures, rows, bits), "lines": programs.program(lines, PIXELS)}
+
+
+def complete(source: Source, **controls):
+    """Several completions of a picture: yields stage, lines."""
+    import torch
+
+    options = Completions.read(**controls)
+    n, given = options.n, options.rows
+    x = torch.zeros(n, 1, SIDE, SIDE)
+    if given:
+        x[:, :, :given] = sources.require(source)["x"][:, :, :given]
+    steps, bits = [gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)], []
+    run = sample(source["x"] if given else None, options)
+
+    def live():
+        return {"stage": film(film_pictures(source, steps[-1:], given), [steps[-1].rows], bits, live=True)}
+
+    def ended():
+        return film_pictures(source, steps, given), [step.rows for step in steps], bits
+
+    try:
+        yield {**live(), "lines": programs.PENDING}
+        for step in run:
+            steps.append(step)
+            bits.append((step.rows, -step.probability[:, step.rows - 1].clamp_min(1e-9).log2().mean().item()))
+            yield live()
+    except events.Stopped:
+        yield {"stage": film(*ended()), "lines": programs.STOPPED}
+        return None
+    data = options, source["lines"] if given else "", *ended()
+    yield finished(*data)
+    return data
+
+
+def open_pixels():
+    yield from runs.opening(PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)), finished)
+
+
+def pixels_complete(
+    picture: events.Upload = None,
+    test_picture_number: int = FIRST_TILE,
+    options: Completions = Completions(),  # noqa: B008
+) -> Iterator[tuple[dict, Image]]:
+    """Complete a picture whose upper rows are given, pixel by pixel.
+
+    Args:
+        picture: a file, preprocessed like MNIST. Without one, a test picture is used.
+        test_picture_number: 0 to 199, used when there is no file.
+        rows: how many rows are given, 0 (a new picture) to 27.
+        n: how many completions, 1 to 8.
+        label: any, a digit, or each (one class after another).
+        temperature: 0 to 2.
+        seed: whole number; the same seed gives the same pictures.
+    Returns:
+        For each picture the surprisal of its generated pixels in bits (their sum); and a PNG with the pictures.
+    """
+    source = sources.upload_or_test_picture("mnist", picture, test_picture_number)
+    for step in sample(source["x"] if options.rows else None, options):  # noqa: B007
+        yield ()  # the lane is free for a moment
+    bits = -step.probability[:, options.rows :].clamp_min(1e-38).log2().sum((1, 2))
+    yield {"bits": bits.tolist()}, gm.pictures.grid(step.x, columns(options.n), scale=4)
+
+
+# --- The picture that is completed ------------------------------------------------------------------------------------
+
+
+def open_test_pictures():
+    x, _ = sources.test_pictures("mnist")
+    names = sources.test_picture_names("mnist")[:TILES]
+    tiles = {**sheet(x[:TILES], TILES), "labels": names, "chosen": FIRST_TILE}
+    return {"tiles": tiles, "source": sources.test_picture("mnist", FIRST_TILE)}
+
+
+def choose_test_picture(event: gr.EventData):
+    return {"source": sources.test_picture("mnist", events.event_number(event, "index", TILES - 1))}
+
+
+def choose_drawing(ink):
+    return {"source": sources.drawing("mnist", ink)}
+
+
+def choose_upload(path):
+    return {"source": sources.upload("mnist", path)}
+
+
+def build(first_visit):
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
+            gr.Markdown("### A picture is a sequence, too")
+            layout.hint(
+                "**Give it the top of a digit**: pick one, or draw. The transformer generates the other rows, each pixel "
+                "conditioned on all pixels before it."
+            )
+            tiles = Tiles(columns=10, name="Test pictures", elem_id="transformer-own-pictures")
+            _, pad, file = layout.draw_or_upload("transformer", 120, 150)
+            controls = Completions.components("transformer", "rows", "n", "label")
+            controls |= Completions.components("transformer-pixels", "temperature")
+        with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
+            parts = {"stage": Film(elem_id="transformer-pixels")} | runs.buttons(Completions, "pixels", "Complete", "Stop")
+            layout.hint(
+                "Blue rows are given. Below each picture, the **surprisal** of its pixels: dark pixels were almost certain, "
+                "bright ones could have been anything. The curve shows the mean per row; the sum over all pixels is the exact "
+                "negative log-likelihood."
+            )
+    parts["lines"], source = runs.python_panel("pixels"), {"source": gr.State()}
+
+    inputs = {**source, **controls, "seed": parts["seed"]}
+    opened = events.act(first_visit, open_test_pictures, {}, {"tiles": tiles, **source})
+    stream = runs.connect(parts, complete, inputs, opened.then, open_pixels)
+    chosen = (
+        events.act(tiles.input, choose_test_picture, {}, source),
+        events.live(pad.input, choose_drawing, {"ink": pad}, source),
+        events.act(file.upload, choose_upload, {"path": file}, source),
+    )
+    releases = [controls[name].release for name in ("rows", "n", "temperature")]
+    for trigger in (*(event.then for event in chosen), *releases, controls["label"].input):
+        stream(trigger, complete, inputs)

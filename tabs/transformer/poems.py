@@ -1,0 +1,151 @@
+"""Tang poems that follow their form."""
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+import gradio as gr
+from pydantic import Field, StringConstraints
+
+import genmodels as gm
+from tabs import events, layout, programs
+from tabs.components.token_view import TokenView
+from tabs.controls import Controls, Seed, dropdown, radio, slider, textbox
+from tabs.transformer import runs, texts
+
+FORMS = {"五绝": "五绝 4 × 5", "七绝": "七绝 4 × 7", "五律": "五律 8 × 5", "七律": "七律 8 × 7"}
+AUTHORS = ["李白", "杜甫", "王维", "白居易", "李商隐", "杜牧", "孟浩然", "刘禹锡"]
+CONDITIONS = ("title", "author", "heads")
+
+
+class Poem(Controls):
+    form: Annotated[Literal[*FORMS], radio([(title, name) for name, title in FORMS.items()])] = Field("七绝", title="体裁 Form")
+    title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=40), textbox(max_length=40)] = Field(
+        "春夜", title="题目 Title"
+    )
+    author: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=10), dropdown(AUTHORS, allow_custom_value=True)
+    ] = Field("李白", title="作者 In the manner of")
+    heads: Annotated[
+        str, StringConstraints(strip_whitespace=True, max_length=8), textbox(max_length=8, placeholder="春夏秋冬")
+    ] = Field("", title="藏头 First characters of the lines", description="藏头诗, acrostic")
+    temperature: Annotated[float, slider(step=0.05, maximum=2)] = Field(0.8, ge=0, le=5, title="温度 Temperature")
+    top_p: Annotated[float, slider(step=0.02)] = Field(1, ge=0, le=1, title="Top-p 核采样")
+    seed: Seed = Field(0, ge=0, le=2**31, title="种子 Seed")
+
+    @classmethod
+    def read(cls, **values) -> Self:
+        """As `Controls.read`; an author that was cleared from the list arrives as None."""
+        return super().read(**{k: "" if v is None and k in CONDITIONS else v for k, v in values.items()})
+
+    def conditions(self, prefix: str = "") -> dict[str, str]:
+        """The texts that are not empty, as `poem_steps` takes them."""
+        values = {**{name: getattr(self, name) for name in CONDITIONS}, "prefix": prefix}
+        return {name: text for name, text in values.items() if text}
+
+
+def sample(poem: Poem, prefix="", **options):
+    sampling = poem.arguments(gm.TextTransformer.generate_steps, **options)
+    return gm.load(texts.TANG).poem_steps(poem.form, **poem.conditions(prefix), **sampling)
+
+
+def view(poem: Poem, records, n, keep=0, start=None, live=False):
+    """The stage's value."""
+    request = {name: getattr(poem, name) for name in ("form", *CONDITIONS)}
+    stats = f"{poem.form} · {texts.count(n, '字 characters', start)}"
+    facts = {"title": poem.title, "author": poem.author, "request": request, "stats": stats, "live": live}
+    return {"tokens": records, "keep": keep, **facts}
+
+
+def finished(poem: Poem, records, n, prefix="", keep=0, start=None):
+    """The outputs of a run that has ended."""
+    conditions = [f"{name}={text!r}" for name, text in poem.conditions(prefix).items()]
+    call = poem.call("model.poem_steps", gm.TextTransformer.generate_steps, repr(poem.form), *conditions)
+    first = f"{prefix!r} + " if prefix else ""
+    lines = f'poem = {first}"".join(token.text for token in {call})\nprint(poem.replace("。", "。\\n"))\n'
+    return {"stage": view(poem, records, n, keep, start), "lines": programs.program(lines, texts.TANG)}
+
+
+def stream(poem: Poem, prefix="", keep=0):
+    """A poem: yields stage, lines. prefix: the first `keep` tokens of the body."""
+    steps, (n_lines, length) = sample(poem, prefix), gm.tokens.FORMS[poem.form]
+    positions = iter(range(len(prefix), n_lines * (length + 1)))
+    records, n, start, pending = "", 0, time.monotonic(), {"lines": programs.PENDING}
+
+    def kind(token):
+        line, column = divmod(next(positions), length + 1)
+        return "given" if column == 0 and line < len(poem.heads) else ""
+
+    try:
+        for batch in texts.batches(steps):
+            n += len(batch)
+            records += texts.records(batch, kind)
+            yield {"stage": view(poem, records, n, keep, start, live=True), **pending}
+            pending = {}
+    except events.Stopped:
+        yield {"stage": view(poem, records, n, keep, start), "lines": programs.STOPPED}
+        return None
+    yield finished(poem, records, n, prefix, keep, start)
+    return poem, records, n
+
+
+def write(**controls):
+    return (yield from stream(Poem.read(**controls)))
+
+
+def continue_poem(request, **controls):
+    """The visitor chose another character: the poem continues from there, with the form, title, author and heads it had."""
+    conditions = request and request["request"]
+    if not isinstance(conditions, dict) or set(conditions) != {"form", *CONDITIONS}:
+        raise ValueError("There is no poem yet: write one first.")
+    yield from stream(Poem.read(**conditions, **controls), request["text"], request["keep"])
+
+
+def open_poem():
+    yield from runs.opening(texts.TANG, write, finished)
+
+
+def text_poem(poem: Poem = Poem(title="", author="")) -> Iterator[dict]:  # noqa: B008
+    """Write a Tang poem that follows its form. 作一首唐诗。
+
+    Args:
+        form: 五绝 (4 lines of 5 characters), 七绝 (4 of 7), 五律 (8 of 5) or 七律 (8 of 7).
+        title: at most 40 characters; may be empty.
+        author: in whose manner, at most 10 characters; may be empty.
+        heads: the first characters of the lines, for an acrostic (藏头诗); may be empty or fewer than lines.
+        temperature: 0 to 5.
+        top_p: 0 to 1.
+        seed: whole number; the same seed gives the same poem.
+    Returns:
+        The poem, its lines, and the probability of each character.
+    """
+    tokens = []
+    for batch in texts.batches(sample(poem, alternatives=0)):
+        tokens += batch
+        yield {}  # the lane is free for a moment
+    body = "".join(token.text for token in tokens)
+    yield {
+        "poem": body,
+        "lines": [line for line in body.replace("。", "，").split("，") if line],
+        "tokens": [[token.text, token.probability] for token in tokens],
+    }
+
+
+def build(first_visit):
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
+            conditions = Poem.components("transformer", "form", *CONDITIONS)
+            sampling = Poem.components("transformer-poem", "temperature", "top_p")
+        with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
+            parts = {"stage": TokenView(name="诗 Poem", poem=True, middle=5, elem_id="transformer-poem")}
+            parts |= runs.buttons(Poem, "poem", "作诗 Write", "停 Stop")
+            layout.hint(
+                "**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see its alternatives; choose "
+                "one, and the poem continues from there. The poem keeps its form because only tokens that the form allows are "
+                "sampled: a character within a line, a punctuation mark at its end."
+            )
+    parts["lines"] = runs.python_panel("poem")
+
+    sampling["seed"] = parts["seed"]
+    connect_run = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)
+    runs.connect_continuation(connect_run, (parts["stage"].input,), continue_poem, sampling)

@@ -1,0 +1,79 @@
+"""The stage of a tool: how it opens, its runs, and the text from which the visitor continues."""
+
+import functools
+from collections.abc import Callable, Iterator
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events
+from tabs.controls import Controls
+from tabs.transformer import texts
+
+_openings: dict[str, tuple] = {}  # checkpoint folder -> the data of the run with which a tool opens, without words
+
+
+def opening(name: str, begin: Callable[[], Iterator[dict]], finished: Callable[..., dict]) -> Iterator[dict]:
+    """The run with which a tool opens; only the first visitor waits for it.
+
+    begin: starts the run, a generator that returns what `finished` makes the final outputs of.
+    """
+    try:
+        folder = str(gm.base.checkpoint_folder(name).resolve())
+        if folder in _openings:
+            yield finished(*_openings[folder])
+        elif data := (yield from begin()):
+            _openings[folder] = data
+    except ValueError as e:  # the message takes the place of the missing output
+        yield {"stage": {"message": events.sentence(e)}, "lines": ""}
+
+
+def read_request(event: gr.EventData) -> dict:
+    """The text from which the view wants to continue, checked. Only the first of two chained handlers receives the event."""
+    data = event._data if isinstance(event._data, dict) else {}
+    if isinstance(data.get("text"), str) and len(data["text"]) > texts.MAX_TEXT:
+        raise ValueError(f"The text has reached {texts.MAX_TEXT:,} characters: begin a new one.")
+    request = {
+        "text": texts.check("text", data.get("text"), texts.MAX_TEXT),
+        "request": data.get("request"),
+        "keep": gm.base.check_number("keep", data.get("keep"), 1, texts.MAX_TEXT, whole=True),
+    }
+    return {"request": request}
+
+
+def buttons(controls: type[Controls], tool: str, start: str, stop: str) -> dict:
+    """A button that starts a run with a new seed, the seed, and a button that stops the run, by name."""
+    with gr.Row(elem_classes="small-controls"):
+        return {
+            "start": gr.Button(start, variant="primary", scale=3, min_width=110, elem_id=f"transformer-{tool}-new"),
+            **controls.components(f"transformer-{tool}", "seed"),
+            "stop": gr.Button(stop, scale=2, min_width=70, elem_id=f"transformer-{tool}-stop"),
+        }
+
+
+def python_panel(tool: str) -> gr.Code:
+    """The lines that make what a tool shows."""
+    with gr.Accordion("Reproduce in Python", open=False, elem_classes="lines"):
+        return gr.Code(
+            language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=f"transformer-{tool}-python"
+        )
+
+
+def connect(parts: dict, generate: Callable, inputs: dict, first_visit: Callable, generate_opening: Callable) -> Callable:
+    """The events of a stage. Returns the function that connects further ones: `stream(trigger, fn, inputs)`."""
+    runs = events.Runs()
+    stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
+    stream(first_visit, generate_opening, {})
+    new_seed = events.act(parts["start"].click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": parts["seed"]})
+    stream(new_seed.then, generate, inputs)
+    stream(parts["seed"].submit, generate, inputs)
+    runs.stop(parts["stop"].click)
+    return stream
+
+
+def connect_continuation(stream: Callable, triggers: tuple[Callable, ...], continued: Callable, controls: dict) -> None:
+    """Let a text go on from where its view says."""
+    request = gr.State()
+    for trigger in triggers:
+        chosen = events.act(trigger, read_request, {}, {"request": request})
+        stream(chosen.then, continued, {"request": request, **controls})

@@ -1,0 +1,103 @@
+"""How surprising each character of a text is to the model: the visitor's own text, coloured."""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, layout, programs
+from tabs.components.token_view import TokenView
+from tabs.transformer import runs, texts
+
+MAX_LIVE_TEXT = 1000  # characters of a text whose surprisal is computed while the visitor types
+MAX_SCORED_TEXT = 10_000  # the same for the API
+EXAMPLE = "To be, or not to be, that is the question.\nTo bee, or not two bees, that is the quantum question!"
+
+
+def mean_surprisal(tokens):
+    """In nats and bits per token, and as perplexity."""
+    nats = -sum(math.log(max(t.probability, 1e-38)) for t in tokens) / len(tokens)
+    return {"nats": nats, "bits": nats / math.log(2), "perplexity": math.exp(nats)}
+
+
+def show(text):
+    """The visitor's own text -> surprisal, surprisal_lines."""
+    model = gm.load(texts.SHAKESPEARE)
+    folded, notes = texts.fold(model, texts.check("text", text, MAX_LIVE_TEXT))
+    if not text:
+        raise ValueError("Type or paste a text: each of its characters will be coloured by its surprisal.")
+    if not folded:
+        raise ValueError(f"The text has nothing in it that the model knows. {notes}")
+    tokens = list(model.read_steps(folded))
+    mean = mean_surprisal(tokens)
+    lines = (
+        f"text = {text!r}\nscore = model.score(text)\n"
+        "for symbol, log_p in zip(score.symbols, score.log_probs.tolist()):\n"
+        "    print(repr(symbol), round(math.exp(log_p), 4))\n"
+        "bits = -score.log_probs.mean().item() / math.log(2)\n"
+        'print(bits, "bits per character; perplexity", 2**bits)\n'
+    )
+    stats = f"{mean['bits']:.2f} bits per character · perplexity {mean['perplexity']:.1f}"
+    return {
+        "surprisal": {"tokens": texts.records(tokens), "notes": notes, "stats": stats},
+        "surprisal_lines": programs.program(lines, texts.SHAKESPEARE),
+    }
+
+
+def unavailable(message):
+    return {"surprisal": {"message": message}, "surprisal_lines": ""}
+
+
+def text_score(
+    text: str = "To be, or not to be, that is the question.",
+    prompt: str = "",
+    model: Literal[*texts.MODELS] = texts.SHAKESPEARE,
+) -> Iterator[dict]:
+    """Log-likelihood and surprisal of a text.
+
+    Args:
+        text: 1 to 10,000 characters. For transformer-tang without a prompt: a whole poem, form|title|author|body.
+        prompt: the context before the text.
+        model: transformer-shakespeare or transformer-tang.
+    Returns:
+        The log-probability of each token in nats; the mean surprisal in nats and in bits per token, and the perplexity; and the
+        characters outside the model's alphabet.
+    """
+    transformer, tokens = texts.load(model), []
+    text, prompt = texts.check("text", text, MAX_SCORED_TEXT), texts.check("prompt", prompt, MAX_SCORED_TEXT)
+    for batch in texts.batches(transformer.read_steps(text, prompt, alternatives=0)):
+        tokens += batch
+        yield {}  # the lane is free for a moment
+    unknown = dict.fromkeys(c for c in text if c not in transformer.tokenizer.token_id)
+    yield {
+        **mean_surprisal(tokens),
+        "tokens": [[t.text, math.log(max(t.probability, 1e-38))] for t in tokens],
+        "unknown": [texts.printable(c) for c in unknown],
+    }
+
+
+def lay_out():
+    layout.hint("Your own text: which characters did the model not expect?")
+    return {
+        "text": gr.Textbox(
+            EXAMPLE,
+            label="Your text",
+            show_label=False,
+            lines=4,
+            max_lines=8,
+            elem_id="transformer-own",
+            elem_classes="plain",
+            max_length=MAX_LIVE_TEXT,
+            placeholder="Type or paste a text in English.",
+        ),
+        "surprisal": TokenView(name="Your text", branch=False, elem_id="transformer-surprise"),
+        "surprisal_lines": runs.python_panel("surprise"),
+    }
+
+
+def connect(parts, first_visit):
+    outputs = {name: parts[name] for name in ("surprisal", "surprisal_lines")}
+    for trigger in (first_visit, parts["text"].change):  # `change`, because `input` misses some ways of pasting
+        events.live(trigger, show, {"text": parts["text"]}, outputs, unavailable)

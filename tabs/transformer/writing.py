@@ -1,0 +1,160 @@
+"""A text in the manner of Shakespeare, written character by character and continued from wherever the visitor chooses."""
+
+import functools
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import gradio as gr
+from pydantic import Field
+
+import genmodels as gm
+from tabs import cards, events, layout, programs
+from tabs.components.token_view import TokenView
+from tabs.controls import SEED, Controls, Seed, slider
+from tabs.transformer import runs, texts
+
+SHOWN_PROMPT = 2000  # characters of the prompt that are shown
+OPENING_PROMPT = "ROMEO:\n"
+
+
+class Writing(Controls):
+    max_new_tokens: Annotated[int, slider(step=20, minimum=20, elem_id="transformer-length")] = Field(
+        360, ge=1, le=texts.MAX_NEW_TOKENS, title="Length", description="characters"
+    )
+    temperature: Annotated[float, slider(step=0.05, maximum=2)] = Field(
+        0.8, ge=0, le=5, title="Temperature", description="0: always the most likely"
+    )
+    # the limit of top-k is a constant, not the size of a vocabulary
+    top_k: Annotated[int, slider(maximum=30, min_width=90)] = Field(0, ge=0, le=1000, title="Top-k", description="0: all")
+    top_p: Annotated[float, slider(step=0.02, min_width=90)] = Field(1, ge=0, le=1, title="Top-p")
+    min_p: Annotated[float, slider(step=0.01, min_width=90)] = Field(0, ge=0, le=1, title="Min-p")
+    seed: Seed = SEED
+
+
+def finished(prompt, options, records, n, keep=0, notes="", start=None):
+    """The outputs of a run that has ended."""
+    stats = texts.count(n, "characters", start) if n else ""
+    # with this length the same seed gives the same part of a text that was stopped
+    call = options.call("model.generate", gm.TextTransformer.generate_steps, "prompt", max_new_tokens=n)
+    body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
+    lines = programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
+    return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": False, "stats": stats}, "lines": lines}
+
+
+def stream(prompt, keep, options, notes=""):
+    """Continue a prompt in the model's alphabet: yields stage, lines. keep: how many tokens the stage already shows."""
+    model = gm.load(texts.SHAKESPEARE)
+    steps = model.generate_steps(prompt, **options.arguments(gm.TextTransformer.generate_steps))
+    records, n, start, pending = "", 0, time.monotonic(), {"lines": programs.PENDING}
+
+    def stage(stats):
+        return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": True, "stats": stats}}
+
+    try:
+        if not keep:
+            for batch in texts.batches(model.read_steps(prompt[-SHOWN_PROMPT:], prompt[:-SHOWN_PROMPT])):
+                records += texts.records(batch, "given")
+                yield stage("reading the prompt") | pending
+        start = time.monotonic()
+        for batch in texts.batches(steps):
+            n += len(batch)
+            records += texts.records(batch)
+            yield stage(texts.count(n, "characters", start)) | pending
+            pending = {}
+    except events.Stopped:
+        yield finished(prompt, options, records, n, keep, notes, start)
+        return None
+    yield finished(prompt, options, records, n, keep, notes, start)
+    return prompt, options, records, n
+
+
+def write(prompt, **controls):
+    """A new text."""
+    options, model = Writing.read(**controls), gm.load(texts.SHAKESPEARE)
+    prompt, notes = texts.fold(model, texts.check("prompt", prompt, texts.MAX_PROMPT))
+    if len(prompt) > SHOWN_PROMPT:
+        notes = f"Only the last {SHOWN_PROMPT:,} characters of the prompt are shown. {notes}"
+    # a new line is the context of a text's first character
+    return (yield from stream(prompt or "\n", 0, options, notes))
+
+
+def continue_text(request, **controls):
+    """The text on the stage continues."""
+    options = Writing.read(**controls)
+    if not request:
+        raise ValueError("There is no text yet: write one first.")
+    prompt, _ = texts.fold(gm.load(texts.SHAKESPEARE), request["text"])
+    yield from stream(prompt or "\n", request["keep"], options)
+
+
+def open_text():
+    yield from runs.opening(texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT), finished)
+
+
+def text_generate(
+    prompt: str = "",
+    options: Writing = Writing(max_new_tokens=200),  # noqa: B008
+    model: Literal[*texts.MODELS] = texts.SHAKESPEARE,
+) -> Iterator[str]:
+    """Continue a prompt token by token; the text grows while it streams.
+
+    Args:
+        prompt: at most 100,000 characters, of which the last ones that fit the model's context count; may be empty. Characters
+            outside the model's alphabet are replaced by plain ones or left out. For transformer-tang:
+            form|title|author|beginning.
+        max_new_tokens: 1 to 1000.
+        temperature: 0 (always the most likely token) to 5.
+        top_k: 0 (all) to 1000; keeps the k most likely tokens.
+        top_p: 0 to 1; keeps the most likely tokens that together reach this probability.
+        min_p: 0 to 1; keeps tokens at least this many times as likely as the most likely one.
+        seed: whole number; the same seed gives the same text.
+        model: transformer-shakespeare or transformer-tang.
+    Returns:
+        The text that follows the prompt.
+    """
+    transformer, text = texts.load(model), ""
+    top_k = min(options.top_k, transformer.tokenizer.vocab_size)
+    arguments = options.arguments(gm.TextTransformer.generate_steps, top_k=top_k, alternatives=0)
+    for batch in texts.batches(transformer.generate_steps(prompt, **arguments)):
+        text += transformer.tokenizer.decode(token.id for token in batch)
+        yield text
+
+
+def poster():
+    """The beginning of the first sample that the training run saved."""
+    try:
+        text = (cards.checkpoints() / texts.SHAKESPEARE / "samples.txt").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("---"))[:400].strip()
+
+
+def lay_out_controls():
+    parts = {
+        "prompt": gr.Textbox(
+            OPENING_PROMPT,
+            label="Prompt",
+            lines=2,
+            max_lines=5,
+            elem_id="transformer-prompt",
+            elem_classes="plain",
+            placeholder="Empty: the model begins a text of its own.",
+        ),
+        **Writing.components("transformer", "max_new_tokens", "temperature"),
+    }
+    with gr.Row(elem_classes="small-controls"):
+        return parts | Writing.components("transformer", "top_k", "top_p", "min_p")
+
+
+def lay_out_stage():
+    parts = {"stage": TokenView(name="Text", more="Continue", poster=poster(), elem_id="transformer-text")}
+    parts |= runs.buttons(Writing, "text", "Write", "Stop")
+    layout.hint("**Click a character** to see its alternatives. Choose one, and the text continues from there.")
+    return parts
+
+
+def connect(parts, first_visit):
+    controls = {name: parts[name] for name in Writing.model_fields}
+    connect_run = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text)
+    runs.connect_continuation(connect_run, (parts["stage"].input, parts["stage"].release), continue_text, controls)

@@ -1,0 +1,171 @@
+"""Editing attributes: a picture's code moved along directions that have a meaning."""
+
+import functools
+from typing import Annotated, Literal
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field
+
+import genmodels as gm
+from tabs import events, layout, sources
+from tabs.controls import Controls, dropdown, slider
+from tabs.vae.data import MODELS, code_list, code_tensor, dataset_of, load_latents, load_vae, slider_code, view
+
+TITLES = {  # of the attributes that can be edited on the page: one row of controls each
+    "smiling": "Smile",
+    "glasses": "Glasses",
+    "hair_color": "Hair colour",
+    "hair_length": "Hair length",
+    "facial_hair": "Beard",
+    "skin": "Skin",
+    "background": "Background",
+    "class": "Class",
+}
+
+
+class Edit(Controls):
+    """One row of the page, and what an endpoint does."""
+
+    attribute: str = Field("glasses", title="Attribute", max_length=80)
+    target: Annotated[str, dropdown([("unchanged", "")], scale=2, min_width=120)] = Field("", title="Value", max_length=80)
+    amount: Annotated[float, slider(step=0.05, minimum=-1, maximum=2, scale=3, min_width=140)] = Field(
+        0, ge=-3, le=3, title="Strength"
+    )
+
+
+def attribute_names(dataset):
+    """attribute -> names of its values, in the order of the classifier's outputs."""
+    return gm.data.ATTRIBUTES if dataset == "avatars" else {"class": gm.data.CLASSES[dataset]}
+
+
+def classify(dataset, x):
+    """The classifier's prediction for one picture: attribute -> (value, probability)."""
+    classifier = gm.load(f"classifier-{dataset}")
+    predictions = {}
+    for (attribute, names), logits in zip(attribute_names(dataset).items(), classifier.logits(x)):
+        probability, index = logits.softmax(1)[0].max(0)
+        predictions[attribute] = (names[int(index)], float(probability))
+    return predictions
+
+
+def predicted_values(dataset, x):
+    """The classifier's prediction for one picture: attribute -> value."""
+    label = gm.load(f"classifier-{dataset}").predict(x)[0]
+    return gm.data.attribute_values(label) if dataset == "avatars" else {"class": gm.data.CLASSES[dataset][int(label)]}
+
+
+def edit_code(name, z, values, edit: Edit):
+    """The code z (1, D) of a picture with attributes `values`, moved so that at amount 1 one of them becomes the target."""
+    latents, attribute, target = load_latents(gm.base.checkpoint_folder(name)), edit.attribute, edit.target
+    vectors = latents.values[gm.base.check_choice("attribute", attribute, list(latents.values))]
+    gm.base.check_choice(f"value of {attribute}", target, [value for value in vectors if value != "hidden"])
+    after = {"class": target} if attribute == "class" else gm.data.change_attribute(values, attribute, target)
+    return latents.change(z, values, after, edit.amount)
+
+
+def classifier_report(dataset, x):
+    """The classifier's prediction in words."""
+    facts = {name: fact for name, fact in classify(dataset, x).items() if name in TITLES}
+    parts = [f"{TITLES[name].lower()} **{value.replace('_', ' ')}** ({p:.0%})" for name, (value, p) in facts.items()]
+    return "An independent classifier says: " + ", ".join(parts) + "."
+
+
+def start(dataset):
+    """Another data set -> the rows that it has, with nothing edited."""
+    values, outputs = attribute_names(dataset), {"memory": None}
+    for attribute in TITLES:
+        outputs |= {f"{attribute}_row": gr.update(visible=attribute in values), f"{attribute}_amount": 0.0}
+        if attribute in values:  # a hidden list keeps its value in the browser, so it must keep its choices, too
+            choices = [("unchanged", ""), *((name.replace("_", " "), name) for name in values[attribute])]
+            outputs[attribute] = gr.update(choices=choices, value="")
+    return outputs
+
+
+def apply(row, target_chosen, sliders, memory, **controls):
+    """A row's value was chosen (`target_chosen`) or its strength moved -> report, memory, strengths, sliders, stage, lines.
+
+    controls: each row's value by its attribute, and its strength, as "glasses" and "glasses_amount". memory: the offset that
+    these edits have added to the code. It is subtracted before the edits are applied again, so that what the visitor changed
+    elsewhere stays. Where more than half of the code has changed since, it belongs to another picture: other rows start from 0.
+    """
+    name, z = slider_code(sliders)
+    target = controls[row] or ""
+    if not target and not target_chosen:
+        raise ValueError("Choose a value to change it to first.")
+    amounts = {attribute: controls[f"{attribute}_amount"] for attribute in TITLES}
+    same_model = memory and memory["model"] == name
+    if not same_model or sum(a != b for a, b in zip(memory["z"], code_list(z))) > z.shape[1] / 2:
+        memory = {"offset": 0 * z, "values": predicted_values(dataset_of(name), load_vae(name).decode(z))}
+        amounts = {row: amounts[row]}
+    if target_chosen:
+        amounts[row] = 1.0 if target else 0.0
+    base = z - memory["offset"]
+    z, captions = base, []
+    for attribute in TITLES:
+        edit = Edit.read(attribute=attribute, target=controls[attribute] or "", amount=amounts.setdefault(attribute, 0.0))
+        if edit.amount and edit.target:
+            z = edit_code(name, z, memory["values"], edit)
+            change = f"{memory['values'][attribute]} → {edit.target}"
+            captions.append(f"{TITLES[attribute]}: {change}".replace("_", " "))
+    outputs = view(name, z, caption=", ".join(captions))
+    code = outputs["sliders"]["z"]
+    report = classifier_report(dataset_of(name), load_vae(name).decode(code_tensor(name, code)))
+    if target and memory["values"].get(row) == target:
+        value = target.replace("_", " ")
+        report = f"The classifier already says {value} for the unedited picture: choose another value. {report}"
+    memory = {**memory, "model": name, "z": code, "offset": z - base}
+    changed = {f"{a}_amount": amount for a, amount in amounts.items() if amount != controls[f"{a}_amount"]}
+    return {"report": report, "memory": memory, **changed, **outputs}
+
+
+def vae_attributes(
+    model: Literal[*MODELS] = "vae-avatars",
+    test_picture_number: int = 0,
+    edit: Edit = Edit(target="sunglasses", amount=1),  # noqa: B008
+) -> tuple[dict, Image]:
+    """Change one attribute of a test picture by moving its latent code.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        test_picture_number: 0 to 199 (0 to 99 for faces).
+        attribute: for faces smiling, glasses, hair_color, hair_length, facial_hair, skin, background or another of
+            genmodels.data.ATTRIBUTES; for digits and clothes "class".
+        target: the value to move to, such as sunglasses, or "3".
+        amount: -3 to 3; 1 adds the full difference between the two values.
+    Returns:
+        What an independent classifier predicts before and after; and a PNG with both pictures.
+    """
+    import torch
+
+    vae, dataset = load_vae(model), dataset_of(model)
+    z = vae.encode(sources.test_picture(dataset, test_picture_number)["x"]).mean
+    x = vae.decode(torch.cat([z, edit_code(model, z, predicted_values(dataset, vae.decode(z)), edit)]))
+    facts = {}
+    for key, one in (("before", x[:1]), ("after", x[1:])):
+        facts[key] = {name: {"value": value, "probability": round(p, 4)} for name, (value, p) in classify(dataset, one).items()}
+    return facts, gm.pictures.grid(x, columns=2, scale=4)
+
+
+def lay_out():
+    """The tool's components by name: a row, a value and a strength for each attribute, and what came of them."""
+    layout.hint(
+        "What glasses add to the code, on average, is a direction in latent space. Move the large picture along such "
+        "directions, several at once."
+    )
+    parts = {"memory": gr.State()}
+    for attribute, title in TITLES.items():
+        with gr.Row(elem_classes=["small-controls", "change"], visible=False) as parts[f"{attribute}_row"]:
+            row = Edit.components(f"vae-{attribute}", target={"label": title, "elem_id": f"vae-{attribute}"})
+            parts[attribute], parts[f"{attribute}_amount"] = row.values()
+    return {**parts, "report": gr.Markdown(elem_id="vae-verdict")}
+
+
+def connect(parts, code_view):
+    amounts = {f"{attribute}_amount": parts[f"{attribute}_amount"] for attribute in TITLES}
+    targets, memory = {attribute: parts[attribute] for attribute in TITLES}, {"memory": parts["memory"]}
+    inputs = {"sliders": code_view["sliders"], **memory, **targets, **amounts}
+    outputs = {"report": parts["report"], **memory, **amounts, **code_view}
+    for attribute, target in targets.items():
+        events.act(target.input, functools.partial(apply, attribute, True), inputs, outputs)
+        events.live(amounts[f"{attribute}_amount"].input, functools.partial(apply, attribute, False), inputs, outputs)

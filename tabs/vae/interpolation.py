@@ -1,0 +1,120 @@
+"""Interpolation: the code of one picture turns into that of another."""
+
+from typing import Annotated, Literal
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field
+
+import genmodels as gm
+from tabs import events, layout, sources
+from tabs.components import sheet
+from tabs.components.scrubber import Scrubber
+from tabs.components.tiles import Tiles
+from tabs.controls import Controls, radio
+from tabs.vae.data import MODELS, TEST_TILES, code_list, code_tensor, dataset_of, load_vae, model_name, slider_code, view
+
+FRAMES = 17
+
+
+class End(Controls):
+    end: Annotated[
+        Literal["first", "last"],
+        radio([("first picture", "first"), ("last picture", "last")], scale=2, elem_id="vae-which", elem_classes=[]),
+    ] = Field("first", title="Choose another")
+
+
+class Interpolation(Controls):
+    first: int = Field(0, ge=0, le=199, title="First picture")
+    second: int = Field(1, ge=0, le=199, title="Second picture")
+    steps: int = Field(9, ge=2, le=64, title="Steps")
+    spherical: bool = Field(True, title="Spherical")
+
+
+def initial_pair(name):
+    """Codes of two test pictures to start with: [first, last]."""
+    x, _ = sources.test_pictures(dataset_of(name))
+    indices = [0, 3] if dataset_of(name) == "fashion" else [3, 8]  # a T-shirt becomes a dress, a 3 an 8
+    return [code_list(z[None]) for z in load_vae(name).encode(x[indices]).mean]
+
+
+def interpolated_codes(name, pair, spherical):
+    """Interpolated codes between the two of a pair, (FRAMES, D)."""
+    z0, z1 = (code_tensor(name, z)[0] for z in pair)
+    return gm.vae.interpolate(z0, z1, FRAMES, spherical)
+
+
+def show(name, pair):
+    """-> memory (the pair), frames."""
+    import torch
+
+    x = load_vae(name).decode(torch.cat([interpolated_codes(name, pair, spherical) for spherical in (True, False)]))
+    frames = {**sheet(x, FRAMES), "rows": ["spherical (slerp)", "linear"]}
+    return {"memory": {"model": name, "pair": pair}, "frames": frames}
+
+
+def start(dataset, size):
+    name = model_name(dataset, size)
+    return show(name, initial_pair(name))
+
+
+def replace_end(name, memory, end, z):
+    """The interpolation with one end of the remembered pair replaced. end: "first" or "last"."""
+    first, last = memory["pair"] if memory and memory.get("model") == name else initial_pair(name)
+    return show(name, [first, z] if End.read(end=end).end == "last" else [z, last])
+
+
+def choose_end(dataset, size, memory, end, event: gr.EventData):
+    name, i = model_name(dataset, size), events.event_number(event, "index", TEST_TILES - 1)
+    z = load_vae(name).encode(sources.test_picture(dataset, i)["x"]).mean
+    return replace_end(name, memory, end, code_list(z))
+
+
+def stage_as_end(dataset, size, memory, end, sliders):
+    _, z = slider_code(sliders)
+    return replace_end(model_name(dataset, size), memory, end, code_list(z))
+
+
+def to_stage(memory, event: gr.EventData):
+    """A frame was chosen -> sliders, stage, lines."""
+    step, row = events.event_number(event, "step", FRAMES - 1), events.event_number(event, "row", 1)
+    if not memory:
+        raise ValueError("There is no interpolation yet: choose both pictures.")
+    z = interpolated_codes(memory["model"], memory["pair"], spherical=row == 0)[step]
+    return view(memory["model"], z[None], caption=f"Step {step + 1} of {FRAMES} of the interpolation.")
+
+
+def vae_interpolate(model: Literal[*MODELS] = "vae-mnist", path: Interpolation = Interpolation()) -> Image:  # noqa: B008
+    """Interpolate between the codes of two test pictures.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        first: number of a test picture, 0 to 199 (0 to 99 for faces).
+        second: number of another.
+        steps: number of pictures, both ends included, 2 to 64.
+        spherical: true for spherical interpolation (slerp), which stays where the prior has its mass; false for linear.
+    Returns:
+        A PNG with the pictures in one row.
+    """
+    vae, (x, _) = load_vae(model), sources.test_pictures(dataset_of(model))
+    ends = {"first": path.first, "second": path.second}
+    z0, z1 = vae.encode(x[[gm.base.check_number(name, i, 0, len(x) - 1, whole=True) for name, i in ends.items()]]).mean
+    return gm.pictures.filmstrip(vae.decode(gm.vae.interpolate(z0, z1, path.steps, path.spherical)), scale=2)
+
+
+def lay_out():
+    """The tool's components by name."""
+    layout.hint("The code of one picture turns into that of another, step by step.")
+    parts = {"frames": Scrubber(action="Show large", ends=("first", "last"), elem_id="vae-frames")}
+    with gr.Row(elem_classes="small-controls"):
+        parts |= End.components("vae")
+        parts["use_stage"] = gr.Button("Use the large picture", scale=1, min_width=150, size="md")
+    return {**parts, "tiles": Tiles(columns=10, name="Test pictures", elem_id="vae-ends"), "memory": gr.State()}
+
+
+def connect(model, parts, code_view):
+    memory = {"memory": parts["memory"]}
+    inputs, outputs = {**model, **memory, "end": parts["end"]}, {**memory, "frames": parts["frames"]}
+    events.act(parts["tiles"].input, choose_end, inputs, outputs)
+    events.act(parts["use_stage"].click, stage_as_end, {**inputs, "sliders": code_view["sliders"]}, outputs)
+    events.act(parts["frames"].release, to_stage, memory, code_view)

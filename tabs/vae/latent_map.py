@@ -1,0 +1,74 @@
+"""The map: all codes of two numbers, and the pictures that they decode to."""
+
+import functools
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, layout, sources
+from tabs.components import sheet
+from tabs.components.latent_map import LatentMap
+from tabs.vae import sampling
+from tabs.vae.data import code_tensor, model_name, view
+
+MAP_CELLS = 28  # decoded pictures per side of a map
+
+
+@functools.lru_cache(maxsize=8)
+def _map(folder, dataset):
+    """One map: decoded pictures of a grid of codes, and the codes of the test pictures."""
+    import torch
+
+    model, (x, _) = gm.load(folder), sources.test_pictures(dataset)
+    if hasattr(model, "prior"):
+        z = model.encode(x).mean
+        edge = max(3.0, z.abs().quantile(0.99).item())
+        x0, x1, y0, y1 = -edge, edge, -edge, edge
+    else:  # the codes of an autoencoder may have any centre and scale
+        z = model.encode(x)
+        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
+        (x0, y0), (x1, y1) = (low - 0.2 * (high - low)).tolist(), (high + 0.2 * (high - low)).tolist()
+    centers = torch.linspace(0.5, MAP_CELLS - 0.5, MAP_CELLS) / MAP_CELLS
+    v, u = torch.meshgrid(centers, centers, indexing="ij")
+    codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
+    # One string: Gradio walks through every list on the page at each message of a stream, also those of other tabs.
+    points = " ".join(f"{a:.3f} {b:.3f} {c}" for (a, b), c in zip(z.tolist(), gm.data.samples(dataset).y.tolist()))
+    return {**sheet(model.decode(codes), MAP_CELLS), "bounds": [x0, x1, y0, y1], "points": points}
+
+
+def show(dataset):
+    """-> map: both maps of a data set, autoencoder and VAE."""
+    if dataset == "avatars":
+        message = "Faces need a code of more than two numbers, so they have no map. Choose digits or clothes."
+        return {"map": {"message": message}}
+    maps = []
+    for title, name in (("Autoencoder", f"autoencoder-{dataset}"), ("VAE", f"vae-{dataset}-2d")):
+        try:
+            maps.append({"title": title, **_map(gm.base.checkpoint_folder(name), dataset)})
+        except ValueError as e:
+            maps.append({"title": title, "message": events.sentence(e)})
+    return {"map": {"maps": maps, "classes": gm.data.CLASSES[dataset]}}
+
+
+def choose(dataset, event: gr.EventData, **controls):
+    """A click on a map -> size, tiles, sliders, stage, lines."""
+    u, v = (events.event_number(event, name, 1, whole=False) for name in "uv")
+    name = model_name(dataset, "2d")
+    x0, x1, y0, y1 = _map(gm.base.checkpoint_folder(name), dataset)["bounds"]
+    z = code_tensor(name, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)])
+    tiles = {**sampling.sample(dataset, "2d", **controls)["tiles"], "chosen": -1}
+    return {"size": "2d", "tiles": tiles, **view(name, z, caption="Decoded from the chosen point of the map.")}
+
+
+def lay_out():
+    layout.hint(
+        "If a code has only **two** numbers, all pictures fit on a map. Point at it to see what a code decodes to; click to "
+        "put that code on the sliders."
+    )
+    latent_map = LatentMap(elem_id="vae-map")
+    layout.hint(
+        "An **autoencoder** may put its codes anywhere: some are crowded together, and between them are regions that it never "
+        "learned to decode. A **VAE** must fill a round cloud in the middle: every point there decodes to a picture, and "
+        "neighbours look alike."
+    )
+    return latent_map

@@ -1,0 +1,138 @@
+"""The sliders of the latent code, and samples: new pictures decoded from random codes."""
+
+from typing import Annotated, Literal
+
+import gradio as gr
+from PIL.Image import Image
+from pydantic import Field
+
+import genmodels as gm
+from tabs import cards, events, layout, programs
+from tabs.components import sheet
+from tabs.components.stage import Stage
+from tabs.components.tiles import Tiles
+from tabs.controls import SEED, Controls, Expression, Seed, slider
+from tabs.vae.data import MODELS, SAVE, code_list, code_tensor, decode_program, load_vae, model_name, picture, slider_code, view
+
+LATENT_SIZES = {"mnist": 40, "fashion": 64, "avatars": 128}  # of the full code, named before a model is loaded
+SAMPLES = 12  # new pictures at a time
+
+
+class Sampling(Controls):
+    n: int = Field(SAMPLES, ge=1, le=64, title="Samples")
+    seed: Seed = SEED
+    temperature: Annotated[float, slider(step=0.05, elem_id="vae-spread")] = Field(
+        1, ge=0, le=2, title="Temperature", description="0: no noise, 1: as trained"
+    )
+
+
+def move_slider(sliders):
+    """A slider moved -> stage."""
+    name, z = slider_code(sliders)
+    return {"stage": picture(load_vae(name).decode(z.round(decimals=3)))}
+
+
+def slider_lines(sliders):
+    """The sliders rest -> lines. Not at every move: there they would take as long as the picture."""
+    name, z = slider_code(sliders)
+    return {"lines": decode_program(name, code_list(z))}
+
+
+def reset(dataset, size):
+    name = model_name(dataset, size)
+    return view(name, code_tensor(name, []), caption="All numbers 0: the mean of the prior.")
+
+
+def random_label(name, options: Sampling):
+    """Attributes of new faces, for the model that was trained with them; else None."""
+    return gm.data.sample_attributes(options.n, seed=options.seed) if load_vae(name).values else None
+
+
+def sample(dataset, size, chosen=0, **controls):
+    """Samples, number `chosen` of them on the stage -> tiles, sliders, stage, lines."""
+    name, options = model_name(dataset, size), Sampling.read(**controls)
+    vae, label = load_vae(name), random_label(name, options)
+    z = vae.sample_latents(options.n, label=label, seed=options.seed, temperature=options.temperature)
+    x, call = vae.decode(z), options.call("model.sample", gm.VAE.sample, label=None if label is None else Expression("y"))
+    lines = "" if label is None else f"y = gm.data.sample_attributes({options.n}, seed={options.seed})\n"
+    lines = programs.program(f"{lines}x = {call}[{chosen}:{chosen + 1}]\n{SAVE}", name)
+    origin = "random noise" if label is None else "random attributes and noise"
+    caption = f"Sample {chosen + 1} of seed {options.seed}, decoded from {origin}."
+    tiles = {**sheet(x, options.n), "labels": [f"sample {i + 1}" for i in range(options.n)], "chosen": chosen}
+    return {"tiles": tiles, **view(name, z[chosen : chosen + 1], x[chosen : chosen + 1], lines, caption)}
+
+
+def sample_with_new_seed(dataset, size, temperature):
+    seed = events.fresh_seed()
+    return {"seed": seed, **sample(dataset, size, seed=seed, temperature=temperature)}
+
+
+def choose_sample(dataset, size, event: gr.EventData, **controls):
+    outputs = sample(dataset, size, events.event_number(event, "index", SAMPLES - 1), **controls)
+    return {name: value for name, value in outputs.items() if name != "tiles"}
+
+
+def size_choices(dataset):
+    return [(f"Full code ({LATENT_SIZES[dataset]})", "full"), ("2-D code", "2d")]
+
+
+def open_model(dataset, size, **controls):
+    """Another model -> size, tiles, sliders, stage, lines."""
+    sizes = gr.update(choices=size_choices(dataset), visible=dataset != "avatars")
+    return {"size": sizes, **sample(dataset, size, **controls)}
+
+
+def unavailable(message):
+    empty = {"model": "", "z": [], "dims": [], "unused": 0}
+    return {"tiles": None, "sliders": empty, "stage": {"message": message}, "lines": ""}
+
+
+def vae_sample(model: Literal[*MODELS] = "vae-mnist", options: Sampling = Sampling(n=16)) -> Image:  # noqa: B008
+    """Sample new pictures from a VAE.
+
+    Args:
+        model: vae-mnist (digits), vae-fashion (clothes), vae-avatars (faces), or vae-mnist-2d, vae-fashion-2d.
+        n: number of pictures, 1 to 64.
+        seed: whole number; the same seed gives the same pictures.
+        temperature: 0 to 2, multiplies the random code: 0 gives the mean code, 1 samples as in training. Faces are sampled
+            for random attributes.
+    Returns:
+        A PNG with the pictures in rows of 8.
+    """
+    label = random_label(model, options)
+    x = load_vae(model).sample(options.n, label=label, seed=options.seed, temperature=options.temperature)
+    return gm.pictures.grid(x, columns=8, scale=2)
+
+
+def vae_decode(model: Literal[*MODELS] = "vae-mnist", code: list = [0.0]) -> Image:  # noqa: B006
+    """Decode a latent code into a picture.
+
+    Args:
+        model: one of the VAEs, see vae_sample.
+        code: list of numbers from -30 to 30, at most as many as the model's code has; missing ones are 0.
+    Returns:
+        A PNG, each pixel 8x8.
+    """
+    return gm.pictures.grid(load_vae(model).decode(code_tensor(model, code)), columns=1, scale=8)
+
+
+def lay_out():
+    """(The stage, its samples and buttons by name; the controls by name)."""
+    stage = Stage(poster=cards.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
+    tiles = Tiles(columns=6, name="Samples", elem_id="vae-samples")
+    new, seed, zero = layout.seed_row("New samples", "Reset")
+    controls = {"seed": seed, **Sampling.components("vae", "temperature")}
+    return {"stage": stage, "tiles": tiles, "new": new, "zero": zero}, controls
+
+
+def connect(model, parts, controls, code_view):
+    """Wire the tool. model: data set and size; code_view: the outputs that show a code."""
+    outputs, inputs = {"tiles": parts["tiles"], **code_view}, {**model, **controls}
+    sliders, seed, temperature = code_view["sliders"], controls["seed"], controls["temperature"]
+    events.live(sliders.input, move_slider, {"sliders": sliders}, {"stage": code_view["stage"]})
+    events.live(sliders.release, slider_lines, {"sliders": sliders}, {"lines": code_view["lines"]})
+    events.act(parts["new"].click, sample_with_new_seed, {**model, "temperature": temperature}, {"seed": seed, **outputs})
+    events.live(seed.input, sample, inputs, outputs, events.ignore)  # half typed
+    events.live(temperature.input, sample, inputs, outputs)
+    events.live(parts["tiles"].input, choose_sample, inputs, code_view)
+    events.act(parts["zero"].click, reset, model, code_view)

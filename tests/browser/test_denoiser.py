@@ -1,0 +1,121 @@
+"""The denoising tab in a real browser: a visitor's actions, and what the page shows."""
+
+import numpy as np
+import pytest
+from helpers_browser import PIXELS, changed, draw_stroke
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+LEFT, RIGHT = "#denoiser-stage canvas.left", "#denoiser-stage canvas.right"
+ALL = 8  # pictures of a photograph: noisy, ours, four of scikit-image, the clean one, the removed noise
+
+
+@pytest.fixture(scope="module")
+def opened(visit):
+    """The tab, opened once for all tests."""
+    with visit("Denoising", accept_downloads=True) as page:
+        page.set_default_timeout(90_000)  # a photograph takes seconds on a busy machine
+        wait_for_tiles(page, ALL)
+        yield page
+
+
+def wait_for_tiles(page, n):
+    """Wait until n pictures are shown side by side."""
+    page.wait_for_function(f"document.querySelectorAll('#denoiser-stage .tile').length === {n}")
+
+
+def tile(page, name):
+    return page.locator("#denoiser-stage .tile", has_text=name)
+
+
+def test_it_opens_with_a_photograph_all_methods_and_their_metrics(opened):
+    assert opened.evaluate(PIXELS, LEFT) != opened.evaluate(PIXELS, RIGHT)
+    notes = opened.locator("#denoiser-stage .note").all_inner_texts()
+    assert sum("dB" in note for note in notes) == 6 and sum("ms" in note for note in notes) == 5
+    assert opened.locator("#denoiser-stage .tile[aria-pressed=true] .name").inner_text() == "our network"
+
+
+def test_divider_choice_and_zoom_need_no_server(opened, requests):
+    cut = "getComputedStyle(document.querySelector('#denoiser-stage .right')).clipPath"
+    before = opened.evaluate(cut)
+    box = opened.locator("#denoiser-stage .view").bounding_box()
+    opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + 90)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + box["width"] / 4, box["y"] + 90, steps=4)
+    opened.mouse.up()
+    assert opened.evaluate(cut) != before and "25" in opened.evaluate(cut)
+    restored = opened.evaluate(PIXELS, RIGHT)
+    tile(opened, "clean picture").click()
+    clean = opened.evaluate(PIXELS, RIGHT)
+    assert clean != restored
+    opened.locator("#denoiser-stage .zoom").focus()
+    opened.keyboard.press("End")
+    assert opened.locator(RIGHT).get_attribute("width") == "24"
+    zoomed = opened.evaluate(PIXELS, RIGHT)
+    opened.locator("#denoiser-stage .view").focus()
+    opened.keyboard.press("ArrowLeft")
+    assert opened.evaluate(PIXELS, RIGHT) != zoomed
+    opened.locator("#denoiser-stage .zoom").focus()
+    opened.keyboard.press("Home")
+    assert opened.evaluate(PIXELS, RIGHT) == clean
+    opened.locator("#denoiser-stage select").select_option(label="clean picture")
+    assert opened.evaluate(PIXELS, LEFT) == clean
+    opened.locator("#denoiser-stage select").select_option(label="noisy")
+    tile(opened, "our network").click()
+    assert requests == []
+
+
+def test_the_noise_is_live_and_the_methods_follow(opened):
+    for kind in ("Salt and pepper", "Gaussian"):
+        before = [opened.evaluate(PIXELS, canvas) for canvas in (LEFT, RIGHT)]
+        opened.get_by_role("radio", name=kind).click()
+        for canvas, old in zip((LEFT, RIGHT), before):
+            changed(opened, canvas, old)
+        wait_for_tiles(opened, ALL)
+    before = opened.evaluate(PIXELS, LEFT)
+    opened.get_by_role("button", name="Compare with scikit-image").click()
+    opened.locator("#denoiser-strength input[type=range]").focus()
+    opened.keyboard.press("ArrowRight")
+    changed(opened, LEFT, before)
+    wait_for_tiles(opened, 4)
+    opened.wait_for_timeout(4000)
+    wait_for_tiles(opened, 4)  # the rest of the outdated run is not shown
+
+
+def test_an_uploaded_noisy_photograph_is_restored_whole_and_downloaded(opened, tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 255, (90, 120, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "upload.png")
+    opened.get_by_role("radio", name="No added noise").click()
+    opened.wait_for_function("!document.querySelector('#denoiser-strength')?.offsetParent")
+    opened.locator("#denoiser-upload input[type=file]").set_input_files(str(tmp_path / "upload.png"))
+    opened.wait_for_function("document.querySelector('#denoiser-stage .caption').textContent.startsWith('120 × 90')")
+    opened.locator("#denoiser-whole").click()  # while scikit-image's methods are still running
+    opened.wait_for_selector("#denoiser-file:not([disabled])")
+    wait_for_tiles(opened, 7)
+    assert not any("dB" in note for note in opened.locator("#denoiser-stage .note").all_inner_texts())
+    with opened.expect_download() as download:
+        opened.locator("#denoiser-file").click()
+    restored = Image.open(download.value.path())
+    assert restored.size == (120, 90) and (np.asarray(restored) != pixels).any()
+
+
+def test_digits_can_be_drawn(opened):
+    opened.get_by_role("radio", name="Digits").click()
+    opened.wait_for_function("document.querySelector('#denoiser-stage .caption').textContent.startsWith('28 × 28')")
+    opened.wait_for_selector("#denoiser-pad canvas")
+    wait_for_tiles(opened, 10)
+    before = opened.evaluate(PIXELS, LEFT)
+    draw_stroke(opened, "#denoiser-pad")
+    changed(opened, LEFT, before)
+    assert tile(opened, "our denoising VAE").count() == tile(opened, "our diffusion model").count() == 1
+
+
+def test_a_narrow_screen(visit):
+    """390 px wide: no horizontal scrolling, and the picture stays visible while a slider below it is moved."""
+    with visit("Denoising", width=390, height=800, query="?__theme=dark", has_touch=True) as page:
+        page.wait_for_selector(f"{RIGHT}:visible", timeout=90_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.locator("#denoiser-told input[type=range]").scroll_into_view_if_needed()
+        view, slider = page.locator("#denoiser-stage .view").bounding_box(), page.locator("#denoiser-told").bounding_box()
+        assert 0 <= view["y"] and view["y"] + view["height"] < slider["y"]

@@ -1,0 +1,147 @@
+"""The VAE tab in a real browser: what a visitor does, and what they see."""
+
+import pytest
+from helpers_browser import PIXELS, changed, draw_stroke, open_tab, scrub
+
+pytestmark = pytest.mark.browser
+
+STAGE = "#vae-stage canvas"
+SLIDERS = "document.querySelectorAll('#vae-sliders input').length"
+MAPS = ["#vae-map figure:nth-child(1) .view", "#vae-map figure:nth-child(2) .view"]
+
+
+@pytest.fixture(scope="module")
+def opened(visit):
+    """The page, opened once for all tests, with a picture on the stage."""
+    with visit() as page:
+        page.wait_for_selector(f"{STAGE}:not([hidden])")
+        page.wait_for_selector("#vae-map .map")
+        yield page
+
+
+@pytest.fixture
+def page(opened):
+    """The page with digits, their full code and the map, whatever the test before chose."""
+    for name, text in (("Digits", "Full code (40)"), ("Full code", "Full code (40)")):
+        if not opened.get_by_role("radio", name=name).is_checked():
+            opened.get_by_role("radio", name=name).click()
+        opened.get_by_role("radio", name=text).wait_for()
+    opened.wait_for_function(f"{SLIDERS} === 40")
+    opened.get_by_role("tab", name="Map").click()
+    opened.wait_for_selector("#vae-map .map")
+    return opened
+
+
+def test_a_slider_moves_the_picture(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#vae-sliders input[type=range]").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    after = changed(page, STAGE, before)
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    changed(page, STAGE, after)
+
+
+def test_new_samples_and_the_same_seed_again(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#vae-samples button").nth(3).click()
+    chosen = changed(page, STAGE, before)
+    page.get_by_role("button", name="New samples").click()
+    other = changed(page, STAGE, chosen)
+    seed = page.get_by_role("spinbutton", name="Seed")
+    seed.fill("0")
+    seed.press("Enter")
+    first = changed(page, STAGE, other)
+    page.locator("#vae-samples button").nth(3).click()
+    assert changed(page, STAGE, first) == chosen
+
+
+def test_switching_the_dataset_and_the_size_of_the_code(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("radio", name="2-D code").click()
+    with_two = changed(page, STAGE, before)
+    page.wait_for_function(f"{SLIDERS} === 2")
+    page.get_by_role("radio", name="Faces").click()
+    changed(page, STAGE, with_two)
+    page.wait_for_function("document.querySelector('#vae-stage canvas').width === 64")
+    page.wait_for_selector("#vae-map .message:not([hidden])")  # faces have no map
+    page.get_by_role("radio", name="Clothes").click()
+    page.get_by_role("radio", name="Full code (64)").wait_for()
+
+
+def test_pointing_at_the_map_sends_no_request(page, requests):
+    before = [page.evaluate(PIXELS, view) for view in MAPS]
+    box = page.locator("#vae-map .map").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.8)
+    for view, old in zip(MAPS, before):  # both maps follow the same pointer
+        changed(page, view, old)
+    assert requests == []
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_function(f"{SLIDERS} === 2")
+    assert page.get_by_role("radio", name="2-D code").is_checked()
+
+
+def test_the_map_works_by_keyboard(page):
+    before = page.evaluate(PIXELS, MAPS[1])
+    page.locator("#vae-map .map").nth(1).focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowLeft")
+    changed(page, MAPS[1], before)
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{SLIDERS} === 2")
+
+
+def test_drawing(page):
+    open_tab(page, "Your picture")
+    before = page.evaluate(PIXELS, STAGE)
+    draw_stroke(page, "#vae-pad")
+    changed(page, STAGE, before)
+    page.wait_for_selector("#vae-report :text('ELBO')")
+    assert page.locator("#vae-pair figure").count() == 3
+
+
+def test_uploading_a_file_that_is_not_a_picture(page, tmp_path):
+    open_tab(page, "Your picture")
+    (tmp_path / "a.png").write_text("no picture", encoding="utf-8")
+    page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
+    page.wait_for_selector("[data-testid=toast-body]:has-text('not a picture')")
+
+
+def test_scrubbing_an_interpolation_sends_no_request(page, requests):
+    open_tab(page, "Interpolate")
+    page.wait_for_selector("#vae-frames canvas")
+    assert len(set(scrub(page, "#vae-frames"))) == 3
+    last = page.evaluate(PIXELS, "#vae-frames canvas")
+    page.get_by_role("button", name="Play").click()
+    changed(page, "#vae-frames canvas", last)
+    page.get_by_role("button", name="Pause").click()
+    assert requests == []
+    stage = page.evaluate(PIXELS, STAGE)
+    page.get_by_role("button", name="Show large").first.click()
+    changed(page, STAGE, stage)
+
+
+def test_editing_an_attribute(page):
+    page.get_by_role("radio", name="Faces").click()
+    page.wait_for_function("document.querySelector('#vae-stage canvas').width === 64")
+    open_tab(page, "Edit attributes")
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#vae-background input").click()
+    page.get_by_role("option", name="lilac").click()
+    after = changed(page, STAGE, before)
+    page.wait_for_selector("#vae-verdict :text('background')")
+    assert page.locator("#vae-background-amount input[type=number]").input_value() == "1"
+    page.locator("#vae-background-amount input[type=range]").focus()
+    page.keyboard.press("ArrowLeft")
+    changed(page, STAGE, after)
+
+
+def test_editing_the_class_of_a_digit_after_a_face(page):
+    open_tab(page, "Edit attributes")
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#vae-class input").click()
+    page.get_by_role("option", name="7", exact=True).click()
+    changed(page, STAGE, before)
+    page.wait_for_selector("#vae-verdict :text('class')")

@@ -1,0 +1,387 @@
+"""The denoising tab: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
+
+import math
+import os
+import re
+import shutil
+import time
+
+import numpy as np
+import pytest
+import torch
+from gradio_client import handle_file
+from gradio_client.exceptions import AppError
+from helpers import (
+    anything,
+    as_endpoint,
+    assert_described,
+    event,
+    is_sentence,
+    last,
+    refusal,
+    result_of,
+    run_program,
+    sheet_of,
+    stroke,
+)
+from helpers import pixels as rgb_pixels
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import genmodels as gm
+from genmodels.denoiser import NOISES, add_noise, quality
+from tabs import denoiser, events
+from tabs.denoiser import comparison, noise, pictures, whole
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A smaller crop, so that the classical methods take no time."""
+    monkeypatch.setattr(pictures, "CROP", 48)
+
+
+def upload_file(tmp_path, size=(60, 50), name="picture.png", mode="RGB"):
+    values = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(values).convert(mode).save(tmp_path / name)
+    return str(tmp_path / name)
+
+
+def pictures_of(stage):
+    """The pictures on the stage: name -> (h, w, 3) uint8."""
+    return dict(zip(stage["names"], sheet_of(stage)))
+
+
+def pixels(x):
+    return rgb_pixels(x)[0]
+
+
+def same(shown, x):
+    """Whether (h, w, 3) uint8 shows the picture x (1, C, H, W), up to one grey level of rounding."""
+    return np.abs(shown.astype(int) - pixels(x)).max() <= 1
+
+
+def controls(kind="gaussian", strength=25, seed=0, sigma=0):
+    return {"kind": kind, "strength": strength, "seed": seed, "sigma": sigma}
+
+
+# --- The stage --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dataset", ["photo", "mnist"])
+def test_all_methods_are_compared_with_their_metrics(dataset, small):
+    source = pictures.example(dataset, 1)
+    stage = last(comparison.compare(source, dataset, **controls("gaussian", 50, 3, 40)))["stage"]
+    ours = ["our network"] + ["our denoising VAE", "our diffusion model"] * (dataset == "mnist")
+    assert stage["names"] == ["noisy", *ours, *gm.denoiser.CLASSICAL, "clean picture", "removed noise"]
+    clean = source["x"]
+    noisy = add_noise(clean, "gaussian", 50 / 255, seed=3)
+    model = gm.load(f"denoiser-{dataset}")
+    expected = {
+        "noisy": noisy,
+        "our network": model.restore(noisy, 40 / 255),
+        "clean picture": clean,
+        "median": gm.denoiser.classical(noisy, "median", 50 / 255),
+    }
+    expected["removed noise"] = 0.5 + noisy - expected["our network"]
+    if dataset == "mnist":
+        expected["our denoising VAE"] = gm.load("dvae-mnist").restore(noisy)
+        expected["our diffusion model"] = gm.load("diffusion-mnist").restore(noisy, 50 / 255, seed=3)
+    shown = pictures_of(stage)
+    for name, x in expected.items():
+        assert same(shown[name], x), name
+    for name, note in zip(stage["names"], stage["notes"]):
+        if name in expected and "clean" not in name and "removed" not in name:
+            psnr, ssim = quality(expected[name], clean)
+            shown_psnr, shown_ssim = map(float, re.match(r"(.*) dB · (0\.\d{3})", note).groups())
+            assert shown_psnr == pytest.approx(psnr, abs=0.051) and shown_ssim == pytest.approx(ssim, abs=0.00051), name
+            assert ("ms" in note) == (name != "noisy")
+
+
+def test_without_added_noise_there_is_no_clean_picture(small):
+    source = pictures.example("photo", 2)
+    shown = comparison.show(source, "photo", **controls("none", 0))
+    stage = shown["stage"]
+    assert stage["names"] == ["noisy", "our network", "removed noise"]
+    assert not any("dB" in note for note in stage["notes"])
+    assert (pictures_of(stage)["noisy"] == pixels(source["x"])).all() and "quality(" not in shown["lines"]
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_every_kind_of_noise_has_its_scale(kind, small):
+    update, facts = noise.choose_kind(kind, "photo")["strength"], noise.KINDS[kind]
+    assert (update["maximum"], update["value"], update["visible"]) == (facts.maximum, facts.value, True)
+    source, values = pictures.example("photo", 0), controls(kind, facts.value, 1)
+    stage = comparison.show(source, "photo", **values)["stage"]
+    s = facts.value / (255 if kind == "gaussian" else 100)
+    assert same(pictures_of(stage)["noisy"], add_noise(source["x"], kind, s, seed=1))
+    names = comparison.show(pictures.example("mnist", 0), "mnist", **values)["stage"]["names"]
+    assert ("our diffusion model" in names) == (kind == "gaussian")
+
+
+@pytest.mark.parametrize(
+    ("values", "sigma"), [(("gaussian", 51, 0, 10), 0.2), (("speckle", 30, 0, 0), None), (("none", 0, 0, 51), 0.2)]
+)
+def test_scikit_image_is_given_the_true_sigma_or_estimates_it(values, sigma):
+    assert noise.Noise.read(**controls(*values)).restoration().reference_sigma == sigma
+
+
+def test_it_opens_with_a_picture_of_each_dataset():
+    for dataset, n in (("photo", 8), ("mnist", 10), ("fashion", 10)):
+        opened = denoiser.open_dataset(dataset)
+        tiles = opened["tiles"]
+        assert (tiles["n"], len(tiles["labels"]), tiles["chosen"]) == (n, n, 0)
+        assert (opened["kind"], opened["sigma"]) == ("gaussian", 0)
+        assert opened["drawing"]["visible"] == (dataset != "photo") and opened["source"]["dataset"] == dataset
+        assert opened["strength"]["value"] == (25 if dataset == "photo" else 100)
+    assert pictures.choose_test_picture("mnist", event(index=4))["source"]["lines"].endswith("[4:5]\n")
+
+
+def test_the_stage_shows_the_centre_of_a_large_photograph(tmp_path):
+    source = pictures.upload("photo", upload_file(tmp_path, (1000, 500)))
+    x = pictures.whole_picture(source)
+    assert x.shape == (1, 3, 500, 1000)
+    assert torch.equal(source["x"], x[..., 58:442, 308:692])  # the same pixels
+    assert source["size"] == "1,000 × 500"
+    grey = pictures.upload("photo", upload_file(tmp_path, mode="L"))
+    assert grey["x"].shape == (1, 1, 50, 60) and grey["crop"] == ""
+
+
+def test_the_methods_and_kinds_are_those_of_the_package():
+    assert noise.CLASSICAL == gm.denoiser.CLASSICAL and list(noise.KINDS) == [*NOISES, "none"]
+
+
+# --- Reproduce in Python ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "values"),
+    [
+        ("a photograph", "photo", ("gaussian", 25, 4, 0)),
+        ("a photograph", "photo", ("poisson", 30, 0, 25)),
+        ("a test picture", "mnist", ("salt-and-pepper", 30, 1, 0)),
+        ("a drawing", "fashion", ("missing block", 40, 2, 0)),
+        ("a file", "photo", ("speckle", 20, 5, 0)),
+        ("a file", "photo", ("none", 0, 0, 20)),
+        ("a file", "mnist", ("gaussian", 100, 0, 50)),
+    ],
+)
+def test_the_lines_compute_what_is_shown(name, dataset, values, tmp_path, monkeypatch, small):
+    source = {
+        "a photograph": lambda: pictures.example("photo", 3),
+        "a test picture": lambda: pictures.example(dataset, 7),
+        "a drawing": lambda: pictures.choose_drawing(dataset, stroke())["source"],
+        "a file": lambda: pictures.choose_upload(dataset, upload_file(tmp_path))["source"],
+    }[name]()
+    shown = comparison.show(source, dataset, **controls(*values))
+    names = run_program(shown["lines"], tmp_path, monkeypatch)
+    assert same(pictures_of(shown["stage"])["our network"], names["x"])
+    assert same(pictures_of(shown["stage"])["noisy"], names["noisy"])
+    assert (tmp_path / "picture.png").is_file()
+
+
+# --- The whole picture ------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_picture_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
+    source = pictures.upload("photo", upload_file(tmp_path, (700, 600)))
+    *early, final = whole.restore(source, "photo", **controls("gaussian", 25, 1, 20))
+    assert [e["result"]["message"].split(": ")[1] for e in early] == ["0 %", "62 %", "85 %", "96 %"]
+    restored = np.asarray(Image.open(final["file"]["value"]))
+    noisy = add_noise(pictures.whole_picture(source), "gaussian", 25 / 255, seed=1)
+    assert same(restored, gm.load("denoiser-photo").restore(noisy, 20 / 255))
+    assert final["file"]["interactive"] and "700 × 600" in final["result"]["caption"] and final["result"]["w"] <= 350
+
+
+def test_a_stopped_run_has_no_result(tmp_path):
+    run = whole.restore(pictures.upload("photo", upload_file(tmp_path, (700, 600))), "photo", **controls("none", 0))
+    next(run), next(run)
+    stopped = run.throw(events.Stopped())
+    assert "Stopped" in stopped["result"]["message"] and not stopped["file"]["interactive"]
+    assert next(run, None) is None
+
+
+def test_noise_is_limited_to_small_pictures_and_restoring_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(noise, "MAX_NOISY_PIXELS", 2999)
+    source = pictures.upload("photo", upload_file(tmp_path))
+    assert "megapixels" in refusal(whole.restore, source, "photo", **controls("gaussian", 25))
+    assert last(whole.restore(source, "photo", **controls("none", 0)))["file"]["interactive"]
+
+
+def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(whole.tempfile, "tempdir", str(tmp_path))
+    first = whole.save_png(torch.rand(1, 3, 4, 4))
+    second = whole.save_png(torch.rand(1, 1, 4, 4))
+    assert os.path.isfile(first) and first != second
+    old = time.time() - whole.DOWNLOAD_SECONDS - 10
+    os.utime(os.path.dirname(first), (old, old))
+    whole.save_png(torch.rand(1, 1, 4, 4))
+    assert not os.path.exists(first) and os.path.isfile(second)
+
+
+def test_another_picture_has_no_result_yet():
+    assert whole.reset(pictures.example("photo", 0))["result"]["message"].startswith("Ready: ")
+    assert whole.reset(None)["result"]["message"] == "" and not whole.reset(None)["file"]["interactive"]
+
+
+# --- What is not allowed, and what is missing -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "values", "says"),
+    [
+        ("photo", ("rain", 1, 0, 0), "Kind must be"),
+        ("photo", ("gaussian", 151, 0, 0), "Strength must be a number from 0 to 150"),
+        ("photo", ("poisson", 61, 0, 0), "Strength must be a number from 0 to 60 for Poisson, not 61"),
+        ("photo", ("speckle", -1, 0, 0), "Strength"),
+        ("photo", ("gaussian", math.nan, 0, 0), "Strength"),
+        ("photo", ("gaussian", 1, -1, 0), "Seed"),
+        ("photo", ("gaussian", 1, None, 0), "Seed"),
+        ("photo", ("gaussian", 1, 0, 101), "Sigma given to the network"),
+        ("dogs", ("gaussian", 1, 0, 0), "Data set"),
+        ("mnist", ("gaussian", 1, 0, 0), "Choose a picture"),
+    ],
+)
+def test_what_is_not_allowed_gets_a_sentence(dataset, values, says):
+    for handler in (comparison.show, comparison.compare, whole.restore):
+        assert says in refusal(handler, pictures.example("photo", 0), dataset, **controls(*values))
+
+
+def test_bad_input_of_the_tools_gets_a_sentence():
+    assert "Choose a picture" in refusal(comparison.show, None, "photo", **controls())
+    assert "Kind" in refusal(noise.choose_kind, "rain", "photo")
+    assert "index" in refusal(pictures.choose_test_picture, "photo", event(index="x"))
+    assert "0 to 7" in refusal(pictures.choose_test_picture, "photo", event(index=9))
+    assert "empty" in refusal(pictures.choose_drawing, "mnist", None)
+    assert "Drawings" in refusal(pictures.choose_drawing, "photo", stroke())
+
+
+BROKEN = {
+    "cut off": lambda p: p.write_bytes(p.read_bytes()[:400]),
+    "a text": lambda p: p.write_text("<svg onload=alert(1)>", encoding="utf-8"),
+    "empty": lambda p: p.write_bytes(b""),
+    "a bomb": lambda p: Image.new("1", (14_000, 14_000)).save(p),
+    "too many pixels": lambda p: Image.new("L", (4001, 4000)).save(p),
+    "too many bytes": lambda p: p.write_bytes(b"\x89PNG" + bytes(40_000_001)),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_files_that_are_no_pictures_get_a_sentence(how, tmp_path):
+    file = tmp_path / "x.png"
+    upload_file(tmp_path, name="x.png")
+    BROKEN[how](file)
+    assert str(tmp_path) not in refusal(pictures.choose_upload, "photo", str(file))
+
+
+def test_twelve_megapixels_are_taken(tmp_path):
+    Image.new("RGB", (4000, 3000), (200, 10, 10)).save(tmp_path / "large.jpg")
+    source = pictures.upload("photo", str(tmp_path / "large.jpg"))
+    assert source["x"].shape == (1, 3, pictures.CROP, pictures.CROP) and source["size"] == "4,000 × 3,000"
+    first = next(whole.restore(source, "photo", **controls("none", 0)))
+    assert first["result"]["message"].startswith("4,000 × 3,000")
+
+
+@pytest.fixture
+def own_checkpoints(checkpoints, tmp_path, monkeypatch):
+    """A folder of real copies of the checkpoints, that a test may break."""
+    for name in denoiser.MODELS:
+        shutil.copytree(checkpoints / name, tmp_path / name)
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    return tmp_path
+
+
+def test_a_missing_model_leaves_the_others(own_checkpoints, small):
+    shutil.rmtree(own_checkpoints / "denoiser-photo")
+    shutil.rmtree(own_checkpoints / "dvae-mnist")
+    assert denoiser.available() == ["mnist", "fashion"] and len(denoiser.prepare()) == 2
+    assert "denoiser-photo" in refusal(comparison.show, pictures.example("photo", 0), "photo", **controls())
+    stage = comparison.show(pictures.example("mnist", 0), "mnist", **controls("gaussian", 50))["stage"]
+    assert stage["names"] == ["noisy", "our network", "clean picture", "removed noise"]
+    stage = comparison.show(pictures.example("fashion", 0), "fashion", **controls("speckle", 50))["stage"]
+    assert "our denoising VAE" in stage["names"]
+
+
+# --- Endpoints --------------------------------------------------------------------------------------------------------
+
+
+def test_every_endpoint_is_described(client):
+    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for fn in denoiser.ENDPOINTS:
+        assert_described(client, fn.__name__, [fn])
+        documented = re.findall(r"^        (\w+):", fn.__doc__.split("Returns:")[0], re.M)
+        assert [p["parameter_name"] for p in described[f"/{fn.__name__}"]["parameters"]] == documented
+
+
+def test_endpoints_add_and_remove_noise(client, tmp_path):
+    clean = gm.data.photograph("camera")
+    facts, file = client.predict(photograph_number=5, kind="speckle", strength=0.3, seed=2, api_name="/add_noise")
+    assert facts == {"kind": "speckle", "strength": 0.3, "width": 512, "height": 512}
+    assert same(np.asarray(Image.open(file).convert("RGB")), add_noise(clean, "speckle", 0.3, seed=2))
+    x = torch.from_numpy(np.array(Image.open(upload_file(tmp_path)))).permute(2, 0, 1)[None] / 255
+    facts, file = client.predict(picture=handle_file(upload_file(tmp_path)), kind="none", sigma=0.1, api_name="/denoise")
+    assert same(np.asarray(Image.open(file)), gm.load("denoiser-photo").restore(x, 0.1))
+    assert set(facts) == {"width", "height", "seconds"} and (facts["width"], facts["height"]) == (60, 50)
+    facts, file = client.predict(model="dvae-mnist", test_picture_number=3, strength=0.4, api_name="/denoise")
+    clean = gm.data.samples("mnist").floats()[3:4]
+    restored = gm.load("dvae-mnist").restore(add_noise(clean, "gaussian", 0.4, seed=0))
+    assert facts["psnr_after"] == pytest.approx(quality(restored, clean)[0], abs=1e-3)
+    facts, _ = client.predict(model="denoiser-mnist", method="median", api_name="/denoise")
+    assert facts["psnr_after"] != facts["psnr_before"]
+
+
+BAD = [
+    ("/denoise", {"model": "../denoiser-photo"}),
+    ("/denoise", {"model": "vae-mnist"}),
+    ("/denoise", {"kind": "<b>"}),
+    ("/denoise", {"strength": 2}),
+    ("/denoise", {"sigma": -1}),
+    ("/denoise", {"method": "bm3d"}),
+    ("/denoise", {"seed": 1.5}),
+    ("/denoise", {"test_picture_number": 8}),
+    ("/denoise", {"picture": 5}),
+    ("/add_noise", {"kind": "none"}),
+    ("/add_noise", {"strength": None}),
+    ("/add_noise", {"photograph_number": -1}),
+    ("/add_noise", {"seed": -1}),
+]
+
+
+def test_bad_input_gets_a_sentence_and_the_server_goes_on(client, tmp_path):
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
+    for name, values in [*BAD, ("/denoise", {"picture": handle_file(tmp_path / "huge.png")})]:
+        with pytest.raises(AppError) as error:
+            client.predict(**values, api_name=name)
+        assert is_sentence(str(error.value)) and "show_error" not in str(error.value) and "<b>" not in str(error.value)
+    assert client.predict(strength=0, api_name="/add_noise")
+
+
+def mixed(*values):
+    return st.one_of(st.sampled_from(values), anything)
+
+
+ADDED = {"picture": anything, "kind": mixed(*NOISES), "strength": mixed(0, 0.5, 1), "seed": mixed(0, 5)}
+PROPERTIES = {
+    noise.add_noise: {**ADDED, "photograph_number": mixed(0, 7)},
+    whole.denoise: {
+        **ADDED,
+        "model": mixed(*denoiser.MODELS[1:]),
+        "test_picture_number": mixed(0, 7),
+        "kind": mixed(*NOISES, "none"),
+        "sigma": mixed(0, 0.5),
+        "method": mixed("ours", "median"),
+    },
+}
+
+
+@pytest.mark.parametrize("fn", PROPERTIES, ids=lambda fn: fn.__name__)
+def test_any_input_gives_an_answer_or_a_sentence(fn):
+    endpoint = as_endpoint(fn)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.fixed_dictionaries(PROPERTIES[fn]))
+    def check(values):
+        result = result_of(endpoint, **values)
+        assert result is None or isinstance(result[1], Image.Image)
+
+    check()

@@ -1,0 +1,565 @@
+"""The GAN tab: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
+
+import json
+import math
+import re
+import shutil
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from gradio_client import handle_file
+from gradio_client.exceptions import AppError
+from helpers import (
+    anything,
+    as_endpoint,
+    assert_described,
+    event,
+    is_sentence,
+    last,
+    nearly,
+    photograph,
+    pixels,
+    raw_of,
+    refusal,
+    run_program,
+    same_pictures,
+    sheet_of,
+    stroke,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import genmodels as gm
+from tabs import events, gan, labels, programs, sources
+from tabs.components import cell
+from tabs.gan import data, interpolation, inversion, quiz, sampling, scoring, training
+
+SEVEN, EACH, ANY = "7", labels.EACH, labels.ANY
+OTHERS = dict.fromkeys(labels.MENUS[1:], ANY)  # menus
+
+
+def controls(n=6, z=(), sliders="gan-mnist", **values):
+    """What the page sends; z: the amounts of the sliders, which are those of a model."""
+    return {"n": n, "sliders": {"model": sliders, "z": list(z)}, **values}
+
+
+def scores_of(value):
+    return [float(s) for s in value["scores"].split()]
+
+
+# --- The grid ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_opens_with_samples_and_the_attributes_of_the_model():
+    for dataset, names in (("mnist", ["Class"]), ("avatars", ["Smile", "Glasses", "Hair colour", "Hair length"])):
+        opened = sampling.open_dataset(dataset)
+        label = None if dataset == "avatars" else torch.arange(20) % 10
+        n = len(opened["stage"]["kinds"])
+        assert n == opened["n"] == (15 if dataset == "avatars" else 20)
+        assert same_pictures(opened["stage"], gm.load(f"gan-{dataset}").sample(n, label=label, seed=0))
+        assert set(opened["stage"]["kinds"]) == {"g"} and "generated picture" in opened["stage"]["labels"]
+        menus = [opened[name] for name in labels.MENUS]
+        assert [menu["label"] for menu in menus if menu["visible"]] == names
+        assert ("one of each" in dict(menus[0]["choices"])) == (dataset == "mnist")
+        assert menus[0]["value"] == (ANY if dataset == "avatars" else EACH)
+        assert len(opened["sliders"]["dims"]) == sampling.DIRECTIONS and not any(opened["sliders"]["z"])
+        assert (opened["truncation"], opened["seed"], opened["add_real"], opened["order"]) == (1, 0, False, "sampled")
+        assert "model.sample_latents(" in opened["lines"]
+
+
+def test_truncation_class_and_directions_reach_the_model():
+    model, z = gm.load("gan-mnist"), [1.5, 0, -3]
+    stage = sampling.show("mnist", **controls(label_0=SEVEN, **OTHERS, truncation=0.5, n=3, seed=4, z=z))["stage"]
+    w = model.sample_latents(3, label=7, truncation=0.5, seed=4) + torch.tensor(z) @ model.directions(3)
+    assert same_pictures(stage, model.decode(w))
+    shown = sampling.show("mnist", **controls(z=z))
+    assert sampling.show_pictures("mnist", **controls(z=z)) == {"stage": shown["stage"]}
+    assert sampling.show_lines("mnist", **controls(z=z)) == {"lines": shown["lines"]}
+    stale = controls(sliders="gan-fashion", z=z)  # sliders that still hold the values of another dataset
+    assert sampling.show("mnist", **stale) == sampling.show("mnist", **controls())
+
+
+def test_the_menus_of_attributes_reach_the_model():
+    menus = {"label_0": "yes", "label_1": ANY, "label_2": "pink", "label_3": None}
+    stage = sampling.show("avatars", **menus, **controls(n=2, sliders="gan-avatars"))["stage"]
+    pink = gm.data.ATTRIBUTES["hair_color"].index("pink")
+    assert same_pictures(stage, gm.load("gan-avatars").sample(2, label=[1, -1, pink, -1], seed=0))
+    shown = sampling.show("mnist", label_0=SEVEN, label_1="pink", label_2=ANY, label_3=ANY, **controls())
+    assert shown == sampling.show("mnist", **controls(label=SEVEN))  # menus that the model has no attribute for
+
+
+def test_reset_puts_the_directions_and_the_truncation_back():
+    restored = sampling.reset("mnist", **controls(truncation=0.3, seed=5, z=[3, 3]))
+    assert (restored["truncation"], restored["sliders"]["z"]) == (1, [0.0] * sampling.DIRECTIONS)
+    assert restored["stage"] == sampling.show("mnist", **controls(seed=5))["stage"]
+
+
+def test_shares_of_the_directions():
+    shares = [int(re.search(r"(\d+) %", label).group(1)) for _, label in sampling.sliders_value("mnist")["dims"]]
+    w = gm.load("gan-mnist").directions(gm.load("gan-mnist").latent).square().sum(1)
+    assert shares == [round(100 * s) for s in (w / w.sum()).tolist()][: sampling.DIRECTIONS]
+    assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize("label", [EACH, "3", ANY])
+def test_scores_are_relative_to_generated_pictures_of_the_same_class(label):
+    stage = sampling.show("mnist", **controls(label=label, n=12, add_real=True))["stage"]
+    model, x = gm.load("gan-mnist"), torch.from_numpy(sheet_of(stage)[..., 0].copy())[:, None] / 255
+    classes = [i % 10 for i in range(12)] * 2 if label == EACH else [-1 if label == ANY else int(label)] * len(x)
+    baseline = {
+        c: model.score(model.sample(data.baseline_samples([c]), label=c, seed=0), c).mean().item() for c in set(classes)
+    }
+    expected = [model.score(x[i : i + 1], c).item() - baseline[c] for i, c in enumerate(classes)]
+    assert scores_of(stage) == pytest.approx(expected, abs=0.01 * max(map(abs, expected)))
+
+
+@pytest.mark.parametrize("label", [EACH, "4", ANY])
+def test_the_order_by_score_is_the_same_pictures_sorted(label):
+    unsorted_value, sorted_value = (
+        sampling.show("mnist", **controls(label=label, n=9, add_real=True, order=order))["stage"]
+        for order in ("sampled", "score")
+    )
+    scores = scores_of(sorted_value)
+    assert scores == sorted(scores_of(unsorted_value), reverse=True) != scores_of(unsorted_value)
+    by_score = sorted(range(len(scores)), key=lambda i: -scores_of(unsorted_value)[i])
+    assert (sheet_of(sorted_value) == sheet_of(unsorted_value)[by_score]).all()
+    assert sorted_value["kinds"] == "".join(unsorted_value["kinds"][i] for i in by_score)
+
+
+def test_real_pictures_have_the_chosen_label():
+    y, x = gm.data.samples("fashion").y, gm.data.samples("fashion").floats()
+    for label, expected in ((EACH, [i % 10 for i in range(12)]), ("dress", [3] * 12)):
+        stage = sampling.show("fashion", **controls(label=label, n=12, add_real=True))["stage"]
+        assert stage["kinds"] == "g" * 12 + "r" * 12
+        found = [int(np.flatnonzero((pixels(x) == picture).all((1, 2, 3)))[0]) for picture in sheet_of(stage)[12:]]
+        assert y[found].tolist() == expected and len(set(found)) == 12
+    rare = "smiling=yes, glasses=big_shades, hair_color=" + gm.data.ATTRIBUTES["hair_color"][8] + ", hair_length="
+    rare += gm.data.ATTRIBUTES["hair_length"][3]
+    assert "None of the 100" in refusal(sampling.show, "avatars", **controls(label=rare, add_real=True))
+
+
+# --- Lines of Python --------------------------------------------------------------------------------------------------
+
+
+def answered(dataset, seed):
+    return quiz.answer(quiz.start(dataset, seed)["state"], event(index=1))
+
+
+FACE = "smiling=yes, glasses=square, hair_length=" + gm.data.ATTRIBUTES["hair_length"][3]
+OUTPUTS = {  # action of a visitor -> (name of the component with pictures, outputs)
+    "opened": ("stage", lambda: sampling.open_dataset("mnist")),
+    "a class": ("stage", lambda: sampling.show("mnist", **controls(label=SEVEN, truncation=0.7, seed=9))),
+    "any": ("stage", lambda: sampling.show("mnist", **controls(add_real=True))),
+    "directions": (
+        "stage",
+        lambda: sampling.show("fashion", **controls(label=EACH, sliders="gan-fashion", z=[1, 0, -2.5])),
+    ),
+    "sorted": (
+        "stage",
+        lambda: sampling.show("mnist", **controls(label=EACH, n=11, add_real=True, order="score", z=[0, 3])),
+    ),
+    "sorted alone": ("stage", lambda: sampling.show("mnist", **controls(label=EACH, n=11, order="score"))),
+    "sorted faces": (
+        "stage",
+        lambda: sampling.show("avatars", **controls(label="smiling=yes", add_real=True, order="score")),
+    ),
+    "a face": ("stage", lambda: sampling.show("avatars", **controls(label=FACE, sliders="gan-avatars", z=[2]))),
+    "quiz": ("pictures", lambda: answered("mnist", 3)),
+    "quiz of faces": ("pictures", lambda: answered("avatars", 8)),
+    "replay": ("film", lambda: training.open_dataset("mnist")),
+    "collapsed": ("film", lambda: training.show("mnist", "collapsed")),
+    "replay of faces": ("film", lambda: training.show("avatars", "this")),
+}
+
+
+def run_lines(lines, folder, monkeypatch):
+    x = run_program(lines, folder, monkeypatch)["x"]
+    assert (folder / "picture.png").is_file()
+    return x
+
+
+@pytest.mark.parametrize("name", list(OUTPUTS))
+def test_the_lines_reproduce_the_output(name, tmp_path, monkeypatch):
+    component, action = OUTPUTS[name]
+    with torch.no_grad():
+        outputs = action()
+    assert same_pictures(outputs[component], run_lines(outputs["lines"], tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "avatars"])
+def test_the_lines_reproduce_the_interpolation_between_the_chosen_ends(dataset, tmp_path, monkeypatch):
+    first, last = interpolation.OPENING[dataset]
+    with torch.no_grad():
+        shown = interpolation.show(dataset, first=first, first_seed=1, last=last, last_seed=2)
+    model, n, across = gm.load(f"gan-{dataset}"), *((4, 2) if dataset == "avatars" else (9, 3))
+    x = run_lines(shown["lines"], tmp_path, monkeypatch).unflatten(0, (interpolation.FRAMES, n))
+    assert same_pictures(shown["frames"], torch.cat([cell(frame, across) for frame in x]))
+    for frame, label, seed in ((0, first, 1), (-1, last, 2)):
+        assert torch.allclose(x[frame], model.sample(n, label=data.parse_label(dataset, label), seed=seed), atol=1e-5)
+    assert shown["frames"]["columns"] == interpolation.FRAMES and len(shown["frames"]["rows"]) == 1
+    opened = interpolation.open_dataset(dataset)
+    assert (opened["first"]["value"], opened["first_seed"], opened["last"]["value"]) == (first, 0, last)
+    assert {ANY, first, last} <= {value for _, value in opened["last"]["choices"]}
+
+
+@pytest.mark.parametrize("name", ["test picture", "drawing", "upload"])
+def test_the_lines_reproduce_the_projection(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(inversion, "STEPS", 4)
+    source = {
+        "test picture": lambda: sources.test_picture("mnist", 4),
+        "drawing": lambda: sources.drawing("mnist", stroke()),
+        "upload": lambda: sources.upload("avatars", photograph(tmp_path)),
+    }[name]()
+    with torch.no_grad():
+        outputs = last(inversion.invert(source["dataset"], source, ANY if name == "upload" else "4"))
+    x = run_lines(outputs["lines"], tmp_path, monkeypatch)
+    assert torch.equal(x[:1], source["x"])  # the picture itself, not computed
+    assert np.abs(sheet_of(outputs["film"])[-1:].astype(int) - pixels(x[1:])).max() <= 1
+
+
+# --- The quiz ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_of_four_is_real_of_the_same_class_and_in_any_place():
+    x, y = pixels(gm.data.samples("mnist").floats()), gm.data.samples("mnist").y
+    places, found_labels = [], set()
+    for k in range(24):
+        current = quiz.quiz_round("mnist", 5, k)
+        real = [np.flatnonzero((x == picture).all((1, 2, 3))) for picture in pixels(current.x)]
+        assert [len(i) > 0 for i in real] == [i == current.real for i in range(4)]
+        assert y[real[current.real]].tolist() == [int(current.label)]
+        assert torch.allclose(current.x, (255 * current.x).round() / 255)  # the number of grey levels reveals nothing
+        places.append(current.real)
+        found_labels.add(current.label)
+    assert min(places.count(i) for i in range(4)) >= 2
+    assert len(found_labels) >= 8
+
+
+def test_nothing_reveals_the_real_picture_before_the_answer():
+    asked = quiz.start("mnist", 2)
+    pictures = asked["pictures"]
+    assert set(pictures["kinds"]) == {"?"} and "scores" not in pictures and "histogram" not in pictures
+    assert asked["lines"] == "" and "real" not in pictures["labels"]
+    assert set(asked["state"]) == {"dataset", "seed", "round", "visitor", "discriminator", "answered", "revealed"}
+    assert is_sentence(asked["words"].split("\n")[0])
+
+
+def test_right_answers_are_counted_and_a_second_answer_is_not():
+    state = quiz.start("mnist", 0)["state"]
+    visitor = discriminator = 0
+    for k in range(8):
+        current = quiz.quiz_round("mnist", 0, k)
+        discriminator_choice = int(np.argmax(current.scores))
+        choice = current.real if k % 2 else (current.real + 1) % 4
+        visitor += k % 2
+        discriminator += discriminator_choice == current.real
+        result = quiz.answer(state, event(index=choice))
+        state, pictures = result["state"], result["pictures"]
+        assert (state["visitor"], state["discriminator"], state["answered"]) == (visitor, discriminator, k + 1)
+        choices = pictures["visitor_choice"], pictures["discriminator_choice"]
+        assert (*choices, pictures["kinds"].index("r")) == (choice, discriminator_choice, current.real)
+        assert f"you **{visitor}**, the discriminator **{discriminator}**, of {k + 1}" in result["words"] and result["lines"]
+        assert quiz.answer(state, event(index=current.real)) == {}
+        assert same_pictures(pictures, current.x)
+        state = quiz.next_round(state, "mnist", 0)["state"]
+    assert state["round"] == 8
+    assert quiz.next_round(state, "fashion", 0)["state"]["answered"] == 0  # another dataset, another quiz
+    unanswered = quiz.next_round(state, "mnist", 0)["state"]
+    assert (unanswered["round"], unanswered["answered"]) == (9, 8)
+
+
+def test_a_quiz_can_be_repeated_by_its_seed():
+    assert quiz.start("mnist", 7) == quiz.start("mnist", 7) != quiz.start("mnist", 8)
+    started = quiz.new_quiz("mnist")
+    assert started["state"]["seed"] == started["seed"]
+    assert quiz.start("mnist", started["seed"])["state"] == started["state"]
+
+
+# --- The replay -------------------------------------------------------------------------------------------------------
+
+
+def test_the_replay_is_that_of_the_checkpoint():
+    film = training.show("mnist", "this")["film"]
+    expected, facts = gm.gan.load_replay("gan-mnist"), json.loads(film["facts"])
+    pictures = expected.pictures.flatten(0, 1).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    assert np.abs(sheet_of(film).astype(int) - pictures).max() <= 1  # WebP decoders differ by rounding
+    assert facts["numbers"] == expected.steps and (facts["real"], facts["generated"]) == (expected.real, expected.generated)
+    assert [line for _, line in facts["lines"]] == list(expected.losses.values())
+    assert film["per"] * len(expected.steps) == film["n"]
+
+
+def test_the_collapsed_run_is_shown_where_there_is_one(own_checkpoints):
+    assert training.open_dataset("mnist")["run"]["visible"]
+    assert not training.open_dataset("fashion")["run"]["visible"]
+    shutil.rmtree(own_checkpoints / data.COLLAPSED)
+    assert not training.open_dataset("mnist")["run"]["visible"]
+    assert "gan-mnist-collapsed" in refusal(training.show, "mnist", "collapsed")
+
+
+# --- The visitor's own picture ----------------------------------------------------------------------------------------
+
+
+def test_the_verdict_compares_with_real_and_generated_scores():
+    model, y = gm.load("gan-mnist"), gm.data.samples("mnist").y
+    x = gm.data.samples("mnist").floats()
+    result = scoring.score_picture("mnist", x[3:4], "3")
+    of_class = [model.score(model.sample(32, label=c, seed=0), c) for c in range(10)]
+    real = model.score(x, y) - torch.stack([s.mean() for s in of_class])[y]
+    generated = torch.cat([s - s.mean() for s in of_class])
+    assert result["score"] == pytest.approx(model.score(x[3:4], 3).item(), abs=1e-5)
+    assert result["higher_than_real"] == pytest.approx((real < real[3]).float().mean().item(), abs=0.011)
+    assert result["higher_than_generated"] == pytest.approx((generated < real[3]).float().mean().item(), abs=0.011)
+    assert result["lead_as"]["3"] == pytest.approx(result["lead"], abs=1e-4)
+    assert list(result["lead_as"]) == gm.data.CLASSES["mnist"]
+    verdict = scoring.show(sources.test_picture("mnist", 3), "3")["verdict"]
+    assert f"{result['higher_than_real']:.0%} of real" in verdict["text"] and "scored as 3:" in verdict["text"]
+    shares = json.loads(verdict["histogram"])
+    assert sum(shares["real"]) == pytest.approx(1, abs=0.01) and sum(shares["generated"]) == pytest.approx(1, abs=0.01)
+
+
+def test_a_drawing_is_prepared_like_the_dataset():
+    chosen = scoring.choose_drawing("mnist", stroke())
+    assert chosen["label"] == ANY
+    assert (raw_of(chosen["verdict"]) == pixels(chosen["source"]["x"])[0, ..., :1]).all()
+    assert "empty" in refusal(scoring.choose_drawing, "mnist", None)
+    assert scoring.choose_test_picture("fashion", event(index=4))["source"]["lines"].endswith("[4:5]\n")
+
+
+def test_one_draws_digits_and_clothes_but_no_faces():
+    for dataset, visible in (("fashion", True), ("avatars", False)):
+        opened = scoring.open_dataset(dataset)
+        assert opened["drawing"]["visible"] == visible
+        assert opened["tiles"]["n"] == len(opened["tiles"]["labels"]) == scoring.TEST_PICTURES
+        assert [value for _, value in opened["label"]["choices"]] == [ANY, *data.label_names(dataset)]
+
+
+def test_the_inversion_is_streamed_comes_nearer_and_can_be_stopped():
+    source = sources.test_picture("mnist", 2)
+    run = inversion.invert("mnist", source, ANY)
+    first = next(run)
+    assert first["film"]["live"] and first["film"]["n"] == 1 and first["lines"] == programs.PENDING
+    for _ in range(6):
+        later = next(run)
+    errors = json.loads(later["film"]["facts"])["lines"][0][1]
+    assert [k for k, _ in errors] == list(range(7)) and errors[-1][1] < errors[0][1]
+    final = run.throw(events.Stopped())
+    assert not final["film"]["live"] and final["film"]["n"] == 7 and final["lines"] == programs.STOPPED
+    assert json.loads(final["film"]["facts"])["numbers"] == list(range(7))
+    assert next(run, None) is None
+
+
+def test_before_the_inversion_the_picture_alone_is_shown():
+    source = sources.test_picture("mnist", 2)
+    shown = inversion.show_source(source)
+    assert (raw_of(shown["film"]["reference"])[..., 0] == pixels(source["x"])[0, ..., 0]).all()
+    assert shown["lines"] == programs.PENDING and inversion.show_source(None)["film"] == {}
+
+
+def test_a_visitor_who_leaves_stops_the_inversion(monkeypatch):
+    closed, model = [], gm.load("gan-mnist")
+
+    def project_steps(x, **options):
+        try:
+            yield from model.project_steps(x, **options)
+        finally:
+            closed.append(True)
+
+    stand_in = type("M", (), {"project_steps": staticmethod(project_steps)})()
+    monkeypatch.setattr(data, "model_of", lambda dataset: stand_in)
+    run = inversion.invert("mnist", sources.test_picture("mnist", 2), ANY)
+    next(run)
+    run.close()
+    assert closed
+
+
+# --- Errors and missing files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "changed", "message"),
+    [
+        ("dogs", {}, "Dataset must be one of"),
+        (None, {}, "Dataset must be one of"),
+        ("mnist", {"label": "10"}, "Class must be"),
+        ("mnist", {"label": "seven"}, "Class must be"),
+        ("mnist", {"label_0": 7, **OTHERS}, "Class must be"),
+        ("mnist", {"truncation": 2}, "Truncation must be a number from 0 to 1.5"),
+        ("mnist", {"truncation": math.nan}, "Truncation must be"),
+        ("mnist", {"n": 31}, "Number of pictures must be a whole number from 1 to 30"),
+        ("mnist", {"n": 0}, "1 to 30"),
+        ("mnist", {"n": True}, "1 to 30"),
+        ("mnist", {"seed": -1}, "Seed must be"),
+        ("mnist", {"seed": None}, "Seed must be"),
+        ("mnist", {"order": "best"}, "Order must be"),
+        ("mnist", {"add_real": None}, "must be true or false"),
+        ("mnist", {"z": [4]}, "Principal directions must be a list of at most 8 numbers from -3 to 3"),
+        ("mnist", {"z": [math.nan]}, "directions"),
+        ("mnist", {"z": [True]}, "directions"),
+        ("mnist", {"z": [0] * 9}, "directions"),
+        ("avatars", {"label": EACH}, "Attribute must be"),
+        ("avatars", {"label": "glasses=none, smiling=perhaps"}, "Smile must be one of no, yes"),
+    ],
+)
+def test_invalid_controls_get_a_sentence(dataset, changed, message):
+    assert message in refusal(sampling.show, dataset, **controls(**changed))
+
+
+def test_errors_of_tools_name_the_cause():
+    ends = {"first": "3", "first_seed": 0, "last": "8", "last_seed": 0}
+    source = sources.test_picture("mnist", 0)
+    for handler, values, message in (
+        (quiz.start, {"dataset": "mnist", "seed": -1}, "Seed"),
+        (interpolation.show, {"dataset": "mnist", **ends, "last": "thirteen"}, "Class must be"),
+        (interpolation.show, {"dataset": "mnist", **ends, "last": None}, "To must be"),
+        (interpolation.show, {"dataset": "mnist", **ends, "first_seed": math.nan}, "Seed"),
+        (training.show, {"dataset": "mnist", "run": "other"}, "Training run must be"),
+        (quiz.answer, {"state": quiz.start("mnist", 0)["state"], "event": event(index=4)}, "index"),
+        (scoring.show, {"source": None, "label": ANY}, "Choose a picture"),
+        (scoring.show, {"source": source, "label": "round"}, "Class must be"),
+        (scoring.show, {"source": source, "label": None}, "Scored as must be"),
+        (scoring.choose_test_picture, {"dataset": "mnist", "event": event(index="x")}, "index"),
+        (inversion.invert, {"dataset": "mnist", "source": None, "label": ANY}, "Choose a picture"),
+        (inversion.invert, {"dataset": "fashion", "source": source, "label": ANY}, "Choose a picture"),
+    ):
+        assert message in refusal(handler, **values)
+    assert quiz.answer(None, event(index=1)) == {}
+
+
+@pytest.fixture
+def own_checkpoints(checkpoints, tmp_path, monkeypatch):
+    """A folder with copies of the checkpoints that a test may damage."""
+    for name in (*data.MODELS, data.COLLAPSED):
+        shutil.copytree(checkpoints / name, tmp_path / name)
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("damage", ["no folder", "truncated"])
+def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
+    folder = own_checkpoints / "gan-avatars"
+    if damage == "no folder":
+        shutil.rmtree(folder)
+    else:
+        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
+    for tool, name in ((sampling, "stage"), (interpolation, "frames"), (scoring, "verdict")):
+        message = events.guarded(tool.open_dataset, tool.unavailable)("avatars")[name]["message"]
+        assert is_sentence(message) and str(own_checkpoints) not in message
+    message = events.guarded(quiz.start, quiz.unavailable)("avatars", 0)["pictures"]["message"]
+    assert is_sentence(message) and str(own_checkpoints) not in message
+    assert "source" in events.guarded(sampling.open_dataset, sampling.unavailable)("fashion")["stage"]
+    assert data.shipped() == (["mnist", "fashion"] if damage == "no folder" else ["mnist", "fashion", "avatars"])
+
+
+def test_a_broken_replay_gets_a_sentence(own_checkpoints):
+    (own_checkpoints / "gan-fashion" / "replay.json").write_text("{", encoding="utf-8")
+    assert "replay" in refusal(training.open_dataset, "fashion")
+
+
+# --- Endpoints --------------------------------------------------------------------------------------------------------
+
+
+def test_every_endpoint_is_described_and_every_parameter_has_a_default(client):
+    assert_described(client, "gan_", gan.ENDPOINTS)
+    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for fn in gan.ENDPOINTS:
+        documented = re.findall(r"^        (\w+):", fn.__doc__.split("Returns:")[0], re.M)
+        assert [p["parameter_name"] for p in described[f"/{fn.__name__}"]["parameters"]] == documented
+
+
+def test_endpoints_return_the_models_pictures(client, tmp_path):
+    model = gm.load("gan-mnist")
+    picture = Image.open(client.predict(n=3, label="7", truncation=0.5, seed=2, directions=[1, -1], api_name="/gan_sample"))
+    x = model.decode(model.sample_latents(3, label=7, truncation=0.5, seed=2) + torch.tensor([1.0, -1]) @ model.directions(2))
+    assert np.abs(np.asarray(picture).astype(int) - np.asarray(gm.pictures.grid(x, 3, scale=4))).max() <= 1
+    result = client.predict(test_picture_number=4, label="4", api_name="/gan_score")
+    assert result["score"] == pytest.approx(model.score(gm.data.samples("mnist").floats()[4:5], 4).item(), abs=1e-3)
+    assert Image.open(client.predict(steps=5, api_name="/gan_walk")).size == (5 * 56, 56)
+    facts, file = client.predict(picture=handle_file(photograph(tmp_path)), steps=3, api_name="/gan_project")
+    assert len(facts["w"]) == model.latent and Image.open(file).format == "PNG"
+
+
+BAD = [
+    ("/gan_sample", {"model": "../gan-mnist"}, "gan-mnist"),
+    ("/gan_sample", {"n": 31}, "n must be a whole number from 1 to 30"),
+    ("/gan_sample", {"n": 1e9}, "n must be"),
+    ("/gan_sample", {"label": "<b>cat</b>"}, "label must be"),
+    ("/gan_sample", {"truncation": -0.1}, "truncation must be"),
+    ("/gan_sample", {"seed": 1.5}, "seed must be"),
+    ("/gan_sample", {"directions": [9]}, "directions must be a list of at most 8 numbers"),
+    ("/gan_sample", {"directions": {"a": 1}}, "directions must be"),
+    ("/gan_score", {"picture": 5}, "picture"),
+    ("/gan_score", {"test_picture_number": 10**6}, "test_picture_number must be"),
+    ("/gan_walk", {"steps": 65}, "steps must be"),
+    ("/gan_walk", {"last": None}, "last must be"),
+    ("/gan_walk", {"first": "cat"}, "first must be"),
+    ("/gan_walk", {"first_seed": -1}, "first_seed must be"),
+    ("/gan_project", {"steps": 301}, "steps must be"),
+    ("/gan_project", {"steps": None}, "steps must be"),
+    ("/gan_project", {"label": "round"}, "label must be"),
+]
+
+
+def test_bad_input_gets_a_sentence_and_the_server_goes_on(client, tmp_path):
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
+    for name, values, says in [*BAD, ("/gan_score", {"picture": handle_file(tmp_path / "huge.png")}, "megapixels")]:
+        with pytest.raises(AppError, match=says) as error:
+            client.predict(**values, api_name=name)
+        assert is_sentence(str(error.value)) and "show_error" not in str(error.value) and "<b>" not in str(error.value)
+    assert client.predict(n=1, api_name="/gan_sample")
+
+
+names, some_labels = (
+    st.one_of(st.sampled_from(valid), anything) for valid in (data.MODELS, [ANY, SEVEN, "bag", "smiling=yes"])
+)
+picture = {"model": names, "picture": anything, "test_picture_number": nearly(0, 99), "label": some_labels}
+PROPERTIES = {
+    sampling.gan_sample: {
+        "model": names,
+        "n": nearly(1, 2),
+        "label": some_labels,
+        "truncation": nearly(0, 1),
+        "seed": nearly(0, 9),
+        "directions": st.one_of(st.lists(st.integers(-3, 3), max_size=8), anything),
+    },
+    scoring.gan_score: picture,
+    interpolation.gan_walk: {
+        "model": names,
+        "first": some_labels,
+        "first_seed": nearly(0, 9),
+        "last": some_labels,
+        "last_seed": nearly(0, 9),
+        "steps": nearly(2, 3),
+    },
+    inversion.gan_project: {**picture, "steps": nearly(1, 2), "seed": nearly(0, 9)},
+}
+
+
+@pytest.mark.parametrize("fn", list(PROPERTIES), ids=lambda fn: fn.__name__)
+def test_any_input_gives_a_result_or_a_sentence(fn):
+    endpoint = as_endpoint(fn)
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.fixed_dictionaries(PROPERTIES[fn]))
+    def check(values):
+        result, error = None, None
+        try:
+            result = endpoint(**values)
+        except gr.Error as e:
+            error = e.message
+        assert result or is_sentence(error) and "<" not in error
+
+    check()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.one_of(anything, anything.map(lambda z: {"model": "gan-mnist", "z": z})))
+def test_the_sliders_may_send_anything(payload):
+    amounts, error = [], None
+    try:
+        amounts = sampling.read("mnist", sliders=payload).amounts
+    except ValueError as e:
+        error = str(e)
+    assert is_sentence(error) if error else len(amounts) in (0, sampling.DIRECTIONS)
