@@ -1,4 +1,4 @@
-"""Deep generative models in PyTorch, one file per model family, with weights trained on real data.
+"""Deep generative models in PyTorch, one file per model family, with weights trained by this repository.
 
 >>> import genmodels as gm
 >>> vae = gm.load("vae-mnist")

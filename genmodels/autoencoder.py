@@ -1,6 +1,7 @@
 """Autoencoder: compress a picture to a code of a few numbers and reconstruct it from them.
 
-Reference: Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (Science 2006).
+Reference: Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (2006),
+https://doi.org/10.1126/science.1127647
 """
 
 from typing import Any

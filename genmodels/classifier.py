@@ -1,7 +1,9 @@
 """A small convolutional classifier: its features and predictions measure generated pictures.
 
-Reference: Simonyan and Zisserman, Very deep convolutional networks (2014), at a hundredth of the size, with batch
-normalization (Ioffe and Szegedy 2015).
+References:
+    Simonyan and Zisserman, Very deep convolutional networks (2014), at a hundredth of the size,
+        https://arxiv.org/abs/1409.1556
+    Ioffe and Szegedy, Batch normalization (2015), https://arxiv.org/abs/1502.03167
 """
 
 import torch

@@ -4,10 +4,17 @@ Three separate parts: the network (`UNet`), the noising process (`alpha_sigma`, 
 functions with one signature (`ddpm`, `ddim`, `dpm`, `heun`; all in `SAMPLERS`). `Diffusion` holds a trained network and runs
 a sampler on it.
 
-References: Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved DDPM (2021),
-for the cosine schedule; Salimans and Ho, Progressive distillation (2022), for v; Ho and Salimans, Classifier-free diffusion
-guidance (2022); Li and He, Back to basics: let denoising generative models denoise (2025), for predicting x0 where patches
-are large. Each sampler cites its own paper.
+References:
+    Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020), https://arxiv.org/abs/2006.11239
+    Nichol and Dhariwal, Improved DDPM (2021), for the cosine schedule, https://arxiv.org/abs/2102.09672
+    Salimans and Ho, Progressive distillation (2022), for v, https://arxiv.org/abs/2202.00512
+    Song et al., Score-based generative modeling through stochastic differential equations (2021), for the differential
+        equation that the samplers without fresh noise solve, https://arxiv.org/abs/2011.13456
+    Ho and Salimans, Classifier-free diffusion guidance (2022), https://arxiv.org/abs/2207.12598
+    Li and He, Back to basics: let denoising generative models denoise (2025), for predicting x0 where patches are large,
+        https://arxiv.org/abs/2511.13720
+    Ronneberger, Fischer and Brox, U-Net (2015), https://arxiv.org/abs/1505.04597
+Each sampler cites its own paper.
 """
 
 import math
@@ -25,7 +32,7 @@ from genmodels.layers import ConditionalBlock, LabelEmbedding
 # --- the noising process (forward process) ---
 #
 # x_t = alpha x_0 + sigma eps with alpha = cos(angle), sigma = sin(angle), angle = t pi / 2: t = 0 is the picture, t = 1 pure
-# noise. x_t moves along a quarter circle with velocity dx/d(angle) = alpha eps - sigma x_0 =: v, which the network predicts.
+# noise. x_t moves along a quarter ellipse with velocity dx/d(angle) = alpha eps - sigma x_0 =: v, which the network predicts.
 
 
 def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +92,10 @@ def ddpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta:
 
 
 def ddim(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[DiffusionStep]:
-    """The same marginals with less fresh noise: none at eta 0, as much as `ddpm` at eta 1. Song, Meng and Ermon 2021."""
+    """The same marginals with less fresh noise: none at eta 0, as much as `ddpm` at eta 1.
+
+    Song, Meng and Ermon, Denoising diffusion implicit models (2021), https://arxiv.org/abs/2010.02502.
+    """
     for t, s in zip(times, times[1:]):
         a_t, s_t = _level(t)
         a_s, s_s = _level(s)
@@ -100,8 +110,8 @@ def ddim(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta:
 def dpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[DiffusionStep]:
     """DPM-Solver++(2M): extrapolates x_0 linearly from its last two predictions, in half the log signal-to-noise ratio.
 
-    Lu et al., DPM-Solver++ (2022). Second order with one network call per step. At t = 1 and t = 0 the log ratio is infinite;
-    the formulas' limit there is a first-order step.
+    Lu et al., DPM-Solver++ (2022), https://arxiv.org/abs/2211.01095. Second order with one network call per step. At t = 1 and
+    t = 0 the log ratio is infinite; the formulas' limit there is a first-order step.
     """
     previous_x0, previous_h = None, math.inf
     for t, s in zip(times, times[1:]):
@@ -119,9 +129,10 @@ def dpm(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: 
 
 
 def heun(predict: Predict, x: Tensor, times: Sequence[float], noise: Noise, eta: float = 0.0) -> Iterator[DiffusionStep]:
-    """Heun's method on dx/d(angle) = v: an Euler step, then again with the mean of v at both ends. Karras et al. 2022 (EDM).
+    """Heun's method on dx/d(angle) = v: an Euler step, then again with the mean of v at both ends.
 
-    Second order with two network calls per step; the last step, to t = 0, takes one.
+    Karras et al., EDM (2022), https://arxiv.org/abs/2206.00364. Second order with two network calls per step; the last step, to
+    t = 0, takes one.
     """
     for t, s in zip(times, times[1:]):
         a_t, s_t = _level(t)
@@ -158,7 +169,7 @@ def function_evaluations(sampler: str, steps: int) -> int:
 
 
 class Attention(nn.Module):
-    """Self-attention between all positions of a feature map. Vaswani et al. 2017."""
+    """Self-attention between all positions of a feature map. Vaswani et al. (2017), https://arxiv.org/abs/1706.03762."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -331,8 +342,8 @@ class Diffusion(GenerativeModel):
             label: their class or attributes; see `labels`.
             sampler: one of `SAMPLERS`. `heun` calls the network twice per step.
             steps: 1 to 1000.
-            guidance: scale of classifier-free guidance, 0 (unconditional) to 10; 1 samples from the conditional model as
-                trained, more amplifies the effect of the label.
+            guidance: scale g of classifier-free guidance, 0 (unconditional) to 10, 1 + w of its paper; 1 samples from the
+                conditional model as trained, more amplifies the effect of the label: samples no longer follow p(x | label).
             eta: 0 to 1, amount of noise that `ddim` adds in each step.
             seed: of the initial noise (see `initial_noise`) and of all later noise.
         """
@@ -367,7 +378,9 @@ class Diffusion(GenerativeModel):
         eta: float = 0.0,
         seed: int | None = None,
     ) -> Iterator[DiffusionStep]:
-        """Add noise to x (B, C, H, W) up to time `strength` (0.01 to 1), then denoise from there. Meng et al., SDEdit (2022).
+        """Add noise to x (B, C, H, W) up to time `strength` (0.01 to 1), then denoise from there.
+
+        Meng et al., SDEdit (2022), https://arxiv.org/abs/2108.01073.
 
         The more noise, the less of x survives. Other arguments and steps as in `sample_steps`.
         """
@@ -420,7 +433,9 @@ class Diffusion(GenerativeModel):
         guidance: float = 1.0,
         seed: int | None = None,
     ) -> Iterator[DiffusionStep]:
-        """Generate the part of x (B, C, H, W) where mask is True and keep the rest. Lugmayr et al., RePaint (2022).
+        """Generate the part of x (B, C, H, W) where mask is True and keep the rest.
+
+        Lugmayr et al., RePaint (2022), https://arxiv.org/abs/2201.09865.
 
         Arguments:
             mask: (B, 1, H, W) or (1, 1, H, W), bool.

@@ -3,12 +3,22 @@
 The two are trained against each other: the discriminator learns to give real pictures higher scores, the generator to make
 pictures that score high. `GAN` is a modern, stable form; `DCGAN` is the classic one, to read and to compare with.
 
-References: Goodfellow et al., Generative adversarial networks (2014); Radford, Metz and Chintala, DCGAN (2015); Mescheder,
-Geiger and Nowozin, Which training methods for GANs do actually converge? (2018), for the penalty R1 and its twin R2;
-Jolicoeur-Martineau, The relativistic discriminator (2018), and Huang et al., The GAN is dead; long live the GAN! (2024), for
-their combination; Miyato and Koyama, cGANs with projection discriminator (2018), for labels; Karras et al., A style-based
-generator architecture (2019), for the latent space w; Larsen et al., Autoencoding beyond pixels using a learned similarity
-metric (2016), for the reconstruction loss; Harkonen et al., GANSpace (2020), for principal directions.
+References:
+    Goodfellow et al., Generative adversarial networks (2014), https://arxiv.org/abs/1406.2661
+    Radford, Metz and Chintala, DCGAN (2015), https://arxiv.org/abs/1511.06434, with the labels of Mirza and Osindero,
+        Conditional generative adversarial nets (2014), https://arxiv.org/abs/1411.1784
+    Mescheder, Geiger and Nowozin, Which training methods for GANs do actually converge? (2018), for the penalties R1 and R2,
+        https://arxiv.org/abs/1801.04406
+    Jolicoeur-Martineau, The relativistic discriminator (2018), for scores in pairs, https://arxiv.org/abs/1807.00734
+    Sun, Fang and Schwing, Towards a better global loss landscape of GANs (2020), https://arxiv.org/abs/2011.04926
+    Huang et al., The GAN is dead; long live the GAN! (2024), for pairs with both penalties, https://arxiv.org/abs/2501.05441
+    Miyato and Koyama, cGANs with projection discriminator (2018), for labels, https://arxiv.org/abs/1802.05637
+    Karras, Laine and Aila, A style-based generator architecture (2019), for the latent space w,
+        https://arxiv.org/abs/1812.04948
+    Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2016), for the reconstruction loss,
+        https://arxiv.org/abs/1512.09300
+    Harkonen et al., GANSpace (2020), for principal directions, https://arxiv.org/abs/2004.02546
+    Abdal, Qin and Wonka, Image2StyleGAN (2019), for projection, https://arxiv.org/abs/1904.03189
 """
 
 import json
@@ -53,8 +63,9 @@ def nonsaturating_losses(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def relativistic_losses(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """(discriminator loss, generator loss). Jolicoeur-Martineau 2018: scores are compared in pairs of real and generated.
 
-    Each generated picture is compared with a real one instead of with one decision boundary for all. A generator that drops
-    a mode cannot settle on the right side of that boundary: it always has a gradient to follow.
+    Each generated picture is compared with a real one instead of with one decision boundary for all. With the separate loss a
+    generator that drops a mode can sit in a bad basin of the loss landscape; with pairs there is none (Sun et al. 2020, for
+    samples that are free to move). The optimal D(x) is log p_data(x) / p_generated(x) plus a constant.
     """
     discriminator_loss = F.softplus(fake - real).mean()
     generator_loss = F.softplus(real - fake).mean()
@@ -64,8 +75,8 @@ def relativistic_losses(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
 def gradient_penalty(discriminator: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
     """Squared norm of the gradient of the score with respect to the pixels of x (B, C, H, W), per picture: (B,).
 
-    On real pictures it is R1, on generated ones R2 (Mescheder et al. 2018). At the equilibrium, where both look the same, it
-    leaves no gradient that would push the generator away again; without it, training circles around that point for ever.
+    On real pictures it is R1, on generated ones R2. Either is enough for training to converge once it is close to the
+    equilibrium; without it, training can circle around that point for ever (Mescheder et al. 2018).
     """
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(discriminator(x, y).sum(), x, create_graph=True)
@@ -172,8 +183,10 @@ RECONSTRUCTION_SD = 0.16  # of a pixel in [-1, 1] about its reconstruction: the 
 class GAN(GenerativeModel):
     """A label-conditional pair of residual networks, trained on the relativistic objective with R1 and R2.
 
-    Why this objective: with both penalties it provably converges near the equilibrium and does not drop modes (Huang et al.
-    2024), so that neither normalization layers nor tricks are needed. It replaces `nonsaturating_losses` and `DCGAN`.
+    Why this objective: with a gradient penalty it converges near the equilibrium (a local result; Mescheder et al. 2018, and
+    Huang et al. 2024 for pairs), and it worked in Huang et al.'s experiments, with both penalties, without normalization
+    layers. That does not mean that no mode is dropped: compare recall with that of real pictures on the cards. It replaces
+    `nonsaturating_losses` and `DCGAN`.
 
     Arguments:
         channels, size: of the pictures, which are (channels, size, size); patch * 2 ** (levels - 1) divides size.

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(act(conv(act(x)))), of the same size. He et al., Identity mappings in deep residual networks (2016)."""
+    """x + conv(act(conv(act(x)))), of the same size.
+
+    He et al., Identity mappings in deep residual networks (2016), https://arxiv.org/abs/1603.05027.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -22,7 +25,10 @@ class ResidualBlock(nn.Module):
 
 
 class ConditionalBlock(nn.Module):
-    """Residual block of two 3x3 convolutions; the condition modulates the second (Dhariwal, Nichol 2021)."""
+    """Residual block of two 3x3 convolutions; the condition modulates the second.
+
+    Dhariwal and Nichol, Diffusion models beat GANs on image synthesis (2021), https://arxiv.org/abs/2105.05233.
+    """
 
     def __init__(self, width: int, condition: int):
         super().__init__()

@@ -36,9 +36,10 @@ def features(classifier: "Classifier", x: Tensor, batch: int = 500) -> Tensor:
 def fid(a: Tensor, b: Tensor) -> float:
     """Frechet distance of two sets of features (N, F), (M, F), in float64: 0 for the same set, and symmetric.
 
-    Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium (2017), with the
-    features of our own classifier in place of Inception's, which mean little on 28x28 greyscale pictures: compare only
-    numbers of the same classifier. It falls as N and M grow (Chong and Forsyth 2020): compare only the same N, too.
+    Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium (2017),
+    https://arxiv.org/abs/1706.08500, with the features of our own classifier in place of Inception's, which mean little on
+    28x28 greyscale pictures: compare only numbers of the same classifier. Its expectation falls as N and M grow (Chong and
+    Forsyth 2020, https://arxiv.org/abs/1911.07023): compare only the same N, too.
     """
     _check_features(a, b)
     fid = import_extra("torchmetrics.image.fid", "metrics")
@@ -57,7 +58,8 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
 
     Precision: the share of fakes within the radius of a real picture, which is its distance to its k-th nearest neighbour
     among the real ones; recall: the same with the roles exchanged. Kynkaanniemi et al., Improved precision and recall metric
-    for assessing generative models (2019), whose k is 3. Take N = M: both depend on the sizes.
+    for assessing generative models (2019), https://arxiv.org/abs/1904.06991, whose k is 3. Take N = M: both depend on the
+    sizes.
     """
     _check_features(real, fake, k)
     precision = (_inside(real, k, fake) > 0).double().mean().item()
@@ -70,7 +72,8 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> tuple[float, flo
 
     Density: within how many real pictures' radii a fake lies, divided by k; about 1 for a perfect set, more for one that
     stays in dense regions. Coverage: the share of real pictures with a fake within their radius, about 1 - 2**-k for a
-    perfect set of M = N. Naeem et al., Reliable fidelity and diversity metrics for generative models (2020), whose k is 5.
+    perfect set of M = N. Naeem et al., Reliable fidelity and diversity metrics for generative models (2020),
+    https://arxiv.org/abs/2002.09797, whose k is 5.
     """
     _check_features(real, fake, k)
     radii = _radii(real, k)
@@ -121,10 +124,10 @@ def cas(
 ) -> CAS:
     """Classification accuracy score: train one small CNN on pictures x with labels y, test it on real ones.
 
-    Ravuri and Vinyals, Classification accuracy score for conditional generative models (2019). It needs quality and
-    diversity. The protocol is frozen, so that numbers are comparable: 2,000 pictures per class, 5 epochs in batches of
-    100, Adam with a one-cycle learning rate of at most 0.004, no augmentation, the last epoch counts, three seeds. Report
-    beside it the same score for as many real training pictures.
+    Ravuri and Vinyals, Classification accuracy score for conditional generative models (2019),
+    https://arxiv.org/abs/1905.10887. It needs quality and diversity. The protocol is frozen, so that numbers are comparable:
+    2,000 pictures per class, 5 epochs in batches of 100, Adam with a one-cycle learning rate of at most 0.004, no
+    augmentation, the last epoch counts, three seeds. Report beside it the same score for as many real training pictures.
 
     Arguments:
         x, y: generated greyscale pictures (N, 1, 28, 28) and classes (N,); the first `per_class` of each class are used.
@@ -188,8 +191,8 @@ def bits_per_dim(log_prob: Tensor, dims: int, levels: int = 1) -> Tensor:
     """Bits per dimension from log-probabilities (N,) in nats of pictures with `dims` values: (N,).
 
     levels: 256 if log_prob is a density of dequantized 8-bit pictures, (x + u) / 256 with u uniform in [0, 1),
-    which adds log2(256) bits back (Theis et al., A note on the evaluation of generative models, 2015); 1 if the
-    pixels are discrete.
+    which adds log2(256) bits back (Theis, van den Oord and Bethge, A note on the evaluation of generative models, 2016,
+    https://arxiv.org/abs/1511.01844); 1 if the pixels are discrete.
     """
     return -log_prob / (dims * math.log(2)) + math.log2(levels)
 
@@ -203,8 +206,8 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Structural similarity of each picture of x to y (N, C, H, W), 1 if they are equal: (N,).
 
-    Wang et al., Image quality assessment: from error visibility to structural similarity (2004): Gaussian window with
-    standard deviation 1.5.
+    Wang et al., Image quality assessment: from error visibility to structural similarity (2004),
+    https://doi.org/10.1109/TIP.2003.819861: Gaussian window with standard deviation 1.5.
     """
     similarity = import_extra("torchmetrics.functional.image", "metrics").structural_similarity_index_measure
     maps = [
@@ -236,7 +239,7 @@ class PCA(NamedTuple):
 
 
 def pca(x: Tensor, components: int) -> PCA:
-    """`PCA` of pictures x (N, C, H, W). Pearson, On lines and planes of closest fit (1901)."""
+    """`PCA` of pictures x (N, C, H, W). Pearson (1901), https://doi.org/10.1080/14786440109462720."""
     components = check_number("components", components, 1, x[0].numel(), whole=True)
     mean = torch.zeros(x[0].numel(), dtype=torch.float64)
     square = torch.zeros(len(mean), len(mean), dtype=torch.float64)
@@ -294,7 +297,8 @@ def attribute_transfer(
 ) -> Transfer:
     """Move faces along an attribute's direction, from the value that the classifier predicts to another one: a `Transfer`.
 
-    Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2015), edit faces this way. "Before" is
+    Larsen et al., Autoencoding beyond pixels using a learned similarity metric (2016), edit faces this way
+    (https://arxiv.org/abs/1512.09300). "Before" is
     the classifier's prediction for decode(z), where z is the mean code of a face; "after" is its prediction for
     decode(moved z). The target is uniform over the other values; what must change with it (`data.change_attribute`) does.
 
@@ -379,7 +383,7 @@ class Probe(NamedTuple):
 def linear_probe(codes: Tensor, labels: Tensor, values: int, penalty: float = 1e-4, steps: int = 100) -> Probe:
     """Logistic regression on codes: a `Probe`.
 
-    Alain and Bengio, Understanding intermediate layers using linear classifier probes (2016).
+    Alain and Bengio, Understanding intermediate layers using linear classifier probes (2016), https://arxiv.org/abs/1610.01644.
 
     Arguments:
         codes, labels: (N, D) and (N,); labels of -1 do not count.

@@ -37,7 +37,8 @@ class PixelTransformer(Transformer):
         layers, heads, hidden: number of blocks, attention heads per block, hidden units of each feed-forward layer.
         lags, dropout: see `Transformer`.
     Shapes:
-        pictures (B, 1, H, W) in [0, 1], labels (B,), -1 for no class; ids (B, 1 + H W), logits (B, H W, V).
+        pictures (B, 1, H, W) in [0, 1], labels (B,), -1 for no class: then likelihoods and samples are those of the mixture of
+        all classes, see `log_prob`. ids (B, 1 + H W), logits (B, H W, V).
     """
 
     kind = "pixels"
@@ -68,22 +69,54 @@ class PixelTransformer(Transformer):
         return super().loss((self.tokenizer.encode(x, y.view(-1)),))
 
     def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
-        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact."""
+        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact.
+
+        Without a class it is log p(x) = log (sum of p(x | c) over the C classes) - log C, a mixture whose prior is uniform,
+        at C times the cost.
+        """
         return self.pixel_log_probs(x, label).flatten(1).sum(1)
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
-        """-log2 p(x | label) per pixel: (B,)."""
+        """-log2 p(x | label) per pixel: (B,). Without a class, of the mixture: see `log_prob`."""
         return -self.log_prob(x, label) / (self.context * math.log(2))
 
     def pixel_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
-        """log p of each pixel given those before it: (B, H, W), in nats."""
+        """log p of each pixel given those before it: (B, H, W), in nats. Without a class, of the mixture: see `log_prob`."""
         side = self.tokenizer.side
         x = check_pictures("x", x, 1, side).to(self.device)
-        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)
-        ids = self.tokenizer.encode(x, y[:, 0])
+        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)[:, 0]
         with torch.inference_mode():
-            log_p = self.logits(ids[:, :-1])[:, :, : self.tokenizer.levels].log_softmax(-1)
-            return log_p.gather(2, ids[:, 1:, None]).view(-1, side, side)
+            log_p, given = self.embed.weight.new_empty(len(x), side**2), y >= 0
+            if given.any():
+                log_p[given] = self._pixel_log_probs(x[given], y[given])
+            if not given.all():
+                log_p[~given] = self._mixture_log_probs(x[~given])
+            return log_p.view(-1, side, side)
+
+    def _pixel_log_probs(self, x: Tensor, y: Tensor) -> Tensor:
+        """Pictures (B, 1, H, W) and classes (B,) -> (B, HW)."""
+        ids = self.tokenizer.encode(x, y)
+        log_p = self.logits(ids[:, :-1])[:, :, : self.tokenizer.levels].log_softmax(-1)
+        return log_p.gather(2, ids[:, 1:, None])[:, :, 0]
+
+    def _class_log_probs(self, x: Tensor) -> Tensor:
+        """log p(pixel | class, pixels before it) under each of the C classes: (B, 1, H, W) -> (C, B, HW)."""
+        classes = range(self.tokenizer.classes)
+        return torch.stack([self._pixel_log_probs(x, torch.full((len(x),), c, device=x.device)) for c in classes])
+
+    def _mixture_log_probs(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) -> (B, HW): log p of each pixel under the mixture of the classes, given the pixels before it."""
+        joint = self._class_log_probs(x).double().cumsum(-1)  # log p(pixels up to this one | class)
+        log_p = joint.logsumexp(0) - math.log(len(joint))
+        return log_p.diff(dim=-1, prepend=log_p.new_zeros(len(x), 1)).to(self.embed.weight.dtype)
+
+    def class_posterior(self, x: Tensor, rows: int | None = None) -> Tensor:
+        """p(class | the upper rows of x) by Bayes' rule with a uniform prior: (B, 1, H, W) -> (B, C). rows: None for all."""
+        side = self.tokenizer.side
+        x = check_pictures("x", x, 1, side).to(self.device)
+        rows = side if rows is None else check_number("rows", rows, 0, side, whole=True)
+        with torch.inference_mode():
+            return self._class_log_probs(x)[:, :, : rows * side].double().sum(-1).softmax(0).T
 
     def complete_steps(
         self,
@@ -101,8 +134,9 @@ class PixelTransformer(Transformer):
             x: (1, 1, H, W) in [0, 1], the picture whose upper rows are given, or None.
             rows: 0 to H - 1; how many rows of x are given.
             n: 1 to 64 completions.
-            label: class of the picture; -1 or None for none.
-            temperature: 0 to 2.
+            label: class of the picture. Where it is -1 or None, each completion draws a class from `class_posterior`, so that
+                it is a sample of the mixture given the upper rows; its probabilities are those given that class.
+            temperature: 0 to 2; of the pixels.
             seed: of the sampling.
         """
         side = self.tokenizer.side
@@ -121,6 +155,9 @@ class PixelTransformer(Transformer):
     @torch.inference_mode()
     def _complete(self, x, rows, n, y, temperature, g):
         side, levels = self.tokenizer.side, self.tokenizer.levels
+        if (y < 0).any():
+            posterior = self.class_posterior(x, rows).cpu() if rows else torch.ones(1, self.tokenizer.classes)
+            y = torch.where(y < 0, sample_next_token(posterior.expand(n, -1), g)[:, 0].to(y.device), y)
         ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
         ids[:, 1 + rows * side :] = 0
         p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0

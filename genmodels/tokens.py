@@ -156,7 +156,8 @@ class PixelTokenizer:
 
     Arguments:
         size: height and width of the picture.
-        classes: number of classes; one more token stands for "no class".
+        classes: number of classes; one more token stands for "no class". It means something only to a model that was trained
+            with it: `train.transformer` gives every picture its class, and `PixelTransformer` sums over the classes instead.
         levels: number of grey levels.
     """
 

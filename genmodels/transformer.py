@@ -4,10 +4,15 @@ The joint probability is a product of conditionals, p(x) = prod p(x_t | x_<t), a
 likelihood is exact, and every choice can be inspected. Here is the network with its loss; `genmodels.text_transformer` writes
 and scores texts and poems with it, `genmodels.pixel_transformer` pictures.
 
-References: Vaswani et al., Attention is all you need (2017). Later components: Zhang and Sennrich, Root mean square layer
-normalization (2019); Su et al., RoFormer (2021), for rotary position embeddings; Shazeer, GLU variants improve transformer
-(2020); Press and Wolf, Using the output embedding (2017), for tied input and output embeddings. Together they are the
-architecture of Llama (Touvron et al. 2023), and the tests check that the same weights give Llama's logits.
+References:
+    Vaswani et al., Attention is all you need (2017), https://arxiv.org/abs/1706.03762
+    Press and Wolf, Using the output embedding (2017), for one table for input and output, as in section 3.4 of Vaswani et
+        al., https://arxiv.org/abs/1608.05859
+    Zhang and Sennrich, Root mean square layer normalization (2019), https://arxiv.org/abs/1910.07467
+    Su et al., RoFormer (2021), for rotary position embeddings, https://arxiv.org/abs/2104.09864
+    Shazeer, GLU variants improve transformer (2020), https://arxiv.org/abs/2002.05202
+    Touvron et al., LLaMA (2023), https://arxiv.org/abs/2302.13971: the same architecture, but with a table of its own for the
+        output. The tests check that the same weights give the logits of a Llama whose tables are tied.
 """
 
 import importlib
@@ -32,8 +37,9 @@ def warp_logits(logits: Tensor, temperature: float = 1.0, top_k: int = 0, top_p:
         logits: (..., V); tokens with minus infinity are never sampled.
         temperature: 0 to 5. Logits are divided by it; 0 takes the most likely token (the first one if several are equal).
         top_k: 0 to V; keeps the k most likely tokens, and those as likely as the last of them; 0 keeps all.
-        top_p: 0 to 1; keeps the smallest set of most likely tokens that together reach p (nucleus; Holtzman et al. 2020).
-        min_p: 0 to 1; keeps tokens at least min_p times as likely as the most likely one (Nguyen et al. 2024).
+        top_p: 0 to 1; keeps the smallest set of most likely tokens that together reach p (nucleus sampling,
+            https://arxiv.org/abs/1904.09751).
+        min_p: 0 to 1; keeps tokens at least min_p times as likely as the most likely one (https://arxiv.org/abs/2407.01082).
     """
     if temperature < 1e-6:  # the quotient would overflow in 32 bits
         return F.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype)
@@ -61,7 +67,10 @@ def sample_next_token(p: Tensor, g: torch.Generator) -> Tensor:
 
 
 def apply_repetition_penalty(logits: Tensor, ids: list[int], penalty: float) -> Tensor:
-    """Logits (V,) with those of the tokens in ids divided by the penalty if positive, else multiplied. Keskar et al. 2019."""
+    """Logits (V,) with those of the tokens in ids divided by the penalty if positive, else multiplied.
+
+    Keskar et al., CTRL (2019), https://arxiv.org/abs/1909.05858.
+    """
     if penalty == 1 or not ids:
         return logits
     repeated = torch.tensor(sorted(set(ids)), device=logits.device)

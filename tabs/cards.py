@@ -1,6 +1,7 @@
 """What the page says of a checkpoint, from its card. Without torch."""
 
 import base64
+import json
 import os
 from pathlib import Path
 
@@ -66,3 +67,113 @@ def text(name: str) -> str:
 def about(names: tuple[str, ...], name: str) -> str:
     """The table of a tab's models, and the card of one of them."""
     return models_table(names) + "\n\n---\n\n" + text(name)
+
+
+# --- Sentences and tables of the explanations, from what was measured: a retrained model cannot contradict them ------------
+
+ABSENT = "(not measured: its checkpoint is not there)"
+
+
+def metric_rows(name: str) -> list[dict]:
+    """What a checkpoint's card has measured: type, name, value and args of each number; [] if there is no card."""
+    try:
+        (model,) = (metadata_load(checkpoints() / name / "README.md") or {})["model-index"]
+        return [metric for result in model["results"] for metric in result["metrics"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def measurements(name: str) -> dict[str, tuple[float, int]]:
+    """{metric type: (value, N)} of a checkpoint's card, the first of each type."""
+    return {row["type"]: (row["value"], row["args"]["N"]) for row in reversed(metric_rows(name))}
+
+
+def percent(name: str, metric: str) -> str:
+    """A share from a checkpoint's card, such as "60.2 %"."""
+    value = measurements(name).get(metric)
+    return f"{100 * value[0]:.1f} %" if value else ABSENT
+
+
+def generators_table(datasets: dict[str, str]) -> str:
+    """FID, precision and recall of the GAN and the diffusion model of each data set, as Markdown."""
+    rows = ["| | model | FID | precision | recall | N of FID |", "|---|---|---|---|---|---|"]
+    for dataset, title in datasets.items():
+        for family in ("gan", "diffusion"):
+            values = measurements(name := f"{family}-{dataset}")
+            if {"fid", "precision", "recall"} <= values.keys():
+                fid, n = values["fid"]
+                shares = (f"{100 * values[metric][0]:.1f} %" for metric in ("precision", "recall"))
+                rows.append(f"| {title} | `{name}` | {fid:.4g} | {' | '.join(shares)} | {n:,} |")
+    return "\n".join(rows) if len(rows) > 2 else ABSENT
+
+
+def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
+    """{sampler: [(network calls, FID), ...]}, from a diffusion model's `calls.json`; {} if there is none."""
+    rows: dict[str, list[tuple[int, float]]] = {}
+    try:
+        for row in json.loads((checkpoints() / name / "calls.json").read_text(encoding="utf-8"))["rows"]:
+            rows.setdefault(row["sampler"], []).append((row["calls"], row["fid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {sampler: sorted(pairs) for sampler, pairs in rows.items()}
+
+
+def fids_by_calls(datasets: dict[str, str], few: int = 8, many: int = 64) -> str:
+    """FID of DDIM and of DDPM with few and with many network calls, in words."""
+    parts = []
+    for dataset, title in datasets.items():
+        fids = {sampler: dict(pairs) for sampler, pairs in sampler_rows(f"diffusion-{dataset}").items()}
+        if all(calls in fids.get(sampler, {}) for sampler in ("ddim", "ddpm") for calls in (few, many)):
+            ddim, ddpm = (f"{fids[sampler][few]:.4g} and {fids[sampler][many]:.4g}" for sampler in ("ddim", "ddpm"))
+            parts.append(f"{title.lower()}, DDIM {ddim}, DDPM {ddpm}")
+    return f"with {few} and with {many} calls, FID is: " + "; ".join(parts) if parts else ABSENT
+
+
+def bits_by_class() -> str:
+    """Bits per pixel of digits, given the class and not, of the transformer and of the flow, in words."""
+    parts = []
+    for name in ("transformer-mnist", "flow-mnist"):
+        rows = [row for row in metric_rows(name) if row["type"] == "bits_per_dim"]
+        given = next((row for row in rows if "given the class" in row["name"]), None)
+        without = next((row for row in rows if row is not given), None)
+        if given and without:
+            pictures = "" if given["args"]["N"] == without["args"]["N"] else f" on the first {without['args']['N']:,}"
+            parts.append(
+                f"`{name}` needs {given['value']:.4g} bits/dim given the class and{pictures} {without['value']:.4g} without"
+            )
+    return "; ".join(parts) if parts else ABSENT
+
+
+def perplexities() -> str:
+    """Perplexity of poems given only their form, of the transformer and of the 5-gram, in words."""
+    rows = {row["name"]: row["value"] for row in metric_rows("transformer-tang")}
+    ours = next((value for label, value in rows.items() if label.endswith("given only the form")), None)
+    below = next((value for label, value in rows.items() if label.startswith("reduction")), None)
+    return f"perplexity {ours:.1f} against {ours / (1 - below):.1f}" if ours and below else ABSENT
+
+
+def samplers_table(datasets: dict[str, str], samplers: dict[str, str]) -> str:
+    """Of each sampler the FID with at most 16 network calls, the best one and that with the most calls, as Markdown."""
+    rows = ["| | sampler | up to 16 calls | best | most calls |", "|---|---|---|---|---|"]
+    for dataset, title in datasets.items():
+        measured = sampler_rows(f"diffusion-{dataset}")
+        for sampler, label in samplers.items():
+            if pairs := measured.get(sampler):
+                few = min((pair for pair in pairs if pair[0] <= 16), key=lambda pair: pair[1])
+                cells = (few, min(pairs, key=lambda pair: pair[1]), pairs[-1])
+                rows.append(f"| {title} | {label} | {' | '.join(f'{fid:.4g} ({calls})' for calls, fid in cells)} |")
+    return "\n".join(rows) if len(rows) > 2 else ABSENT
+
+
+def end_of_training(name: str) -> str:
+    """The end of a GAN's training: both losses, and how far the score histograms overlap. From its `replay.json`."""
+    try:
+        replay = json.loads((checkpoints() / name / "replay.json").read_text(encoding="utf-8"))
+        losses = {network: values[-1][1] for network, values in replay["losses"].items()}
+        overlap = sum(map(min, replay["real"][-1], replay["generated"][-1]))
+        return (
+            f"{losses['discriminator']:.2f} for the discriminator and {losses['generator']:.2f} for the generator, and "
+            f"{overlap:.0%} of the histograms' area overlaps"
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return ABSENT

@@ -294,8 +294,8 @@ def test_numbers_of_a_transformer_of_poems(root):
     values, card = measured(root, "transformer-tang")
     model, poems = gm.load("transformer-tang"), texts.tang("test")[:40]
     numbers = [(r.metric_type, r.metric_value, r.metric_args) for r in card.data.eval_results]
-    assert [kind for kind, *_ in numbers] == ["perplexity", "below", "perplexity", "share"]
-    for (_, value, args), with_title in ((numbers[0], True), (numbers[2], False)):
+    assert [kind for kind, *_ in numbers] == ["perplexity", "perplexity", "below", "share"]
+    for (_, value, args), with_title in ((numbers[0], True), (numbers[1], False)):
         nats, n = texts.nats_of_bodies(model, poems, with_title)
         assert (value, args["N"]) == (pytest.approx(math.exp(nats / n), rel=1e-4), n)
     rows, symbols = {}, set(model.tokenizer.symbols)
@@ -304,10 +304,15 @@ def test_numbers_of_a_transformer_of_poems(root):
             [model.tokenizer.token_id.get(c, 0) for c in [form, *body]] for form, _, _, body in texts.tang(split)[:40]
         ]
     scored = np.array([gram for gram in ngram.grams(rows["test"], 5) if gram[-1] not in model.tokenizer.marks])
-    p = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokenizer.vocab_size).probabilities(scored)
+    five_gram = ngram.KneserNey(ngram.grams(rows["train"], 5), model.tokenizer.vocab_size)
+    V = len(model.tokenizer.hanzi)
+    every = np.concatenate([np.repeat(scored[:, :-1], V, 0), np.tile(np.arange(V), len(scored))[:, None]], 1)
+    p = five_gram.probabilities(every).reshape(len(scored), -1)
+    scorable = [i for i, c in enumerate(model.tokenizer.symbols) if i == 0 or model.tokenizer.hanzi[i]]
+    p = p[np.arange(len(scored)), scored[:, -1]] / p[:, scorable].sum(1)
     baseline = math.exp(-np.log(p).mean())
-    assert f"{baseline:.4g}" in numbers[0][2]["beside"]
-    assert values["below"] == pytest.approx(1 - numbers[0][1] / baseline, abs=1e-3)
+    assert f"{baseline:.4g}" in numbers[0][2]["beside"] and f"{baseline:.4g}" in numbers[1][2]["beside"]
+    assert numbers[2][1] == pytest.approx(1 - numbers[1][1] / baseline, abs=1e-3)
     bodies = [c for *_, body in poems for c in body if c not in "，。"]
     assert values["share"] == pytest.approx(np.mean([c not in symbols for c in bodies]), rel=1e-4)
     assert {args["N"] for *_, args in numbers} == {len(bodies)}
@@ -318,8 +323,14 @@ def test_numbers_of_a_transformer_of_pixels(root):
     values, card = measured(root, "transformer-mnist")
     test, model, classifier = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
     bits = model.bits_per_dim(test.floats(), test.y)
-    assert values["bits_per_dim"] == pytest.approx(bits.double().mean().item(), rel=1e-4)
+    assert card.data.eval_results[0].metric_value == pytest.approx(bits.double().mean().item(), rel=1e-4)
     assert card.data.eval_results[0].metric_args["N"] == N
+    told, mixture = (r for r in card.data.eval_results if r.metric_type == "bits_per_dim")
+    assert "given the class" in told.metric_name and "class not given" in mixture.metric_name
+    assert mixture.metric_value == pytest.approx(model.bits_per_dim(test.floats()).double().mean().item(), rel=1e-4)
+    assert f"{told.metric_value:.4g}" in mixture.metric_args["beside"]
+    posterior = model.class_posterior(test.floats())
+    assert values["accuracy"] == pytest.approx((posterior.argmax(1) == test.y).double().mean().item(), abs=1e-5)
     y = torch.arange(20) % 10
     x = (model.sample(20, label=y, seed=0) * 255).round().to(torch.uint8)
     assert values["share"] == pytest.approx((classifier.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)

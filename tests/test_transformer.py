@@ -710,7 +710,7 @@ def test_what_is_below_the_given_rows_does_not_matter(pixels):
 
 
 def test_log_probs_are_normalized_over_the_grey_levels(pixels):
-    x, y = pictures(3), torch.tensor([0, 2, -1])
+    x, y = pictures(3), torch.tensor([0, 2, 1])
     each = pixels.pixel_log_probs(x, y)
     assert each.shape == (3, 4, 4)
     ids = pixels.tokenizer.encode(x, y)
@@ -734,6 +734,31 @@ def test_the_probabilities_of_all_pictures_sum_to_one():
     model, every = binary_model()
     for label in (None, 0, 2):
         assert model.log_prob(every, label).exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_without_a_class_likelihoods_are_those_of_the_mixture_of_all_classes():
+    x, pixels = pictures(3), small("pixels")
+    by_class = torch.stack([pixels.log_prob(x, c) for c in range(3)])  # (C, B)
+    assert torch.allclose(pixels.log_prob(x), by_class.logsumexp(0) - math.log(3), atol=1e-4)
+    assert torch.allclose(pixels.log_prob(x, [-1, 2, -1])[1], by_class[2, 1], atol=1e-4)
+    assert torch.allclose(pixels.class_posterior(x), by_class.softmax(0).T.double(), atol=1e-4)
+    assert torch.allclose(pixels.class_posterior(x, rows=0), torch.full((3, 3), 1 / 3, dtype=torch.float64))
+    p = pixels.pixel_log_probs(x)[:, 0, 0].exp()  # before any pixel, the classes are equally likely
+    assert torch.allclose(p, torch.stack([pixels.pixel_log_probs(x, c)[:, 0, 0].exp() for c in range(3)]).mean(0), rtol=1e-4)
+    pixels.embed.weight.data[-1] += 1  # nothing depends on the token for no class, which no picture is trained with
+    assert torch.allclose(pixels.log_prob(x), by_class.logsumexp(0) - math.log(3), atol=1e-4)
+
+
+def test_completions_without_a_class_draw_one_from_its_posterior():
+    model, every = binary_model()
+    x = every[9:10]  # rows (1, 0) and (0, 1)
+    frequencies = torch.zeros(16)
+    for seed in range(12):
+        *_, last = model.complete_steps(x, rows=1, n=64, seed=seed)
+        frequencies += (last.x.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16) / (12 * 64)
+    p = model.log_prob(every).exp() * (every[:, 0, 0] == x[0, 0, 0]).all(1)
+    p = p / p.sum()
+    assert bool(((frequencies - p).abs() <= 4 * (p * (1 - p) / (12 * 64)).sqrt()).all())
 
 
 def test_samples_have_the_frequencies_of_their_probabilities():

@@ -62,8 +62,13 @@ DATASETS = {
 }
 VALIDATION_DATA = "validation pictures, cut from the training split"  # unless the dataset has its own sentence
 LLAMA_REFERENCES = (
-    "Vaswani et al., Attention is all you need (2017); Su et al., RoFormer (2021); Shazeer, GLU variants improve transformer "
-    "(2020); Touvron et al., LLaMA (2023), whose architecture this is; Jordan et al., Muon (2024), the optimizer of the "
+    "Vaswani et al., [Attention is all you need](https://arxiv.org/abs/1706.03762) (2017); Press and Wolf, "
+    "[Using the output embedding](https://arxiv.org/abs/1608.05859) (2017); Zhang and Sennrich, "
+    "[Root mean square layer normalization](https://arxiv.org/abs/1910.07467) (2019); Su et al., "
+    "[RoFormer](https://arxiv.org/abs/2104.09864) (2021); Shazeer, "
+    "[GLU variants improve transformer](https://arxiv.org/abs/2002.05202) (2020); Touvron et al., "
+    "[LLaMA](https://arxiv.org/abs/2302.13971) (2023), whose architecture this is but for the table of embeddings that input "
+    "and output share here; Jordan et al., [Muon](https://kellerjordan.github.io/posts/muon/) (2024), the optimizer of the "
     "matrices."
 )
 DENOISER_REFERENCES = (
@@ -79,7 +84,8 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "autoencoder": {
         "task": "image-feature-extraction",
         "paper": "Hinton and Salakhutdinov 2006",
-        "reference": "Hinton and Salakhutdinov, Reducing the dimensionality of data with neural networks (2006).",
+        "reference": "Hinton and Salakhutdinov, [Reducing the dimensionality of data with neural networks]"
+        "(https://doi.org/10.1126/science.1127647) (2006).",
         "what": "A fully connected autoencoder: each picture is encoded as {latent} numbers and reconstructed from them.",
         "code": 'x = gm.data.samples("{dataset}")[:16].floats()\nreconstruction = model.decode(model.encode(x))',
         "use": "Seeing what a code of {latent} numbers retains, and the gaps between the codes; teaching; a baseline.",
@@ -101,27 +107,33 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "diffusion": {
         "task": "unconditional-image-generation",
         "paper": "Ho, Jain and Abbeel 2020",
-        "reference": "Ho, Jain and Abbeel, Denoising diffusion probabilistic models (2020); Nichol and Dhariwal, Improved "
-        "denoising diffusion probabilistic models (2021); Salimans and Ho, Progressive distillation for fast "
-        "sampling of diffusion models (2022); Ho and Salimans, Classifier-free diffusion guidance (2022).",
+        "reference": "Ho, Jain and Abbeel, [Denoising diffusion probabilistic models](https://arxiv.org/abs/2006.11239) "
+        "(2020); Nichol and Dhariwal, [Improved denoising diffusion probabilistic models](https://arxiv.org/abs/2102.09672) "
+        "(2021); Salimans and Ho, [Progressive distillation for fast sampling of diffusion models]"
+        "(https://arxiv.org/abs/2202.00512) (2022); Ho and Salimans, "
+        "[Classifier-free diffusion guidance](https://arxiv.org/abs/2207.12598) (2022); "
+        "the samplers: "
+        "[DDIM](https://arxiv.org/abs/2010.02502) (2021), [DPM-Solver++](https://arxiv.org/abs/2211.01095) (2022), "
+        "[Heun](https://arxiv.org/abs/2206.00364) (2022).",
         "what": "A conditional diffusion model ({conditions}): a U-Net that predicts {predicts}, the cosine schedule, and four "
         "samplers.",
         "code": "x = model.sample(16, label={label}, seed=0)\n"
         "for step in model.sample_steps(4, label={label}, steps=16, seed=0):\n    step.x, step.x0, step.eps",
         "use": "Generating pictures of a class, turning rough drawings into pictures (SDEdit), inpainting; seeing every step; "
         "teaching.",
-        "limits": OWN_FEATURES + " Published CAS of differentially private diffusion models (98.1 % on MNIST, 86.2 % on "
-        "Fashion-MNIST) come from a handicapped baseline: they are a floor. Every sample looks like {title}, whatever the "
-        "condition.",
+        "limits": OWN_FEATURES + " With guidance above 1, samples no longer follow the distribution of the condition's "
+        "pictures. Every sample looks like {title}, whatever the condition.",
     },
     "gan": {
         "task": "unconditional-image-generation",
         "paper": "Goodfellow et al. 2014; Huang et al. 2024",
-        "reference": "Goodfellow et al., Generative adversarial networks (2014); Mescheder, Geiger and Nowozin, Which "
-        "training methods for GANs do actually converge? (2018); Huang et al., The GAN is dead; long live the "
-        "GAN! A modern GAN baseline (2024); Karras et al., A style-based generator architecture (2019).",
+        "reference": "Goodfellow et al., [Generative adversarial networks](https://arxiv.org/abs/1406.2661) (2014); Mescheder, "
+        "Geiger and Nowozin, [Which training methods for GANs do actually converge?](https://arxiv.org/abs/1801.04406) (2018); "
+        "Jolicoeur-Martineau, [The relativistic discriminator](https://arxiv.org/abs/1807.00734) (2018); Huang et al., "
+        "[The GAN is dead; long live the GAN! A modern GAN baseline](https://arxiv.org/abs/2501.05441) (2024); Karras, Laine "
+        "and Aila, [A style-based generator architecture](https://arxiv.org/abs/1812.04948) (2019).",
         "what": "A conditional generative adversarial network ({conditions}): residual generator and discriminator, the "
-        "relativistic objective with the gradient penalties R1 and R2 (gamma {gamma:g}).",
+        "relativistic objective with the gradient penalties R1 and R2 ({penalty}).",
         "code": "x = model.sample(16, label={label}, truncation=0.8, seed=0)\nmodel.score(x, {label})  # by the discriminator",
         "use": "Generating pictures of a class in one pass; interpolation and directions in latent space; seeing the "
         "discriminator's scores; teaching.",
@@ -133,8 +145,9 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "dcgan": {
         "task": "unconditional-image-generation",
         "paper": "Radford, Metz and Chintala 2015",
-        "reference": "Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional generative "
-        "adversarial networks (2015); Mirza and Osindero, Conditional generative adversarial nets (2014).",
+        "reference": "Radford, Metz and Chintala, [Unsupervised representation learning with deep convolutional generative "
+        "adversarial networks](https://arxiv.org/abs/1511.06434) (2015); Mirza and Osindero, "
+        "[Conditional generative adversarial nets](https://arxiv.org/abs/1411.1784) (2014).",
         "what": "The classic baseline: a conditional DCGAN ({conditions}) with the non-saturating loss.",
         "code": "x = model.sample(16, label={label}, seed=0)\nmodel.score(x, {label})",
         "use": "A baseline; teaching.",
@@ -181,7 +194,8 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
             "task": "text-generation",
             "paper": "Vaswani et al. 2017; Touvron et al. 2023",
             "reference": LLAMA_REFERENCES
-            + " Chen and Goodman, An empirical study of smoothing techniques for language modeling (1999).",
+            + " Chen and Goodman, [An empirical study of smoothing techniques for language modeling]"
+            "(https://doi.org/10.1006/csla.1999.0128) (1999).",
             "what": "A decoder-only transformer that writes classical Chinese poems character by character, given form, title "
             "and author; the form is enforced by allowing only valid characters at each position.",
             "code": 'poem = "".join(token.text for token in model.poem_steps("七绝", title="春雨", seed=0))\n'
@@ -196,17 +210,20 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
         "mnist": {
             "task": "unconditional-image-generation",
             "paper": "Vaswani et al. 2017; Chen et al. 2020",
-            "reference": LLAMA_REFERENCES + " Chen et al., Generative pretraining from pixels (2020); van den Oord et al., "
-            "Pixel recurrent neural networks (2016).",
+            "reference": LLAMA_REFERENCES
+            + " Chen et al., [Generative pretraining from pixels](https://proceedings.mlr.press/v119/chen20s.html) (2020); van "
+            "den Oord, Kalchbrenner and Kavukcuoglu, [Pixel recurrent neural networks](https://arxiv.org/abs/1601.06759) "
+            "(2016).",
             "what": "A decoder-only transformer that generates 8-bit pictures of a given class pixel by pixel, in raster "
-            "order, with an exact likelihood. Rotary positions encode row and column, and the embedding of each pixel "
-            "includes the neighbours above it.",
-            "code": "x = model.sample(4, label=3, seed=0)\nmodel.bits_per_dim(x, 3)\n"
+            "order, with an exact likelihood, given the class or, ten times as slowly, without it. Rotary positions encode row "
+            "and column, and the embedding of each pixel includes the neighbours above it.",
+            "code": "x = model.sample(4, label=3, seed=0)\nmodel.bits_per_dim(x, 3), model.bits_per_dim(x)\n"
             "for step in model.complete_steps(x[:1], rows=14, n=4, label=3, seed=0):\n    step.x, step.probability",
             "use": "A baseline for likelihoods; completing pictures; seeing the probability of each pixel; teaching.",
-            "limits": "A picture takes 784 forward passes. "
-            + OWN_FEATURES
-            + " Every sample looks like {title}, whatever the condition.",
+            "limits": "A picture takes 784 forward passes. Without a class, likelihoods are those of the mixture of all "
+            "classes, each as likely, and samples draw a class first: compare them, not the likelihood given the class, with a "
+            "model that is not given it. FID, precision and recall are of far fewer samples than on the other families' cards, "
+            "which raises FID. " + OWN_FEATURES + " Every sample looks like {title}, whatever the condition.",
         },
     },
     "denoiser": {
@@ -253,7 +270,8 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "classifier": {
         "task": "image-classification",
         "paper": "Simonyan and Zisserman 2014",
-        "reference": "Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition (2014).",
+        "reference": "Simonyan and Zisserman, [Very deep convolutional networks for large-scale image recognition]"
+        "(https://arxiv.org/abs/1409.1556) (2014).",
         "what": "A small convolutional classifier, whose features and predictions measure the generators.",
         "code": 'x = gm.data.samples("{dataset}")[:16].floats()\nmodel.predict(x), model.features(x)',
         "use": "Features for FID, precision and recall; classifying generated pictures.",
@@ -266,11 +284,14 @@ METRIC_NOTES = {  # metric type -> how it is measured
     "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015). Pixels are binarised at random, white "
     "with the probability of their grey level, once for the whole measurement.",
     "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is in grey or in colour.",
-    "fid": "FID: Frechet distance (Heusel et al. 2017), float64; its floor is that of real pictures against real ones.",
+    "fid": "FID: Frechet distance ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)), float64; its floor is that of real "
+    "pictures against real ones. Its expectation falls as N grows ([Chong and Forsyth 2020](https://arxiv.org/abs/1911.07023)).",
     "fid_then": "The DCGAN's numbers are those of its best weights on the validation split. The last line compares the two "
     "trainings after the same time on one busy core.",
-    "precision": "Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020.",
-    "cas": "CAS (Ravuri and Vinyals 2019): `genmodels.metrics.cas`, 2,000 pictures per class, five epochs, no augmentation.",
+    "precision": "Precision and recall: [Kynkaanniemi et al. 2019](https://arxiv.org/abs/1904.06991); density and coverage: "
+    "[Naeem et al. 2020](https://arxiv.org/abs/2002.09797).",
+    "cas": "CAS ([Ravuri and Vinyals 2019](https://arxiv.org/abs/1905.10887)): `genmodels.metrics.cas`, {per_class} pictures "
+    "per class, five epochs, no augmentation.",
     "nats": "In blocks of 256 characters, each read without what precedes it, as usual for this text; natural logarithm.",
     "auroc": "AUROC: how often the picture of the other kind has the more unusual value of the two, one of each kind chosen at "
     "random; 0.5 is chance, below it the other kind looks more typical. A picture has several log-likelihoods, one per "
@@ -278,10 +299,14 @@ METRIC_NOTES = {  # metric type -> how it is measured
     "the typicality. The AUROC of the total likelihood stands next to it.",
     "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; punctuation and the end of a "
     "poem are neither scored nor counted. Characters that occur less than twice in the training poems are one unknown "
-    "character to both models. The 5-gram, `train.ngram`, is given the form and was fitted to the same bodies.",
-    "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]; SSIM: Wang et al. 2004. "
+    "character to both models. The 5-gram, `train.ngram`, is given the form, but no title and no author, and was fitted to the "
+    "same bodies; its probabilities are divided by their sum over the characters that are scored, because a tenth of them "
+    "goes to punctuation. Where punctuation stands follows from the form.",
+    "restored_psnr": "PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]; SSIM: "
+    "[Wang et al. 2004](https://doi.org/10.1109/TIP.2003.819861). "
     "The noise is that of `genmodels.denoiser.add_noise`, Gaussian noise not clipped.",
-    "moved": "Editing attributes of a face (Larsen et al. 2015): the classifier reads the decoded picture before and after. "
+    "moved": "Editing attributes of a face ([Larsen et al. 2016](https://arxiv.org/abs/1512.09300)): the classifier reads the "
+    "decoded picture before and after. "
     "Attributes that change by definition (`genmodels.metrics.LINKED_ATTRIBUTES`) or are hidden are not counted.",
 }
 CARD_TEMPLATE = """# {name}
@@ -413,8 +438,14 @@ def write_card(folder, results, command, headline):
     if reconstruction_weight := config.get("reconstruction_weight"):  # of a GAN
         slots["training_note"] = (
             " Its generator has a second task, that of a VAE: an encoder gives each training picture a code, from which the "
-            "generator reconstructs it (Larsen et al., Autoencoding beyond pixels, 2016), with a weight of "
+            "generator reconstructs it (Larsen et al., [Autoencoding beyond pixels](https://arxiv.org/abs/1512.09300), 2016), "
+            "with a weight of "
             f"{reconstruction_weight:g}."
+        )
+    if "gamma" in config:
+        gamma = config["gamma"]
+        slots["penalty"] = (
+            f"gamma {gamma:g}, falling towards {gamma / 10:g} during training" if gamma else "switched off: gamma 0"
         )
     if hasattr(model, "conditions"):
         slots["conditions"] = ", ".join(model.conditions)
@@ -433,7 +464,9 @@ def write_card(folder, results, command, headline):
     columns = ("command", "pictures", "batch", "steps", "seed", "minutes", "device", "date")
     cells = [[f"`{run.get(k)}`" if k == "command" else run.get(k, "") for k in columns] for run in runs]
     metrics = {r.metric_type for r in results}
-    notes = "\n".join(f"- {note}" for metric, note in METRIC_NOTES.items() if metric in metrics)
+    per_class = next((r.metric_args["N"] // 10 for r in results if r.metric_type == "cas"), 2000)
+    used = [note.replace("{per_class}", f"{per_class:,}") for metric, note in METRIC_NOTES.items() if metric in metrics]
+    notes = "\n".join(f"- {note}" for note in used)
     notes += calls_table(folder / "calls.json") + methods_table(folder / "table.json")
     augmentation = folder / "augmentation.json"  # of train.augmentation
     if augmentation.is_file():

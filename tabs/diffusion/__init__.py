@@ -45,7 +45,13 @@ def build(first_visit):
             with gr.Tab("Quality", id="quality"):
                 chart = quality.lay_out()
     lines = layout.python_panel("diffusion")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline("diffusion-mnist"))
+    layout.explanation(
+        Path(__file__).with_name("about.md"),
+        measured=cards.headline("diffusion-mnist"),
+        samplers=cards.samplers_table(DATASETS, sampling.SAMPLERS),
+        by_calls=cards.fids_by_calls(DATASETS),
+        generators=cards.generators_table(DATASETS),
+    )
     model_card = layout.models_card()
 
     inputs, outputs = {"dataset": dataset, **controls, "seed": seed}, {"stage": stage, "lines": lines}

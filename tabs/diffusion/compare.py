@@ -66,8 +66,8 @@ def compare_guidances(dataset, **controls):
 def lay_out():
     """The buttons."""
     layout.hint(
-        "The initial noise decides what is generated, the sampler only how accurately. Start four runs from "
-        "**the same noise** and see them side by side."
+        "Without fresh noise, the initial noise decides what is generated and the sampler only how accurately; DDPM adds fresh "
+        "noise. Start four runs from **the same noise** and see them side by side."
     )
     by_sampler = gr.Button("Four samplers", size="md")
     layout.hint(

@@ -48,7 +48,16 @@ def build(first_visit):
             with gr.Tab("Your picture", id="own"):
                 scoring_parts, inversion_parts = scoring.lay_out(), inversion.lay_out()
     lines = layout.python_panel("gan")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline("gan-mnist"))
+    layout.explanation(
+        Path(__file__).with_name("about.md"),
+        measured=cards.headline("gan-mnist"),
+        good_run=cards.end_of_training("gan-mnist"),
+        collapsed_run=cards.end_of_training(COLLAPSED),
+        collapsed_share=cards.percent(COLLAPSED, "share"),
+        collapsed_recall=cards.percent(COLLAPSED, "recall"),
+        collapsed_cas=cards.percent(COLLAPSED, "cas"),
+        generators=cards.generators_table(DATASETS),
+    )
     model_card = layout.models_card()
 
     outputs = sampling.connect(dataset, {**controls, **more_controls}, stage, buttons, lines)

@@ -58,5 +58,10 @@ def build(first_visit):
         with gr.Tab("Pictures", id="pixels", visible=pixels.PIXELS in offered) as pixels_tab:
             pixels.build(events.first_visit(None, pixels_tab, pixels_visited))
     headlines = [cards.headline(name).rstrip(".") for name in offered]
-    layout.explanation(Path(__file__).with_name("about.md"), measured="; ".join(headlines) + ".")
+    layout.explanation(
+        Path(__file__).with_name("about.md"),
+        measured="; ".join(headlines) + ".",
+        bits=cards.bits_by_class(),
+        perplexities=cards.perplexities(),
+    )
     events.act(first_visit, card, {}, {"card": layout.models_card()})

@@ -28,7 +28,7 @@ class Completions(Controls):
     rows: Annotated[int, slider()] = Field(14, ge=0, le=SIDE - 1, title="Given rows", description="0: a new picture")
     n: Annotated[int, slider()] = Field(4, ge=1, le=8, title="Completions")
     label: Annotated[
-        str, dropdown([("none", labels.ANY), ("one of each", labels.EACH), *((str(c), str(c)) for c in range(10))])
+        str, dropdown([("any: drawn first", labels.ANY), ("one of each", labels.EACH), *((str(c), str(c)) for c in range(10))])
     ] = Field(labels.ANY, title="Class", description="condition", max_length=80)
     temperature: Annotated[float, slider(step=0.05)] = Field(1, ge=0, le=2, title="Temperature")
     seed: Seed = SEED
@@ -155,7 +155,7 @@ def pixels_complete(
         test_picture_number: 0 to 199, used when there is no file.
         rows: how many rows are given, 0 (a new picture) to 27.
         n: how many completions, 1 to 8.
-        label: any, a digit, or each (one class after another).
+        label: any (drawn from the classes' probabilities given the rows), a digit, or each (one class after another).
         temperature: 0 to 2.
         seed: whole number; the same seed gives the same pictures.
     Returns:
@@ -207,7 +207,8 @@ def build(first_visit):
             layout.hint(
                 "Blue rows are given. Below each picture, the **surprisal** of its pixels: dark pixels were almost certain, "
                 "bright ones could have been anything. The curve shows the mean per row; the sum over all pixels is the exact "
-                "negative log-likelihood."
+                "negative log-likelihood given the class. Where you choose none, each completion draws its class first, from "
+                "the classes' probabilities given the blue rows."
             )
     parts["lines"], source = runs.python_panel("pixels"), {"source": gr.State()}
 

@@ -63,7 +63,7 @@ def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
         yield batch
 
 
-def records(tokens: Iterable["gm.transformer.Token"], kind: str | Callable[[Any], str] = "") -> str:
+def records(tokens: Iterable["gm.text_transformer.Token"], kind: str | Callable[[Any], str] = "") -> str:
     """Tokens as `TokenView` reads them, one line of JSON each. kind: of all tokens, or a function of a token."""
     lines = []
     for token in tokens:

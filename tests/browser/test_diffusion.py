@@ -222,7 +222,7 @@ def test_generate_ends_a_comparison_and_its_own_previous_run(opened):
         before = seed.input_value()
         opened.get_by_role("button", name="Generate").click()
         opened.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
-        assert seed.input_value() != before
+        opened.wait_for_function("([box, before]) => box.value !== before", arg=[seed.element_handle(), before])
     wait_for_end(opened)
     assert f"seed={seed.input_value()})" in lines(opened)  # the second run was the one that finished
     opened.wait_for_timeout(1000)
