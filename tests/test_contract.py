@@ -105,7 +105,7 @@ CALLS = {  # name or family -> call -> (function, shape of its result); everythi
         "initial_noise": (lambda m, x: m.initial_noise(7, seed=1), pictures(7)),
         "q_sample": (lambda m, x: m.q_sample(x, 0.5, seed=1), pictures(B)),
         "edit": (lambda m, x: m.edit(x, sampler="ddim", eta=1, steps=2, seed=1), pictures(B)),
-        "restore": (lambda m, x: m.restore(2 * x - 0.5, 0.3, steps=2), pictures(B)),
+        "restore": (lambda m, x: m.restore(2 * x - 0.5, 0.3, steps=2, seed=0), pictures(B)),
         "inpaint": (lambda m, x: m.inpaint(x, x[:, :1] > 0.5, steps=2, resample=2, seed=1), pictures(B)),
         "labels": (lambda m, x: m.labels(None, 7), lambda m: (7, len(m.classes))),
     },
