@@ -7,7 +7,10 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # all models are in this folder
 
-import gradio as gr
+try:
+    import gradio as gr
+except ModuleNotFoundError as e:
+    raise SystemExit(f'{e.name} is missing: install it with pip install ".[page]", in the folder of the repository.') from e
 
 from tabs import TABS, cards, events
 

@@ -22,7 +22,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import genmodels as gm
 from benchmarks.diffusion import in_turns
 from genmodels.base import CheckpointError
-from genmodels.transformer import Transformer, sample_next_token, warp_logits
+from genmodels.text_transformer import TextTransformer
+from genmodels.transformer import sample_next_token, warp_logits
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKENS = 200  # new tokens per text
@@ -34,7 +35,7 @@ def load_model():
         return gm.load("transformer-shakespeare")
     except CheckpointError:
         alphabet = "".join(sorted({*PROMPT, *map(chr, range(97, 123)), *map(chr, range(65, 91))}))
-        return Transformer(alphabet=alphabet, hidden=680).eval().requires_grad_(False)
+        return TextTransformer(alphabet=alphabet, hidden=680).eval().requires_grad_(False)
 
 
 def llama(model):

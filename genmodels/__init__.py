@@ -32,6 +32,11 @@ FAMILIES = {  # model family, the first word of a checkpoint's name -> (module, 
     "dvae": ("genmodels.denoiser", "DenoisingVAE"),
     "classifier": ("genmodels.classifier", "Classifier"),
 }
+TRANSFORMERS = {  # "tokens" in the config.json of a transformer -> (module, class)
+    "characters": ("genmodels.text_transformer", "TextTransformer"),
+    "poems": ("genmodels.text_transformer", "PoemTransformer"),
+    "pixels": ("genmodels.pixel_transformer", "PixelTransformer"),
+}
 _MODULES = (
     "autoencoder",
     "base",
@@ -44,11 +49,15 @@ _MODULES = (
     "layers",
     "metrics",
     "pictures",
+    "pixel_transformer",
+    "plane",
+    "text_transformer",
     "tokens",
     "transformer",
+    "typicality",
     "vae",
 )
-_CLASSES = {name: module for module, name in FAMILIES.values()}
+_CLASSES = {name: module for module, name in (*FAMILIES.values(), *TRANSFORMERS.values())}
 
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from genmodels.base import GenerativeModel, check_pictures
+from genmodels.base import GenerativeModel, check_latents, check_pictures
 
 
 class Autoencoder(GenerativeModel):
@@ -50,17 +50,6 @@ class Autoencoder(GenerativeModel):
         x, _ = batch
         p = _unit_normal(torch.sigmoid(self.decoder(self.encoder(x))))
         return {"loss": -p.log_prob(x).mean(), "mse": (p.mean - x).square().mean().detach()}
-
-
-def check_latents(z: Any, latent: int, name: str = "z") -> Tensor:
-    """`z` as float32 if it is a finite float tensor (B, latent); else a ValueError that says so."""
-    if not isinstance(z, torch.Tensor) or z.ndim != 2 or z.shape[1] != latent or not z.is_floating_point():
-        raise ValueError(
-            f"{name} must be a float tensor (B, {latent}), not {tuple(z.shape) if hasattr(z, 'shape') else type(z).__name__}."
-        )
-    if not bool(torch.isfinite(z).all()):
-        raise ValueError(f"{name} must be finite: it holds NaN or infinity.")
-    return z.float()
 
 
 def _unit_normal(mean: Tensor) -> Independent:

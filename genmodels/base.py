@@ -11,19 +11,34 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, overload
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from genmodels import FAMILIES
+from genmodels import FAMILIES, checkpoints
 
 
 class CheckpointError(ValueError):
     """A checkpoint is missing, truncated or not one of this package. The message is a sentence that the page can show."""
 
 
-class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels"):
+MODEL_CARD = """---
+{{ card_data }}
+---
+
+A `{{ class_name }}` of the package genmodels. Its weights are safetensors, and nothing is unpickled.
+
+```python
+import genmodels as gm
+
+model = gm.{{ class_name }}.from_pretrained("{{ repo_id }}")
+```
+"""
+
+
+class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels", model_card_template=MODEL_CARD):
     """A module whose constructor arguments are its `config.json` and whose weights load strictly or not at all.
 
     Subclasses have a constructor with plain keyword arguments (int, float, str, bool, list) and a method `loss(batch)` that
@@ -44,8 +59,29 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         return dict(config) if isinstance(config, dict) else {}
 
     @property
+    def class_entries(self) -> dict[str, str]:
+        """Entries of `config.json` that name the class, beside "family"; only a family of several classes has any."""
+        return {}
+
+    @classmethod
+    def class_for(cls, config: dict[str, Any]) -> type["GenerativeModel"]:
+        """The class that a `config.json` of this family describes."""
+        return cls
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
+        """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.
+
+        options: private, token, commit_message, branch, create_pr, ...; see `huggingface_hub.ModelHubMixin.push_to_hub`.
+        """
+        return super().push_to_hub(repo_id, model_card_kwargs={"repo_id": repo_id, **(model_card_kwargs or {})}, **options)
+
+    def generate_model_card(self, *args: Any, **slots: Any) -> ModelCard:
+        """The card that `save_pretrained` writes where there is none. slots: of MODEL_CARD."""
+        return super().generate_model_card(*args, **{"class_name": type(self).__name__, "repo_id": "user/name", **slots})
 
     def _save_pretrained(self, save_directory: Path, bits: int = 32) -> None:
         """Write `config.json` and `model.safetensors`.
@@ -53,7 +89,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         bits: per number: 32, 16, or 8 (matrices and convolutions only, see `quantize_8bit`; all other tensors 16).
         """
         check_choice("bits", bits, (32, 16, 8))
-        family = next(f for f, (_, name) in FAMILIES.items() if name == type(self).__name__)
+        classes = [c.__name__ for c in type(self).__mro__]
+        family = next(f for f, (_, name) in FAMILIES.items() if name in classes)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
         if bits == 8:
             for name in [k for k, v in weights.items() if v.ndim >= 2 and v.dtype == torch.float32]:
@@ -61,7 +98,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         if bits < 32:
             weights = {k: v.half() if v.dtype == torch.float32 and not k.endswith(".scale") else v for k, v in weights.items()}
         save_file(weights, str(Path(save_directory) / "model.safetensors"), metadata={"format": "pt"})
-        config = json.dumps({"family": family, **self.config}, indent=2)
+        config = json.dumps({"family": family, **self.class_entries, **self.config}, indent=2)
         (Path(save_directory) / "config.json").write_text(config + "\n", encoding="utf-8")
 
     @classmethod
@@ -81,19 +118,16 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
         if os.path.isdir(model_id):
             folder = Path(model_id)
         else:
-            from huggingface_hub import hf_hub_download
-
-            folder = Path(
-                hf_hub_download(
-                    model_id,
-                    "model.safetensors",
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                )
-            ).parent
+            options: dict[str, Any] = {"revision": revision, "cache_dir": cache_dir, "token": token}
+            options |= {"force_download": force_download, "local_files_only": local_files_only}
+            try:
+                folder = Path(hf_hub_download(model_id, "model.safetensors", **options)).parent
+            except LocalEntryNotFoundError:  # no network and not in the cache: its own message says so
+                raise
+            except EntryNotFoundError as e:
+                raise CheckpointError(
+                    f"{model_id} on the Hub has no model.safetensors: other weights, such as pickled ones, are not loaded."
+                ) from e
         file = folder / "model.safetensors"
         if not file.is_file():
             raise CheckpointError(f"{file} is missing: train the model again or copy the whole checkpoint folder.")
@@ -101,20 +135,38 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels")
             weights = load_file(file, device=str(map_location))
         except (SafetensorError, OSError) as e:
             raise CheckpointError(f"{file} is truncated or not a safetensors file ({e}): copy it again.") from e
-        if cls.renamed_arguments:  # the mixin passes only keys that it knows
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            for old, new in cls.renamed_arguments.items():
-                if old in config:
-                    model_kwargs.setdefault(new, config[old])
+        config = read_config(folder)
+        model_class = cls
         try:
-            model = cls(**model_kwargs)
+            model_class = cls.class_for(config)
+            arguments = {cls.renamed_arguments.get(key, key): value for key, value in config.items()}
+            # The mixin has passed what the constructor of `cls` takes; options of the caller are among them, and win.
+            from_config = {key: arguments[key] for key in model_class._hub_mixin_init_parameters if key in arguments}
+            model = model_class(**{**from_config, **model_kwargs})
             for name in [k for k, v in weights.items() if v.dtype == torch.int8]:
                 weights[name] = dequantize_8bit(weights[name], weights.pop(f"{name}.scale"))
             model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             reason = str(e).strip().splitlines()[-1].strip()
-            raise CheckpointError(f"{file} does not fit the {cls.__name__} that its config.json describes: {reason}") from e
+            raise CheckpointError(
+                f"{file} does not fit the {model_class.__name__} that its config.json describes: {reason}"
+            ) from e
         return model.eval().requires_grad_(False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The entries of a checkpoint's `config.json`."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        FAMILIES[config["family"]]
+    except FileNotFoundError as e:
+        raise CheckpointError(f"{file} is missing: copy the whole checkpoint folder.") from e
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
+        raise CheckpointError(
+            f'{file} is not a configuration of this package: it must be JSON with "family" one of {", ".join(FAMILIES)}.'
+        ) from e
+    return config
 
 
 def quantize_8bit(w: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,8 +192,14 @@ def checkpoint_folder(name_or_path: str | Path) -> Path:
     if path.name != str(path) and folder is not path:
         raise CheckpointError(f"There is no folder {path}: give a checkpoint's name or an existing folder.")
     if not os.path.isdir(folder):
-        names = ", ".join(sorted(f.parent.name for f in checkpoint_root().glob("[!.]*/config.json"))) or "none"
-        raise CheckpointError(f"There is no checkpoint '{path}' in {checkpoint_root()}; there are: {names}.")
+        root, names = checkpoint_root(), checkpoints()
+        if not names:
+            raise CheckpointError(
+                f"There is no checkpoint '{path}', as {root} has none: clone the repository, whose checkpoints/ has them, "
+                "and name that folder in $GENMODELS_CHECKPOINTS, or load a model from the Hugging Face Hub, as in "
+                'genmodels.VAE.from_pretrained("user/repo").'
+            )
+        raise CheckpointError(f"There is no checkpoint '{path}' in {root}; there are: {', '.join(names)}.")
     return folder
 
 
@@ -157,17 +215,17 @@ def load_checkpoint(name_or_path: str | Path) -> GenerativeModel:
 
 @functools.lru_cache(maxsize=64)
 def _load_folder(folder: Path) -> GenerativeModel:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        module, name = FAMILIES[config["family"]]
-    except FileNotFoundError as e:
-        raise CheckpointError(f"{folder / 'config.json'} is missing: copy the whole checkpoint folder.") from e
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
-        raise CheckpointError(
-            f"{folder / 'config.json'} is not a configuration of this package: it must be JSON with "
-            f'"family" one of {", ".join(FAMILIES)}.'
-        ) from e
+    module, name = FAMILIES[read_config(folder)["family"]]
     return getattr(importlib.import_module(module), name).from_pretrained(folder)
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """The module of a library that only an extra of this package installs; an ImportError that says how, if it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as e:
+        library = module.split(".")[0]
+        raise ImportError(f'{library} is missing: install it with pip install "genmodels[{extra}]".') from e
 
 
 def generator(seed: int | None) -> torch.Generator:
@@ -219,6 +277,17 @@ def check_pictures(name: str, x: Any, channels: int, size: int) -> Tensor:
     if not x.is_floating_point() or not bool(((x >= 0) & (x <= 1)).all()):  # NaN fails this too
         raise ValueError(f"{requirement}; divide 8-bit pictures by 255.")
     return x.float()
+
+
+def check_latents(z: Any, latent: int, name: str = "z") -> Tensor:
+    """`z` as float32 if it is a finite float tensor (B, latent); else a ValueError that says so."""
+    if not isinstance(z, torch.Tensor) or z.ndim != 2 or z.shape[1] != latent or not z.is_floating_point():
+        raise ValueError(
+            f"{name} must be a float tensor (B, {latent}), not {tuple(z.shape) if hasattr(z, 'shape') else type(z).__name__}."
+        )
+    if not bool(torch.isfinite(z).all()):
+        raise ValueError(f"{name} must be finite: it holds NaN or infinity.")
+    return z.float()
 
 
 def check_labels(label: Any, n: int, classes: Sequence[int]) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from genmodels.base import check_choice, check_number, generator
+from genmodels.base import check_choice, check_number, generator, import_extra
 
 CLASSES = {
     "mnist": [str(d) for d in range(10)],
@@ -161,9 +161,8 @@ def samples(name: str) -> Pictures:
 
 def photograph(name: str) -> Tensor:
     """A free photograph from scikit-image's package: (1, C, H, W) in [0, 1], C = 3 or 1. name: one of PHOTOGRAPHS."""
-    import skimage.data
-
-    pixels = torch.from_numpy(np.array(getattr(skimage.data, check_choice("photograph", name, PHOTOGRAPHS))()))
+    check_choice("photograph", name, PHOTOGRAPHS)
+    pixels = torch.from_numpy(np.array(getattr(import_extra("skimage.data", "denoise"), name)()))
     return (pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)[None].float() / 255
 
 
@@ -254,8 +253,7 @@ def _download(name: str, root: Path) -> None:
     """torchvision's download, with its progress bar and its checksums."""
     if (root / _FOLDER[name] / "raw").is_dir() and len(list((root / _FOLDER[name] / "raw").glob("*-ubyte"))) == 4:
         return
-    from torchvision import datasets
-
+    datasets = import_extra("torchvision", "train").datasets
     try:
         for train in (True, False):
             getattr(datasets, _FOLDER[name])(root=str(root), train=train, download=True)

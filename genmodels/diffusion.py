@@ -1,6 +1,6 @@
 """Diffusion: a network learns to remove a little noise from a picture; applied step by step, it turns noise into a picture.
 
-Three separate parts: the network (`UNet`), the noising process (`alpha_sigma`, `to_v`, `from_v`), and the samplers, plain
+Three separate parts: the network (`UNet`), the noising process (`alpha_sigma`, `to_v`), and the samplers, plain
 functions with one signature (`ddpm`, `ddim`, `dpm`, `heun`; all in `SAMPLERS`). `Diffusion` holds a trained network and runs
 a sampler on it.
 
@@ -44,11 +44,6 @@ def alpha_sigma(t: Tensor) -> tuple[Tensor, Tensor]:
 def to_v(x0: Tensor, eps: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
     """The velocity v of the clean picture x0 and the noise eps."""
     return alpha * eps - sigma * x0
-
-
-def from_v(x: Tensor, v: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
-    """(x0, eps) of the noisy picture x with velocity v. The inverse of `to_v` at every t."""
-    return alpha * x - sigma * v, sigma * x + alpha * v
 
 
 # --- samplers: all take the same arguments and yield a `DiffusionStep` after each step ---

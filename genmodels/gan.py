@@ -33,11 +33,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from genmodels.autoencoder import check_latents
 from genmodels.base import (
     CheckpointError,
     GenerativeModel,
     check_labels,
+    check_latents,
     check_number,
     check_pictures,
     checkpoint_folder,

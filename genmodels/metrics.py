@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genmodels import data
-from genmodels.base import check_choice, check_number, generator
+from genmodels.base import check_choice, check_number, generator, import_extra
 
 if TYPE_CHECKING:
     from genmodels.classifier import Classifier
@@ -41,14 +41,13 @@ def fid(a: Tensor, b: Tensor) -> float:
     28x28 greyscale pictures: compare only numbers of the same classifier. Its expectation falls as N and M grow (Chong and
     Forsyth 2020, https://arxiv.org/abs/1911.07023): compare only the same N, too.
     """
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
     _check_features(a, b)
+    fid = import_extra("torchmetrics.image.fid", "metrics")
 
     class Features(nn.Identity):  # its input are features already
         num_features = a.shape[1]
 
-    metric = FrechetInceptionDistance(Features())
+    metric = fid.FrechetInceptionDistance(Features())
     metric.update(a.double(), real=True)
     metric.update(b.double(), real=False)
     return max(0.0, float(metric.compute()))  # rounding can leave -1e-9
@@ -200,9 +199,8 @@ def bits_per_dim(log_prob: Tensor, dims: int, levels: int = 1) -> Tensor:
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of each picture of x against y (N, C, H, W), peak 1: (N,)."""
-    from torchmetrics.functional.image import peak_signal_noise_ratio
-
-    return peak_signal_noise_ratio(_floats(x), _floats(y), data_range=1.0, reduction="none", dim=(1, 2, 3))
+    image = import_extra("torchmetrics.functional.image", "metrics")
+    return image.peak_signal_noise_ratio(_floats(x), _floats(y), data_range=1.0, reduction="none", dim=(1, 2, 3))
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -211,8 +209,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     Wang et al., Image quality assessment: from error visibility to structural similarity (2004),
     https://doi.org/10.1109/TIP.2003.819861: Gaussian window with standard deviation 1.5.
     """
-    from torchmetrics.functional.image import structural_similarity_index_measure as similarity
-
+    similarity = import_extra("torchmetrics.functional.image", "metrics").structural_similarity_index_measure
     maps = [
         similarity(_floats(a).double(), _floats(b).double(), data_range=1.0, reduction="none", return_full_image=True)[1]
         for a, b in zip(x.split(100), y.split(100))

@@ -18,6 +18,8 @@ class CharacterTokenizer:
         alphabet: all characters, each once, such as "\\n !abc".
     """
 
+    END: int | None = None  # no token ends a text
+
     def __init__(self, alphabet: str):
         if not isinstance(alphabet, str) or not alphabet or len(set(alphabet)) != len(alphabet):
             raise ValueError("alphabet must be a non-empty text without repeated characters.")
@@ -155,7 +157,7 @@ class PixelTokenizer:
     Arguments:
         size: height and width of the picture.
         classes: number of classes; one more token stands for "no class". It means something only to a model that was trained
-            with it: `train.transformer` gives every picture its class, and `Transformer` sums over the classes instead.
+            with it: `train.transformer` gives every picture its class, and `PixelTransformer` sums over the classes instead.
         levels: number of grey levels.
     """
 

@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
-from genmodels.autoencoder import check_latents
 from genmodels.base import (
     CheckpointError,
     GenerativeModel,
     check_choice,
+    check_latents,
     check_number,
     check_pictures,
     checkpoint_folder,

@@ -59,10 +59,10 @@ def all_checkpoints(tmp_path_factory):
     for name in ("mnist", "fashion"):
         if not (folder / f"flow-{name}" / "likelihoods.json").exists():
             flow_stand_in(folder, name)
-    for name, size in transformer_sizes().items():
+    for name, (transformer, size) in transformers().items():
         if not (folder / f"transformer-{name}").exists():
             torch.manual_seed(0)
-            model = gm.Transformer(**size, width=32, layers=2, heads=2, hidden=48)
+            model = transformer(**size, width=32, layers=2, heads=2, hidden=48)
             torch.nn.init.normal_(model.embed.weight, std=0.5)  # so that tokens differ
             for block in model.blocks:
                 torch.nn.init.normal_(block.out.weight, std=0.2)
@@ -70,15 +70,16 @@ def all_checkpoints(tmp_path_factory):
     return folder
 
 
-def transformer_sizes():
-    """Arguments of the stand-ins: the alphabets of the real models, for the poems without the rare characters."""
+def transformers():
+    """Classes and arguments of the stand-ins: the alphabets of the real models, for the poems without the rare characters."""
+    import genmodels as gm
     from train import texts
 
     characters = Counter(c for _, *parts in texts.tang("val") for part in parts for c in part)
     return {
-        "shakespeare": dict(alphabet="".join(sorted(set(texts.shakespeare("train")))), context=64),
-        "tang": dict(tokens="poems", alphabet="".join(c for c, _ in characters.most_common(1000)), context=96),
-        "mnist": dict(tokens="pixels", lags=[0, 1, 28]),
+        "shakespeare": (gm.TextTransformer, dict(alphabet="".join(sorted(set(texts.shakespeare("train")))), context=64)),
+        "tang": (gm.PoemTransformer, dict(alphabet="".join(c for c, _ in characters.most_common(1000)), context=96)),
+        "mnist": (gm.PixelTransformer, dict(lags=[0, 1, 28])),
     }
 
 
@@ -102,10 +103,10 @@ def flow_stand_in(folder, dataset):
         model.save_pretrained(folder)
     other_dataset = "fashion" if dataset == "mnist" else "mnist"
     nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other_dataset)}
-    typicality = gm.flow.Typicality.fit(nats[dataset])
+    typicality = gm.typicality.Typicality.fit(nats[dataset])
     bits = {name: gm.metrics.bits_per_dim(values.sum(1), 784) for name, values in nats.items()}
     distances = {name: typicality.distance(values) for name, values in nats.items()}
-    gm.flow.save_likelihoods(gm.flow.LikelihoodStats.from_values(typicality, bits, distances), folder)
+    gm.typicality.save_likelihoods(gm.typicality.LikelihoodStats.from_values(typicality, bits, distances), folder)
 
 
 def gan_stand_in(folder, seed=0, **size):

@@ -78,7 +78,7 @@ def test_black_pixels_of_clothes_are_cheap_for_the_flow():
 
 
 def test_digits_are_likely_clothes_and_still_atypical():
-    model, stats = load("flow-fashion"), gm.flow.load_likelihoods("flow-fashion")
+    model, stats = load("flow-fashion"), gm.typicality.load_likelihoods("flow-fashion")
     clothes, digits = (data.samples(name).floats()[:100] for name in ("fashion", "mnist"))
     own, other = (model.layer_log_probs(x) for x in (clothes, digits))
     bits, other_bits = -own.sum(1), -other.sum(1)
@@ -92,7 +92,7 @@ def test_digits_are_likely_clothes_and_still_atypical():
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
 def test_a_blank_picture_is_the_most_likely_and_far_from_typical(dataset):
-    model, stats = load(f"flow-{dataset}"), gm.flow.load_likelihoods(f"flow-{dataset}")
+    model, stats = load(f"flow-{dataset}"), gm.typicality.load_likelihoods(f"flow-{dataset}")
     nats = model.layer_log_probs(torch.zeros(1, 1, 28, 28))
     assert nats.sum() > model.log_prob(data.samples(dataset).floats()[:60]).max(), FLOW
     assert stats.share_below("distances", stats.typicality.distance(nats).item()) > 0.99, FLOW

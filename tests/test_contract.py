@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch.distributions import Distribution
 
 import genmodels as gm
-from genmodels.autoencoder import check_latents
-from genmodels.base import check_choice, check_number, check_pictures, generator
+from genmodels.base import check_choice, check_latents, check_number, check_pictures, generator
 from genmodels.denoiser import NOISES
 from tests.compare import close
 
@@ -37,14 +36,14 @@ MODELS = {  # name, whose first word is the family -> constructor of a small mod
     ),
     "dcgan": lambda: gm.DCGAN(3, 8, classes=[3, 2], latent=6, width=8, conditions=["glasses", "smiling"]),
     "flow": lambda: gm.Flow(size=8, classes=[3], widths=[24], blocks=1, components=5),
-    "transformer of characters": lambda: gm.Transformer(
+    "transformer of characters": lambda: gm.TextTransformer(
         alphabet="\n abcdef", width=16, layers=2, heads=2, hidden=12, context=8, dropout=0.1
     ),
-    "transformer of poems": lambda: gm.Transformer(
-        tokens="poems", alphabet="春眠不觉晓处，。", width=16, layers=1, heads=2, hidden=12, context=12
+    "transformer of poems": lambda: gm.PoemTransformer(
+        alphabet="春眠不觉晓处，。", width=16, layers=1, heads=2, hidden=12, context=12
     ),
-    "transformer of pixels": lambda: gm.Transformer(
-        tokens="pixels", size=4, classes=3, width=16, layers=2, heads=2, hidden=12, lags=[0, 1, 3, 4, 5]
+    "transformer of pixels": lambda: gm.PixelTransformer(
+        size=4, classes=3, width=16, layers=2, heads=2, hidden=12, lags=[0, 1, 3, 4, 5]
     ),
     "denoiser": lambda: gm.Denoiser(1, 8, [8, 12], blocks=1, bias=True, noises=list(NOISES), strongest=[0.5] * 5),
     "denoiser of photographs": lambda: gm.Denoiser(size=8, widths=[8, 12], blocks=1),
@@ -600,6 +599,7 @@ def test_the_constructor_is_the_config(model, tmp_path):
     model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert config.pop("family") == model.family_name
+    assert {key: config.pop(key) for key in model.class_entries} == model.class_entries
     assert config == model.config
     copy = type(model)(**config)
     assert copy.config == config
@@ -609,8 +609,8 @@ def test_the_constructor_is_the_config(model, tmp_path):
 def test_models_of_one_kind_share_no_weights_and_no_config(model):
     copy = type(model)(**model.config)
     assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in copy.parameters()}
-    model.config["size"] = 4096
-    assert copy.config["size"] == model.config["size"] != 4096
+    model.config["hidden"] = 4096
+    assert copy.config == model.config and model.config.get("hidden") != 4096
 
 
 # --- Checks of arguments ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 import genmodels as gm
 from genmodels.base import generator
-from genmodels.diffusion import SAMPLERS, Diffusion, UNet, alpha_sigma, ddim, ddpm, dpm, from_v, function_evaluations, to_v
+from genmodels.diffusion import SAMPLERS, Diffusion, UNet, alpha_sigma, ddim, ddpm, dpm, function_evaluations, to_v
 from tests.compare import close
 
 
@@ -46,6 +46,11 @@ TIMES = torch.linspace(0, 1, 101, dtype=torch.float64).view(-1, 1)  # including 
 
 def gaussian_noise(n, seed=0, dtype=torch.float64):
     return torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def from_v(x, v, alpha, sigma):
+    """(x0, eps) of the noisy picture x with velocity v. The inverse of `to_v` at every t."""
+    return alpha * x - sigma * v, sigma * x + alpha * v
 
 
 def test_v_and_back_in_float64():

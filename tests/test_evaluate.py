@@ -32,13 +32,11 @@ MODELS = {
     "gan-mnist": lambda: gm.GAN(widths=[8], latent=4),
     "gan-avatars": lambda: gm.GAN(3, 64, [2, 5], latent=4, patch=8, widths=[8], conditions=["smiling", "glasses"]),
     "flow-mnist": lambda: gm.Flow(widths=[8], blocks=0, components=2),
-    "transformer-shakespeare": lambda: gm.Transformer(
+    "transformer-shakespeare": lambda: gm.TextTransformer(
         alphabet="".join(sorted(set(texts.shakespeare("train")))), width=8, layers=1, heads=2, hidden=8
     ),
-    "transformer-tang": lambda: gm.Transformer(
-        tokens="poems", alphabet="，。不人山风日月花春", width=8, layers=1, heads=2, hidden=8
-    ),
-    "transformer-mnist": lambda: gm.Transformer(tokens="pixels", width=8, layers=1, heads=1, hidden=8),
+    "transformer-tang": lambda: gm.PoemTransformer(alphabet="，。不人山风日月花春", width=8, layers=1, heads=2, hidden=8),
+    "transformer-mnist": lambda: gm.PixelTransformer(width=8, layers=1, heads=1, hidden=8),
     "denoiser-mnist": lambda: gm.Denoiser(1, 28, [4], blocks=1, bias=True),
     "dvae-mnist": lambda: gm.DenoisingVAE(latent=2, width=4, hidden=8),
     "denoiser-photo": lambda: gm.Denoiser(widths=[4, 8], blocks=1),
@@ -404,7 +402,7 @@ def test_numbers_of_a_flow(root):
     assert first.metric_name.endswith("mnist against fashion")
     assert first.metric_args["beside"].startswith("AUROC of bits per pixel: ")
     assert states(first.metric_args["beside"], wins, clothes_bits.mean().item(), off=[1e-3, 1e-2])
-    facts = gm.flow.load_likelihoods("flow-mnist")
+    facts = gm.typicality.load_likelihoods("flow-mnist")
     nats, val = (model.layer_log_probs(pictures) for pictures in (clothes, data.load("mnist", "val").floats()))
     wins = facts.typicality.distance(nats)[:, None] > facts.typicality.distance(model.layer_log_probs(test.floats()))[None]
     assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-3)

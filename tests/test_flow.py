@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import jacrev
 
-from genmodels import flow
-from genmodels.flow import Flow, Mixture, PlaneCoupling, fit_plane, mixture_inverse, mixture_transform
+from genmodels import flow, plane
+from genmodels.base import CheckpointError
+from genmodels.flow import Flow, Mixture, mixture_inverse, mixture_transform
+from genmodels.plane import TOY_SHAPES, PlaneCoupling, fit_plane, toy_points
+from genmodels.typicality import LikelihoodStats, Typicality, load_likelihoods, save_likelihoods
 from tests.compare import close, close_greys
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=15)
@@ -334,7 +337,7 @@ def test_the_typicality_is_a_mahalanobis_distance_of_square_roots():
     mixing = torch.randn(5, 5, generator=g, dtype=torch.float64)
     roots = torch.randn(4000, 5, generator=g, dtype=torch.float64) @ mixing + 100
     nats = -roots.square()
-    typicality = flow.Typicality.fit(nats)
+    typicality = Typicality.fit(nats)
     assert typicality.distance(nats).square().mean().item() == pytest.approx(5, abs=5e-3)
     x = typicality.mean + torch.linalg.cholesky(torch.cov(roots.T))[:, -1] * 3  # three standard deviations in one direction
     assert typicality.distance(-x[None].square()).item() == pytest.approx(3, rel=1e-3)
@@ -344,29 +347,29 @@ def test_likelihood_histograms_are_saved_beside_the_weights(tmp_path):
     g = torch.Generator().manual_seed(0)
     bits = {"mnist": torch.rand(1000, generator=g), "fashion": 2 + torch.rand(1000, generator=g)}
     bits["noise"] = torch.full((9,), 11.0)
-    typicality = flow.Typicality(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    flow.save_likelihoods(flow.LikelihoodStats.from_values(typicality, bits, bits), tmp_path)
-    stats = flow.load_likelihoods(tmp_path)
+    typicality = Typicality(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    save_likelihoods(LikelihoodStats.from_values(typicality, bits, bits), tmp_path)
+    stats = load_likelihoods(tmp_path)
     assert torch.equal(stats.typicality.whitening, typicality.whitening) and len(stats.bit_edges) == 61
     assert all(sum(shares) == pytest.approx(1, abs=1e-3) for shares in stats.bits.values())
     assert stats.bits["noise"][-1] == 1 and stats.bit_edges[-1] == pytest.approx(1.1 * 2.99, abs=0.02)
     assert [stats.share_below("bits", v) for v in (-1, 0.5, 0.9, 99)] == pytest.approx([0, 0.5, 0.9, 1], abs=0.03)
     (tmp_path / "likelihoods.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(flow.CheckpointError, match=r"likelihoods.json is missing or broken \(.*\): copy the whole"):
-        flow.load_likelihoods(tmp_path)
+    with pytest.raises(CheckpointError, match=r"likelihoods.json is missing or broken \(.*\): copy the whole"):
+        load_likelihoods(tmp_path)
 
 
 # --- points of a plane ------------------------------------------------------------------------------------------------
 
 
 def moons(n=400, seed=0):
-    return flow.toy_points("moons", n, seed=seed)
+    return toy_points("moons", n, seed=seed)
 
 
-@pytest.mark.parametrize("shape", flow.TOY_SHAPES)
+@pytest.mark.parametrize("shape", TOY_SHAPES)
 def test_toy_points_lie_in_the_square_and_have_the_named_shape(shape):
-    x = flow.toy_points(shape, 2000, seed=1)
-    assert x.shape == (2000, 2) and x.abs().max() <= 1 and torch.equal(x, flow.toy_points(shape, 2000, seed=1))
+    x = toy_points(shape, 2000, seed=1)
+    assert x.shape == (2000, 2) and x.abs().max() <= 1 and torch.equal(x, toy_points(shape, 2000, seed=1))
     if shape == "rings":
         assert ((x.norm(dim=1) - 0.8).abs().minimum((x.norm(dim=1) - 0.4).abs()) < 0.15).all()
     if shape == "checkerboard":
@@ -375,14 +378,14 @@ def test_toy_points_lie_in_the_square_and_have_the_named_shape(shape):
     if shape == "moons":
         assert (x[::2, 1].mean() > 0.1) and (x[1::2, 1].mean() < -0.1)
     with pytest.raises(ValueError, match="shape must be one of moons, rings, checkerboard"):
-        flow.toy_points("cat")
+        toy_points("cat")
 
 
 @pytest.fixture(scope="module")
 def fitted():
     """The same number of updates on any machine: the clock advances by 0.01 s each time it is read."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow, "time", SimpleNamespace(monotonic=functools.partial(next, iter(itertools.count(0, 0.01)))))
+        patch.setattr(plane, "time", SimpleNamespace(monotonic=functools.partial(next, iter(itertools.count(0, 0.01)))))
         return list(fit_plane(moons(), seconds=4.0, layers=4))
 
 

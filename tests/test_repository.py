@@ -49,7 +49,11 @@ def test_the_space_gets_the_same_versions():
     assert front["python_version"] == "3.11"
     assert project["requires-python"] == ">=" + front["python_version"]
     assert front["license"] == project["license"].lower()
-    assert set(project["dependencies"]) <= set(requirements("requirements.txt"))
+    page, dev = requirements("requirements.txt"), requirements("requirements-dev.txt")
+    assert set(project["dependencies"]) <= set(page)
+    extras = {name: {p for p in packages if "[" not in p} for name, packages in project["optional-dependencies"].items()}
+    assert extras["page"] | extras["denoise"] <= set(page)
+    assert extras["train"] | extras["metrics"] <= set(dev)
 
 
 def test_the_front_matter_is_what_spaces_accepts():

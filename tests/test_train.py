@@ -427,7 +427,7 @@ def test_overfits_one_batch(workdir):
 def writer(workdir, name="writer", train=None, validate=None, samples=None, **more):
     """A recipe for a small character transformer, trained with Muon."""
     torch.manual_seed(0)
-    model = gm.Transformer(alphabet="abcdefgh", width=8, layers=2, heads=2, hidden=6, context=8, dropout=0.1)
+    model = gm.TextTransformer(alphabet="abcdefgh", width=8, layers=2, heads=2, hidden=6, context=8, dropout=0.1)
     with torch.no_grad():
         for p in model.parameters():
             p += 0.1 * torch.randn_like(p)  # no zeros, as in some initial weights
@@ -591,7 +591,7 @@ def test_poems_of_the_tang_are_whole_and_in_one_split():
 
 def test_nats_of_blocks_by_hand():
     torch.manual_seed(0)
-    model = gm.Transformer(alphabet="ab\n", width=8, layers=1, heads=2, hidden=4, context=8).eval()
+    model = gm.TextTransformer(alphabet="ab\n", width=8, layers=1, heads=2, hidden=4, context=8).eval()
     with torch.no_grad():
         for p in model.parameters():
             p += torch.randn_like(p)
@@ -609,7 +609,7 @@ def test_nats_of_blocks_by_hand():
 
 def test_nats_of_bodies_by_hand():
     torch.manual_seed(0)
-    model = gm.Transformer(tokens="poems", alphabet="春眠不觉晓处，。", width=8, layers=1, heads=2, hidden=4, context=80).eval()
+    model = gm.PoemTransformer(alphabet="春眠不觉晓处，。", width=8, layers=1, heads=2, hidden=4, context=80).eval()
     with torch.no_grad():
         for p in model.parameters():
             p += torch.randn_like(p)
@@ -717,7 +717,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(
     samples = "samples.txt" if name in ("transformer-shakespeare", "transformer-tang") else "samples.png"
     expected = {"model.safetensors", "config.json", samples, "log.jsonl"} | FURTHER.get(family, set())
     assert expected <= {f.name for f in checkpoint.iterdir()}
-    assert type(gm.load(checkpoint)).__name__ == gm.FAMILIES[family][1]
+    assert isinstance(gm.load(checkpoint), getattr(gm, gm.FAMILIES[family][1]))
     assert {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()} == listed
 
 

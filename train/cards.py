@@ -425,7 +425,7 @@ def write_card(folder, results, command, headline):
                 "nothing was selected in it"
             )
             slots["validation_data"] = "the last twentieth of the first 90 % of the text, in earlier runs not trained on it"
-        if model.kind != "pixels":
+        if "alphabet" in config:
             config |= {"alphabet": f"{len(config['alphabet'])} characters"}
     sample_text = folder / "samples.txt"
     if sample_text.is_file():

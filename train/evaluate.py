@@ -34,7 +34,8 @@ from genmodels import data, metrics
 from genmodels.base import check_choice, check_number, checkpoint_folder, checkpoint_root, generator
 from genmodels.denoiser import CLASSICAL, add_noise, classical, luma
 from genmodels.diffusion import SAMPLERS
-from genmodels.flow import LikelihoodStats, Typicality, log_normal, save_likelihoods
+from genmodels.flow import log_normal
+from genmodels.typicality import LikelihoodStats, Typicality, save_likelihoods
 from genmodels.vae import load_latents
 from train import cards, ngram, photographs, texts
 from train.cards import format_value

@@ -18,6 +18,8 @@ import typer
 
 from genmodels import data as pictures
 from genmodels.base import check_choice
+from genmodels.pixel_transformer import PixelTransformer
+from genmodels.text_transformer import PoemTransformer, TextTransformer
 from genmodels.tokens import FORMS
 from genmodels.transformer import Transformer
 from train import engine, texts
@@ -84,7 +86,7 @@ def shakespeare(whole):
         text += val
         metric = "nats_of_what_it_read"
     alphabet = "".join(sorted(set(text)))
-    model = Transformer(alphabet=alphabet, **MODEL["shakespeare"])
+    model = TextTransformer(alphabet=alphabet, **MODEL["shakespeare"])
     train = texts.Passages(torch.tensor(model.tokenizer.encode(text)), model.context)
 
     def samples(model):
@@ -100,7 +102,7 @@ def tang():
     poems, val = texts.tang("train"), texts.tang("val")
     counts = Counter(c for _, *parts in poems for part in parts for c in part)
     alphabet = "".join(c for c, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n > 1)
-    model = Transformer(tokens="poems", alphabet=alphabet, **MODEL["tang"])
+    model = PoemTransformer(alphabet=alphabet, **MODEL["tang"])
     # All poems one after another in a single sequence, in four random orders, so that a batch needs no padding; each passage
     # begins with a poem. One title in five and one author in five are dropped at random, so that the model also works without.
     g, ids, starts = random.Random(0), [], []
@@ -132,7 +134,7 @@ def mnist(data_dir):
     val = pictures.load("mnist", "val", data_dir)
     train = pictures.load("mnist", "train", data_dir)
     val = val[torch.arange(min(len(val), 300))]
-    model = Transformer(tokens="pixels", **MODEL["mnist"])
+    model = PixelTransformer(**MODEL["mnist"])
 
     def validate(model):
         parts = torch.arange(len(val)).split(20)

@@ -27,7 +27,7 @@ def statistics(dataset):
 
 @functools.lru_cache(maxsize=4)
 def _statistics(folder):
-    return gm.flow.load_likelihoods(folder)
+    return gm.typicality.load_likelihoods(folder)
 
 
 def score(dataset, x, label=None):
@@ -98,7 +98,7 @@ def comparison(source: Source):
 
 
 def program(source: Source):
-    lines = f'typicality = gm.flow.load_likelihoods("flow-{source["dataset"]}").typicality\n' + (
+    lines = f'typicality = gm.typicality.load_likelihoods("flow-{source["dataset"]}").typicality\n' + (
         "print(model.bits_per_dim(picture), typicality.distance(model.layer_log_probs(picture)))\n"
     )
     return programs.program(source["lines"] + lines, f"flow-{source['dataset']}")

@@ -30,7 +30,7 @@ def points_of(shape, drawn):
     import torch
 
     if shape != OWN:
-        return gm.flow.toy_points(shape, POINTS, seed=0), f'points = gm.flow.toy_points("{shape}", {POINTS}, seed=0)\n'
+        return gm.plane.toy_points(shape, POINTS, seed=0), f'points = gm.plane.toy_points("{shape}", {POINTS}, seed=0)\n'
     points = torch.tensor(unpack_points(drawn)[:MOST_POINTS]).clamp(-1, 1)
     if len(points) < FEWEST_POINTS:
         raise ValueError(f"At least {FEWEST_POINTS} points are needed: draw more of them in the square.")
@@ -59,11 +59,11 @@ def train(drawn, **controls):
     """Fit a flow to the points, step by step: yields plane, lines."""
     options = Plane.read(**controls)
     points, lines = points_of(options.shape, drawn)
-    fit = options.call("gm.flow.fit_plane", gm.flow.fit_plane, "points", seconds=SECONDS, layers=options.layers, seed=0)
+    fit = options.call("gm.plane.fit_plane", gm.plane.fit_plane, "points", seconds=SECONDS, layers=options.layers, seed=0)
     lines = programs.program(f"{lines}*_, last = {fit}\nprint(last.step, last.nats)  # depends on the speed of your machine\n")
     state = None
     try:
-        for state in gm.flow.fit_plane(points, seconds=SECONDS, layers=options.layers, seed=0, every=0.12):
+        for state in gm.plane.fit_plane(points, seconds=SECONDS, layers=options.layers, seed=0, every=0.12):
             pending = {"lines": programs.PENDING} if state.step == 0 else {}
             yield {"plane": view(options.shape, points, state, live=True), **pending}
     except events.Stopped:

@@ -95,14 +95,14 @@ def film(pictures, rows, bits, live=False):
 
 def sample(x, options: Completions):
     label = labels.for_model("mnist", options.label, options.n)
-    return gm.load(PIXELS).complete_steps(x, **options.arguments(gm.Transformer.complete_steps, label=label))
+    return gm.load(PIXELS).complete_steps(x, **options.arguments(gm.PixelTransformer.complete_steps, label=label))
 
 
 def finished(options: Completions, picture_lines, pictures, rows, bits):
     """The outputs of a run that has ended. picture_lines: of Python, that make `picture`."""
     label = labels.for_model("mnist", options.label, options.n)
     first = ["picture"] if picture_lines else []
-    call = options.call("model.complete_steps", gm.Transformer.complete_steps, *first, label=label)
+    call = options.call("model.complete_steps", gm.PixelTransformer.complete_steps, *first, label=label)
     lines = f"{picture_lines}*_, last = {call}\nx = last.x\n{programs.save(columns(options.n))}"
     return {"stage": film(pictures, rows, bits), "lines": programs.program(lines, PIXELS)}
 
@@ -116,7 +116,7 @@ def complete(source: Source, **controls):
     x = torch.zeros(n, 1, SIDE, SIDE)
     if given:
         x[:, :, :given] = sources.require(source)["x"][:, :, :given]
-    steps, bits = [gm.transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)], []
+    steps, bits = [gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)], []
     run = sample(source["x"] if given else None, options)
 
     def live():

@@ -45,7 +45,7 @@ class Poem(Controls):
 
 
 def sample(poem: Poem, prefix="", **options):
-    sampling = poem.arguments(gm.Transformer.generate_steps, **options)
+    sampling = poem.arguments(gm.TextTransformer.generate_steps, **options)
     return gm.load(texts.TANG).poem_steps(poem.form, **poem.conditions(prefix), **sampling)
 
 
@@ -60,7 +60,7 @@ def view(poem: Poem, records, n, keep=0, start=None, live=False):
 def finished(poem: Poem, records, n, prefix="", keep=0, start=None):
     """The outputs of a run that has ended."""
     conditions = [f"{name}={text!r}" for name, text in poem.conditions(prefix).items()]
-    call = poem.call("model.poem_steps", gm.Transformer.generate_steps, repr(poem.form), *conditions)
+    call = poem.call("model.poem_steps", gm.TextTransformer.generate_steps, repr(poem.form), *conditions)
     first = f"{prefix!r} + " if prefix else ""
     lines = f'poem = {first}"".join(token.text for token in {call})\nprint(poem.replace("。", "。\\n"))\n'
     return {"stage": view(poem, records, n, keep, start), "lines": programs.program(lines, texts.TANG)}

@@ -14,7 +14,7 @@ MAX_TEXT = 20_000  # characters of a text that the visitor continues again and a
 MAX_PROMPT = 100_000  # characters
 
 
-def load(name: str) -> "gm.Transformer":
+def load(name: str) -> "gm.TextTransformer":
     """The model of that name; a visitor's string never becomes a path."""
     return gm.load(gm.base.check_choice("model", name, MODELS))
 
@@ -25,7 +25,7 @@ def check(name: str, value: str, limit: int) -> str:
     return value
 
 
-def fold(model: "gm.Transformer", text: str) -> tuple[str, str]:
+def fold(model: "gm.TextTransformer", text: str) -> tuple[str, str]:
     """(the text in the model's alphabet, a sentence about the characters that were changed or left out, or "")."""
     tokenizer, alphabet = model.tokenizer, model.tokenizer.token_id
     unknown = list(dict.fromkeys(c for c in text if c not in alphabet and c != "\r"))
@@ -63,7 +63,7 @@ def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
         yield batch
 
 
-def records(tokens: Iterable["gm.transformer.Token"], kind: str | Callable[[Any], str] = "") -> str:
+def records(tokens: Iterable["gm.text_transformer.Token"], kind: str | Callable[[Any], str] = "") -> str:
     """Tokens as `TokenView` reads them, one line of JSON each. kind: of all tokens, or a function of a token."""
     lines = []
     for token in tokens:

@@ -36,7 +36,7 @@ def finished(prompt, options, records, n, keep=0, notes="", start=None):
     """The outputs of a run that has ended."""
     stats = texts.count(n, "characters", start) if n else ""
     # with this length the same seed gives the same part of a text that was stopped
-    call = options.call("model.generate", gm.Transformer.generate_steps, "prompt", max_new_tokens=n)
+    call = options.call("model.generate", gm.TextTransformer.generate_steps, "prompt", max_new_tokens=n)
     body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
     lines = programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
     return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": False, "stats": stats}, "lines": lines}
@@ -45,7 +45,7 @@ def finished(prompt, options, records, n, keep=0, notes="", start=None):
 def stream(prompt, keep, options, notes=""):
     """Continue a prompt in the model's alphabet: yields stage, lines. keep: how many tokens the stage already shows."""
     model = gm.load(texts.SHAKESPEARE)
-    steps = model.generate_steps(prompt, **options.arguments(gm.Transformer.generate_steps))
+    steps = model.generate_steps(prompt, **options.arguments(gm.TextTransformer.generate_steps))
     records, n, start, pending = "", 0, time.monotonic(), {"lines": programs.PENDING}
 
     def stage(stats):
@@ -115,7 +115,7 @@ def text_generate(
     """
     transformer, text = texts.load(model), ""
     top_k = min(options.top_k, transformer.tokenizer.vocab_size)
-    arguments = options.arguments(gm.Transformer.generate_steps, top_k=top_k, alternatives=0)
+    arguments = options.arguments(gm.TextTransformer.generate_steps, top_k=top_k, alternatives=0)
     for batch in texts.batches(transformer.generate_steps(prompt, **arguments)):
         text += transformer.tokenizer.decode(token.id for token in batch)
         yield text

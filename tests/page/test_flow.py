@@ -63,7 +63,7 @@ def test_what_the_controls_may_not_send(dataset, controls, says):
 @pytest.mark.parametrize("dataset", flow.DATASETS)
 def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypatch):
     opened = likelihood.open_dataset(dataset)
-    model, stats = gm.load(f"flow-{dataset}"), gm.flow.load_likelihoods(f"flow-{dataset}")
+    model, stats = gm.load(f"flow-{dataset}"), gm.typicality.load_likelihoods(f"flow-{dataset}")
     x = gm.data.samples(dataset).floats()[:1]
     bits, distance = model.bits_per_dim(x).item(), stats.typicality.distance(model.layer_log_probs(x)).item()
     assert (opened["tiles"]["n"], opened["tiles"]["chosen"]) == (2 * likelihood.TILES, 0)
@@ -157,7 +157,7 @@ def test_the_interpolation_is_linear_in_z_and_ends_at_the_test_pictures(tmp_path
 
 
 def test_coordinates_travel_as_text():
-    points = gm.flow.toy_points("moons", 50)
+    points = gm.plane.toy_points("moons", 50)
     assert np.abs(unpack_points(pack_points(points)) - points.numpy()).max() < 1e-4
     for text in (None, 3, "a", "AAAA", "%%", {"a": 1}, "QUI="):
         assert unpack_points(text).shape[1] == 2
@@ -174,7 +174,7 @@ def test_the_plane_shows_points_and_then_what_is_learnt(monkeypatch):
     grid = final["plane"]["grid"]
     assert (grid["stages"], len(unpack_points(grid["coordinates"]))) == (3, 3 * grid["lines"] * grid["points"])
     assert len(base64.b64decode(final["plane"]["density"])) == 64 * 64
-    assert 'gm.flow.toy_points("rings", 1000, seed=0)' in final["lines"] and "layers=2" in final["lines"]
+    assert 'gm.plane.toy_points("rings", 1000, seed=0)' in final["lines"] and "layers=2" in final["lines"]
 
 
 def test_a_stopped_training_keeps_its_last_state():
@@ -189,7 +189,7 @@ def test_the_visitors_points(tmp_path, monkeypatch):
     monkeypatch.setattr(plane, "SECONDS", 0.5)
     empty = plane.show_points(plane.OWN, None)["plane"]
     assert empty["draw"] and empty["points"] == ""
-    drawn = plane.take_points(event(points=pack_points(gm.flow.toy_points("moons", 40))))["drawn"]
+    drawn = plane.take_points(event(points=pack_points(gm.plane.toy_points("moons", 40))))["drawn"]
     shown = plane.show_points(plane.OWN, drawn)["plane"]
     assert len(unpack_points(shown["points"])) == 40 and "40 points" in shown["text"]
     final = last(plane.train(drawn, shape=plane.OWN, layers=1))

@@ -325,7 +325,7 @@ def test_a_new_picture_needs_no_source_and_each_means_one_class_after_another(mo
     class Model:
         def complete_steps(self, x, **options):
             arguments.update(x=x, **options)
-            yield gm.transformer.Completion(torch.zeros(6, 1, 28, 28), torch.ones(6, 28, 28), 28)
+            yield gm.pixel_transformer.Completion(torch.zeros(6, 1, 28, 28), torch.ones(6, 28, 28), 28)
 
     monkeypatch.setattr(pixels.gm, "load", lambda name: Model())
     output = last(pixels.complete(None, **picture_controls(0, 6, "each", 0.5, 1)))

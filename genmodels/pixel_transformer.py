@@ -1,0 +1,192 @@
+"""Pictures by a transformer, one pixel at a time in raster order: exact likelihoods, and completion of pictures."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genmodels.base import check_labels, check_number, check_pictures, generator
+from genmodels.tokens import PixelTokenizer
+from genmodels.transformer import Transformer, sample_next_token, warp_logits
+
+Labels = int | list | Tensor | None  # see `base.check_labels`
+
+
+class Completion(NamedTuple):
+    """A step of `complete_steps`.
+
+    x: (n, 1, H, W), pictures so far, 0 where not yet generated; probability: (n, H, W), the model's for each generated pixel,
+    0 elsewhere; rows: how many rows are complete.
+    """
+
+    x: Tensor
+    probability: Tensor
+    rows: int
+
+
+class PixelTransformer(Transformer):
+    """A decoder-only transformer over the 8-bit pixels of a grey picture, after a token for its class.
+
+    Arguments:
+        classes: number of classes of the pictures.
+        size: height and width of the pictures.
+        width: size of a token's vector; divisible by 4 * heads.
+        layers, heads, hidden: number of blocks, attention heads per block, hidden units of each feed-forward layer.
+        lags, dropout: see `Transformer`.
+    Shapes:
+        pictures (B, 1, H, W) in [0, 1], labels (B,), -1 for no class: then likelihoods and samples are those of the mixture of
+        all classes, see `log_prob`. ids (B, 1 + H W), logits (B, H W, V).
+    """
+
+    kind = "pixels"
+    channels = 1
+
+    def __init__(
+        self,
+        classes: int = 10,
+        size: int = 28,
+        width: int = 256,
+        layers: int = 6,
+        heads: int = 4,
+        hidden: int = 640,
+        lags: list[int] = [0],  # noqa: B006
+        dropout: float = 0.0,
+    ):
+        # Half of the pairs rotate with the row and half with the column, so that the pixel above is as near as the one on the
+        # left. Position 0 holds the class, hence the shift by one.
+        pixels = torch.arange(size**2) - 1
+        axes = [pixels.div(size, rounding_mode="floor"), pixels % size]
+        super().__init__(PixelTokenizer(size, classes), axes, width, layers, heads, hidden, lags, dropout)
+        self.size = size
+        self.classes = [classes]
+
+    def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """batch: (x, y). `loss`: mean of -log p(pixel) in nats; `bits`: per pixel."""
+        x, y = batch
+        return super().loss((self.tokenizer.encode(x, y.view(-1)),))
+
+    def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
+        """log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,). Exact.
+
+        Without a class it is log p(x) = log (sum of p(x | c) over the C classes) - log C, a mixture whose prior is uniform,
+        at C times the cost.
+        """
+        return self.pixel_log_probs(x, label).flatten(1).sum(1)
+
+    def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
+        """-log2 p(x | label) per pixel: (B,). Without a class, of the mixture: see `log_prob`."""
+        return -self.log_prob(x, label) / (self.context * math.log(2))
+
+    def pixel_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
+        """log p of each pixel given those before it: (B, H, W), in nats. Without a class, of the mixture: see `log_prob`."""
+        side = self.tokenizer.side
+        x = check_pictures("x", x, 1, side).to(self.device)
+        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)[:, 0]
+        with torch.inference_mode():
+            log_p, given = self.embed.weight.new_empty(len(x), side**2), y >= 0
+            if given.any():
+                log_p[given] = self._pixel_log_probs(x[given], y[given])
+            if not given.all():
+                log_p[~given] = self._mixture_log_probs(x[~given])
+            return log_p.view(-1, side, side)
+
+    def _pixel_log_probs(self, x: Tensor, y: Tensor) -> Tensor:
+        """Pictures (B, 1, H, W) and classes (B,) -> (B, HW)."""
+        ids = self.tokenizer.encode(x, y)
+        log_p = self.logits(ids[:, :-1])[:, :, : self.tokenizer.levels].log_softmax(-1)
+        return log_p.gather(2, ids[:, 1:, None])[:, :, 0]
+
+    def _class_log_probs(self, x: Tensor) -> Tensor:
+        """log p(pixel | class, pixels before it) under each of the C classes: (B, 1, H, W) -> (C, B, HW)."""
+        classes = range(self.tokenizer.classes)
+        return torch.stack([self._pixel_log_probs(x, torch.full((len(x),), c, device=x.device)) for c in classes])
+
+    def _mixture_log_probs(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) -> (B, HW): log p of each pixel under the mixture of the classes, given the pixels before it."""
+        joint = self._class_log_probs(x).double().cumsum(-1)  # log p(pixels up to this one | class)
+        log_p = joint.logsumexp(0) - math.log(len(joint))
+        return log_p.diff(dim=-1, prepend=log_p.new_zeros(len(x), 1)).to(self.embed.weight.dtype)
+
+    def class_posterior(self, x: Tensor, rows: int | None = None) -> Tensor:
+        """p(class | the upper rows of x) by Bayes' rule with a uniform prior: (B, 1, H, W) -> (B, C). rows: None for all."""
+        side = self.tokenizer.side
+        x = check_pictures("x", x, 1, side).to(self.device)
+        rows = side if rows is None else check_number("rows", rows, 0, side, whole=True)
+        with torch.inference_mode():
+            return self._class_log_probs(x)[:, :, : rows * side].double().sum(-1).softmax(0).T
+
+    def complete_steps(
+        self,
+        x: Tensor | None = None,
+        *,
+        rows: int = 0,
+        n: int = 1,
+        label: Labels = None,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[Completion]:
+        """Complete a picture pixel by pixel, given its upper rows: yields a `Completion` after each row.
+
+        Arguments:
+            x: (1, 1, H, W) in [0, 1], the picture whose upper rows are given, or None.
+            rows: 0 to H - 1; how many rows of x are given.
+            n: 1 to 64 completions.
+            label: class of the picture. Where it is -1 or None, each completion draws a class from `class_posterior`, so that
+                it is a sample of the mixture given the upper rows; its probabilities are those given that class.
+            temperature: 0 to 2; of the pixels.
+            seed: of the sampling.
+        """
+        side = self.tokenizer.side
+        rows = check_number("rows", rows, 0, side - 1, whole=True)
+        n = check_number("n", n, 1, 64, whole=True)
+        temperature = check_number("temperature", temperature, 0, 2)
+        g = generator(seed)
+        if x is None and rows:
+            raise ValueError("rows must be 0 if no picture is given.")
+        x = check_pictures("x", torch.zeros(1, 1, side, side) if x is None else x, 1, side).to(self.device)
+        if len(x) != 1:
+            raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")
+        y = check_labels(label, n, [self.tokenizer.classes]).to(self.device)
+        return self._complete(x, rows, n, y[:, 0], temperature, g)
+
+    @torch.inference_mode()
+    def _complete(self, x, rows, n, y, temperature, g):
+        side, levels = self.tokenizer.side, self.tokenizer.levels
+        if (y < 0).any():
+            posterior = self.class_posterior(x, rows).cpu() if rows else torch.ones(1, self.tokenizer.classes)
+            y = torch.where(y < 0, sample_next_token(posterior.expand(n, -1), g)[:, 0].to(y.device), y)
+        ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
+        ids[:, 1 + rows * side :] = 0
+        p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0
+        for row in range(rows, side):
+            for t in range(row * side, (row + 1) * side):  # the token at position t predicts pixel t, token t + 1
+                x = self._hidden_states(ids[:, : t + 1], cache, position)[:, -1]
+                logits = F.linear(x, self.embed.weight[:levels]).float()
+                position = t + 1
+                i = sample_next_token(warp_logits(logits, temperature).cpu(), g).to(ids.device)
+                ids[:, t + 1] = i[:, 0]
+                p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
+            pictures = self.tokenizer.decode(ids[:, 1:]).clone()
+            yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
+
+    def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
+        """n new pictures (n, 1, H, W). Full batches of 64 do not depend on how many more are sampled.
+
+        Arguments:
+            n: 1 to 4096.
+            label: see `base.check_labels`.
+            temperature: 0 to 2.
+            seed: of the sampling.
+        """
+        n = check_number("n", n, 1, 4096, whole=True)
+        temperature = check_number("temperature", temperature, 0, 2)
+        y = check_labels(label, n, self.classes)
+        pictures, g = [], generator(seed)
+        for chunk in y.split(64):
+            chunk_seed = int(torch.randint(2**62, (1,), generator=g))
+            *_, last = self.complete_steps(n=len(chunk), label=chunk, temperature=temperature, seed=chunk_seed)
+            pictures.append(last.x)
+        return torch.cat(pictures)

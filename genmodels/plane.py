@@ -1,0 +1,207 @@
+"""A flow of points of the plane: the couplings of `genmodels.flow`, small enough to be trained live.
+
+`fit_plane` is the only training outside of `train/`, because it is meant to be watched.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genmodels.base import check_choice, check_number, generator
+from genmodels.flow import Mixture, initial_bias, log_normal, mixture_inverse, mixture_transform
+
+
+class PlaneCoupling(nn.Module):
+    """One coordinate of points (B, 2), float64, is transformed, conditioned on the other.
+
+    Arguments:
+        i: 0 or 1, the coordinate that changes.
+        hidden: units of the network's two hidden layers.
+        components: K.
+        g: generator of the initial weights.
+    """
+
+    def __init__(self, i: int, hidden: int, components: int, g: torch.Generator):
+        super().__init__()
+        self.i = i
+        sizes = [1, hidden, hidden, 3 * components]
+        layers = [nn.utils.skip_init(nn.Linear, *pair, dtype=torch.float64) for pair in zip(sizes, sizes[1:])]
+        for layer in layers:
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5, generator=g)
+            nn.init.normal_(layer.bias, generator=g)
+        with torch.no_grad():
+            layers[2].weight.mul_(0.1)
+            layers[2].bias.copy_(initial_bias(components, 1.3))  # about N(0, 1), of which the transform is the identity
+        self.net = nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
+
+    def _split(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        return points[:, self.i], points[:, 1 - self.i]
+
+    def _join(self, target: Tensor, context: Tensor) -> Tensor:
+        return torch.stack([target, context] if self.i == 0 else [context, target], 1)
+
+    def _predict_mixture(self, context: Tensor) -> Mixture:
+        return Mixture.from_raw(self.net(context[:, None]))
+
+    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """(points with this coordinate transformed, log |det| (B,))"""
+        target, context = self._split(points)
+        z, log_derivative = mixture_transform(self._predict_mixture(context), target)
+        return self._join(z, context), log_derivative
+
+    def inverse(self, points: Tensor) -> Tensor:
+        """The points of which `forward` made these."""
+        z, context = self._split(points)
+        return self._join(mixture_inverse(self._predict_mixture(context), z), context)
+
+
+class PlaneFlow(nn.Module):
+    """A flow of points (B, 2) of the square [-1, 1]^2, float64: couplings that transform the two coordinates in turn.
+
+    Arguments: layers: 1 to 12; hidden, components: of each `PlaneCoupling`; seed: of the initial weights.
+    """
+
+    SCALE = 2.5  # stretches the square to the width of the noise
+    couplings: Any  # ModuleList of PlaneCoupling
+
+    def __init__(self, layers: int = 6, hidden: int = 32, components: int = 6, seed: int = 0):
+        super().__init__()
+        g = generator(seed)
+        layers = check_number("layers", layers, 1, 12, whole=True)
+        self.couplings = nn.ModuleList(PlaneCoupling(i % 2, hidden, components, g) for i in range(layers))
+
+    def log_prob(self, points: Tensor) -> Tensor:
+        """Log-density at points (B, 2), in nats: (B,)."""
+        h, log_det = self.SCALE * points, 2 * math.log(self.SCALE)
+        for coupling in self.couplings:
+            h, layer_log_det = coupling(h)
+            log_det = log_det + layer_log_det
+        return log_normal(h).sum(1) + log_det
+
+    def encode(self, points: Tensor) -> Tensor:
+        """Points (B, 2) to noise z (B, 2)."""
+        h = self.SCALE * points
+        for coupling in self.couplings:
+            h = coupling(h)[0]
+        return h
+
+    def decode_steps(self, z: Tensor) -> Iterator[Tensor]:
+        """Noise z (B, 2) to points: yields (B, 2), scaled to the square, before the first layer and after each."""
+        yield z / self.SCALE
+        for coupling in reversed(self.couplings):
+            z = coupling.inverse(z)
+            yield z / self.SCALE
+
+
+TOY_SHAPES = ("moons", "rings", "checkerboard")
+
+
+def toy_points(shape: str, n: int = 1000, *, seed: int = 0) -> Tensor:
+    """Points to fit a `PlaneFlow` to: (n, 2) in [-1, 1].
+
+    Arguments: shape: one of TOY_SHAPES; n: 16 to 2000; seed: of the points.
+    """
+    check_choice("shape", shape, TOY_SHAPES)
+    n, g = check_number("n", n, 16, 2000, whole=True), generator(seed)
+    if shape == "checkerboard":
+        x = 2 * torch.rand(n, generator=g) - 1
+        column = (2 * (x + 1)).floor()  # 0 to 3; each column has points in two of its four rows
+        row = 2 * torch.randint(2, (n,), generator=g) + column % 2
+        return 0.9 * torch.stack([x, (row + torch.rand(n, generator=g)) / 2 - 1], 1)
+    noise = 0.03 * torch.randn(n, 2, generator=g)
+    u = torch.rand(n, generator=g)
+    first = torch.arange(n) % 2 == 0  # points of the first ring or moon
+    if shape == "rings":
+        angle, radius = 2 * math.pi * u, torch.where(first, 0.8, 0.4)
+        points = radius[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], 1)
+    else:
+        angle = math.pi * u
+        x = torch.where(first, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
+        y = torch.where(first, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
+        points = 0.6 * torch.stack([x, y], 1)
+    return (points + noise).clamp(-1, 1)
+
+
+class PlaneStep(NamedTuple):
+    """The state of a `PlaneFlow` in training.
+
+    step: number of updates; seconds: since the start; nats: -log p per point, mean since the previous state.
+    density: (64, 64), over the square, row 0 at the top.
+    lines: (layers + 1, 18, 41, 2), a straight grid in noise space and its image after each inverse layer.
+    plane: the flow itself.
+    """
+
+    step: int
+    seconds: float
+    nats: float
+    density: Tensor
+    lines: Tensor
+    plane: PlaneFlow
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def fit_plane(
+    points: Tensor, *, seconds: float = 10.0, layers: int = 6, seed: int = 0, every: float = 0.3
+) -> Iterator[PlaneStep]:
+    """Train a `PlaneFlow` live: yields a `PlaneStep` at once, then about three per second, and at the end.
+
+    Closing the generator stops it.
+
+    Arguments:
+        points: float tensor (N, 2) in [-1, 1], 16 to 2,000 of them.
+        seconds: 0.5 to 20.
+        layers: 1 to 12 couplings.
+        seed: of initial weights and batches.
+        every: seconds between two states, 0.05 to 20.
+    """
+    if (
+        not isinstance(points, Tensor)
+        or points.ndim != 2
+        or points.shape[1] != 2
+        or not points.is_floating_point()
+        or not 16 <= len(points) <= 2000
+        or not bool((points.abs() <= 1).all())
+    ):
+        raise ValueError("points must be a float tensor (N, 2) with values in [-1, 1], 16 to 2000 of them.")
+    seconds, every = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20)
+    g = generator(seed)
+    plane = PlaneFlow(layers, seed=seed)
+    points = points.detach().clone().double()
+    optimizer = torch.optim.Adam(plane.parameters(), lr=5e-3)
+    start = last_yield = time.monotonic()
+    step = 0
+    losses: list[float] = []
+    yield _plane_step(plane, 0, 0.0, -plane.log_prob(points).mean().item())
+    while (elapsed := time.monotonic() - start) < seconds:
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - elapsed / seconds)
+        i = torch.randint(len(points), (256,), generator=g)
+        # a little noise keeps the density from collapsing onto single points
+        x = points[i] + 0.02 * torch.randn(256, 2, generator=g, dtype=torch.float64)
+        loss = -plane.log_prob(x).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step += 1
+        losses.append(loss.item())
+        if time.monotonic() - last_yield > every:
+            yield _plane_step(plane, step, time.monotonic() - start, sum(losses) / len(losses))
+            last_yield, losses = time.monotonic(), []
+    nats = sum(losses) / len(losses) if losses else float("nan")
+    yield _plane_step(plane, step, time.monotonic() - start, nats)
+
+
+@torch.no_grad()
+def _plane_step(plane: PlaneFlow, step: int, seconds: float, nats: float) -> PlaneStep:
+    side = (torch.arange(64, dtype=torch.float64) + 0.5) / 32 - 1
+    centers = torch.stack([side.expand(64, 64), -side[:, None].expand(64, 64)], 2).view(-1, 2)  # of the density's cells
+    along = torch.linspace(-2.5, 2.5, 41, dtype=torch.float64)
+    across = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    vertical = torch.stack([across[:, None].expand(9, 41), along.expand(9, 41)], 2)  # (9, 41, 2)
+    grid = torch.cat([vertical, vertical.flip(2)]).view(-1, 2)
+    lines = torch.stack([points.view(18, 41, 2) for points in plane.decode_steps(grid)])
+    return PlaneStep(step, seconds, nats, plane.log_prob(centers).exp().view(64, 64), lines, plane)
