@@ -118,7 +118,7 @@ def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
     return {sampler: sorted(pairs) for sampler, pairs in rows.items()}
 
 
-def fids_by_calls(datasets: dict[str, str], few: int = 8, many: int = 64) -> str:
+def fids_by_calls(datasets: dict[str, str], few: int = 16, many: int = 64) -> str:
     """FID of DDIM and of DDPM with few and with many network calls, in words."""
     parts = []
     for dataset, title in datasets.items():
@@ -130,18 +130,16 @@ def fids_by_calls(datasets: dict[str, str], few: int = 8, many: int = 64) -> str
 
 
 def bits_by_class() -> str:
-    """Bits per pixel of digits, given the class and not, of the transformer and of the flow, in words."""
+    """Bits per pixel of digits, without the class and given it, of the transformer and of the flow, in words."""
     parts = []
     for name in ("transformer-mnist", "flow-mnist"):
         rows = [row for row in metric_rows(name) if row["type"] == "bits_per_dim"]
-        given = next((row for row in rows if "given the class" in row["name"]), None)
-        without = next((row for row in rows if row is not given), None)
-        if given and without:
-            pictures = "" if given["args"]["N"] == without["args"]["N"] else f" on the first {without['args']['N']:,}"
-            parts.append(
-                f"`{name}` needs {given['value']:.4g} bits/dim given the class and{pictures} {without['value']:.4g} without"
-            )
-    return "; ".join(parts) if parts else ABSENT
+        given = {row["args"]["N"]: row["value"] for row in rows if "given the class" in row["name"]}
+        for row in rows:
+            n = row["args"]["N"]
+            if "given the class" not in row["name"] and n in given:  # the same pictures
+                parts.append(f"`{name}` {row['value']:.4g} without the class and {given[n]:.4g} with it (N = {n:,})")
+    return "bits/dim on test digits: " + "; ".join(parts) if parts else ABSENT
 
 
 def perplexities() -> str:
