@@ -507,7 +507,8 @@ def add_mixture(evaluation, log_probs):
     )
     evaluation.add("bits_per_dim", "bits per pixel, exact, the same pictures given the class", told, n=n)
     accuracy = (log_probs.argmax(1) == y[:, 0]).double().mean().item()
-    evaluation.add("accuracy", "class read from these likelihoods by Bayes' rule", accuracy, n=n)
+    chance = f"guessing: {1 / log_probs.shape[1]:.0%}"
+    evaluation.add("accuracy", "class read from these likelihoods by Bayes' rule", accuracy, n=n, comparison=chance)
     return f"{format_value(result)} without ({first}; given the class {told:.4g})"
 
 
