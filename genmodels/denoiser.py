@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from genmodels.base import GenerativeModel, check_choice, check_number, generator
+from genmodels.base import GenerativeModel, check_choice, check_number, generator, import_extra
 from genmodels.vae import VAE
 
 # --- noise: x (B, C, H, W) in [0, 1]; s (B, 1, 1, 1), its strengths; g, a torch.Generator, or None for the global one ---
@@ -394,29 +394,23 @@ def classical(x: Tensor, method: str, sigma: float | None = None) -> Tensor:
     y = x[0].permute(1, 2, 0).squeeze(2).cpu().numpy()  # (H, W, 3) or (H, W)
     sigma = estimate_sigma(x) if sigma is None else check_number("sigma", sigma, 0, 1)
     axis = 2 if y.ndim == 3 else None
+    restoration = import_extra("skimage.restoration", "denoise")
     if method == "median":
-        from skimage.filters import median
-
         side = 5 if sigma >= 0.15 else 3
-        y = median(y, np.ones((side, side, 1)[: y.ndim]))  # each channel by itself
+        y = import_extra("skimage.filters", "denoise").median(y, np.ones((side, side, 1)[: y.ndim]))  # each channel by itself
     elif min(y.shape[:2]) < 2:
         pass  # a line of pixels has neither patches nor wavelets
     elif method == "non-local means":
-        from skimage.restoration import denoise_nl_means
-
-        y = denoise_nl_means(y, 5, 6, h=max(1e-3, 0.8 * sigma), sigma=sigma, fast_mode=True, channel_axis=axis)
+        y = restoration.denoise_nl_means(y, 5, 6, h=max(1e-3, 0.8 * sigma), sigma=sigma, fast_mode=True, channel_axis=axis)
     elif method == "total variation":
-        from skimage.restoration import denoise_tv_chambolle
-
-        y = denoise_tv_chambolle(y, weight=max(1e-3, sigma), channel_axis=axis)
+        y = restoration.denoise_tv_chambolle(y, weight=max(1e-3, sigma), channel_axis=axis)
     else:
-        from skimage.restoration import cycle_spin, denoise_wavelet
-
+        import_extra("pywt", "denoise")
         with warnings.catch_warnings():  # small pictures have few levels, and scikit-image warns each time
             warnings.simplefilter("ignore")
-            y = cycle_spin(
+            y = restoration.cycle_spin(
                 y,
-                func=denoise_wavelet,
+                func=restoration.denoise_wavelet,
                 max_shifts=1,
                 num_workers=1,
                 channel_axis=axis,
@@ -427,10 +421,10 @@ def classical(x: Tensor, method: str, sigma: float | None = None) -> Tensor:
 
 def estimate_sigma(x: Tensor) -> float:
     """Standard deviation of the noise in one picture (1, C, H, W), which scikit-image estimates from its finest wavelets."""
-    from skimage.restoration import estimate_sigma as estimate
-
     if min(x.shape[2:]) < 2:
         return 0.0
+    import_extra("pywt", "denoise")
+    estimate = import_extra("skimage.restoration", "denoise").estimate_sigma
     return float(np.clip(np.nan_to_num(estimate(x[0].permute(1, 2, 0).cpu().numpy(), True, channel_axis=2)), 0, 1))
 
 
@@ -440,14 +434,13 @@ def quality(x: Tensor, clean: Tensor) -> tuple[float, float | None]:
     PSNR is infinite for equal pictures. SSIM as in the paper (Gaussian window, sd 1.5; Wang et al. 2004); None for pictures of
     less than 11 pixels, into which its window does not fit.
     """
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
+    measures = import_extra("skimage.metrics", "denoise")
     restored, original = (t[0].permute(1, 2, 0).cpu().numpy() for t in (x, clean))
     with np.errstate(divide="ignore"):
-        psnr = float(peak_signal_noise_ratio(original, restored, data_range=1))
+        psnr = float(measures.peak_signal_noise_ratio(original, restored, data_range=1))
     if min(original.shape[:2]) < 11:
         return psnr, None
-    ssim = structural_similarity(
+    ssim = measures.structural_similarity(
         original, restored, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
     return psnr, float(ssim)

@@ -93,6 +93,10 @@ NEEDS = {  # a call -> (the library that it needs, the extra that installs it)
     "psnr": (lambda folder: gm.metrics.psnr(torch.rand(1, 1, 16, 16), torch.rand(1, 1, 16, 16)), "torchmetrics", "metrics"),
     "ssim": (lambda folder: gm.metrics.ssim(torch.rand(1, 1, 16, 16), torch.rand(1, 1, 16, 16)), "torchmetrics", "metrics"),
     "photograph": (lambda folder: gm.data.photograph("camera"), "skimage", "denoise"),
+    "classical": (lambda folder: gm.denoiser.classical(torch.rand(1, 1, 8, 8), "median", 0.1), "skimage", "denoise"),
+    "wavelets": (lambda folder: gm.denoiser.classical(torch.rand(1, 1, 8, 8), "wavelets", 0.1), "pywt", "denoise"),
+    "estimate": (lambda folder: gm.denoiser.estimate_sigma(torch.rand(1, 1, 8, 8)), "pywt", "denoise"),
+    "quality": (lambda folder: gm.denoiser.quality(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8)), "skimage", "denoise"),
     "download": (lambda folder: gm.data._download("mnist", folder), "torchvision", "train"),
 }
 
