@@ -72,13 +72,15 @@ LLAMA_REFERENCES = (
     "matrices."
 )
 DENOISER_REFERENCES = (
-    "Zhang, Zuo and Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018); Zhang et al., "
-    "Plug-and-play image restoration with deep denoiser prior (2021); Mohan et al., Robust and interpretable blind image "
-    "denoising via bias-free convolutional neural networks (2020); Jordan et al., Muon (2024), the optimizer."
+    "Zhang, Zuo and Zhang, [FFDNet: toward a fast and flexible solution for CNN-based image denoising]"
+    "(https://arxiv.org/abs/1710.04026) (2018); Zhang et al., [Plug-and-play image restoration with deep denoiser prior]"
+    "(https://arxiv.org/abs/2008.13751) (2021); Mohan et al., [Robust and interpretable blind image denoising via bias-free "
+    "convolutional neural networks](https://arxiv.org/abs/1906.05478) (2020); Jordan et al., "
+    "[Muon](https://kellerjordan.github.io/posts/muon/) (2024), the optimizer."
 )
 OWN_FEATURES = (
     "FID is measured in the features of this repository's own classifier: compare it only with its floor and with numbers in "
-    "the same features."
+    "the same features and of the same N."
 )
 FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in from the configuration and the dataset
     "autoencoder": {
@@ -95,8 +97,9 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "vae": {
         "task": "unconditional-image-generation",
         "paper": "Kingma and Welling 2013",
-        "reference": "Kingma and Welling, Auto-encoding variational Bayes (2013); Rezende, Mohamed and Wierstra, "
-        "Stochastic backpropagation and approximate inference in deep generative models (2014).",
+        "reference": "Kingma and Welling, [Auto-encoding variational Bayes](https://arxiv.org/abs/1312.6114) (2013); Rezende, "
+        "Mohamed and Wierstra, [Stochastic backpropagation and approximate inference in deep generative models]"
+        "(https://arxiv.org/abs/1401.4082) (2014).",
         "what": "A variational autoencoder with a code of {latent} numbers and a {likelihood} likelihood: it generates new "
         "pictures, and finds the code of a given picture.{training_note}",
         "code": "x = model.sample(16, seed=0)\nreconstruction = model.decode(model.encode(x).mean)",
@@ -156,21 +159,23 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "flow": {
         "task": "unconditional-image-generation",
         "paper": "Dinh, Sohl-Dickstein and Bengio 2017; Ho et al. 2019",
-        "reference": "Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP (2017); Ho et al., Flow++: improving "
-        "flow-based generative models (2019); Müller et al., Neural importance sampling (2019); Reed et al., "
-        "Parallel multiscale autoregressive density estimation (2017); Nalisnick et al., Do deep generative "
-        "models know what they don't know? (2019).",
+        "reference": "Dinh, Sohl-Dickstein and Bengio, [Density estimation using Real NVP](https://arxiv.org/abs/1605.08803) "
+        "(2017); Ho et al., [Flow++: improving flow-based generative models](https://arxiv.org/abs/1902.00275) (2019); Müller "
+        "et al., [Neural importance sampling](https://arxiv.org/abs/1808.03856) (2019); Reed et al., [Parallel multiscale "
+        "autoregressive density estimation](https://arxiv.org/abs/1703.03664) (2017); Nalisnick et al., [Do deep generative "
+        "models know what they don't know?](https://arxiv.org/abs/1810.09136) (2019).",
         "what": "A conditional multi-scale normalizing flow ({conditions}): couplings on squares of 2 x 2 pixels, from the "
         "finest lattice to a single pixel, each transforming pixels by the cumulative distribution function of {components} "
-        "Gaussians that is linear within each of the 256 grey levels.",
+        "Gaussians that is linear within each of the 256 grey levels. Its networks read the grey levels of other pixels and "
+        "never z: it is a discrete multi-scale autoregressive model, written as a flow.",
         "code": "x = model.sample(16, label={label}, temperature=0.9, seed=0)\n"
         "z = model.encode(x, seed=0)  # (16, 784); model.decode(z) is x again\n"
         "model.bits_per_dim(x)",
         "use": "Exact likelihoods of 8-bit pictures; encoding to noise and back without loss; seeing why a likelihood does not "
         "detect unusual pictures; teaching.",
-        "limits": "A high likelihood does not mean that a picture resembles the training data: simpler pictures get higher "
-        "likelihoods, a blank picture the highest. Pixels that become noise in the same layer are sampled independently of "
-        "each other, given the rest: edges in samples are rougher than a GAN's. "
+        "limits": "A high likelihood does not mean that a picture resembles the training data: simpler pictures tend to get "
+        "higher likelihoods, a blank picture a higher one than nearly all test pictures. Pixels that become noise in the same "
+        "layer are sampled independently of each other, given the rest: edges in samples are rougher than a GAN's. "
         + OWN_FEATURES
         + " Every sample looks like {title}, whatever the condition.",
     },
@@ -236,12 +241,14 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
         'noisy = gm.denoiser.add_noise(x, "gaussian", 100 / 255, seed=0)\n'
         "model.restore(noisy), model.restore(noisy, sigma=100 / 255)",
         "use": "Seeing what a denoiser can infer and what it must guess, next to `dvae-{dataset}` of the same size; teaching.",
-        "limits": "It was trained on {title} alone, corrupted by this repository's own noise. It minimizes the squared error: "
-        "where the noise leaves something open, it shows the mean of the possible pictures, which is blurred.",
+        "limits": "It was trained on {title} alone, corrupted by this repository's own noise. It minimizes the root of each "
+        "picture's squared error: where the noise leaves something open, it shows the geometric median of the possible "
+        "pictures, which lies between them and is blurred.",
         "photo": {
             "task": "image-to-image",
             "paper": "Zhang, Zuo and Zhang 2018; Mohan et al. 2020",
-            "reference": DENOISER_REFERENCES,
+            "reference": DENOISER_REFERENCES + " The published PSNR in the table: [DnCNN](https://arxiv.org/abs/1608.03981) "
+            "(Zhang et al. 2017) and FFDNet.",
             "what": "A convolutional network that removes noise from photographs of any size, in colour or grey, blind or "
             "given sigma: a residual U-Net without biases on unshuffled pixels.",
             "code": 'x = gm.data.photograph("chelsea")\n'
@@ -257,15 +264,18 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     "dvae": {
         "task": "image-to-image",
         "paper": "Im et al. 2017",
-        "reference": "Vincent et al., Stacked denoising autoencoders (2010); Kingma and Welling, Auto-encoding variational "
-        "Bayes (2013); Im et al., Denoising criterion for variational auto-encoding framework (2017).",
+        "reference": "Vincent et al., [Stacked denoising autoencoders](https://jmlr.org/papers/v11/vincent10a.html) (2010); "
+        "Kingma and Welling, [Auto-encoding variational Bayes](https://arxiv.org/abs/1312.6114) (2013); Im et al., [Denoising "
+        "criterion for variational auto-encoding framework](https://arxiv.org/abs/1511.06406) (2017).",
         "what": "A denoising VAE: the noisy picture is encoded as {latent} numbers, from which the clean picture is generated.",
         "code": 'x = gm.data.samples("{dataset}")[:16].floats()\n'
         'noisy = gm.denoiser.add_noise(x, "gaussian", 150 / 255, seed=0)\n'
         "model.restore(noisy), model.restore(noisy, seed=1)  # and another sample for the same noise",
-        "use": "Seeing a bottleneck fill in what noise has removed, next to `denoiser-{dataset}` of the same size; teaching.",
-        "limits": "It hallucinates: heavy noise yields a plausible picture, which may be of another class than the original. "
-        "Even a clean picture does not come back unchanged. Every input comes back as something like {title}.",
+        "use": "Seeing what a bottleneck of {latent} numbers keeps of a noisy picture, next to `denoiser-{dataset}` of the "
+        "same size; teaching.",
+        "limits": "Under heavy noise the result may be of another class than the original, and it is blurred: the mean of "
+        "p(x | z). `denoiser-{dataset}` has the higher PSNR in every line of the table above. Even a clean picture does not "
+        "come back unchanged. Every input comes back as something like {title}.",
     },
     "classifier": {
         "task": "image-classification",
@@ -280,23 +290,31 @@ FAMILY_TEXTS = {  # what the card says about each family; {slots} are filled in 
     },
 }
 METRIC_NOTES = {  # metric type -> how it is measured
-    "elbo": "ELBO: log p(x | z) minus the KL term, with one sample of z per picture; a lower bound on log p(x).",
-    "nll": "Negative log-likelihood: the importance-weighted bound (Burda et al. 2015). Pixels are binarised at random, white "
+    "elbo": "ELBO: log p(x | z) minus the KL term, with one sample of z per picture; a lower bound on log p(x), below it by "
+    "KL(q(z | x) || p(z | x)).",
+    "nll": "Negative log-likelihood: the importance-weighted bound ([Burda et al. 2015](https://arxiv.org/abs/1509.00519)); "
+    "what it gains over the ELBO is the least that the encoder's approximation costs. Pixels are binarised at random, white "
     "with the probability of their grey level, once for the whole measurement.",
     "psnr": "PSNR and SSIM: of decode(mean code) against the picture, which is in grey or in colour.",
-    "fid": "FID: Frechet distance ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)), float64; its floor is that of real "
-    "pictures against real ones. Its expectation falls as N grows ([Chong and Forsyth 2020](https://arxiv.org/abs/1911.07023)).",
+    "fid": "FID: Frechet distance ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)) of Gaussians fitted to the features "
+    "of both sets, float64; lower is better, and one number for quality and variety together. The features are those of this "
+    "repository's own classifier, not Inception's. It is biased upwards, the more the fewer pictures ([Chong and Forsyth "
+    "2020](https://arxiv.org/abs/1911.07023)): compare only the same N. Its floor is that of real pictures against real ones.",
     "fid_then": "The DCGAN's numbers are those of its best weights on the validation split. The last line compares the two "
     "trainings after the same time on one busy core.",
-    "precision": "Precision and recall: [Kynkaanniemi et al. 2019](https://arxiv.org/abs/1904.06991); density and coverage: "
-    "[Naeem et al. 2020](https://arxiv.org/abs/2002.09797).",
-    "cas": "CAS ([Ravuri and Vinyals 2019](https://arxiv.org/abs/1905.10887)): `genmodels.metrics.cas`, {per_class} pictures "
-    "per class, five epochs, no augmentation.",
+    "precision": "Precision and recall ([Kynkaanniemi et al. 2019](https://arxiv.org/abs/1904.06991)) take the two apart: the "
+    "share of generated pictures that lie near a real one (quality), and of real ones that lie near a generated one (variety). "
+    "Near means within the distance of a picture's k-th neighbour in its own set, so that outliers reach far; density and "
+    "coverage ([Naeem et al. 2020](https://arxiv.org/abs/2002.09797)) are more robust: within how many real pictures' radii a "
+    "generated one lies, divided by k, and the share of real pictures with a generated one in their radius.",
+    "cas": "CAS, the classification accuracy score ([Ravuri and Vinyals 2019](https://arxiv.org/abs/1905.10887)): a classifier "
+    "trained on generated pictures alone classifies real ones; what the generator gets wrong or leaves out costs accuracy. "
+    "`genmodels.metrics.cas`, {per_class} pictures per class, five epochs, no augmentation.",
     "nats": "In blocks of 256 characters, each read without what precedes it, as usual for this text; natural logarithm.",
     "auroc": "AUROC: how often the picture of the other kind has the more unusual value of the two, one of each kind chosen at "
-    "random; 0.5 is chance, below it the other kind looks more typical. A picture has several log-likelihoods, one per "
-    "layer: their distance from the mean of the validation split, in standard deviations of all directions (Mahalanobis), is "
-    "the typicality. The AUROC of the total likelihood stands next to it.",
+    "random; 0.5 is chance, below it the other kind looks more typical. The typicality of a picture is "
+    "the Mahalanobis distance of the square roots of its layers' costs, -log p of each, from those of the first 2,000 pictures "
+    "of the validation split. The AUROC of the total likelihood stands next to it.",
     "below": "Perplexity: exp(-log p / number of characters), over the characters of the bodies; punctuation and the end of a "
     "poem are neither scored nor counted. Characters that occur less than twice in the training poems are one unknown "
     "character to both models. The 5-gram, `train.ngram`, is given the form, but no title and no author, and was fitted to the "

@@ -291,7 +291,8 @@ EVALUATORS = {
 
 TYPICALITY_PICTURES = 2000  # of the validation split, which define typicality, and of each other kind to compare with
 PUBLISHED_BITS = {
-    "mnist": "published bounds: RealNVP 1.06, Glow 1.05, Residual Flow 0.97 (https://arxiv.org/abs/1906.02735); ",
+    "mnist": "published bounds: RealNVP 1.06, Glow 1.05, Residual Flow 0.97 (Chen et al. 2019, "
+    "https://arxiv.org/abs/1906.02735); ",
     "fashion": "",
 }
 
