@@ -87,8 +87,8 @@ def test_digits_are_likely_clothes_and_still_atypical():
     assert 0.8 < auroc(distance, other_distance) < 0.96, f"{FLOW}: nine of ten pairs"
     on_card = card_value("flow-fashion", "AUROC of typicality: fashion against mnist")
     assert auroc(distance, other_distance) == pytest.approx(on_card, abs=0.06), "the card: measured with another statistic?"
-    usual = sum(stats.share_below("distances", d) <= 0.95 for d in other_distance.tolist()) / len(digits)
-    assert 0.35 < usual < 0.65, f"{FLOW}: about half of the digits stay within the range of 95 % of the clothes"
+    within_range = sum(stats.share_below("distances", d) <= 0.95 for d in other_distance.tolist()) / len(digits)
+    assert 0.35 < within_range < 0.65, f"{FLOW}: about half of the digits stay within the range of 95 % of the clothes"
     assert distance.median().item() == pytest.approx(13**0.5, rel=0.2), f"{FLOW}: 3.6 is usual"
 
 

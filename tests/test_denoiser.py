@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import skimage
 import torch
+from compare import close
 from PIL import Image
 
 import genmodels as gm
@@ -123,20 +124,23 @@ def test_tiled_equals_untiled(widths, tile):
     whole = model.restore(y, sigma)
     assert (model.restore(y, sigma, tile=tile) - whole).abs().max() < 1e-5
     assert (whole - y.clamp(0, 1)).abs().max() > 0.01
-    assert torch.equal(model.restore(y, sigma, tile=4096), whole)
+    assert close(model.restore(y, sigma, tile=4096), whole)
 
 
 @pytest.mark.parametrize("widths, blocks", [([4, 4], 1), ([4, 4, 4], 2), ([4], 2)])
 def test_the_receptive_radius_is_how_far_a_pixel_matters(widths, blocks):
     model = random_denoiser(channels=1, widths=widths, blocks=blocks)
     side = 2 * model.receptive_radius + 4 * model.multiple
-    y, farthest = torch.rand(1, 1, side, side), 0
+    y, farthest, farthest_beyond_rounding = torch.rand(1, 1, side, side), 0, 0
     for k in range(model.multiple):  # at each position in its cell
         position, changed = side // 2 + k, y.clone()
         changed[..., position, position] += 5
-        columns = (model.restore(y) != model.restore(changed)).any(2).flatten().nonzero().flatten()
-        farthest = max(farthest, position - columns.min().item(), columns.max().item() - position)
-    assert model.receptive_radius - 3 * model.multiple <= farthest <= model.receptive_radius
+        difference = (model.restore(y) - model.restore(changed)).abs().amax((0, 1, 2))
+        distance = (torch.arange(side) - position).abs()
+        farthest = max(farthest, distance[difference > 0].max().item())
+        farthest_beyond_rounding = max(farthest_beyond_rounding, distance[difference > 1e-7].max().item())
+    assert farthest >= model.receptive_radius - 3 * model.multiple
+    assert farthest_beyond_rounding <= model.receptive_radius  # another kernel may round farther pixels differently
 
 
 def test_steps_restore_one_picture_and_report_the_progress():
@@ -145,7 +149,7 @@ def test_steps_restore_one_picture_and_report_the_progress():
     assert len(steps) == 12 and all(s.x is steps[0].x for s in steps)
     assert [s.done for s in steps] == sorted(s.done for s in steps) and steps[-1].done == 1
     assert steps[0].done == 256 / 2000
-    assert torch.equal(steps[-1].x, model.restore(y, tile=16))
+    assert close(steps[-1].x, model.restore(y, tile=16))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (17, 1), (31, 33), (64, 64)])
@@ -171,7 +175,7 @@ def test_grey_stays_grey():
     x = model.restore(y, 0.1)
     assert x.shape == y.shape
     three_channels = model.restore(y.expand(-1, 3, -1, -1), 0.1)
-    assert three_channels.shape == (2, 3, 24, 24) and torch.equal(three_channels, x.expand(-1, 3, -1, -1))
+    assert three_channels.shape == (2, 3, 24, 24) and close(three_channels, x.expand(-1, 3, -1, -1))
     coloured = model.restore(torch.rand(1, 3, 24, 24))
     assert not torch.equal(coloured[:, 0], coloured[:, 1])
 
@@ -187,9 +191,9 @@ def test_without_biases_it_is_homogeneous_and_with_them_not():
 def test_sigma_is_an_input():
     model, y = random_denoiser(), torch.rand(1, 3, 24, 24)
     x = model.restore(y, 0.1)
-    assert torch.equal(x, model.restore(y, torch.full((1, 1, 24, 24), 0.1)))
-    assert not torch.equal(x, model.restore(y)) and not torch.equal(x, model.restore(y, 0.2))
-    assert torch.equal(model.restore(y), model.restore(y, 0.0))  # 0: unknown
+    assert close(x, model.restore(y, torch.full((1, 1, 24, 24), 0.1)))
+    assert not close(x, model.restore(y)) and not close(x, model.restore(y, 0.2))
+    assert close(model.restore(y), model.restore(y, 0.0))  # 0: unknown
 
 
 def test_half_of_the_training_photographs_are_grey(monkeypatch):
@@ -240,9 +244,9 @@ def test_a_seed_samples_another_interpretation_of_the_same_noise():
     torch.manual_seed(0)
     model = gm.DenoisingVAE(size=8, latent=3, width=4, hidden=16).eval()
     y = torch.rand(2, 1, 8, 8)
-    assert torch.equal(model.restore(y), model.vae.reconstruct(y))
-    assert not torch.equal(model.restore(y, seed=1), model.restore(y, seed=2))
-    assert torch.equal(model.restore(y, seed=1), model.restore(y, seed=1))
+    assert close(model.restore(y), model.vae.reconstruct(y))
+    assert not close(model.restore(y, seed=1), model.restore(y, seed=2))
+    assert close(model.restore(y, seed=1), model.restore(y, seed=1))
 
 
 # --- Classical methods, and quality -----------------------------------------------------------------------------------

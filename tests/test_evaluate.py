@@ -325,10 +325,10 @@ def test_numbers_of_a_transformer_of_pixels(root):
     bits = model.bits_per_dim(test.floats(), test.y)
     assert card.data.eval_results[0].metric_value == pytest.approx(bits.double().mean().item(), rel=1e-4)
     assert card.data.eval_results[0].metric_args["N"] == N
-    told, mixture, same = (r for r in card.data.eval_results if r.metric_type == "bits_per_dim")
-    assert "given the class" in told.metric_name and "class not given" in mixture.metric_name
+    given_class, mixture, same = (r for r in card.data.eval_results if r.metric_type == "bits_per_dim")
+    assert "given the class" in given_class.metric_name and "class not given" in mixture.metric_name
     assert mixture.metric_value == pytest.approx(model.bits_per_dim(test.floats()).double().mean().item(), rel=1e-4)
-    assert same.metric_value == pytest.approx(told.metric_value, rel=1e-4) and same.metric_args["N"] == N
+    assert same.metric_value == pytest.approx(given_class.metric_value, rel=1e-4) and same.metric_args["N"] == N
     posterior = model.class_posterior(test.floats())
     assert values["accuracy"] == pytest.approx((posterior.argmax(1) == test.y).double().mean().item(), abs=1e-5)
     y = torch.arange(20) % 10

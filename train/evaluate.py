@@ -324,7 +324,7 @@ def flow_likelihoods(evaluation):
     )
     batches = zip(x.split(250), evaluation.data.y.split(250))
     conditional_bits = torch.cat([model.bits_per_dim(pictures.float() / 255, labels) for pictures, labels in batches])
-    told = evaluation.add("bits_per_dim", "the same, given the class", conditional_bits.double().mean().item())
+    given_class = evaluation.add("bits_per_dim", "the same, given the class", conditional_bits.double().mean().item())
 
     few = x[:200].float() / 255
     samples = torch.stack([dequantized_log_density(model, few, evaluation.seed + i) for i in range(8)])
@@ -352,7 +352,7 @@ def flow_likelihoods(evaluation):
         )
     if evaluation.split == "test":
         save_likelihoods(LikelihoodStats.from_values(typicality, bits, distances), evaluation.folder)
-    return f"{format_value(mean)} bits/dim, {format_value(told)} given the class"
+    return f"{format_value(mean)} bits/dim, {format_value(given_class)} given the class"
 
 
 def dequantized_log_density(model, x, seed):
@@ -495,7 +495,7 @@ def add_mixture(evaluation, log_probs):
     log_probs, n = log_probs.double(), len(log_probs)
     y = evaluation.data.y[:n].view(n, 1).long()
     bits_per_nat = 1 / (evaluation.model.context * math.log(2))
-    told = -log_probs.gather(1, y).mean().item() * bits_per_nat
+    given_class = -log_probs.gather(1, y).mean().item() * bits_per_nat
     mixture = -(log_probs.logsumexp(1) - math.log(log_probs.shape[1])).mean().item() * bits_per_nat
     first = f"the first {n:,} pictures" if n < len(evaluation.data) else f"{n:,} pictures"
     published = "linear transformer 0.644, softmax transformer 0.621 (https://arxiv.org/abs/2006.16236)"
@@ -506,11 +506,11 @@ def add_mixture(evaluation, log_probs):
         n=n,
         comparison=f"published, on the whole split: {published}",
     )
-    evaluation.add("bits_per_dim", "bits per pixel, exact, the same pictures given the class", told, n=n)
+    evaluation.add("bits_per_dim", "bits per pixel, exact, the same pictures given the class", given_class, n=n)
     accuracy = (log_probs.argmax(1) == y[:, 0]).double().mean().item()
     chance = f"guessing: {1 / log_probs.shape[1]:.0%}"
     evaluation.add("accuracy", "class read from these likelihoods by Bayes' rule", accuracy, n=n, comparison=chance)
-    return f"{format_value(result)} without ({first}; given the class {told:.4g})"
+    return f"{format_value(result)} without ({first}; given the class {given_class:.4g})"
 
 
 # --- Denoiser -------------------------------------------------------------------------------------------------------

@@ -32,16 +32,7 @@ def build(first_visit):
         "A normalizing flow is an invertible map between pictures and noise, so that every picture has an exact likelihood: "
         "change the temperature of the samples, then score a drawing of your own under *Likelihood*."
     )
-    with gr.Row(elem_classes="choices"):
-        dataset = gr.Radio(
-            [(DATASETS[name], name) for name in datasets],
-            value=datasets[0],
-            label="Pictures",
-            show_label=False,
-            container=False,
-            elem_id="flow-dataset",
-            min_width=220,
-        )
+    dataset = layout.dataset_radio("flow", DATASETS, datasets, 220)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=260, elem_classes=["card", "controls"]):
             gr.Markdown("### Conditions")

@@ -9,10 +9,8 @@ import gradio as gr
 import genmodels as gm
 from tabs import events, labels, layout, programs, sources
 from tabs.components import raw, sheet
-from tabs.components.draw_pad import DrawPad
 from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
-from tabs.components.upload import upload as picture_upload
 from tabs.flow import layers
 from tabs.flow.data import DATASETS, MODELS, OTHER, check_dataset, dataset_of, model_of, once_per_checkpoint
 from tabs.sources import Source
@@ -173,13 +171,7 @@ def lay_out():
     """The tool's components by name."""
     layout.hint("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.")
     parts = {"tiles": Tiles(columns=2 * TILES, name="Test pictures of both datasets", elem_id="flow-own")}
-    with gr.Row():
-        with gr.Column(min_width=130):
-            parts["pad"] = DrawPad(elem_id="flow-pad")
-        with gr.Column(min_width=130):
-            parts["upload"] = picture_upload(
-                label="Upload a picture", show_label=False, height=150, elem_id="flow-upload", elem_classes="upload"
-            )
+    _, parts["pad"], parts["upload"] = layout.draw_or_upload("flow", min_width=130, height=150)
     parts["verdict"] = Likelihood(elem_id="flow-verdict")
     layout.hint("The same flow on less typical pictures:")
     parts["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")

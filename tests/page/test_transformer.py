@@ -109,11 +109,10 @@ def test_tokens_carry_the_models_probabilities():
         log_p = model.next_logits(model.tokenizer.encode(prompt))[0].log_softmax(-1)
         assert p == pytest.approx(log_p[model.tokenizer.token_id[symbol]].exp().item(), abs=1e-4)
         assert entropy == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
-        top = log_p.exp().topk(10)
-        assert [a[0] for a in alternatives] == [
-            model.tokenizer.symbols[i] for i in top.indices.tolist()
-        ]  # cut-offs do not apply
-        assert [a[1] for a in alternatives] == pytest.approx(top.values.tolist(), abs=1e-4)
+        top = log_p.exp().topk(10)  # cut-offs do not apply; of nearly equal tokens either may come first
+        listed = [log_p[model.tokenizer.token_id[a[0]]].exp().item() for a in alternatives]
+        assert [a[1] for a in alternatives] == pytest.approx(listed, abs=1e-4)
+        assert listed == pytest.approx(top.values.tolist(), abs=1e-4)
         prompt += symbol
 
 
@@ -212,7 +211,9 @@ def test_surprisal_is_the_mean_of_the_score():
     view = surprisal.show("To be, or nöt")["surprisal"]
     score = gm.load(texts.SHAKESPEARE).score("To be, or nöt")
     bits = -score.log_probs.mean().item() / math.log(2)
-    assert view["stats"] == f"{bits:.2f} bits per character · perplexity {2**bits:.1f}"
+    shown_bits, perplexity = re.fullmatch(r"([\d.]+) bits per character · perplexity ([\d.]+)", view["stats"]).groups()
+    assert (float(shown_bits), float(perplexity)) == pytest.approx((bits, 2**bits), abs=0.11)
+    assert float(shown_bits) == pytest.approx(bits, abs=0.011)
     assert [t[1] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
     assert "ö became o" in view["notes"]
 
@@ -368,7 +369,7 @@ def test_the_lines_reproduce_the_poem(tmp_path, monkeypatch):
 def test_the_lines_reproduce_the_surprisal(tmp_path, monkeypatch):
     output = surprisal.show("What’s\nthis?")
     bits = run_program(output["surprisal_lines"], tmp_path, monkeypatch)["bits"]
-    assert output["surprisal"]["stats"].startswith(f"{bits:.2f} bits")
+    assert float(output["surprisal"]["stats"].split()[0]) == pytest.approx(float(bits), abs=0.011)
 
 
 @pytest.mark.parametrize(
@@ -539,8 +540,8 @@ def test_endpoints_return_what_the_models_return(client):
     assert result["perplexity"] == pytest.approx(math.exp(-score.log_probs.mean().item()), rel=1e-3)
     result = client.predict(prompt="ROMEO", temperature=0.5, top_k=3, n=5, api_name="/text_next")
     logits = model.next_logits(model.tokenizer.encode("ROMEO"))[0]
-    first = logits.topk(5).indices.tolist()
-    assert [t["token"] for t in result["tokens"]] == [model.tokenizer.symbols[i] for i in first]
+    first = [model.tokenizer.token_id[t["token"]] for t in result["tokens"]]
+    assert logits[first].tolist() == pytest.approx(logits.topk(5).values.tolist(), abs=1e-3)
     sampling_p = gm.transformer.warp_logits(logits, 0.5, 3)[first].tolist()
     assert [t["drawn"] for t in result["tokens"]] == pytest.approx(sampling_p, abs=1e-4) and sampling_p[3:] == [0, 0]
     result = client.predict(form="五绝", heads="春夏秋冬", seed=4, api_name="/text_poem")

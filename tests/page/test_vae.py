@@ -299,14 +299,14 @@ def test_edits_add_up_and_start_again_with_another_picture():
         face = encoding.encode_test_picture("avatars", "full", event(index=1))["sliders"]
         one = edit(face, "glasses", "round")
         assert one["amounts"] == [0, 1.0] + [0] * (n - 2)
-        both = edit(one["sliders"], "skin", "dark", 0.5, one["memory"], glasses)
-        assert (both["amounts"][1], both["amounts"][5]) == (1.0, 0.5)
-        assert "Glasses" in both["stage"]["caption"] and "Skin" in both["stage"]["caption"]
+        edited_twice = edit(one["sliders"], "skin", "dark", 0.5, one["memory"], glasses)
+        assert (edited_twice["amounts"][1], edited_twice["amounts"][5]) == (1.0, 0.5)
+        assert "Glasses" in edited_twice["stage"]["caption"] and "Skin" in edited_twice["stage"]["caption"]
         alone = edit(face, "skin", "dark", 0.5)["sliders"]
         offset = np.array(one["sliders"]["z"]) - face["z"]
-        assert np.abs(np.array(both["sliders"]["z"]) - alone["z"] - offset).max() < 0.01
+        assert np.abs(np.array(edited_twice["sliders"]["z"]) - alone["z"] - offset).max() < 0.01
         other = encoding.encode_test_picture("avatars", "full", event(index=2))["sliders"]
-        again = edit(other, "skin", "dark", 0.5, both["memory"], glasses)
+        again = edit(other, "skin", "dark", 0.5, edited_twice["memory"], glasses)
         assert (again["amounts"][1], again["amounts"][5]) == (0.0, 0.5)
 
 
