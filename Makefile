@@ -21,7 +21,7 @@ test: $(DEV)
 
 # Results may differ in the last bits with the number of threads: no test may depend on that.
 test-threads: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MATHEMATICS:%=tests/test_%.py) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MATHEMATICS:%=tests/models/test_%.py) $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from tests.compare import close
 from train import cards
 from train.evaluate import reference_values
 
-ROOT = Path(__file__).resolve().parent.parent / "checkpoints"
+ROOT = Path(__file__).resolve().parents[2] / "checkpoints"
 SHIPPED = {
     "classifier-mnist",
     "classifier-fashion",

@@ -23,7 +23,7 @@ from tests import tiny
 from tests.compare import close, close_greys
 from train import autoencoder, classifier, denoiser, diffusion, engine, flow, gan, texts, transformer, vae
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LINES = ("loss", "reconstruction", "kl", "gradient")
 
 
