@@ -1,6 +1,6 @@
 # make app                    the page on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that)
-# make test [ARGS="-k vae"]   all tests, with two threads, and the examples in docstrings
-# make test-threads           the tests of the models' mathematics once more, with one thread
+# make test [ARGS="-k vae"]   all tests, in two processes of one thread, and the examples in docstrings
+# make test-threads           the tests of the models' mathematics once more, in one process of two threads
 # make lint                   ruff check, ruff format --check, mypy
 # make space REPO=user/name   puts this folder on Hugging Face as a Space
 # PYTHON=... names another interpreter for a new .venv.
@@ -21,7 +21,7 @@ test: $(DEV)
 
 # Results may differ in the last bits with the number of threads: no test may depend on that.
 test-threads: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MATHEMATICS:%=tests/models/test_%.py) $(ARGS)
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -n 0 $(MATHEMATICS:%=tests/models/test_%.py) $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import pytest
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # a container may report more cores than it has; make test-threads sets 1
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; make test-threads sets 2
 
 
 # --- Checkpoints ------------------------------------------------------------------------------------------------------
