@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError as e:
     raise SystemExit(f'{e.name} is missing: install it with pip install ".[page]", in the folder of the repository.') from e
 
-from tabs import TABS, cards, events
+from tabs import TABS, cards, events, sessions
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -42,7 +42,7 @@ demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events
 
 
 def main():
-    demo.launch(
+    server, *_ = demo.launch(
         prevent_thread_lock=True,
         ssr_mode=False,
         run_history=False,
@@ -51,6 +51,7 @@ def main():
         theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
         css_paths=Path(__file__).parent / "tabs" / "page.css",
     )
+    sessions.keep_little(server, demo)
     events.start(*(module.prepare for module in modules))
     demo.block_thread()
 
