@@ -12,7 +12,9 @@ try:
 except ModuleNotFoundError as e:
     raise SystemExit(f'{e.name} is missing: install it with pip install ".[page]", in the folder of the repository.') from e
 
-from tabs import TABS, cards, events, sessions
+from starlette.middleware import Middleware
+
+from tabs import TABS, cards, events, html, sessions
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -50,6 +52,7 @@ def main():
         footer_links=["api", "settings"],
         theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
         css_paths=Path(__file__).parent / "tabs" / "page.css",
+        app_kwargs={"middleware": [Middleware(html.Head, script=html.CONNECTIONS.read_text(encoding="utf-8"))]},
     )
     sessions.keep_little(server, demo)
     events.start(*(module.prepare for module in modules))

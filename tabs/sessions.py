@@ -7,17 +7,20 @@ session keeps only what differs from the page, and sessions without state are dr
 
 from collections import ChainMap
 from types import SimpleNamespace
+from typing import cast
 
+import gradio as gr
+from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
 
 
 class Session(SessionState):
     """The components that were changed for one visitor, and the visitor's state."""
 
-    def __init__(self, blocks):
+    def __init__(self, blocks: gr.Blocks):
         page = blocks.default_config
-        super().__init__(SimpleNamespace(default_config=page, blocks={}))  # without the descriptions
-        self.blocks_config.blocks = ChainMap({}, page.blocks)  # changes go to the first
+        super().__init__(cast(gr.Blocks, SimpleNamespace(default_config=page, blocks={})))  # without the descriptions
+        self.blocks_config.blocks = cast(dict, ChainMap({}, page.blocks))  # changes go to the first
         self.blocks_config.fns = page.fns
 
     def __setitem__(self, key, value):
@@ -34,13 +37,15 @@ class Session(SessionState):
 class Sessions(StateHolder):
     """All visitors, at most `capacity` of them."""
 
-    def __getitem__(self, session_id):
+    def __getitem__(self, session_id: str) -> SessionState:
         with self.lock:
             if session_id not in self.session_data:
                 self.session_data[session_id] = Session(self.blocks)
-        return super().__getitem__(session_id)
+        session = super().__getitem__(session_id)
+        session.is_closed = False  # a hidden tab closes its connection, and comes back (connections.js)
+        return session
 
-    def update(self, session_id):
+    def update(self, session_id: str) -> None:
         with self.lock:
             if session_id in self.session_data:
                 self.session_data.move_to_end(session_id)
@@ -51,7 +56,7 @@ class Sessions(StateHolder):
                 self.time_last_used.pop(dropped, None)
 
 
-def keep_little(app, page):
+def keep_little(app: App, page: gr.Blocks) -> None:
     """Let a running page keep its sessions like this. app: what `launch` returns first; page: the gr.Blocks."""
     app.state_holder = Sessions()
     app.state_holder.set_blocks(page)
