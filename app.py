@@ -14,7 +14,8 @@ except ModuleNotFoundError as e:
 
 from starlette.middleware import Middleware
 
-from tabs import TABS, cards, events, html, sessions
+from hosting import head, sessions
+from tabs import TABS, cards, events
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -52,7 +53,7 @@ def main():
         footer_links=["api", "settings"],
         theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
         css_paths=Path(__file__).parent / "tabs" / "page.css",
-        app_kwargs={"middleware": [Middleware(html.Head, script=html.CONNECTIONS.read_text(encoding="utf-8"))]},
+        app_kwargs={"middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))]},
     )
     sessions.keep_little(server, demo)
     events.start(*(module.prepare for module in modules))

@@ -5,7 +5,7 @@ import tracemalloc
 import gradio as gr
 import pytest
 
-from tabs import sessions
+from hosting import sessions
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import asyncio
 from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.testclient import TestClient
 
-from tabs import html
+from hosting import head
 
 
 async def site(scope, receive, send):
@@ -24,7 +24,7 @@ async def site(scope, receive, send):
 
 
 def test_the_script_comes_first_and_only_in_pages():
-    client = TestClient(html.Head(site, script="run()"))
+    client = TestClient(head.Head(site, script="run()"))
     page = client.get("/")
     assert page.text.startswith("<!doctype html><html><head><script>run()</script><title>") and page.text.endswith(
         "x" * 100_000
