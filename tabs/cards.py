@@ -88,6 +88,11 @@ def measurements(name: str) -> dict[str, tuple[float, int]]:
     return {row["type"]: (row["value"], row["args"]["N"]) for row in reversed(metric_rows(name))}
 
 
+def sample_size(name: str, metric: str) -> int | None:
+    """N of a checkpoint's number, the first of this type."""
+    return measurements(name).get(metric, (None, None))[1]
+
+
 def percent(name: str, metric: str) -> str:
     """A share from a checkpoint's card, such as "60.2 %"."""
     value = measurements(name).get(metric)
