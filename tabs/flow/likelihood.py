@@ -58,8 +58,8 @@ def verdict(source: Source) -> Likelihood.Value:
     else:
         opinion = "Likely and yet atypical: the likelihood alone would rank it above most test pictures."
     text = (
-        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
-        f"per-layer log-likelihoods are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
+        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. The square "
+        f"roots of its layers' costs are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
         f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
 
@@ -162,7 +162,7 @@ def flow_score(
         label: any, or the class to condition on.
     Returns:
         Bits per pixel and log p in nats; the share of test pictures that are more likely; the Mahalanobis distance of the
-        layers' log-likelihoods from their typical values; the share of test pictures that are more typical.
+        square roots of the layers' costs (-log p) from their typical values; the share of test pictures that are more typical.
     """
     dataset = dataset_of(model)
     number = labels.class_number(dataset, label)

@@ -73,7 +73,8 @@ def build(first_visit):
             with gr.Tab("Edit attributes", id="change"):
                 editing_parts = editing.lay_out()
     lines = layout.python_panel("vae")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline("vae-mnist"), augmentation=augmentation())
+    slots = {"measured": cards.headline("vae-mnist"), "augmentation": augmentation(), "gap": cards.elbo_gap()}
+    layout.explanation(Path(__file__).with_name("about.md"), **slots)
     with gr.Accordion("The models and their measurements", open=False):
         model_card = gr.Markdown()
 

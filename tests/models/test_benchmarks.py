@@ -159,3 +159,33 @@ def test_all_benchmarks_that_fit_are_run_the_shortest_first(monkeypatch, capsys,
     assert commands == list(common.MINUTES)[: len(commands)] and clock[0] <= 60 * minutes
     left_out = [name for name in common.MINUTES if f"benchmarks.{name}`" in capsys.readouterr().out or name not in commands]
     assert left_out and set(left_out).isdisjoint(commands)
+
+
+def test_differences_of_runs_are_better_known_than_their_fids(monkeypatch):
+    """`benchmarks.solvers`: the resampled pictures are the same of every run, so that common fluctuations cancel."""
+    from benchmarks import solvers
+
+    g = torch.Generator().manual_seed(0)
+    real, base = torch.randn(500, 4, generator=g), torch.randn(200, 4, generator=g)
+    names = {name for pair in solvers.CHANGES for name in pair}
+    features = {name: base + 0.02 * i for i, name in enumerate(sorted(names))}
+    monkeypatch.setattr(solvers, "RESAMPLED", 12)
+    fids, spread, of_difference = solvers.compare(features, real, len(base))
+    assert fids.keys() == spread.keys() == names and set(of_difference) == set(solvers.CHANGES)
+    assert all(sd < spread[a] / 2 for (a, _), sd in of_difference.items())
+
+
+def test_the_solvers_start_from_the_same_noise_and_no_two_pictures_from_the_same(monkeypatch):
+    from benchmarks import solvers
+
+    calls = []
+
+    class Model:
+        def sample(self, n, **options):
+            calls.append((n, options))
+            return torch.rand(n, 1, 2, 2)
+
+    for sampler in ("dpm", "ddpm"):
+        assert solvers.sample(Model(), torch.arange(2 * solvers.BATCH) % 10, sampler, 8).dtype == torch.uint8
+    seeds = [options["seed"] for _, options in calls]
+    assert seeds[:2] == seeds[2:] and seeds[0] != seeds[1]
