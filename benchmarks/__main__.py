@@ -26,7 +26,8 @@ def main(
     for name, duration in MINUTES.items():
         elapsed = (time.monotonic() - start) / 60
         if elapsed + duration > minutes:
-            print(f"Left out: `python -m benchmarks.{name}`, about {duration:g} minutes, {minutes - elapsed:.1f} are left.\n")
+            left = max(0, minutes - elapsed)
+            print(f"Left out: `python -m benchmarks.{name}`: {duration:g} min, but {left:.1f} of {minutes:g} are left.\n")
             continue
         command = [sys.executable, "-m", f"benchmarks.{name}", *(["--readme"] if readme else [])]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
