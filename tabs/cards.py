@@ -88,6 +88,29 @@ def measurements(name: str) -> dict[str, tuple[float, int]]:
     return {row["type"]: (row["value"], row["args"]["N"]) for row in reversed(metric_rows(name))}
 
 
+def sample_size(name: str, metric: str) -> int | None:
+    """N of a checkpoint's number, the first of this type."""
+    return measurements(name).get(metric, (None, None))[1]
+
+
+def elbo_gap(name: str = "vae-mnist") -> str:
+    """How far the ELBO is below the log-likelihood, as bars of two nats per block; for Markdown."""
+    values = measurements(name)
+    if not {"elbo", "nll"} <= values.keys():
+        return ABSENT
+    bound, likelihood = -values["elbo"][0], values["nll"][0]  # the second is a bound, too, but a closer one
+    blocks, all_blocks = round(likelihood / 2), round(bound / 2)
+    rows = [
+        ("-ELBO", bound, "█" * blocks + "░" * (all_blocks - blocks)),
+        ("-log p(x)", likelihood, "█" * blocks),
+        ("the gap", bound - likelihood, " " * blocks + "░" * (all_blocks - blocks)),
+    ]
+    lines = [f"{label:<9} {nats:5.1f} nats {bar}".rstrip() for label, nats, bar in rows]
+    samples = next(row["name"] for row in metric_rows(name) if row["type"] == "nll").split(", ")[-1]
+    source = f"`{name}`, means over {values['elbo'][1]:,} pictures; -log p(x) by {samples} for each."
+    return "\n".join(["```", *lines, "```", "", source])
+
+
 def percent(name: str, metric: str) -> str:
     """A share from a checkpoint's card, such as "60.2 %"."""
     value = measurements(name).get(metric)

@@ -9,7 +9,7 @@ Each class says in `Value` what it shows; a `Message` can take its place. A valu
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import gradio as gr
 
@@ -42,6 +42,7 @@ class Histogram(TypedDict):
     edges: list[float]
     real: list[float]  # shares between the edges
     generated: list[float]
+    n: NotRequired[list[int | None]]  # the sizes of both sets
 
 
 class Message(TypedDict):

@@ -1,7 +1,7 @@
 // Precedes each component's script. Both together are the body of a function of (element, props, trigger, watch).
 /** @typedef {{w: number, h: number, c: number, pixels: string}} Raw  one picture: base64 of (h, w, c) bytes */
 /** @typedef {{w: number, h: number, n: number, columns: number, source: string}} Sheet  n pictures in one PNG */
-/** @typedef {{edges: number[], real: number[], generated: number[]}} Histogram  shares of two sets between edges */
+/** @typedef {{edges: number[], real: number[], generated: number[], n?: number[]}} Histogram  shares of two sets of n between edges */
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 const find = selector => element.querySelector(selector);
 const message = find('.message');
@@ -164,7 +164,7 @@ function signed(score, edges) {
 
 // Draws a Histogram of the scores of real and of generated pictures on one axis, 480 x 100. marks: {score, kind} of single
 // pictures, kind is a CSS class; format: a score as text.
-function scoreHistogram(svg, {edges, real, generated}, marks = [], format = signed) {
+function scoreHistogram(svg, {edges, real, generated, n: sizes = []}, marks = [], format = signed) {
   const n = edges.length - 1, low = edges[0], span = edges[n] - low || 1, baseline = 80;
   const x = score => 12 + Math.min(1, Math.max(0, (score - low) / span)) * 456;
   const top = Math.max(...real, ...generated, 1e-6);
@@ -174,6 +174,7 @@ function scoreHistogram(svg, {edges, real, generated}, marks = [], format = sign
     part(svg, 'path', {class: 'histogram ' + name, d: `M12 ${baseline}${line}V${baseline}Z`});
   }
   part(svg, 'line', {class: 'axis', x1: 12, x2: 468, y1: baseline, y2: baseline});
+  if (sizes[1]) part(svg, 'text', {class: 'sizes', x: 468, y: 10, 'text-anchor': 'end'}, 'N = ' + sizes.map(size => size.toLocaleString('en')).join(' and '));
   for (const score of [low, low + span / 2, edges[n]]) {
     const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
     part(svg, 'text', {x: x(score), y: baseline + 17, 'text-anchor': anchor}, format(score, edges));

@@ -20,7 +20,7 @@ def show(dataset):
             "lines": [line for line in lines if line[1]],
             "floor": measured["floor"]["fid"],
             "x": "function evaluations (NFE) per sample",
-            "y": "FID (lower is better)",
+            "y": f"FID of {measured['n']:,} pictures (lower is better)",
         }
     except (OSError, ValueError, KeyError, TypeError):
         chart = {"message": f"There are no measurements: calls.json of {name} is missing or cannot be read."}

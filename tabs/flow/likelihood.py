@@ -7,7 +7,7 @@ from typing import Literal
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, labels, layout, programs, sources
+from tabs import cards, events, labels, layout, programs, sources
 from tabs.components import raw, sheet
 from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
@@ -58,15 +58,17 @@ def verdict(source: Source) -> Likelihood.Value:
     else:
         opinion = "Likely and yet atypical: the likelihood alone would rank it above most test pictures."
     text = (
-        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
-        f"per-layer log-likelihoods are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
+        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. The square "
+        f"roots of its layers' costs are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
         f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
+
+    sizes = [cards.sample_size(f"flow-{dataset}", metric) for metric in ("bits_per_dim", "auroc")]  # its own, and the other's
 
     def axis(title, edges, shares, score) -> Axis:
         return {
             "title": title,
-            "histogram": {"edges": edges, "real": shares[own], "generated": shares[other]},
+            "histogram": {"edges": edges, "real": shares[own], "generated": shares[other], "n": sizes},
             "score": score,
         }
 
@@ -160,7 +162,7 @@ def flow_score(
         label: any, or the class to condition on.
     Returns:
         Bits per pixel and log p in nats; the share of test pictures that are more likely; the Mahalanobis distance of the
-        layers' log-likelihoods from their typical values; the share of test pictures that are more typical.
+        square roots of the layers' costs (-log p) from their typical values; the share of test pictures that are more typical.
     """
     dataset = dataset_of(model)
     number = labels.class_number(dataset, label)

@@ -141,4 +141,5 @@ def score_histogram(dataset, labelled):
         return rounded(torch.histc(scores.clamp(low, high), BINS, low, high) / len(scores))
 
     edges = rounded(torch.linspace(low, high, BINS + 1))
-    return json.dumps({"edges": edges, "real": shares(real), "generated": shares(generated)})
+    sizes = [len(real), len(generated)]
+    return json.dumps({"edges": edges, "real": shares(real), "generated": shares(generated), "n": sizes})

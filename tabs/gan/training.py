@@ -87,8 +87,9 @@ def unavailable(message):
 def lay_out():
     layout.hint(
         "How it learned: move through the steps of its training, from noise to the final model. The histograms are "
-        "the discriminator's scores of real and of generated pictures. They overlap when it cannot tell the two apart: "
-        "because the generator is good, or because the discriminator is fooled, as in the run with mode collapse."
+        "the discriminator's scores of 500 real validation pictures and of 500 generated ones. They overlap when it cannot "
+        "tell the two apart: because the generator is good, or because the discriminator is fooled, as in the run with mode "
+        "collapse."
     )
     parts = Training.components("gan")
     return {**parts, "film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}

@@ -56,8 +56,8 @@ def build(first_visit):
         with gr.Column(scale=6, min_width=270, elem_classes="card"):
             gr.Markdown("### Latent code")
             layout.hint(
-                "To the model, a picture is this list of numbers. **Move one.** They are sorted by their mean KL: how much "
-                "each tells about a picture, in nats."
+                "To the model, a picture is this list of numbers. **Move one.** They are sorted by their mean KL over the "
+                "training pictures: how much each tells about a picture, in nats."
             )
             model |= Model.components("vae", "size", size={"choices": sampling.size_choices("mnist")})
             sliders = Sliders(elem_id="vae-sliders")
@@ -73,7 +73,8 @@ def build(first_visit):
             with gr.Tab("Edit attributes", id="change"):
                 editing_parts = editing.lay_out()
     lines = layout.python_panel("vae")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline("vae-mnist"), augmentation=augmentation())
+    slots = {"measured": cards.headline("vae-mnist"), "augmentation": augmentation(), "gap": cards.elbo_gap()}
+    layout.explanation(Path(__file__).with_name("about.md"), **slots)
     with gr.Accordion("The models and their measurements", open=False):
         model_card = gr.Markdown()
 

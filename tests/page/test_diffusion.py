@@ -368,10 +368,10 @@ def test_quality_against_function_evaluations(own_checkpoints):
             file.write_text(text, encoding="utf-8")
         assert is_sentence(quality.show("mnist")["chart"]["message"])
     rows = [{"sampler": s, "calls": c, "steps": c, "fid": 100 / c} for s in ("ddpm", "dpm") for c in (16, 4)]
-    file.write_text(json.dumps({"floor": {"fid": 0.5}, "best": 6.25, "rows": rows}), encoding="utf-8")
+    file.write_text(json.dumps({"n": 3000, "floor": {"fid": 0.5}, "best": 6.25, "rows": rows}), encoding="utf-8")
     value = quality.show("mnist")["chart"]
     assert value["lines"] == [["DPM-Solver++", [[4, 25], [16, 6.25]]], ["DDPM", [[4, 25], [16, 6.25]]]]
-    assert value["floor"] == 0.5
+    assert value["floor"] == 0.5 and "FID of 3,000 pictures" in value["y"]
 
 
 @pytest.mark.parametrize("damage", ["no folder", "no weights", "truncated"])

@@ -78,6 +78,7 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
     assert (likely["score"], typical["score"]) == pytest.approx((bits, distance), rel=1e-4)
     assert likely["histogram"]["real"] == stats.bits[dataset]
     assert typical["histogram"]["generated"] == stats.distances[other]
+    assert likely["histogram"]["n"] == typical["histogram"]["n"] == [10_000, 2_000]  # as measured for the card
     captions = opened["comparison"]["labels"]
     names = [caption.split(":")[0] for caption in captions]
     assert names[:3] + names[4:] == ["this", "inverted", "rotated", "noise", "blank"]

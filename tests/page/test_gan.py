@@ -321,6 +321,7 @@ def test_the_verdict_compares_with_real_and_generated_scores():
     assert f"{result['higher_than_real']:.0%} of real" in verdict["text"] and "scored as 3:" in verdict["text"]
     shares = json.loads(verdict["histogram"])
     assert sum(shares["real"]) == pytest.approx(1, abs=0.01) and sum(shares["generated"]) == pytest.approx(1, abs=0.01)
+    assert shares["n"] == [len(real), len(generated)]
 
 
 def test_a_drawing_is_prepared_like_the_dataset():
