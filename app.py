@@ -1,21 +1,29 @@
-"""The page: `python app.py`, then http://127.0.0.1:7860. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that."""
+"""The page: `python app.py`, then http://127.0.0.1:7860. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that.
+
+In an application of your own on FastAPI:
+
+    import app as lab
+    lab.mount(my_fastapi_app, "/lab")
+"""
 
 import importlib
-import os
+import signal
+import sys
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # all models are in this folder
+from hosting import environment
+
+environment.prepare()
 
 try:
     import gradio as gr
 except ModuleNotFoundError as e:
     raise SystemExit(f'{e.name} is missing: install it with pip install ".[page]", in the folder of the repository.') from e
 
-from starlette.middleware import Middleware
+from starlette.middleware import Middleware  # noqa: E402
 
-from hosting import head, sessions
-from tabs import TABS, cards, events
+from hosting import head, sessions  # noqa: E402
+from tabs import TABS, cards, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -44,19 +52,37 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
 
 
-def main():
-    server, *_ = demo.launch(
-        prevent_thread_lock=True,
-        ssr_mode=False,
-        run_history=False,
-        max_file_size="40mb",
-        footer_links=["api", "settings"],
-        theme=gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
-        css_paths=Path(__file__).parent / "tabs" / "page.css",
-        app_kwargs={"middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))]},
-    )
+OPTIONS = {
+    "ssr_mode": False,
+    "run_history": False,
+    "show_error": False,  # no traceback on the page; events.py says in a sentence what is wrong
+    "max_file_size": "40mb",
+    "footer_links": ["api", "settings"],
+    "theme": gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
+    "css_paths": Path(__file__).parent / "tabs" / "page.css",
+    "app_kwargs": {"middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))]},
+}
+
+
+def start(server):
     sessions.keep_little(server, demo)
     events.start(*(module.prepare for module in modules))
+
+
+def mount(app, path):
+    """Add the page to an application on FastAPI, at a path such as "/lab". Returns the application."""
+    gr.mount_gradio_app(app, demo, path, **OPTIONS)
+    start(app.routes[-1].app)
+    return app
+
+
+def main():
+    try:
+        server, *_ = demo.launch(prevent_thread_lock=True, **OPTIONS)
+    except OSError as e:
+        raise SystemExit(f"The page cannot be served at {environment.address()}: {e}") from e
+    start(server)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as containers end a program: what is temporary is removed
     demo.block_thread()
 
 
