@@ -1,4 +1,4 @@
-"""The contract of all models, checked on a small one of each. A new family adds its entries to MODELS, CALLS and REFUSED."""
+"""The contract of all models, checked on a small one of each. A new family adds its entries to CALLS and REFUSED."""
 
 import json
 import math
@@ -14,42 +14,12 @@ from torch.distributions import Distribution
 
 import genmodels as gm
 from genmodels.base import check_choice, check_latents, check_number, check_pictures, generator
-from genmodels.denoiser import NOISES
 from tests.compare import close
+from tests.tiny import MODELS
 
 B = 5  # pictures in a batch
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 
-MODELS = {  # name, whose first word is the family -> constructor of a small model
-    "autoencoder": lambda: gm.Autoencoder(size=8, hidden=[16, 8]),
-    "vae bernoulli": lambda: gm.VAE(size=8, latent=3, width=4, hidden=16, residual=1),
-    "vae gaussian": lambda: gm.VAE(3, 8, latent=2, width=4, levels=1, hidden=16, likelihood="gaussian", beta=2.5),
-    "classifier": lambda: gm.Classifier(size=8, classes=[3], widths=[4, 8], features=6),
-    "classifier of faces": lambda: gm.Classifier(3, 16, classes=[3, 2], widths=[4, 8], stem=2, features=6),
-    "diffusion": lambda: gm.Diffusion(size=8, classes=[3], widths=[16, 16], blocks=1, heads=2),
-    "diffusion of faces": lambda: gm.Diffusion(
-        3, 16, classes=[3, 2], patch=4, widths=[16, 24], blocks=1, heads=2, conditions=["glasses", "smiling"], predicts="x0"
-    ),
-    "gan": lambda: gm.GAN(size=8, classes=[3], latent=6, widths=[16, 16]),
-    "gan of faces": lambda: gm.GAN(
-        3, 16, classes=[3, 2], latent=6, patch=4, widths=[16, 24], conditions=["glasses", "smiling"]
-    ),
-    "dcgan": lambda: gm.DCGAN(3, 8, classes=[3, 2], latent=6, width=8, conditions=["glasses", "smiling"]),
-    "flow": lambda: gm.Flow(size=8, classes=[3], widths=[24], blocks=1, components=5),
-    "transformer of characters": lambda: gm.TextTransformer(
-        alphabet="\n abcdef", width=16, layers=2, heads=2, hidden=12, context=8, dropout=0.1
-    ),
-    "transformer of poems": lambda: gm.PoemTransformer(
-        alphabet="春眠不觉晓处，。", width=16, layers=1, heads=2, hidden=12, context=12
-    ),
-    "transformer of pixels": lambda: gm.PixelTransformer(
-        size=4, classes=3, width=16, layers=2, heads=2, hidden=12, lags=[0, 1, 3, 4, 5]
-    ),
-    "denoiser": lambda: gm.Denoiser(1, 8, [8, 12], blocks=1, bias=True, noises=list(NOISES), strongest=[0.5] * 5),
-    "denoiser of photographs": lambda: gm.Denoiser(size=8, widths=[8, 12], blocks=1),
-    "dvae": lambda: gm.DenoisingVAE(size=8, latent=3, width=4, hidden=16),
-    "dvae gaussian": lambda: gm.DenoisingVAE(3, 8, latent=3, width=4, hidden=16, likelihood="gaussian"),
-}
 LOSSES = {"gan": ("discriminator_loss", "generator_loss"), "dcgan": ("discriminator_loss", "generator_loss")}  # else `loss`
 
 
