@@ -32,7 +32,7 @@ from genmodels.base import check_choice, check_number
 from train import cards
 from train.cards import Checkpoint
 from train.engine import keep_freed_memory
-from train.measures import Evaluation, Family, Options, Values
+from train.measures import GENERATED, Evaluation, Family, Options, Values
 
 
 def family(name: str) -> Family:
@@ -78,7 +78,7 @@ def main(
     split: Annotated[str, typer.Option(help="test; or val for choosing between models, which writes nothing.")] = "test",
     generated: Annotated[
         int, typer.Option("--generated", "--drawn", help="Pictures to generate for FID, precision and recall; twice for CAS.")
-    ] = 10_000,
+    ] = GENERATED,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
     runs: Annotated[Path, typer.Option(help="Folder for unfinished evaluations.")] = Path("runs"),
     pictures: Annotated[int | None, typer.Option(help="With --split val: only the first pictures of the split.")] = None,

@@ -223,12 +223,18 @@ def reference_values(model: GAN | DCGAN, dataset: str) -> dict[str, torch.Tensor
 
 def card(checkpoint: Checkpoint) -> Card:
     model, label = checkpoint.model, measures.example_label(checkpoint.model)
-    gamma = model.config["gamma"]
+    gamma, reconstruction_weight = model.config["gamma"], model.config["reconstruction_weight"]
     penalty = f"gamma {gamma:g}, falling towards {gamma / 10:g} during training" if gamma else "switched off: gamma 0"
     what = (
         f"A conditional generative adversarial network ({', '.join(model.conditions)}): residual generator and discriminator, "
         f"the relativistic objective with the gradient penalties R1 and R2 ({penalty})."
     )
+    if reconstruction_weight:
+        what += (
+            " Its generator has a second task, that of a VAE: an encoder gives each training picture a code, from which the "
+            "generator reconstructs it (Larsen et al., [Autoencoding beyond pixels](https://arxiv.org/abs/1512.09300), 2016), "
+            f"with a weight of {reconstruction_weight:g}."
+        )
     return Card(
         task="unconditional-image-generation",
         paper="Goodfellow et al. 2014; Huang et al. 2024",

@@ -24,6 +24,7 @@ from train import cards, photographs, texts
 from train.cards import Card, Checkpoint, Value
 
 Evaluator = Generator[Value, None, str]
+GENERATED = 10_000  # pictures, if no other number is given
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Evaluation(Checkpoint):
         self,
         name: str | Path,
         split: str = "test",
-        generated: int = 10_000,
+        generated: int = GENERATED,
         seed: int = 0,
         data_dir: Path | None = None,
         runs: Path = Path("runs"),
@@ -119,7 +120,7 @@ class Evaluation(Checkpoint):
     def command(self, options: Options) -> str:
         """The command line that repeats this evaluation."""
         default, values = type(options)(), {"generated": self.generated, "seed": self.seed} | asdict(options)
-        defaults = {"generated": 10_000, "seed": 0} | asdict(default)
+        defaults = {"generated": GENERATED, "seed": 0} | asdict(default)
         changed = [f"--{k} {v}" for k, v in values.items() if v != defaults[k]]
         return " ".join(["python -m train.evaluate", self.name, *changed])
 
