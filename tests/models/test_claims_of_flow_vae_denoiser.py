@@ -206,7 +206,7 @@ def test_under_the_heaviest_noise_the_vae_is_greyer_than_the_network_and_no_bett
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
 def test_the_denoising_vae_has_the_lower_psnr_in_every_line(dataset):
-    """train/cards.py, limits of the denoising VAE."""
+    """train/denoiser.py, limits of the denoising VAE."""
     table = json.loads((checkpoint_folder(f"dvae-{dataset}") / "table.json").read_text(encoding="utf-8"))
     network, vae = (table["columns"].index(name) for name in ("denoiser", "dvae"))
     assert all(float(row[vae].split()[0]) < float(row[network].split()[0]) for row in table["rows"])
