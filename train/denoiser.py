@@ -92,6 +92,7 @@ def _centre_crop(picture, side):
 
 # --- Evaluation -----------------------------------------------------------------------------------------------------
 
+PUBLISHED_IN = "BM3D and DnCNN-B: https://arxiv.org/abs/1608.03981, FFDNet: https://arxiv.org/abs/1710.04026"
 PUBLISHED_PSNR = {
     15: "BM3D 31.07, DnCNN-B 31.61, FFDNet 31.63",
     25: "BM3D 28.57, DnCNN-B 29.16, FFDNet 29.19",
@@ -145,7 +146,7 @@ def evaluate_on_photographs(evaluation: measures.Evaluation) -> measures.Evaluat
             by_method = dict(zip(columns, means))
             comparison = f"noisy {by_method['noisy'][0]:.2f}, non-local means {by_method['non-local means'][0]:.2f}"
             if colour == "grey" and evaluation.split == "test":
-                comparison += f"; published: {PUBLISHED_PSNR[sigma]}"
+                comparison += f"; published: {PUBLISHED_PSNR[sigma]} ({PUBLISHED_IN})"
             for mode in ("sigma given", "blind"):
                 yield Value(
                     "restored_psnr",
@@ -171,7 +172,8 @@ def evaluate_on_photographs(evaluation: measures.Evaluation) -> measures.Evaluat
         columns,
         rows,
     )
-    return f"{' / '.join(headline)} dB on BSD68 at sigma {' / '.join(map(str, SIGMAS))} (BM3D 31.07 / 28.57 / 25.62)"
+    ours, sigmas = " / ".join(headline), " / ".join(map(str, SIGMAS))
+    return f"{ours} dB on BSD68 at sigma {sigmas} ([BM3D](https://arxiv.org/abs/1608.03981) 31.07 / 28.57 / 25.62)"
 
 
 def evaluate_on_small_pictures(evaluation: measures.Evaluation) -> measures.Evaluator:
@@ -266,7 +268,7 @@ def card(checkpoint: Checkpoint) -> Card:
             task="image-to-image",
             paper="Zhang, Zuo and Zhang 2018; Mohan et al. 2020",
             reference=f"{REFERENCE} The published PSNR in the table: [DnCNN](https://arxiv.org/abs/1608.03981) "
-            "(Zhang et al. 2017) and FFDNet.",
+            "(Zhang et al. 2017) for BM3D and DnCNN-B, [FFDNet](https://arxiv.org/abs/1710.04026) for its own.",
             what="A convolutional network that removes noise from photographs of any size, in colour or grey, blind or "
             "given sigma: a residual U-Net without biases on unshuffled pixels.",
             code='x = gm.data.photograph("chelsea")\n'

@@ -52,7 +52,7 @@ def evaluate_plays(evaluation: measures.Evaluation) -> measures.Evaluator:
         comparison=f"{tokenizer.vocab_size} equally likely characters: {math.log2(tokenizer.vocab_size):.3f}",
     )
     yield Value("perplexity", "the same as perplexity", math.exp(nats), n=n)
-    return f"{nats:.4f} nats per character (nanoGPT, 10.65 M: 1.4697)"
+    return f"{nats:.4f} nats per character ([nanoGPT](https://github.com/karpathy/nanoGPT), 10.65 M: 1.4697)"
 
 
 def evaluate_poems(evaluation: measures.Evaluation) -> measures.Evaluator:
