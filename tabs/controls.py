@@ -96,7 +96,7 @@ class Controls(BaseModel):
         low, high = cls.bounds(name)
         options = {
             "value": facts.default,
-            "label": f"{facts.title} ({facts.description})" if facts.description else facts.title,
+            "label": cls._label(name),
             "elem_id": f"{prefix}-{name.replace('_', '-')}",
             "elem_classes": "plain",
         }
@@ -162,7 +162,12 @@ class Controls(BaseModel):
     @classmethod
     def document(cls) -> dict[str, str]:
         """{field: what it is and takes}, for the docs of an endpoint."""
-        return {name: f"{facts.description or facts.title}: {cls.allowed(name)}." for name, facts in cls.model_fields.items()}
+        return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.model_fields}
+
+    @classmethod
+    def _label(cls, name):
+        facts = cls.model_fields[name]
+        return f"{facts.title} ({facts.description})" if facts.description else facts.title
 
     def arguments(self, method: Callable, **changes: Any) -> dict[str, Any]:
         """The values that `method` takes, by name. changes: values instead of, or after, the fields'."""
