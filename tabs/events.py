@@ -82,20 +82,13 @@ def in_place(outputs: Components) -> OnError:
 
 # --- Events of the page -----------------------------------------------------------------------------------------------
 
-
-def live(trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None) -> Any:
-    """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
-    return _listen(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
+PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def act(
     trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None, **flags: Any
 ) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
-    return _listen(trigger, fn, inputs, outputs, on_error, **flags)
-
-
-def _listen(trigger, fn, inputs, outputs, on_error, **flags):
     compute = guarded(fn, on_error)
 
     def run(*event, **values):
@@ -107,10 +100,13 @@ def _listen(trigger, fn, inputs, outputs, on_error, **flags):
         None,
         list(outputs.values()),
         inputs_kwargs=inputs,
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
         **flags,
     )
+
+
+# A slider's event: no queue, and while one is computed only the latest of the next is kept.
+live = functools.partial(act, queue=False, trigger_mode="always_last")
 
 
 def _by_component(values, outputs):
@@ -142,6 +138,13 @@ def fresh_seed() -> int:
     return secrets.randbelow(10_000)
 
 
+def seeded(new: gr.Button, seed: gr.Number, fn: Callable, inputs: Components, outputs: Components) -> None:
+    """Call `fn` when the seed changes, and when the button draws another one."""
+    live(seed.input, fn, inputs, outputs, ignore)  # half typed
+    drawn = act(new.click, lambda: {"seed": fresh_seed()}, {}, {"seed": seed})
+    act(drawn.then, fn, inputs, outputs)
+
+
 def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Callable:
     """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
 
@@ -149,7 +152,7 @@ def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Calla
     """
     if visited is None:
         return page.load
-    tab.select(lambda: True, None, visited, show_progress="hidden", api_visibility="private")
+    tab.select(lambda: True, None, visited, **PRIVATE)
     return visited.change
 
 
@@ -172,7 +175,7 @@ def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_
 
 def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
     """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
-    flags = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    flags = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
     return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
 
 
@@ -215,16 +218,11 @@ class Runs:
     stage: the name that the stage has among the outputs of each event.
     """
 
+    FLAGS = {"trigger_mode": "multiple", "concurrency_limit": 4, **PRIVATE}
     NUMBER = "(counter, number, ...values) => [counter, window.actions = (window.actions || 0) + 1, ...values]"
 
     def __init__(self, stage: str = "stage"):
         self.stage, self.inputs = stage, [gr.State(RunCounter()), gr.Number(visible=False)]
-
-    def live(
-        self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None
-    ) -> Any:
-        """A slider's event like `events.live`, which ends the run: what that had yet to show is outdated."""
-        return self.act(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
 
     def act(
         self,
@@ -244,6 +242,9 @@ class Runs:
             return _by_component(self._numbered(result, number), outputs) if counter.begin(number) else gr.skip()
 
         return self._listen(trigger, run, fn, inputs, outputs, **flags)
+
+    # A slider's event like `events.live`, which ends the run: what that had yet to show is outdated.
+    live = functools.partialmethod(act, queue=False, trigger_mode="always_last")
 
     def stream(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, rate: float = 20) -> Any:
         """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent, and the last one always."""
@@ -277,21 +278,12 @@ class Runs:
 
     def stop(self, trigger: Callable) -> None:
         """Ends the run; its latest picture stays."""
-        trigger(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self._flags())
+        trigger(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self.FLAGS)
 
     def _listen(self, trigger, run, fn, inputs, outputs, **flags):
         _accept_event(run, fn, ["counter", "number"])
-        return trigger(
-            run, self.inputs, list(outputs.values()), inputs_kwargs=inputs, js=self.NUMBER, **{**self._flags(), **flags}
-        )
-
-    def _flags(self):
-        return {
-            "trigger_mode": "multiple",
-            "show_progress": "hidden",
-            "api_visibility": "private",
-            "concurrency_limit": 4,
-        }
+        flags = {**self.FLAGS, **flags}
+        return trigger(run, self.inputs, list(outputs.values()), inputs_kwargs=inputs, js=self.NUMBER, **flags)
 
     def _numbered(self, values, number):
         """Outputs with the number of the action in the stage's value."""

@@ -38,16 +38,21 @@ def explanation(file: str | Path, **slots: str) -> None:
         )
 
 
-def python_panel(tab: str, tool: str = "") -> gr.Code:
-    """The lines that make what is on the stage, or, with `tool`, what a tool of the tab shows."""
-    name = f"{tab}-{tool}-python" if tool else f"{tab}-python"
-    with gr.Accordion("In Python" if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
+def python_lines(name: str, render: bool = True) -> gr.Code:
+    """Lines of Python. name: of a tab, or of a tab and a tool. render=False: for a panel that is laid out later."""
+    name = f"{name}-python"
+    return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name, render=render)
+
+
+def python_panel(tab: str, tool: str = "", title: str = "In Python", lines: gr.Code | None = None) -> gr.Code:
+    """The lines that make what is on the stage, or, with `tool` and its title, what a tool of the tab shows."""
+    with gr.Accordion(title if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
         if not tool:
             gr.Markdown(
                 "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder of "
                 "this project."
             )
-        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name)
+        return lines.render() if lines else python_lines(f"{tab}-{tool}" if tool else tab)
 
 
 def models_card() -> gr.Markdown:

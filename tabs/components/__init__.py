@@ -51,6 +51,8 @@ class Message(TypedDict):
 class Component(gr.HTML):
     """A gr.HTML whose template, script and style are the files named after its class: `LatentMap` -> latent_map.js."""
 
+    options: dict[str, Any] = {}  # what its constructor takes, with the defaults; the script reads them in `props`
+
     def __init__(self, value: Any = None, **props: Any) -> None:
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
         text = {
@@ -62,7 +64,7 @@ class Component(gr.HTML):
             html_template=text[f"{stem}.html"],
             css_template=text["shared.css"] + text[f"{stem}.css"],
             js_on_load=text["shared.js"] + text[f"{stem}.js"],
-            **props,
+            **{**self.options, **props},
         )
         vars(self).update(self.props)  # else gr.HTML takes props quoted in the script for events
 

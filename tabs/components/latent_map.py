@@ -5,10 +5,17 @@ from typing import TypedDict
 from tabs.components import Component, Message, Sheet
 
 
+class Bounds(TypedDict):
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+
+
 class Map(Sheet):  # decoded cells, as many rows as columns
     title: str
-    bounds: list[float]  # x min, x max, y min, y max
-    points: str  # x, y and class of each, numbers with spaces
+    bounds: Bounds
+    points: str  # JSON of {"x", "y", "label"} of each
 
 
 class MissingMap(Message):

@@ -31,14 +31,14 @@ function build(v) {
   const used = v.dims.length - v.unused, first = v.unused || used > props.shown ? Math.min(used, props.shown) : used;
   const parts = [v.dims.slice(0, first), v.dims.slice(first, used), v.dims.slice(used)];
   inputs = []; outputs = [];
-  parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(([index, label]) => row(index, label))));
+  parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(({index, label}) => row(index, label))));
   more.hidden = !parts[1].length;
   more.querySelector('summary').textContent = parts[1].length + ' more dimensions with a smaller KL';
   unused.hidden = !parts[2].length;
   unused.querySelector('summary').textContent = parts[2].length + ' unused (collapsed) dimensions';
   find('.empty').hidden = v.dims.length > 0;
 }
-/** @param {{model: string, z: number[], dims: [number, string][], unused: number}} v */
+/** @param {{model: string, z: number[], dims: {index: number, label: string}[], unused: number}} v */
 function load(v) {
   const newDimensions = JSON.stringify(v ? v.dims : []);
   if (newDimensions !== dimensions) { dimensions = newDimensions; build(v || {dims: [], unused: 0}); }

@@ -17,6 +17,8 @@ class TokenView(Component):
     text to show at first.
     """
 
+    options = {"name": "Text", "more": "", "branch": True, "poem": False, "middle": 2, "poster": ""}
+
     class Value(TypedDict):
         # All tokens of a run, a line of JSON each: [symbol, probability, entropy in nats, kind, [[symbol, probability], ...] of
         # the most likely]. kind: "given", "yours" (the visitor chose it) or "". Gradio sends only the new end of this string.
@@ -28,6 +30,3 @@ class TokenView(Component):
         author: NotRequired[str]
         request: NotRequired[Any]  # events carry it back
         live: NotRequired[bool]  # the run goes on
-
-    def __init__(self, value=None, name="Text", more="", branch=True, poem=False, middle=2, poster="", **props):
-        super().__init__(value, name=name, more=more, branch=branch, poem=poem, middle=middle, poster=poster, **props)

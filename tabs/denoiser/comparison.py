@@ -47,12 +47,10 @@ def stage_value(source: CroppedSource, results, clean):
     (noisy, _), (restored, _) = results["noisy"], results["our network"]
     original = {} if clean is None else {"clean picture": (clean, "")}
     results = {**results, **original, "removed noise": (0.5 + noisy - restored, "grey: no change")}
-    pictures, notes = zip(*results.values())
     h, w = noisy.shape[2:]
     return {
-        **sheet(torch.cat(pictures), len(pictures)),
-        "names": list(results),
-        "notes": list(notes),
+        **sheet(torch.cat([x for x, _ in results.values()]), len(results)),
+        "pictures": [{"name": name, "note": note} for name, (_, note) in results.items()],
         "left": 0,
         "right": 1,
         "caption": f"{source['size']} pixels" + (f": the central {w} × {h}" if source["crop"] else ""),

@@ -12,6 +12,7 @@ from tabs.components import cell, sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, dropdown, number
 from tabs.gan import data
+from tabs.gan.data import GAN
 
 FRAMES = 25
 OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "dress"), "avatars": ("glasses=none", "glasses=sunglasses")}
@@ -35,7 +36,7 @@ def show(dataset, **controls):
     """-> frames, lines: several pictures turn into as many others."""
     import torch
 
-    model, n = data.model_of(dataset), 4 if dataset == "avatars" else 9
+    model, n = GAN.load(dataset), 4 if dataset == "avatars" else 9
     start, end = arguments(dataset, Ends.read(**controls))
     pairs = zip(model.sample_latents(n, **start), model.sample_latents(n, **end))
     w = torch.stack([model.interpolate(a, b, FRAMES) for a, b in pairs], 1)  # (FRAMES, n, D)
@@ -59,7 +60,7 @@ def sampling_call(n, label, seed):
 
 
 def open_dataset(dataset):
-    first, last = OPENING[data.check_dataset(dataset)]
+    first, last = OPENING[GAN.check(dataset)]
     choices, ends = data.label_choices(dataset), Ends(first=first, last=last)
     updates = {
         "first": gr.update(choices=choices, value=first),
@@ -70,7 +71,7 @@ def open_dataset(dataset):
     return {**updates, **show(dataset, **ends.model_dump())}
 
 
-def gan_walk(model: Literal[*data.MODELS] = "gan-mnist", ends: Ends = Ends(), steps: int = 9) -> Image:  # noqa: B008
+def gan_walk(model: Literal[*GAN.models] = "gan-mnist", ends: Ends = Ends(), steps: int = 9) -> Image:  # noqa: B008
     """Interpolate linearly between the latent codes of two generated pictures.
 
     Args:
@@ -80,9 +81,9 @@ def gan_walk(model: Literal[*data.MODELS] = "gan-mnist", ends: Ends = Ends(), st
     Returns:
         A PNG with the pictures in one row.
     """
-    dataset = data.dataset_of(model)
+    dataset = GAN.dataset_of(model)
     steps = gm.base.check_number("steps", steps, 2, 64, whole=True)
-    gan = data.model_of(dataset)
+    gan = GAN.load(dataset)
     start, end = (gan.sample_latents(1, **options)[0] for options in arguments(dataset, ends))
     return gm.pictures.filmstrip(gan.decode(gan.interpolate(start, end, steps)), scale=2)
 

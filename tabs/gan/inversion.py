@@ -15,6 +15,7 @@ from tabs.components import raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED
 from tabs.gan import data
+from tabs.gan.data import GAN
 from tabs.gan.scoring import Scoring
 from tabs.sources import Source
 
@@ -60,7 +61,7 @@ def invert(dataset, source, label):
     call = options.call("model.project_steps", gm.GAN.project_steps, "picture", label=number)
     body = source["lines"] + f"*_, last_step = {call}\nx = torch.cat([picture, last_step.x])\n"
     lines, pictures, errors = data.program(dataset, body, 2), [], []
-    steps = data.model_of(dataset).project_steps(source["x"], label=number, steps=options.steps, seed=options.seed)
+    steps = GAN.load(dataset).project_steps(source["x"], label=number, steps=options.steps, seed=options.seed)
     try:
         for step in steps:
             pictures.append(step.x)
@@ -73,7 +74,7 @@ def invert(dataset, source, label):
 
 
 def gan_project(
-    model: Literal[*data.MODELS] = "gan-mnist",
+    model: Literal[*GAN.models] = "gan-mnist",
     picture: events.Upload = None,
     test_picture_number: int = 0,
     options: Inversion = Inversion(),  # noqa: B008
@@ -87,10 +88,10 @@ def gan_project(
     """
     import torch
 
-    dataset = data.dataset_of(model)
+    dataset = GAN.dataset_of(model)
     x = sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"]
     label = data.parse_label(dataset, options.label)
-    for step in data.model_of(dataset).project_steps(x, label=label, steps=options.steps, seed=options.seed):
+    for step in GAN.load(dataset).project_steps(x, label=label, steps=options.steps, seed=options.seed):
         yield step  # others may compute between two steps
     yield {"squared_error": step.error, "w": step.w[0].tolist()}, gm.pictures.grid(torch.cat([x, step.x]), 2, scale=4)
 

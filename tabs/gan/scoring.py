@@ -11,6 +11,7 @@ from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
 from tabs.gan import data
+from tabs.gan.data import GAN
 from tabs.sources import Source
 
 
@@ -29,10 +30,10 @@ def score_picture(dataset, x, label):
     relative_score = data.relative_scores(dataset, x, number).item()
     real, generated = data.reference_scores(dataset, number is not None)
     names = data.label_names(dataset)
-    each_label = torch.tensor([labels.parse(data.attributes(dataset), name) for name in names])
+    each_label = torch.tensor([labels.parse(GAN.conditions(dataset), name) for name in names])
     each_score = data.relative_scores(dataset, x.expand(len(names), -1, -1, -1), each_label).tolist()
     return {
-        "score": data.model_of(dataset).score(x, number).item(),
+        "score": GAN.load(dataset).score(x, number).item(),
         "lead": relative_score,
         "higher_than_real": (real < relative_score).float().mean().item(),
         "higher_than_generated": (generated < relative_score).float().mean().item(),
@@ -55,7 +56,7 @@ def verdict(source: Source, label):
         f"Relative score {result['lead']:+.2g}, scored {condition}: higher than {result['higher_than_real']:.0%} of real test "
         f"pictures and {result['higher_than_generated']:.0%} of generated ones. {opinion}"
     )
-    by_label = [[data.readable(name), round(score, 4)] for name, score in result["lead_as"].items()]
+    by_label = [{"label": data.readable(name), "score": round(score, 4)} for name, score in result["lead_as"].items()]
     return {
         **raw(source["x"][0]),
         "text": text,
@@ -84,7 +85,7 @@ def open_dataset(dataset):
 
 
 def gan_score(
-    model: Literal[*data.MODELS] = "gan-mnist",
+    model: Literal[*GAN.models] = "gan-mnist",
     picture: events.Upload = None,
     test_picture_number: int = 0,
     options: Scoring = Scoring(),  # noqa: B008
@@ -97,7 +98,7 @@ def gan_score(
         shares of real test pictures and of generated pictures with a lower relative score; lead_as: the relative score for
         each class or attribute value.
     """
-    dataset = data.dataset_of(model)
+    dataset = GAN.dataset_of(model)
     x = sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"]
     return score_picture(dataset, x, options.label)
 

@@ -14,6 +14,7 @@ from tabs import cards, events, layout, programs
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
 from tabs.gan import data
+from tabs.gan.data import GAN
 
 
 class Training(Controls):
@@ -46,7 +47,7 @@ def _replay(folder):
 def show(dataset, run="this"):
     """-> film, lines. A collapsed run there is for digits only."""
     collapsed = Training.read(run=run).run == "collapsed" and dataset == "mnist"
-    name = data.COLLAPSED if collapsed else f"gan-{data.check_dataset(dataset)}"
+    name = data.COLLAPSED if collapsed else f"gan-{GAN.check(dataset)}"
     replay, (steps, n, _, size, _), picture = _replay(gm.base.checkpoint_folder(name))
     facts = {
         "unit": "step",

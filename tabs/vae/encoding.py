@@ -10,7 +10,7 @@ from tabs import events, layout, programs, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
 from tabs.sources import Source
-from tabs.vae.data import MODELS, SAVE, TEST_TILES, code_list, code_tensor, dataset_of, load_vae, model_name, view
+from tabs.vae.data import SAVE, TEST_TILES, VAE, code_list, code_tensor, load_vae, model_name, view
 
 
 def encoding_stats(vae, x):
@@ -46,7 +46,7 @@ PICTURES = sources.Chooser(encode, TEST_TILES)
 
 
 def vae_encode(
-    model: Literal[*MODELS] = "vae-mnist", picture: events.Upload = None, test_picture_number: int = 0
+    model: Literal[*VAE.models] = "vae-mnist", picture: events.Upload = None, test_picture_number: int = 0
 ) -> tuple[dict, Image]:
     """Encode a picture: its latent code, its reconstruction, and the terms of the ELBO.
 
@@ -57,23 +57,19 @@ def vae_encode(
     import torch
 
     vae = load_vae(model)
-    x = sources.upload_or_test_picture(dataset_of(model), picture, test_picture_number)["x"]
+    x = sources.upload_or_test_picture(VAE.dataset_of(model), picture, test_picture_number)["x"]
     q = vae.encode(x)
     facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist(), **encoding_stats(vae, x)}
     return facts, gm.pictures.grid(torch.cat([x, vae.reconstruct(x)]), columns=2, scale=4)
 
 
-def lay_out():
-    """The tool's components by name."""
+def lay_out(model, code_view):
+    """Lay out and wire the tool. Returns its components by name."""
     layout.hint(
         "Choose a test picture (not used in training), or bring your own. The encoder turns it into a latent code, and the "
         "decoder reconstructs it from the code alone."
     )
     parts = PICTURES.lay_out("vae", min_width=150, height=224)
-    parts["comparison"] = Tiles(pick=False, columns=3, name="Input and reconstruction", elem_id="vae-pair")
-    parts["report"] = gr.Markdown(elem_id="vae-report")
+    comparison = Tiles(pick=False, columns=3, name="Input and reconstruction", elem_id="vae-pair")
+    PICTURES.connect(parts, model, {"comparison": comparison, "report": gr.Markdown(elem_id="vae-report"), **code_view})
     return parts
-
-
-def connect(model, parts, code_view):
-    PICTURES.connect(parts, model, {"comparison": parts["comparison"], "report": parts["report"], **code_view})

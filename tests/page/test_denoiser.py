@@ -47,9 +47,13 @@ def upload_file(tmp_path, size=(60, 50), name="picture.png", mode="RGB"):
     return str(tmp_path / name)
 
 
+def names_of(stage):
+    return [version["name"] for version in stage["pictures"]]
+
+
 def pictures_of(stage):
     """The pictures on the stage: name -> (h, w, 3) uint8."""
-    return dict(zip(stage["names"], sheet_of(stage)))
+    return dict(zip(names_of(stage), sheet_of(stage)))
 
 
 def pixels(x):
@@ -73,7 +77,7 @@ def test_all_methods_are_compared_with_their_metrics(dataset, small):
     source = pictures.example(dataset, 1)
     stage = last(comparison.compare(source, dataset, **controls("gaussian", 50, 3, 40)))["stage"]
     ours = ["our network"] + ["our denoising VAE", "our diffusion model"] * (dataset == "mnist")
-    assert stage["names"] == ["noisy", *ours, *gm.denoiser.CLASSICAL, "clean picture", "removed noise"]
+    assert names_of(stage) == ["noisy", *ours, *gm.denoiser.CLASSICAL, "clean picture", "removed noise"]
     clean = source["x"]
     noisy = add_noise(clean, "gaussian", 50 / 255, seed=3)
     model = gm.load(f"denoiser-{dataset}")
@@ -90,7 +94,7 @@ def test_all_methods_are_compared_with_their_metrics(dataset, small):
     shown = pictures_of(stage)
     for name, x in expected.items():
         assert same(shown[name], x), name
-    for name, note in zip(stage["names"], stage["notes"]):
+    for name, note in (version.values() for version in stage["pictures"]):
         if name in expected and "clean" not in name and "removed" not in name:
             psnr, ssim = quality(expected[name], clean)
             shown_psnr, shown_ssim = map(float, re.match(r"(.*) dB · (0\.\d{3})", note).groups())
@@ -102,8 +106,8 @@ def test_without_added_noise_there_is_no_clean_picture(small):
     source = pictures.example("photo", 2)
     shown = comparison.show(source, "photo", **controls("none", 0))
     stage = shown["stage"]
-    assert stage["names"] == ["noisy", "our network", "removed noise"]
-    assert not any("dB" in note for note in stage["notes"])
+    assert names_of(stage) == ["noisy", "our network", "removed noise"]
+    assert not any("dB" in version["note"] for version in stage["pictures"])
     assert (pictures_of(stage)["noisy"] == pixels(source["x"])).all() and "quality(" not in shown["lines"]
 
 
@@ -115,7 +119,7 @@ def test_every_kind_of_noise_has_its_scale(kind, small):
     stage = comparison.show(source, "photo", **values)["stage"]
     s = facts.value / (255 if kind == "gaussian" else 100)
     assert same(pictures_of(stage)["noisy"], add_noise(source["x"], kind, s, seed=1))
-    names = comparison.show(pictures.example("mnist", 0), "mnist", **values)["stage"]["names"]
+    names = names_of(comparison.show(pictures.example("mnist", 0), "mnist", **values)["stage"])
     assert ("our diffusion model" in names) == (kind == "gaussian")
 
 
@@ -297,9 +301,9 @@ def test_a_missing_model_leaves_the_others(own_checkpoints, small):
     assert denoiser.available() == ["mnist", "fashion"] and len(denoiser.prepare()) == 2
     assert "denoiser-photo" in refusal(comparison.show, pictures.example("photo", 0), "photo", **controls())
     stage = comparison.show(pictures.example("mnist", 0), "mnist", **controls("gaussian", 50))["stage"]
-    assert stage["names"] == ["noisy", "our network", "clean picture", "removed noise"]
+    assert names_of(stage) == ["noisy", "our network", "clean picture", "removed noise"]
     stage = comparison.show(pictures.example("fashion", 0), "fashion", **controls("speckle", 50))["stage"]
-    assert "our denoising VAE" in stage["names"]
+    assert "our denoising VAE" in names_of(stage)
 
 
 # --- Endpoints --------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from tabs.flow import interpolation, layers, likelihood, plane, sampling
 # --- The stage --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", flow.DATASETS)
+@pytest.mark.parametrize("dataset", flow.FLOW.titles)
 def test_it_opens_with_samples_of_the_model(dataset):
     opened = sampling.open_dataset(dataset)
     assert (opened["label"]["value"], opened["temperature"], opened["n"], opened["seed"]) == ("each", 1, 20, 0)
@@ -73,7 +73,7 @@ def test_what_the_controls_may_not_send(dataset, controls, says):
 # --- How likely is this? ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", flow.DATASETS)
+@pytest.mark.parametrize("dataset", flow.FLOW.titles)
 def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypatch):
     opened = likelihood.open_dataset(dataset)
     model, stats = gm.load(f"flow-{dataset}"), gm.typicality.load_likelihoods(f"flow-{dataset}")
