@@ -16,7 +16,7 @@ from tabs.transformer.writing import Writing
 ATTENTION_TOKENS = 48  # in the attention map
 WARPING = ("temperature", "top_k", "top_p", "min_p")  # controls of the text that change the probabilities
 # The bars follow temperature and cut-offs in the browser, without the server.
-UPDATE_OPTIONS = "(temperature, topK, topP, minP, v) => v && v.logits ? {...v, options: [temperature, topK, topP, minP]} : v"
+UPDATE_OPTIONS = "(temperature, top_k, top_p, min_p, v) => v?.logits ? {...v, options: {temperature, top_k, top_p, min_p}} : v"
 
 
 def predict_next(model, text):
@@ -32,7 +32,7 @@ def next_token_bars(text, options: Writing):
     logits, order = logits.sort(descending=True, stable=True)
     return {
         "context": model.tokenizer.decode(ids[-36:]),
-        "options": [getattr(options, name) for name in WARPING],
+        "options": {name: getattr(options, name) for name in WARPING},
         "symbols": json.dumps([model.tokenizer.symbols[i] for i in order.tolist()]),
         "logits": " ".join(f"{v:.5g}" for v in logits.tolist()),
     }

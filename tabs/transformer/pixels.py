@@ -11,7 +11,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import events, labels, layout, programs, sources
-from tabs.components import raw, sheet
+from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.components.tiles import Tiles
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -80,7 +80,7 @@ def film_pictures(source, steps, given_rows):
 
 def film(pictures, rows, bits, live=False):
     """The stage's value. rows: of each frame, how many are done; bits: (row, mean bits per pixel) of each generated row."""
-    curve = ["bits per pixel", [[row, round(b, 3)] for row, b in bits]]
+    curve = line("bits per pixel", [(row, round(b, 3)) for row, b in bits])
     return {
         **pictures,
         "facts": json.dumps({"unit": "row", "numbers": rows, "lines": [curve]}),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import genmodels as gm
+from tabs.components.token_view import Token
 from tabs.controls import ControlError
 
 SHAKESPEARE, TANG = MODELS = ("transformer-shakespeare", "transformer-tang")
@@ -67,13 +68,13 @@ def records(tokens: Iterable["gm.text_transformer.Token"], kind: str | Callable[
     """Tokens as `TokenView` reads them, one line of JSON each. kind: of all tokens, or a function of a token."""
     lines = []
     for token in tokens:
-        record = [
-            token.text,
-            round(token.probability, 5),
-            round(token.entropy, 3),
-            kind(token) if callable(kind) else kind,
-            [[text, round(p, 4)] for text, p, _ in token.alternatives],
-        ]
+        record: Token = {
+            "symbol": token.text,
+            "p": round(token.probability, 5),
+            "entropy": round(token.entropy, 3),
+            "kind": kind(token) if callable(kind) else kind,
+            "alternatives": [{"symbol": text, "p": round(p, 4)} for text, p, _ in token.alternatives],
+        }
         lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
     return "".join(lines)
 

@@ -38,6 +38,7 @@ from PIL import Image
 
 import genmodels as gm
 from tabs import diffusion, events, labels, programs, sources
+from tabs.components import line
 from tabs.components.draw_pad import SIDE
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.diffusion import compare, editing, frames, inpainting, quality, sampling
@@ -370,7 +371,7 @@ def test_quality_against_function_evaluations(own_checkpoints):
     rows = [{"sampler": s, "calls": c, "steps": c, "fid": 100 / c} for s in ("ddpm", "dpm") for c in (16, 4)]
     file.write_text(json.dumps({"floor": {"fid": 0.5}, "best": 6.25, "rows": rows}), encoding="utf-8")
     value = quality.show("mnist")["chart"]
-    assert value["lines"] == [["DPM-Solver++", [[4, 25], [16, 6.25]]], ["DDPM", [[4, 25], [16, 6.25]]]]
+    assert value["lines"] == [line(title, [(4, 25), (16, 6.25)]) for title in ("DPM-Solver++", "DDPM")]
     assert value["floor"] == 0.5
 
 

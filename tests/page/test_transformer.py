@@ -65,7 +65,7 @@ def tokens_of(stage):
 
 
 def text_of(stage, kinds=("", "given", "yours")):
-    return "".join(t[0] for t in tokens_of(stage) if t[3] in kinds)
+    return "".join(t["symbol"] for t in tokens_of(stage) if t["kind"] in kinds)
 
 
 def pictures_of(film, frame=-1):
@@ -103,17 +103,17 @@ def test_tokens_carry_the_models_probabilities():
     stage = last(writing.write("ROMEO:", **controls(4, seed=3)))["stage"]
     model, prompt = gm.load(texts.SHAKESPEARE), "ROMEO:"
     score = model.score("ROMEO:")
-    assert [t[3] for t in tokens_of(stage)] == ["given"] * 6 + [""] * 4
-    assert [t[1] for t in tokens_of(stage)[:6]] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
-    for symbol, p, entropy, _, alternatives in tokens_of(stage)[6:]:
+    assert [t["kind"] for t in tokens_of(stage)] == ["given"] * 6 + [""] * 4
+    assert [t["p"] for t in tokens_of(stage)[:6]] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
+    for token in tokens_of(stage)[6:]:
         log_p = model.next_logits(model.tokenizer.encode(prompt))[0].log_softmax(-1)
-        assert p == pytest.approx(log_p[model.tokenizer.token_id[symbol]].exp().item(), abs=1e-4)
-        assert entropy == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
+        assert token["p"] == pytest.approx(log_p[model.tokenizer.token_id[token["symbol"]]].exp().item(), abs=1e-4)
+        assert token["entropy"] == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
         top = log_p.exp().topk(10)  # cut-offs do not apply; of nearly equal tokens either may come first
-        listed = [log_p[model.tokenizer.token_id[a[0]]].exp().item() for a in alternatives]
-        assert [a[1] for a in alternatives] == pytest.approx(listed, abs=1e-4)
+        listed = [log_p[model.tokenizer.token_id[a["symbol"]]].exp().item() for a in token["alternatives"]]
+        assert [a["p"] for a in token["alternatives"]] == pytest.approx(listed, abs=1e-4)
         assert listed == pytest.approx(top.values.tolist(), abs=1e-4)
-        prompt += symbol
+        prompt += token["symbol"]
 
 
 def test_choosing_an_alternative_and_continuing():
@@ -130,7 +130,8 @@ def test_choosing_an_alternative_and_continuing():
 def test_an_empty_prompt_is_a_new_line():
     for prompt in ("", "\x00\x07", "😀"):
         stage = last(writing.write(prompt, **controls(9)))["stage"]
-        assert tokens_of(stage)[0][:1] + tokens_of(stage)[0][3:4] == ["\n", "given"]
+        first = tokens_of(stage)[0]
+        assert (first["symbol"], first["kind"]) == ("\n", "given")
         assert text_of(stage, [""]) == gm.load(texts.SHAKESPEARE).generate("", max_new_tokens=9, temperature=0.8, seed=0)
 
 
@@ -192,7 +193,7 @@ def test_bars_hold_all_raw_logits_and_the_cut_offs():
     assert len(shown_logits) == 65
     assert list(shown_logits.values()) == sorted(shown_logits.values(), reverse=True)
     assert [shown_logits[s] for s in model.tokenizer.symbols] == pytest.approx(logits.tolist(), rel=1e-3, abs=1e-4)
-    assert (bars["options"], bars["context"]) == ([0.5, 3, 0.9, 0.1], "ROMEO")
+    assert (bars["options"], bars["context"]) == (options, "ROMEO")
     assert inspection.preview("ROMEO", **options) == {"bars": bars}
 
 
@@ -214,7 +215,7 @@ def test_surprisal_is_the_mean_of_the_score():
     shown_bits, perplexity = re.fullmatch(r"([\d.]+) bits per character · perplexity ([\d.]+)", view["stats"]).groups()
     assert (float(shown_bits), float(perplexity)) == pytest.approx((bits, 2**bits), abs=0.11)
     assert float(shown_bits) == pytest.approx(bits, abs=0.011)
-    assert [t[1] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
+    assert [t["p"] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
     assert "ö became o" in view["notes"]
 
 
@@ -242,11 +243,11 @@ def test_a_poem_follows_its_form_and_its_heads(form, heads):
         values = poem_controls(form, "春夜", "李白", heads, temperature, seed=3)
         stage = last(poems.write(**values))["stage"]
         assert follows_form(body_of(stage), form, heads)
-        assert [i for i, t in enumerate(tokens_of(stage)) if t[3] == "given"] == [
+        assert [i for i, t in enumerate(tokens_of(stage)) if t["kind"] == "given"] == [
             i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))
         ]
-        for symbol, *_, records in tokens_of(stage):
-            alternatives = {record[0] for record in records}
+        for token in tokens_of(stage):
+            symbol, alternatives = token["symbol"], {other["symbol"] for other in token["alternatives"]}
             assert symbol in alternatives or len(alternatives) == 10
             assert alternatives == {symbol} if symbol in "，。" else not alternatives & set("，。□\n|")
 
@@ -310,8 +311,8 @@ def test_rows_are_generated_one_after_another_and_the_given_ones_stay():
     lightness = heatmap[:3, 20:].astype(int).sum(-1).ravel()
     assert lightness[bits.argmax()] > lightness[bits.argmin()]
     assert (np.diff(lightness[np.argsort(bits)]) >= -3).all()  # lightness grows with surprisal
-    curve = json.loads(films[-1]["facts"])["lines"][0][1]
-    assert [b for _, b in curve] == pytest.approx((-final.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
+    curve = json.loads(films[-1]["facts"])["lines"][0]["points"]
+    assert [point["y"] for point in curve] == pytest.approx((-final.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
 
 
 def test_rows_not_yet_generated_are_grey():
