@@ -306,7 +306,7 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     """Register `fn` as the API endpoint of its own name. Call it once for the page, outside the tabs.
 
     Names, types and defaults come from the signature, docs from the docstring. An argument whose default is an instance of
-    `Controls` stands for one argument per field of that class. A generator function answers with its last output, or, if
+    `Controls` stands for one argument per name in its `parameters`. A generator function answers with its last output, or, if
     stream, with each as it comes.
     """
     if not inspect.getdoc(fn):
@@ -315,15 +315,16 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     controls: dict[str, type[Controls]] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         if isinstance(parameter.default, Controls):
-            controls[name] = type(parameter.default)
-            arguments |= {field: (type(value), value) for field, value in parameter.default}
+            controls[name] = kind = type(parameter.default)
+            values = {field: getattr(parameter.default, field) for field in kind.parameters}
+            arguments |= {field: (type(value), value) for field, value in values.items()}
         else:
             arguments[name] = (parameter.annotation, parameter.default)
     inputs = {name: _box(name, *argument) for name, argument in arguments.items()}
 
     def call(**values):
         """The call of `fn`, with controls checked."""
-        groups = {name: kind.read(**{f: values.pop(f) for f in kind.model_fields}) for name, kind in controls.items()}
+        groups = {name: kind.read(**{f: values.pop(f) for f in kind.parameters}) for name, kind in controls.items()}
         return fn(**values, **groups)
 
     run: Callable = guarded(_naming_parameters(call))
