@@ -57,7 +57,7 @@ def build(first_visit):
     plane.connect(plane_parts, first_visit)
     steps = [  # of opening a data set, one after another
         (sampling.open_dataset, sampling_outputs, sampling.unavailable),
-        (likelihood.open_dataset, {"tiles": likelihood_parts["tiles"], **choice_outputs}, likelihood.unavailable),
+        (likelihood.open_dataset, choice_outputs, likelihood.unavailable),
         (interpolation.open_dataset, ends, interpolation.unavailable),
         (card, {"card": model_card}, None),
     ]

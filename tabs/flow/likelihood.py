@@ -113,30 +113,24 @@ def choose(source: Source):
     }
 
 
-def choose_test_picture(dataset, event: gr.EventData):
-    i = events.event_number(event, "index", 2 * TILES - 1)
+def test_picture(dataset, i) -> Source:
+    """Picture i of the tiles."""
     if i < TILES:
-        return choose(sources.test_picture(check_dataset(dataset), i))
-    return choose({**sources.test_picture(OTHER[check_dataset(dataset)], i - TILES), "dataset": dataset})
+        return sources.test_picture(dataset, i)
+    return {**sources.test_picture(OTHER[check_dataset(dataset)], i - TILES), "dataset": dataset}
 
 
-def choose_drawing(dataset, ink):
-    return choose(sources.drawing(check_dataset(dataset), ink))
-
-
-def choose_upload(dataset, path):
-    return choose(sources.upload(check_dataset(dataset), path))
-
-
-@once_per_checkpoint
-def open_dataset(dataset):
-    """Another data set: test pictures of both sets to choose from, and the first of them chosen."""
+def tiles(dataset, n) -> Tiles.Value:
+    """Test pictures of both data sets."""
     import torch
 
-    pictures = torch.cat([sources.test_pictures(name)[0][:TILES] for name in (dataset, OTHER[dataset])])
+    pictures = torch.cat([test_picture(dataset, i)["x"] for i in range(n)])
     names = [name for d in (dataset, OTHER[dataset]) for name in sources.test_picture_names(d)[:TILES]]
-    tiles = {**sheet(pictures, 2 * TILES), "labels": names, "chosen": 0}
-    return {"tiles": tiles, **choose(sources.test_picture(dataset, 0))}
+    return {**sheet(pictures, n), "labels": names, "chosen": 0}
+
+
+PICTURES = sources.Chooser(choose, 2 * TILES, test_picture, tiles=tiles)
+open_dataset = once_per_checkpoint(PICTURES.open_dataset)
 
 
 def unavailable(message):
@@ -170,8 +164,7 @@ def flow_score(
 def lay_out():
     """The tool's components by name."""
     layout.hint("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.")
-    parts = {"tiles": Tiles(columns=2 * TILES, name="Test pictures of both datasets", elem_id="flow-own")}
-    _, parts["pad"], parts["upload"] = layout.draw_or_upload("flow", min_width=130, height=150)
+    parts = PICTURES.lay_out("flow", "Test pictures of both datasets")
     parts["verdict"] = Likelihood(elem_id="flow-verdict")
     layout.hint("The same flow on less typical pictures:")
     parts["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
@@ -180,10 +173,8 @@ def lay_out():
 
 
 def connect(dataset, parts, layer_parts):
-    """Wire the tool. Returns the outputs of a choice."""
+    """Wire the tool. Returns the outputs of another data set."""
     names = ("verdict", "comparison", "score_lines")
     outputs = {"source": gr.State(), **{name: parts[name] for name in names}, **layer_parts}
-    events.act(parts["tiles"].input, choose_test_picture, {"dataset": dataset}, outputs)
-    events.live(parts["pad"].input, choose_drawing, {"dataset": dataset, "ink": parts["pad"]}, outputs)
-    events.act(parts["upload"].upload, choose_upload, {"dataset": dataset, "path": parts["upload"]}, outputs)
-    return outputs
+    PICTURES.connect(parts, {"dataset": dataset}, outputs)
+    return {"tiles": parts["tiles"], "drawing": parts["drawing"], **outputs}

@@ -7,16 +7,11 @@ import gradio as gr
 from pydantic import Field
 
 from tabs import events, labels, layout, sources
-from tabs.components import raw, sheet
-from tabs.components.draw_pad import DrawPad
-from tabs.components.tiles import Tiles
-from tabs.components.upload import upload as picture_upload
+from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
 from tabs.gan import data
 from tabs.sources import Source
-
-TEST_PICTURES = 10  # to choose from
 
 
 class Scoring(Controls):
@@ -79,28 +74,13 @@ def choose(source: Source):
     return {"source": source, "label": labels.ANY, **show(source, labels.ANY)}
 
 
-def choose_test_picture(dataset, event: gr.EventData):
-    return choose(sources.test_picture(data.check_dataset(dataset), events.event_number(event, "index", TEST_PICTURES - 1)))
-
-
-def choose_drawing(dataset, ink):
-    return choose(sources.drawing(data.check_dataset(dataset), ink))
-
-
-def choose_upload(dataset, path):
-    return choose(sources.upload(data.check_dataset(dataset), path))
+PICTURES = sources.Chooser(choose)
 
 
 def open_dataset(dataset):
-    """Another dataset: its test pictures, the first of them chosen; on faces one cannot draw."""
-    x, _ = sources.test_pictures(data.check_dataset(dataset))
-    names = sources.test_picture_names(dataset)[:TEST_PICTURES]
-    return {
-        **choose(sources.test_picture(dataset, 0)),
-        "tiles": {**sheet(x[:TEST_PICTURES], TEST_PICTURES), "labels": names, "chosen": 0},
-        "drawing": gr.update(visible=dataset != "avatars"),
-        "label": gr.update(choices=data.label_choices(dataset), value=labels.ANY),
-    }
+    """Another dataset: its test pictures, the first of them scored, and its labels."""
+    label = gr.update(choices=data.label_choices(dataset), value=labels.ANY)
+    return {**PICTURES.open_dataset(dataset), "label": label}
 
 
 def unavailable(message):
@@ -133,15 +113,9 @@ def gan_score(
 
 def lay_out():
     layout.hint("How real does your picture look to the discriminator?")
-    parts = {"tiles": Tiles(columns=TEST_PICTURES, name="Test pictures", elem_id="gan-own")}
-    with gr.Row():
-        with gr.Column(min_width=130) as parts["drawing"]:
-            parts["pad"] = DrawPad(elem_id="gan-pad")
-        with gr.Column(min_width=130):
-            parts["upload"] = picture_upload(
-                label="Upload a picture", show_label=False, height=150, elem_id="gan-upload", elem_classes="upload"
-            )
-            parts |= Scoring.components("gan")
+    parts = PICTURES.lay_out("gan")
+    with parts["upload"].parent:
+        parts |= Scoring.components("gan")
     return {**parts, "verdict": Verdict(elem_id="gan-verdict"), "source": gr.State()}
 
 
@@ -149,11 +123,6 @@ def connect(dataset, parts, openings):
     """Wire the tool. openings: the events after which a dataset is open. Returns the events that choose another picture."""
     outputs = {name: parts[name] for name in ("source", "label", "verdict")}
     events.live(parts["label"].input, show, {"source": parts["source"], "label": parts["label"]}, outputs)
-    pad = {"dataset": dataset, "ink": parts["pad"]}
-    changes = [
-        events.act(parts["tiles"].input, choose_test_picture, {"dataset": dataset}, outputs),
-        events.live(parts["pad"].input, choose_drawing, pad, outputs),
-        events.act(parts["upload"].upload, choose_upload, {"dataset": dataset, "path": parts["upload"]}, outputs),
-    ]
+    changes = PICTURES.connect(parts, {"dataset": dataset}, outputs)
     opening = {**outputs, "tiles": parts["tiles"], "drawing": parts["drawing"]}
     return [events.act(opened, open_dataset, {"dataset": dataset}, opening, unavailable) for opened in openings] + changes

@@ -8,7 +8,6 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import cards, events, layout, sources
-from tabs.components import sheet
 from tabs.components.sliders import Sliders
 from tabs.vae import editing, encoding, interpolation, latent_map, sampling
 from tabs.vae.data import DATASETS, MODELS, TEST_TILES, Model, model_name
@@ -25,8 +24,7 @@ def prepare():
 
 def open_test_tiles(dataset):
     """Test pictures for both tools, and whether there is a pad to draw on."""
-    pictures, names = sources.test_pictures(dataset)[0][:TEST_TILES], sources.test_picture_names(dataset)[:TEST_TILES]
-    tiles = {**sheet(pictures, 10), "labels": names, "chosen": -1}
+    tiles = sources.tiles(dataset, TEST_TILES, chosen=-1)
     return {"tiles": tiles, "end_tiles": tiles, "drawing": gr.update(visible=dataset != "avatars")}
 
 

@@ -90,7 +90,7 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
 
 
 def test_a_picture_of_the_other_set_is_scored_by_this_flow():
-    chosen = likelihood.choose_test_picture("mnist", event(index=likelihood.TILES + 2))
+    chosen = likelihood.PICTURES.choose_test_picture(event(index=likelihood.TILES + 2), "mnist")
     x = gm.data.samples("fashion").floats()[2:3]
     assert chosen["source"]["dataset"] == "mnist" and torch.equal(chosen["source"]["x"], x)
     bits = gm.load("flow-mnist").bits_per_dim(x).item()
@@ -98,17 +98,17 @@ def test_a_picture_of_the_other_set_is_scored_by_this_flow():
 
 
 def test_a_drawing_and_a_file_are_prepared_as_the_data_were(tmp_path):
-    drawing, upload = likelihood.choose_drawing("mnist", stroke()), likelihood.choose_upload("mnist", photograph(tmp_path))
+    drawing, upload = likelihood.PICTURES.choose_drawing(stroke()), likelihood.PICTURES.choose_upload(photograph(tmp_path))
     for x in (drawing["source"]["x"], upload["source"]["x"]):
         assert x.shape == (1, 1, 28, 28) and 0 <= x.min() < x.max() <= 1
     with pytest.raises(ValueError, match="The drawing is empty"):
-        likelihood.choose_drawing("mnist", None)
+        likelihood.PICTURES.choose_drawing(None)
 
 
 @pytest.mark.parametrize("index", [10, -1, 0.5, None, "a"])
 def test_only_the_pictures_on_the_page_can_be_chosen(index):
     with pytest.raises(ValueError):
-        likelihood.choose_test_picture("mnist", event(index=index))
+        likelihood.PICTURES.choose_test_picture(event(index=index), "mnist")
 
 
 def test_a_checkpoint_that_was_not_measured_says_so(checkpoints, tmp_path, monkeypatch):

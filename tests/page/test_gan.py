@@ -324,18 +324,18 @@ def test_the_verdict_compares_with_real_and_generated_scores():
 
 
 def test_a_drawing_is_prepared_like_the_dataset():
-    chosen = scoring.choose_drawing("mnist", stroke())
+    chosen = scoring.PICTURES.choose_drawing(stroke(), "mnist")
     assert chosen["label"] == ANY
     assert (raw_of(chosen["verdict"]) == pixels(chosen["source"]["x"])[0, ..., :1]).all()
-    assert "empty" in refusal(scoring.choose_drawing, "mnist", None)
-    assert scoring.choose_test_picture("fashion", event(index=4))["source"]["lines"].endswith("[4:5]\n")
+    assert "empty" in refusal(scoring.PICTURES.choose_drawing, None)
+    assert scoring.PICTURES.choose_test_picture(event(index=4), "fashion")["source"]["lines"].endswith("[4:5]\n")
 
 
 def test_one_draws_digits_and_clothes_but_no_faces():
     for dataset, visible in (("fashion", True), ("avatars", False)):
         opened = scoring.open_dataset(dataset)
         assert opened["drawing"]["visible"] == visible
-        assert opened["tiles"]["n"] == len(opened["tiles"]["labels"]) == scoring.TEST_PICTURES
+        assert opened["tiles"]["n"] == len(opened["tiles"]["labels"]) == scoring.PICTURES.n
         assert [value for _, value in opened["label"]["choices"]] == [ANY, *data.label_names(dataset)]
 
 
@@ -423,7 +423,7 @@ def test_errors_of_tools_name_the_cause():
         (scoring.show, {"source": None, "label": ANY}, "Choose a picture"),
         (scoring.show, {"source": source, "label": "round"}, "Class must be"),
         (scoring.show, {"source": source, "label": None}, "Scored as must be"),
-        (scoring.choose_test_picture, {"dataset": "mnist", "event": event(index="x")}, "index"),
+        (scoring.PICTURES.choose_test_picture, {"dataset": "mnist", "event": event(index="x")}, "index"),
         (inversion.invert, {"dataset": "mnist", "source": None, "label": ANY}, "Choose a picture"),
         (inversion.invert, {"dataset": "fashion", "source": source, "label": ANY}, "Choose a picture"),
     ):

@@ -89,7 +89,8 @@ def test_an_upright_colour_photograph_becomes_a_face(tmp_path):
     upright = sources.read_picture(tmp_path / "a.jpg")
     assert upright.size == (40, 80)
     assert upright.getpixel((20, 10))[0] > 200  # red on top
-    assert raw_of(encoding.encode_upload("avatars", "full", str(tmp_path / "a.jpg"))["stage"]).shape == (64, 64, 3)
+    encoded = encoding.PICTURES.choose_upload(str(tmp_path / "a.jpg"), "avatars", size="full")
+    assert raw_of(encoded["stage"]).shape == (64, 64, 3)
 
 
 @settings(max_examples=50, deadline=None)

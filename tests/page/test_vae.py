@@ -166,7 +166,7 @@ def test_sliders_may_send_anything(sliders):
 def test_events_may_carry_anything(payload, seed, temperature):
     sent, model = gr.EventData(None, payload), {"dataset": "mnist", "size": "full"}
     result_of(events.guarded(sampling.choose_sample), **model, event=sent, seed=seed, temperature=temperature)
-    result_of(events.guarded(encoding.encode_test_picture), **model, event=sent)
+    result_of(events.guarded(encoding.PICTURES.choose_test_picture), **model, event=sent)
 
 
 # --- The lines of Python reproduce the stage ---------------------------------------------------------------------------
@@ -201,8 +201,8 @@ ACTIONS = {
     "another sample": lambda: sampling.choose_sample("avatars", "full", event(index=4), seed=5, temperature=1),
     "a slider": moved_slider,
     "reset": lambda: sampling.reset("mnist", "2d"),
-    "a test picture": lambda: encoding.encode_test_picture("fashion", "full", event(index=7)),
-    "a drawing": lambda: encoding.encode_drawing("mnist", "full", stroke()),
+    "a test picture": lambda: encoding.PICTURES.choose_test_picture(event(index=7), "fashion", size="full"),
+    "a drawing": lambda: encoding.PICTURES.choose_drawing(stroke(), "mnist", size="full"),
     "the map": lambda: latent_map.choose("mnist", event(u=0.25, v=0.75), seed=0, temperature=1),
     "interpolation": frame_on_stage,
     "another class": lambda: edit(sampling.reset("mnist", "full")["sliders"], "class", "4"),
@@ -285,7 +285,7 @@ def test_an_interpolation_starts_and_ends_at_the_two_pictures():
 def test_strength_changes_only_its_own_part_of_the_code():
     """Back at strength 0 the edit is undone, and other changes of the code stay."""
     with torch.no_grad():
-        sliders = encoding.encode_test_picture("mnist", "full", event(index=1))["sliders"]
+        sliders = encoding.PICTURES.choose_test_picture(event(index=1), "mnist", size="full")["sliders"]
         edited = edit(sliders, "class", "7")
         edited["sliders"]["z"][3] += 1
         undone = edit(edited["sliders"], "class", "7", 0.0, edited["memory"])["sliders"]
@@ -296,7 +296,7 @@ def test_strength_changes_only_its_own_part_of_the_code():
 def test_edits_add_up_and_start_again_with_another_picture():
     n, glasses = len(editing.TITLES), [("glasses", "round", 1.0)]
     with torch.no_grad():
-        face = encoding.encode_test_picture("avatars", "full", event(index=1))["sliders"]
+        face = encoding.PICTURES.choose_test_picture(event(index=1), "avatars", size="full")["sliders"]
         one = edit(face, "glasses", "round")
         assert one["amounts"] == [0, 1.0] + [0] * (n - 2)
         edited_twice = edit(one["sliders"], "skin", "dark", 0.5, one["memory"], glasses)
@@ -305,7 +305,7 @@ def test_edits_add_up_and_start_again_with_another_picture():
         alone = edit(face, "skin", "dark", 0.5)["sliders"]
         offset = np.array(one["sliders"]["z"]) - face["z"]
         assert np.abs(np.array(edited_twice["sliders"]["z"]) - alone["z"] - offset).max() < 0.01
-        other = encoding.encode_test_picture("avatars", "full", event(index=2))["sliders"]
+        other = encoding.PICTURES.choose_test_picture(event(index=2), "avatars", size="full")["sliders"]
         again = edit(other, "skin", "dark", 0.5, edited_twice["memory"], glasses)
         assert (again["amounts"][1], again["amounts"][5]) == (0.0, 0.5)
 
@@ -334,7 +334,7 @@ def test_a_strength_needs_a_value_and_a_range():
 def test_an_empty_drawing_gets_a_sentence():
     for ink in (None, np.zeros((SIDE, SIDE), np.uint8)):
         with pytest.raises(ValueError, match="empty"):
-            encoding.encode_drawing("mnist", "full", ink)
+            encoding.PICTURES.choose_drawing(ink, "mnist", size="full")
 
 
 # --- A checkpoint is missing or broken --------------------------------------------------------------------------------
