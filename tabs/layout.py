@@ -38,10 +38,10 @@ def explanation(file: str | Path, **slots: str) -> None:
         )
 
 
-def python_panel(tab: str, tool: str = "") -> gr.Code:
-    """The lines that make what is on the stage, or, with `tool`, what a tool of the tab shows."""
+def python_panel(tab: str, tool: str = "", title: str = "In Python") -> gr.Code:
+    """The lines that make what is on the stage, or, with `tool` and its title, what a tool of the tab shows."""
     name = f"{tab}-{tool}-python" if tool else f"{tab}-python"
-    with gr.Accordion("In Python" if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
+    with gr.Accordion(title if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
         if not tool:
             gr.Markdown(
                 "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder of "

@@ -13,7 +13,7 @@ from tabs import events, labels, layout
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.diffusion import frames
-from tabs.diffusion.data import MODELS, checkpoint_of, conditions_of, dataset_of, model_of
+from tabs.diffusion.data import MODELS, checkpoint_of, conditions_of, dataset_of
 
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 MAX_STEPS, MAX_DDPM_STEPS = 64, 250
@@ -57,27 +57,18 @@ class Sampling(Controls):
             )
 
 
-def read(dataset, controls, one_picture=False) -> tuple[Sampling, list | int | None]:
-    """(the controls, checked; the label as the model takes it).
-
-    one_picture: the run makes variants of a given picture, for which one class after another makes no sense.
-    """
+def read(dataset, controls, kind=Sampling):
+    """(the controls, checked; the label as the model takes it). Variants of a picture are of any class, not one of each."""
     conditions = conditions_of(dataset)
-    options = Sampling.read(**labels.from_menus(conditions, controls))
+    options = kind.read(**labels.from_menus(conditions, controls))
     label = labels.for_pictures(conditions, options.label, options.n)
-    return options, None if one_picture and options.label == labels.EACH else label
+    return options, label if kind is Sampling or options.label != labels.EACH else None
 
 
 def generate(dataset, **controls):
     """New samples with the seed in the box: yields stage, lines."""
     options, label = read(dataset, controls)
-    options.check_budget(label)
-    model, method = model_of(dataset), gm.Diffusion.sample_steps
-    sampler_steps = model.sample_steps(**options.arguments(method, label=label))
-    noise = model.initial_noise(options.n, seed=options.seed)
-    body = f"x = {options.call('model.sample', method, label=label)}\n"
-    lines = frames.program(dataset, body, frames.columns(options.n))
-    yield from frames.stream(sampler_steps, noise, 1.0, options.steps, lines)
+    yield from frames.stream(dataset, "sample", options, label)
 
 
 def opening(dataset) -> dict:
@@ -135,11 +126,7 @@ def diffusion_sample(
     Returns:
         A PNG with the samples in a square grid.
     """
-    dataset = dataset_of(model)
-    label = labels.for_pictures(conditions_of(dataset), options.label, options.n)
-    options.check_budget(label)
-    arguments = options.arguments(gm.Diffusion.sample_steps, label=label)
-    yield from frames.with_grid(model_of(dataset).sample_steps(**arguments))
+    yield from frames.finished(dataset_of(model), "sample", options)
 
 
 def lay_out():

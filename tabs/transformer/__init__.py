@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import cards, events, layout
-from tabs.transformer import inspection, pixels, poems, runs, surprisal, texts, writing
+from tabs.transformer import inspection, pixels, poems, surprisal, texts, writing
 
 MODELS = (*texts.MODELS, pixels.PIXELS)
 ENDPOINTS = (writing.text_generate, surprisal.text_score, inspection.text_next, poems.text_poem, pixels.pixels_complete)
@@ -36,7 +36,7 @@ def build_text(first_visit):
                 parts |= inspection.lay_out_attention()
             with gr.Tab("Surprisal", id="surprise") as surprisal_tab:
                 surprisal_parts = surprisal.lay_out()
-    parts["lines"] = runs.python_panel("text")
+    parts["lines"] = layout.python_panel("transformer", "text", "Reproduce in Python")
     writing.connect(parts, first_visit)
     inspection.connect(parts)
     surprisal.connect(surprisal_parts, events.first_visit(None, surprisal_tab, gr.State(False)))

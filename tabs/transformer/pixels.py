@@ -1,5 +1,6 @@
 """Pictures as sequences: given its upper rows, a digit is completed pixel by pixel."""
 
+import functools
 import json
 import math
 from collections.abc import Iterator
@@ -13,14 +14,12 @@ import genmodels as gm
 from tabs import events, labels, layout, programs, sources
 from tabs.components import line, raw, sheet
 from tabs.components.film import Film
-from tabs.components.tiles import Tiles
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
 from tabs.sources import Source
 from tabs.transformer import runs
 
 PIXELS = "transformer-mnist"
 SIDE = 28  # rows of a picture
-TILES = 10  # test pictures to choose from
 FIRST_TILE = 2  # the one that is chosen at first
 
 
@@ -119,28 +118,25 @@ def complete(source: Source, **controls):
     steps, bits = [gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)], []
     run = sample(source["x"] if given else None, options)
 
-    def live():
-        return {"stage": film(film_pictures(source, steps[-1:], given), [steps[-1].rows], bits, live=True)}
-
-    def ended():
+    def frames(steps):
         return film_pictures(source, steps, given), [step.rows for step in steps], bits
 
     try:
-        yield {**live(), "lines": programs.PENDING}
+        yield {"stage": film(*frames(steps), live=True), "lines": programs.PENDING}
         for step in run:
             steps.append(step)
             bits.append((step.rows, -step.probability[:, step.rows - 1].clamp_min(1e-9).log2().mean().item()))
-            yield live()
+            yield {"stage": film(*frames(steps[-1:]), live=True)}
     except events.Stopped:
-        yield {"stage": film(*ended()), "lines": programs.STOPPED}
+        yield {"stage": film(*frames(steps)), "lines": programs.STOPPED}
         return None
-    data = options, source["lines"] if given else "", *ended()
-    yield finished(*data)
-    return data
+    outputs = functools.partial(finished, options, source["lines"] if given else "", *frames(steps))
+    yield outputs()
+    return outputs
 
 
 def open_pixels():
-    yield from runs.opening(PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)), finished)
+    yield from runs.opening(PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)))
 
 
 def pixels_complete(
@@ -171,23 +167,7 @@ def pixels_complete(
 # --- The picture that is completed ------------------------------------------------------------------------------------
 
 
-def open_test_pictures():
-    x, _ = sources.test_pictures("mnist")
-    names = sources.test_picture_names("mnist")[:TILES]
-    tiles = {**sheet(x[:TILES], TILES), "labels": names, "chosen": FIRST_TILE}
-    return {"tiles": tiles, "source": sources.test_picture("mnist", FIRST_TILE)}
-
-
-def choose_test_picture(event: gr.EventData):
-    return {"source": sources.test_picture("mnist", events.event_number(event, "index", TILES - 1))}
-
-
-def choose_drawing(ink):
-    return {"source": sources.drawing("mnist", ink)}
-
-
-def choose_upload(path):
-    return {"source": sources.upload("mnist", path)}
+PICTURES = sources.Chooser(first=FIRST_TILE)
 
 
 def build(first_visit):
@@ -198,8 +178,7 @@ def build(first_visit):
                 "**Give it the top of a digit**: pick one, or draw. The transformer generates the other rows, each pixel "
                 "conditioned on all pixels before it."
             )
-            tiles = Tiles(columns=10, name="Test pictures", elem_id="transformer-own-pictures")
-            _, pad, file = layout.draw_or_upload("transformer", 120, 150)
+            pictures = PICTURES.lay_out("transformer", elem_id="transformer-own-pictures", min_width=120)
             controls = Completions.components("transformer", "rows", "n", "label")
             controls |= Completions.components("transformer-pixels", "temperature")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
@@ -210,16 +189,12 @@ def build(first_visit):
                 "negative log-likelihood given the class. Where you choose none, each completion draws its class first, from "
                 "the classes' probabilities given the blue rows."
             )
-    parts["lines"], source = runs.python_panel("pixels"), {"source": gr.State()}
+    parts["lines"], source = layout.python_panel("transformer", "pixels", "Reproduce in Python"), {"source": gr.State()}
 
     inputs = {**source, **controls, "seed": parts["seed"]}
-    opened = events.act(first_visit, open_test_pictures, {}, {"tiles": tiles, **source})
+    opened = events.act(first_visit, PICTURES.open_dataset, {}, {**source, **{n: pictures[n] for n in ("tiles", "drawing")}})
     stream = runs.connect(parts, complete, inputs, opened.then, open_pixels)
-    chosen = (
-        events.act(tiles.input, choose_test_picture, {}, source),
-        events.live(pad.input, choose_drawing, {"ink": pad}, source),
-        events.act(file.upload, choose_upload, {"path": file}, source),
-    )
+    chosen = PICTURES.connect(pictures, {}, source)
     releases = [controls[name].release for name in ("rows", "n", "temperature")]
     for trigger in (*(event.then for event in chosen), *releases, controls["label"].input):
         stream(trigger, complete, inputs)

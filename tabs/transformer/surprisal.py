@@ -9,7 +9,7 @@ import gradio as gr
 import genmodels as gm
 from tabs import events, layout, programs
 from tabs.components.token_view import TokenView
-from tabs.transformer import runs, texts
+from tabs.transformer import texts
 
 MAX_LIVE_TEXT = 1000  # characters of a text whose surprisal is computed while the visitor types
 MAX_SCORED_TEXT = 10_000  # the same for the API
@@ -65,11 +65,9 @@ def text_score(
         The log-probability of each token in nats; the mean surprisal in nats and in bits per token, and the perplexity; and the
         characters outside the model's alphabet.
     """
-    transformer, tokens = texts.load(model), []
+    transformer = texts.load(model)
     text, prompt = texts.check("text", text, MAX_SCORED_TEXT), texts.check("prompt", prompt, MAX_SCORED_TEXT)
-    for batch in texts.batches(transformer.read_steps(text, prompt, alternatives=0)):
-        tokens += batch
-        yield {}  # the lane is free for a moment
+    tokens = yield from texts.collected(transformer.read_steps(text, prompt, alternatives=0))
     unknown = dict.fromkeys(c for c in text if c not in transformer.tokenizer.token_id)
     yield {
         **mean_surprisal(tokens),
@@ -93,7 +91,7 @@ def lay_out():
             placeholder="Type or paste a text in English.",
         ),
         "surprisal": TokenView(name="Your text", branch=False, elem_id="transformer-surprise"),
-        "surprisal_lines": runs.python_panel("surprise"),
+        "surprisal_lines": layout.python_panel("transformer", "surprise", "Reproduce in Python"),
     }
 
 

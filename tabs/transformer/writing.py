@@ -1,7 +1,7 @@
 """A text in the manner of Shakespeare, written character by character and continued from wherever the visitor chooses."""
 
 import functools
-import time
+import itertools
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, layout, programs
+from tabs import cards, layout, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
 from tabs.transformer import runs, texts
@@ -32,41 +32,24 @@ class Writing(Controls):
     seed: Seed = SEED
 
 
-def finished(prompt, options, records, n, keep=0, notes="", start=None):
-    """The outputs of a run that has ended."""
-    stats = texts.count(n, "characters", start) if n else ""
-    # with this length the same seed gives the same part of a text that was stopped
-    call = options.call("model.generate", gm.TextTransformer.generate_steps, "prompt", max_new_tokens=n)
-    body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
-    lines = programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
-    return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": False, "stats": stats}, "lines": lines}
-
-
 def stream(prompt, keep, options, notes=""):
     """Continue a prompt in the model's alphabet: yields stage, lines. keep: how many tokens the stage already shows."""
-    model = gm.load(texts.SHAKESPEARE)
-    steps = model.generate_steps(prompt, **options.arguments(gm.TextTransformer.generate_steps))
-    records, n, start, pending = "", 0, time.monotonic(), {"lines": programs.PENDING}
+    model, shown, method = gm.load(texts.SHAKESPEARE), "" if keep else prompt[-SHOWN_PROMPT:], gm.TextTransformer.generate_steps
+    given = model.read_steps(shown, prompt[:-SHOWN_PROMPT]) if shown else ()
+    steps = itertools.chain(given, model.generate_steps(prompt, **options.arguments(method)))
 
-    def stage(stats):
-        return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": True, "stats": stats}}
+    def show(records, n, start, live):
+        stats = texts.count(n, "characters", start) if n else "reading the prompt" if live else ""
+        return {"tokens": records, "keep": keep, "notes": notes, "live": live, "stats": stats}
 
-    try:
-        if not keep:
-            for batch in texts.batches(model.read_steps(prompt[-SHOWN_PROMPT:], prompt[:-SHOWN_PROMPT])):
-                records += texts.records(batch, "given")
-                yield stage("reading the prompt") | pending
-        start = time.monotonic()
-        for batch in texts.batches(steps):
-            n += len(batch)
-            records += texts.records(batch)
-            yield stage(texts.count(n, "characters", start)) | pending
-            pending = {}
-    except events.Stopped:
-        yield finished(prompt, options, records, n, keep, notes, start)
-        return None
-    yield finished(prompt, options, records, n, keep, notes, start)
-    return prompt, options, records, n
+    def lines(n, stopped):
+        # with this length the same seed gives the same part of a text that was stopped
+        call = options.call("model.generate", method, "prompt", max_new_tokens=n)
+        body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
+        return programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
+
+    kinds = itertools.chain(["given"] * len(shown), itertools.repeat(""))
+    return (yield from runs.stream(steps, kinds, show, lines, given=len(shown)))
 
 
 def write(prompt, **controls):
@@ -89,7 +72,7 @@ def continue_text(request, **controls):
 
 
 def open_text():
-    yield from runs.opening(texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT), finished)
+    yield from runs.opening(texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT))
 
 
 def text_generate(

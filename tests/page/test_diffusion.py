@@ -143,7 +143,7 @@ def test_the_same_noise_for_every_sampler_and_guidance():
 
 def test_editing_starts_from_the_picture_with_noise():
     source = sources.test_picture("mnist", 3)
-    stage = last(editing.edit(source=source, t=0.5, **controls(seed=4)))["stage"]
+    stage = last(editing.edit(source=source, strength=0.5, **controls(seed=4)))["stage"]
     noisy = gm.load("diffusion-mnist").q_sample(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
     assert same(shown(stage, 0)[0], grid(noisy))
     preview = raw_of(editing.show_noise(source, t=0.5, seed=4)["noisy"])
@@ -175,7 +175,7 @@ def upload(folder):
 
 
 def edited(source, t, **options):
-    return last(editing.edit(source=source, t=t, **controls(source["dataset"], **options)))
+    return last(editing.edit(source=source, strength=t, **controls(source["dataset"], **options)))
 
 
 def inpainted(source, **options):
@@ -233,7 +233,7 @@ def test_one_of_each_class_in_turn_but_no_class_for_a_given_picture():
     values = {name: value for name, value in each.items() if name != "dataset"}
     label = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert sampling.read("mnist", values)[1] == label
-    assert sampling.read("mnist", values, one_picture=True)[1] is None
+    assert sampling.read("mnist", values, editing.Editing)[1] is None
     assert f"label={label}" in last(sampling.generate(**each))["lines"]
     with pytest.raises(ValueError, match="Smile must be one of no, yes"):
         sampling.read("avatars", values)
@@ -301,7 +301,7 @@ def test_the_work_of_every_run_is_bounded():
     for run, values in (
         (compare.compare_samplers, {}),
         (compare.compare_guidances, {}),
-        (editing.edit, {"source": source, "t": 0.5}),
+        (editing.edit, {"source": source, "strength": 0.5}),
         (inpainting.inpaint, {"source": source, "mask": mask}),
     ):
         assert "at most 4,096" in refusal(run, **values, **expensive)
@@ -309,13 +309,13 @@ def test_the_work_of_every_run_is_bounded():
 
 def test_a_picture_must_be_chosen_first():
     source = sources.test_picture("mnist", 0)
-    assert "Choose a picture" in refusal(editing.edit, source=None, t=0.5, **controls())
-    assert "Choose a picture" in refusal(editing.edit, source=sources.test_picture("fashion", 0), t=0.5, **controls())
+    assert "Choose a picture" in refusal(editing.edit, source=None, strength=0.5, **controls())
+    assert "Choose a picture" in refusal(editing.edit, source=sources.test_picture("fashion", 0), strength=0.5, **controls())
     for mask in (None, np.zeros((28, 28), bool)):
         assert "Paint over" in refusal(inpainting.inpaint, source=source, mask=mask, **controls())
     assert "mask must be" in refusal(inpainting.inpaint, source=source, mask=np.ones((5, 5), bool), **controls())
     for t in (0, None, 2):
-        assert "Time t must be a number from 0.01 to 1" in refusal(editing.edit, source=source, t=t, **controls())
+        assert "Time t must be a number from 0.01 to 1" in refusal(editing.edit, source=source, strength=t, **controls())
     for ink in (None, np.zeros((SIDE, SIDE), np.uint8)):
         with pytest.raises(ValueError, match="empty"):
             sources.drawing("mnist", ink)
@@ -324,7 +324,7 @@ def test_a_picture_must_be_chosen_first():
 def test_the_mask_stays_when_another_picture_is_chosen():
     mask = np.zeros((28, 28), bool)
     mask[3:9, 4:8] = True
-    chosen = editing.choose_test_picture("mnist", event(index=2), mask=mask, t=0.5, seed=0)["mask"]
+    chosen = editing.PICTURES.choose_test_picture(event(index=2), "mnist", mask=mask, t=0.5, seed=0)["mask"]
     assert (MaskPad.preprocess(None, chosen) == mask).all()
     faces = editing.choose(sources.test_picture("avatars", 0), mask, t=0.5, seed=0)["mask"]  # of another size: the default mask
     assert (MaskPad.preprocess(None, faces) == inpainting.lower_half(64)).all()
