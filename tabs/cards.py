@@ -66,7 +66,7 @@ def text(name: str) -> str:
 
 def about(names: tuple[str, ...], name: str) -> str:
     """The table of a tab's models, and the card of one of them."""
-    return models_table(names) + "\n\n---\n\n" + text(name)
+    return models_table(names) + "\n\n" + text(name)
 
 
 # --- Sentences and tables of the explanations, from what was measured: a retrained model cannot contradict them ------------

@@ -102,7 +102,7 @@ class Controls(BaseModel):
         low, high = cls.bounds(name)
         options = {
             "value": facts.default,
-            "label": f"{facts.title} ({facts.description})" if facts.description else facts.title,
+            "label": cls._label(name),
             "elem_id": f"{prefix}-{name.replace('_', '-')}",
             "elem_classes": "plain",
         }
@@ -168,8 +168,12 @@ class Controls(BaseModel):
     @classmethod
     def document(cls) -> dict[str, str]:
         """{field: what it is and takes}, for the docs of an endpoint."""
-        facts = {name: cls.model_fields[name] for name in cls.parameters}
-        return {name: f"{fact.description or fact.title}: {cls.allowed(name)}." for name, fact in facts.items()}
+        return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.parameters}
+
+    @classmethod
+    def _label(cls, name):
+        facts = cls.model_fields[name]
+        return f"{facts.title} ({facts.description})" if facts.description else facts.title
 
     def arguments(self, method: Callable, **changes: Any) -> dict[str, Any]:
         """The values that `method` takes, by name. changes: values instead of, or after, the fields'."""

@@ -23,6 +23,7 @@ from PIL.Image import Image
 
 import genmodels as gm
 from tabs.cards import checkpoints
+from tabs.components import Component
 from tabs.components.upload import upload
 from tabs.controls import ControlError, Controls
 
@@ -71,9 +72,12 @@ def ignore(message: str) -> dict:
     return {}
 
 
-def message_on(*names: str) -> Callable[[str], dict]:
-    """For `on_error`: the named outputs, which are components of the page, show the sentence."""
-    return lambda message: {name: {"title": "Nothing to show", "message": message} for name in names}
+def in_place(outputs: Components) -> OnError:
+    """For `on_error`: the page's own components among the outputs show the sentence, texts are empty, states are None."""
+    values = {name: (lambda _: None) for name, output in outputs.items() if isinstance(output, gr.State)}
+    values |= {name: (lambda _: "") for name, output in outputs.items() if isinstance(output, (gr.Code, gr.Markdown))}
+    values |= {name: output.unavailable for name, output in outputs.items() if isinstance(output, Component)}
+    return lambda message: {name: value(message) for name, value in values.items()}
 
 
 # --- Events of the page -----------------------------------------------------------------------------------------------
@@ -149,16 +153,21 @@ def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Calla
     return visited.change
 
 
-def when_opened(triggers: tuple[Callable, ...], steps: list[tuple], inputs: Components) -> None:
+Step = tuple[Callable, Components, Components]  # handler, inputs, outputs
+
+
+def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_first: Callable = act) -> dict[Callable, list]:
     """Open a tab's tools at each of the triggers: the first step, then the others; of several openings the last one counts.
 
-    steps: (handler, its outputs, `on_error`).
+    Errors appear in place. act_first: `act` of the first step's stage. Returns {handler: its events}.
     """
+    opened: dict[Callable, list] = {step[0]: [] for step in (first, *others)}
     for trigger in triggers:
-        first, *others = steps
-        opened = act(trigger, first[0], inputs, *first[1:])
+        begun = act_first(trigger, *first, in_place(first[2]))
+        opened[first[0]].append(begun)
         for step in others:
-            act(opened.then, step[0], inputs, *step[1:], trigger_mode="always_last")
+            opened[step[0]].append(act(begun.then, *step, in_place(step[2]), trigger_mode="always_last"))
+    return opened
 
 
 def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
@@ -300,14 +309,21 @@ def output_after_stop(steps: Iterator[dict]) -> dict | None:
 # --- The API ----------------------------------------------------------------------------------------------------------
 
 Upload = Annotated[str | None, "upload"]  # type of an endpoint's argument that is a picture's file
+ARGUMENTS = {  # what they are, wherever a docstring does not say it
+    "picture": "a file; it is prepared like the pictures of the dataset. Without one, a test picture is used.",
+    "test_picture_number": "0 to 199 (0 to 99 for faces), used when there is no file.",
+    "label": "any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.",
+    "seed": "a whole number from 0 to 2147483648; the same seed gives the same result.",
+}
+PICTURES = {"mnist": "digits", "fashion": "clothes", "avatars": "faces"}
 
 
 def endpoint(fn: Callable, stream: bool = False) -> None:
     """Register `fn` as the API endpoint of its own name. Call it once for the page, outside the tabs.
 
-    Names, types and defaults come from the signature, docs from the docstring. An argument whose default is an instance of
-    `Controls` stands for one argument per name in its `parameters`. A generator function answers with its last output, or, if
-    stream, with each as it comes.
+    Names, types and defaults come from the signature; an argument whose default is an instance of `Controls` stands for one
+    argument per name in its `parameters`. Docs come from the docstring, and for arguments that it leaves out from `ARGUMENTS`, the
+    model's names and the controls. A generator function answers with its last output, or, if stream, with each as it comes.
     """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
@@ -330,7 +346,7 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     run: Callable = guarded(_naming_parameters(call))
     if inspect.isgeneratorfunction(fn):
         run = _stepwise(call) if stream else _last_output(call)
-    run.__name__, run.__doc__ = fn.__name__, _documented(fn, controls)
+    run.__name__, run.__doc__ = fn.__name__, _documented(fn, arguments, controls)
     kind = inspect.Parameter.KEYWORD_ONLY
     signature = [inspect.Parameter(name, kind, default=default) for name, (_, default) in arguments.items()]
     setattr(run, "__signature__", inspect.Signature(signature))  # noqa: B010  # a function's, as Gradio reads it
@@ -369,12 +385,22 @@ def _result(kind):
     return gr.JSON(label="facts", visible=False) if kind is dict else gr.Textbox(label="text", visible=False)
 
 
-def _documented(fn, controls):
-    """The docstring of `fn`, with a line for each field of its controls that it does not describe itself."""
-    doc = inspect.getdoc(fn) or ""
-    lines = [f"    {name}: {text}" for kind in controls.values() for name, text in kind.document().items()]
-    missing = [line for line in lines if f"\n{line.split(':')[0]}:" not in doc]
-    return doc.replace("\nReturns:", "\n" + "\n".join(missing) + "\nReturns:", 1) if missing else doc
+def _documented(fn, arguments, controls):
+    """The docstring of `fn`, with a line for each argument that it does not describe itself."""
+    summary, _, returns = (inspect.getdoc(fn) or "").partition("\nReturns:")
+    summary, _, described = summary.partition("\nArgs:")
+    texts = {name: text for kind in controls.values() for name, text in kind.document().items()}
+    if get_origin(arguments.get("model", (None,))[0]) is Literal:
+        texts["model"] = f"one of {', '.join(map(_model, get_args(arguments['model'][0])))}."
+    texts |= ARGUMENTS
+    missing = "".join(f"\n    {name}: {texts[name]}" for name in arguments if f"\n    {name}:" not in described)
+    return f"{summary}\nArgs:{missing}{described}\nReturns:{returns}"
+
+
+def _model(name):
+    """A model's name, and what it makes."""
+    pictures = PICTURES.get("".join(name.split("-")[1:2]))
+    return f"{name} ({pictures})" if pictures else name
 
 
 def _stepwise(fn):

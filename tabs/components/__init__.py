@@ -79,6 +79,10 @@ class Component(gr.HTML):
         )
         vars(self).update(self.props)  # else gr.HTML takes props quoted in the script for events
 
+    def unavailable(self, message: str) -> Message | None:
+        """The value that says why there is nothing to show."""
+        return {"message": message}
+
     def api_info(self) -> dict[str, Any]:
         return {"type": "object", "description": (type(self).__doc__ or "").split("\n")[0]}
 

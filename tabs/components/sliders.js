@@ -40,10 +40,9 @@ function build(v) {
 }
 /** @param {{model: string, z: number[], dims: [number, string][], unused: number}} v */
 function load(v) {
-  if (!v || !v.dims) return;
-  const newDimensions = JSON.stringify(v.dims);
-  if (newDimensions !== dimensions) { dimensions = newDimensions; build(v); }
-  z = [...v.z];
+  const newDimensions = JSON.stringify(v ? v.dims : []);
+  if (newDimensions !== dimensions) { dimensions = newDimensions; build(v || {dims: [], unused: 0}); }
+  z = v ? [...v.z] : [];
   z.forEach((value, index) => {
     const input = inputs[index];
     if (document.activeElement === input && +input.value === value) return;  // the visitor is moving it

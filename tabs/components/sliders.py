@@ -19,3 +19,7 @@ class Sliders(Component):
 
     def __init__(self, value=None, shown=14, **props):
         super().__init__(value, shown=shown, **props)
+
+    def unavailable(self, message):
+        """No sliders: the stage says why."""
+        return None

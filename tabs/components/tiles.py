@@ -17,3 +17,7 @@ class Tiles(Component):
 
     def __init__(self, value=None, pick=True, columns=10, name="Pictures", **props):
         super().__init__(value, pick=pick, columns=columns, name=name, **props)
+
+    def unavailable(self, message):
+        """No tiles: what they are chosen for says why."""
+        return None if self.pick else super().unavailable(message)

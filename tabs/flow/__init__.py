@@ -55,10 +55,11 @@ def build(first_visit):
     choice_outputs = likelihood.connect(dataset, likelihood_parts, layer_parts)
     interpolation.connect(dataset, ends)
     plane.connect(plane_parts, first_visit)
-    steps = [  # of opening a data set, one after another
-        (sampling.open_dataset, sampling_outputs, sampling.unavailable),
-        (likelihood.open_dataset, choice_outputs, likelihood.unavailable),
-        (interpolation.open_dataset, ends, interpolation.unavailable),
-        (card, {"card": model_card}, None),
-    ]
-    events.when_opened((first_visit, dataset.input), steps, {"dataset": dataset})
+    chosen = {"dataset": dataset}
+    events.when_opened(
+        (first_visit, dataset.input),
+        (sampling.open_dataset, chosen, sampling_outputs),
+        (likelihood.open_dataset, chosen, choice_outputs),
+        (interpolation.open_dataset, chosen, ends),
+        (card, chosen, {"card": model_card}),
+    )

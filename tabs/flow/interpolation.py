@@ -49,10 +49,6 @@ def open_dataset(dataset):
     return {**controls, **show(dataset, first=first, last=last)}
 
 
-def unavailable(message):
-    return {"frames": {"message": message}, "lines": ""}
-
-
 def lay_out():
     gr.Markdown("### Interpolation")
     layout.hint("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")

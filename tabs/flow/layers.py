@@ -55,19 +55,12 @@ def show(source: Source):
     return {"layers": frames, "layers_text": text, "layers_lines": programs.program(lines, f"flow-{dataset}")}
 
 
-def unavailable(message):
-    return {"layers": {"message": message}, "layers_text": "", "layers_lines": ""}
-
-
 def flow_unfold(
     model: Literal[*MODELS] = "flow-mnist", picture: events.Upload = None, test_picture_number: int = 0, seed: int = 0
 ) -> tuple[dict, Image]:
     """Encode a picture to noise through the layers of a flow, and decode it.
 
     Args:
-        model: one of the models, see flow_sample.
-        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
-        test_picture_number: 0 to 199, used when there is no file.
         seed: of the dequantization noise, a whole number.
     Returns:
         The largest error of the round trip in grey levels, log |det| of the whole map and of each layer; and a PNG with the

@@ -133,12 +133,6 @@ PICTURES = sources.Chooser(choose, 2 * TILES, test_picture, tiles=tiles)
 open_dataset = once_per_checkpoint(PICTURES.open_dataset)
 
 
-def unavailable(message):
-    place = {"message": message}
-    empty = {"source": None, "score_lines": "", **layers.unavailable(message)}
-    return {"verdict": place, "comparison": place, **empty}
-
-
 def flow_score(
     model: Literal[*MODELS] = "flow-mnist",
     picture: events.Upload = None,
@@ -148,9 +142,6 @@ def flow_score(
     """Compute the exact likelihood of a picture under a flow, and how typical the picture is.
 
     Args:
-        model: one of the models, see flow_sample.
-        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
-        test_picture_number: 0 to 199, used when there is no file.
         label: any, or the class to condition on.
     Returns:
         Bits per pixel and log p in nats; the share of test pictures that are more likely; the Mahalanobis distance of the

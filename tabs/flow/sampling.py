@@ -65,22 +65,12 @@ def reset():
     return {name: Sampling.model_fields[name].default for name in ("n", "label", "temperature")}
 
 
-def unavailable(message):
-    return {"stage": {"message": message}, "lines": ""}
-
-
 def flow_sample(
     model: Literal[*MODELS] = "flow-mnist",
     options: Sampling = Sampling(label=labels.ANY),  # noqa: B008
 ) -> Image:
     """Sample new pictures from a flow.
 
-    Args:
-        model: flow-mnist (digits) or flow-fashion (clothes).
-        n: number of samples, 1 to 30.
-        label: any, or a class such as 7 or ankle boot.
-        temperature: 0 to 1.5, scales the noise; 1 samples from the model's distribution.
-        seed: whole number; the same seed gives the same pictures.
     Returns:
         A PNG with the pictures in rows.
     """

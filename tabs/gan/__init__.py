@@ -40,13 +40,14 @@ def build(first_visit):
             more_controls, stage, buttons = sampling.lay_out_stage(datasets[0])
         with gr.Column(scale=9, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Quiz", id="quiz"):
-                quiz_parts = quiz.lay_out()
+                quiz_step = quiz.lay_out(dataset)
             with gr.Tab("Interpolation", id="walk"):
-                interpolation_parts = interpolation.lay_out()
+                interpolation_step = interpolation.lay_out(dataset)
             with gr.Tab("Training", id="training"):
-                training_parts = training.lay_out()
+                training_step = training.lay_out(dataset)
             with gr.Tab("Your picture", id="own"):
-                scoring_parts, inversion_parts = scoring.lay_out(), inversion.lay_out()
+                own, changes = scoring.lay_out(dataset)
+                connect_inversion = inversion.lay_out(dataset, own["source"], own["label"])
     lines = layout.python_panel("gan")
     layout.explanation(
         Path(__file__).with_name("about.md"),
@@ -61,17 +62,15 @@ def build(first_visit):
     model_card = layout.models_card()
 
     outputs = sampling.connect(dataset, {**controls, **more_controls}, stage, buttons, lines)
-    openings = [
-        functools.partial(
-            events.act(trigger, sampling.open_dataset, {"dataset": dataset}, outputs, sampling.unavailable).then,
-            trigger_mode="always_last",
-        )
-        for trigger in (first_visit, dataset.input)
-    ]
-    quiz.connect(dataset, quiz_parts, openings)
-    interpolation.connect(dataset, interpolation_parts, openings)
-    training.connect(dataset, training_parts, openings)
-    changes = scoring.connect(dataset, scoring_parts, openings)
-    inversion.connect(dataset, inversion_parts, scoring_parts["source"], scoring_parts["label"], changes)
-    for opened in openings:
-        events.act(opened, card, {"dataset": dataset}, {"card": model_card})
+    chosen = {"dataset": dataset}
+    opened = events.when_opened(
+        (first_visit, dataset.input),
+        (sampling.open_dataset, chosen, outputs),
+        quiz_step,
+        interpolation_step,
+        training_step,
+        (scoring.open_dataset, chosen, own),
+        (card, chosen, {"card": model_card}),
+    )
+    for changed in (*opened[scoring.open_dataset], *changes):
+        connect_inversion(changed.then)

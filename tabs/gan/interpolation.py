@@ -70,19 +70,12 @@ def open_dataset(dataset):
     return {**updates, **show(dataset, **ends.model_dump())}
 
 
-def unavailable(message):
-    return {"frames": {"message": message}, "lines": ""}
-
-
 def gan_walk(model: Literal[*data.MODELS] = "gan-mnist", ends: Ends = Ends(), steps: int = 9) -> Image:  # noqa: B008
     """Interpolate linearly between the latent codes of two generated pictures.
 
     Args:
-        model: one of the models, see gan_sample.
         first: label of the first picture, see gan_sample.
-        first_seed: its seed, a whole number.
         last: label of the last picture.
-        last_seed: its seed.
         steps: number of pictures, both ends included, 2 to 64.
     Returns:
         A PNG with the pictures in one row.
@@ -94,24 +87,17 @@ def gan_walk(model: Literal[*data.MODELS] = "gan-mnist", ends: Ends = Ends(), st
     return gm.pictures.filmstrip(gan.decode(gan.interpolate(start, end, steps)), scale=2)
 
 
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a dataset."""
     layout.hint(
         "Every generated picture has a latent code. Along the straight line from one code to another, one picture "
         "turns into the other (linear interpolation)."
     )
-    parts = {"frames": Scrubber(ends=("from", "to"), elem_id="gan-walk")}
+    outputs, ends = {"frames": Scrubber(ends=("from", "to"), elem_id="gan-walk")}, {}
     for names in (("first", "first_seed"), ("last", "last_seed")):
         with gr.Row(elem_classes=["small-controls", "change"]):
-            parts |= Ends.components("gan", *names)
-    parts["lines"] = layout.python_panel("gan", "walk")
-    return parts
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open."""
-    ends = {name: parts[name] for name in Ends.model_fields}
-    outputs = {"frames": parts["frames"], "lines": parts["lines"]}
+            ends |= Ends.components("gan", *names)
+    outputs["lines"] = layout.python_panel("gan", "walk")
     for end in ends.values():
         events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
-    for opened in openings:
-        events.act(opened, open_dataset, {"dataset": dataset}, parts, unavailable)
+    return open_dataset, {"dataset": dataset}, {**ends, **outputs}

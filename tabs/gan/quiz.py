@@ -124,28 +124,19 @@ def new_quiz(dataset):
     return {"seed": seed, **start(dataset, seed)}
 
 
-def unavailable(message):
-    return {"state": None, "pictures": {"message": message}, "words": "", "lines": ""}
-
-
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a dataset."""
     parts = {"words": gr.Markdown("The pictures appear once the model is loaded.", elem_id="gan-quiz-words")}
     parts["pictures"] = Gallery(pick=True, name="Which one is real?", elem_id="gan-quiz")
     with gr.Row(elem_classes="small-controls"):
         parts["next"] = gr.Button("Next four", variant="primary", scale=2, min_width=90)
         parts |= Quiz.components("gan-quiz")
         parts["new"] = gr.Button("New quiz", scale=2, min_width=90)
-    parts["lines"] = layout.python_panel("gan", "quiz")
-    return parts
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open."""
-    outputs = {"state": gr.State(), **{name: parts[name] for name in ("pictures", "words", "lines")}}
+    outputs = {"state": gr.State(), "lines": layout.python_panel("gan", "quiz")}
+    outputs |= {name: parts[name] for name in ("pictures", "words")}
     inputs = {"dataset": dataset, "seed": parts["seed"]}
     events.act(parts["pictures"].input, answer, {"state": outputs["state"]}, outputs)
     events.act(parts["next"].click, next_round, {"state": outputs["state"], **inputs}, outputs)
     events.act(parts["new"].click, new_quiz, {"dataset": dataset}, {"seed": parts["seed"], **outputs})
     events.act(parts["seed"].submit, start, inputs, outputs)
-    for opened in openings:
-        events.act(opened, start, inputs, outputs, unavailable)
+    return start, inputs, outputs

@@ -230,19 +230,10 @@ def open_dataset(dataset):
     }
 
 
-def unavailable(message):
-    return {"stage": {"message": message}, "lines": ""}
-
-
 def gan_sample(model: Literal[*data.MODELS] = "gan-mnist", options: Sampling = Sampling()) -> Image:  # noqa: B008
     """Generate new pictures with a GAN.
 
     Args:
-        model: gan-mnist (digits), gan-fashion (clothes) or gan-avatars (faces).
-        n: number of pictures, 1 to 30.
-        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.
-        truncation: 0 (all alike) to 1.5; 1 as trained.
-        seed: whole number; the same seed gives the same pictures.
         directions: list of at most 8 numbers from -3 to 3: the amount along each of the first principal directions, in
             standard deviations.
     Returns:

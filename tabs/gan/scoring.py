@@ -83,23 +83,14 @@ def open_dataset(dataset):
     return {**PICTURES.open_dataset(dataset), "label": label}
 
 
-def unavailable(message):
-    return {"source": None, "verdict": {"message": message}}
-
-
 def gan_score(
     model: Literal[*data.MODELS] = "gan-mnist",
     picture: events.Upload = None,
     test_picture_number: int = 0,
     options: Scoring = Scoring(),  # noqa: B008
 ) -> dict:
-    """Score how real a picture looks to the discriminator.
+    """Score how real a picture looks to the discriminator, given a label or none.
 
-    Args:
-        model: one of the models, see gan_sample.
-        picture: a file; it is prepared like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        label: the label to score it with, see gan_sample.
     Returns:
         score: the discriminator's score; lead: the relative score, which is the score minus the mean score of generated
         pictures of the same label (only this can be compared between labels); higher_than_real, higher_than_generated: the
@@ -111,18 +102,12 @@ def gan_score(
     return score_picture(dataset, x, options.label)
 
 
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns its components by name, and the events that choose another picture."""
     layout.hint("How real does your picture look to the discriminator?")
     parts = PICTURES.lay_out("gan")
     with parts["upload"].parent:
         parts |= Scoring.components("gan")
-    return {**parts, "verdict": Verdict(elem_id="gan-verdict"), "source": gr.State()}
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open. Returns the events that choose another picture."""
-    outputs = {name: parts[name] for name in ("source", "label", "verdict")}
-    events.live(parts["label"].input, show, {"source": parts["source"], "label": parts["label"]}, outputs)
-    changes = PICTURES.connect(parts, {"dataset": dataset}, outputs)
-    opening = {**outputs, "tiles": parts["tiles"], "drawing": parts["drawing"]}
-    return [events.act(opened, open_dataset, {"dataset": dataset}, opening, unavailable) for opened in openings] + changes
+    outputs = {"source": gr.State(), "label": parts["label"], "verdict": Verdict(elem_id="gan-verdict")}
+    events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
+    return {**parts, **outputs}, PICTURES.connect(parts, {"dataset": dataset}, outputs)

@@ -81,23 +81,14 @@ def open_dataset(dataset):
     return {"run": gr.update(value="this", visible=dataset == "mnist" and has_collapsed_run()), **show(dataset)}
 
 
-def unavailable(message):
-    return {"film": {"message": message}, "lines": ""}
-
-
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a dataset."""
     layout.hint(
         "How it learned: move through the steps of its training, from noise to the final model. The histograms are "
         "the discriminator's scores of real and of generated pictures. They overlap when it cannot tell the two apart: "
         "because the generator is good, or because the discriminator is fooled, as in the run with mode collapse."
     )
-    parts = Training.components("gan")
-    return {**parts, "film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open."""
-    inputs, outputs = {"dataset": dataset, "run": parts["run"]}, {"film": parts["film"], "lines": parts["lines"]}
-    events.act(parts["run"].input, show, inputs, outputs)
-    for opened in openings:
-        events.act(opened, open_dataset, {"dataset": dataset}, parts, unavailable)
+    run = Training.components("gan")
+    outputs = {"film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
+    events.act(run["run"].input, show, {"dataset": dataset, **run}, outputs)
+    return open_dataset, {"dataset": dataset}, {**run, **outputs}

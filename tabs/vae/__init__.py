@@ -84,14 +84,14 @@ def build(first_visit):
     interpolation.connect(model, interpolation_parts, code_view)
     editing.connect(editing_parts, code_view)
 
-    opening = sampling.open_model, {**model, **controls}, model_view, sampling.unavailable
-    events.act(size.input, *opening)
+    opening = sampling.open_model, {**model, **controls}, model_view
     test_outputs = {"tiles": own_parts["tiles"], "end_tiles": interpolation_parts["tiles"], "drawing": own_parts["drawing"]}
-    opened = [events.act(trigger, *opening).then for trigger in (first_visit, model["dataset"].input)]
-    for trigger in opened:
-        events.act(trigger, open_test_tiles, dataset, test_outputs)
-        events.act(trigger, latent_map.show, dataset, {"map": map_view})
-    for trigger in (*opened, size.change):
-        events.act(trigger, interpolation.start, model, interpolation_parts, events.message_on("frames"))
-        events.act(trigger, editing.start, dataset, editing_parts)
-        events.act(trigger, card, model, {"card": model_card})
+    per_dataset = (open_test_tiles, dataset, test_outputs), (latent_map.show, dataset, {"map": map_view})
+    per_model = (
+        (interpolation.start, model, {name: interpolation_parts[name] for name in ("memory", "frames")}),
+        (editing.start, dataset, editing_parts),
+        (card, model, {"card": model_card}),
+    )
+    events.when_opened((size.input,), opening)
+    events.when_opened((first_visit, model["dataset"].input), opening, *per_dataset, *per_model)
+    events.when_opened((size.change,), *per_model)

@@ -127,8 +127,6 @@ def vae_attributes(
     """Change one attribute of a test picture by moving its latent code.
 
     Args:
-        model: one of the VAEs, see vae_sample.
-        test_picture_number: 0 to 199 (0 to 99 for faces).
         attribute: for faces smiling, glasses, hair_color, hair_length, facial_hair, skin, background or another of
             genmodels.data.ATTRIBUTES; for digits and clothes "class".
         target: the value to move to, such as sunglasses, or "3".

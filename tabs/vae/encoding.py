@@ -50,10 +50,6 @@ def vae_encode(
 ) -> tuple[dict, Image]:
     """Encode a picture: its latent code, its reconstruction, and the terms of the ELBO.
 
-    Args:
-        model: one of the VAEs, see vae_sample.
-        picture: a file; it is prepared like the pictures of the model's dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
     Returns:
         The code (mean and standard deviation of each number), the squared error per pixel, KL and ELBO in nats; and a PNG
         with the picture as the encoder gets it beside its reconstruction.

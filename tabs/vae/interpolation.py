@@ -25,10 +25,10 @@ class End(Controls):
 
 
 class Interpolation(Controls):
-    first: int = Field(0, ge=0, le=199, title="First picture")
-    second: int = Field(1, ge=0, le=199, title="Second picture")
-    steps: int = Field(9, ge=2, le=64, title="Steps")
-    spherical: bool = Field(True, title="Spherical")
+    first: int = Field(0, ge=0, le=199, title="Number of a test picture (of faces 0 to 99)")
+    second: int = Field(1, ge=0, le=199, title="Number of another")
+    steps: int = Field(9, ge=2, le=64, title="Number of pictures, both ends included")
+    spherical: bool = Field(True, title="Whether spherical (slerp), which stays where the prior has its mass, or linear")
 
 
 def initial_pair(name):
@@ -87,12 +87,6 @@ def to_stage(memory, event: gr.EventData):
 def vae_interpolate(model: Literal[*MODELS] = "vae-mnist", path: Interpolation = Interpolation()) -> Image:  # noqa: B008
     """Interpolate between the codes of two test pictures.
 
-    Args:
-        model: one of the VAEs, see vae_sample.
-        first: number of a test picture, 0 to 199 (0 to 99 for faces).
-        second: number of another.
-        steps: number of pictures, both ends included, 2 to 64.
-        spherical: true for spherical interpolation (slerp), which stays where the prior has its mass; false for linear.
     Returns:
         A PNG with the pictures in one row.
     """

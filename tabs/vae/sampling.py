@@ -82,20 +82,9 @@ def open_model(dataset, size, **controls):
     return {"size": sizes, **sample(dataset, size, **controls)}
 
 
-def unavailable(message):
-    empty = {"model": "", "z": [], "dims": [], "unused": 0}
-    return {"tiles": None, "sliders": empty, "stage": {"message": message}, "lines": ""}
-
-
 def vae_sample(model: Literal[*MODELS] = "vae-mnist", options: Sampling = Sampling(n=16)) -> Image:  # noqa: B008
-    """Sample new pictures from a VAE.
+    """Sample new pictures from a VAE: random codes, decoded; faces for random attributes.
 
-    Args:
-        model: vae-mnist (digits), vae-fashion (clothes), vae-avatars (faces), or vae-mnist-2d, vae-fashion-2d.
-        n: number of pictures, 1 to 64.
-        seed: whole number; the same seed gives the same pictures.
-        temperature: 0 to 2, multiplies the random code: 0 gives the mean code, 1 samples as in training. Faces are sampled
-            for random attributes.
     Returns:
         A PNG with the pictures in rows of 8.
     """
@@ -108,7 +97,6 @@ def vae_decode(model: Literal[*MODELS] = "vae-mnist", code: list = [0.0]) -> Ima
     """Decode a latent code into a picture.
 
     Args:
-        model: one of the VAEs, see vae_sample.
         code: list of numbers from -30 to 30, at most as many as the model's code has; missing ones are 0.
     Returns:
         A PNG, each pixel 8x8.

@@ -10,7 +10,18 @@ import pytest
 import torch
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
-from helpers import assert_described, event, is_sentence, last, photograph, run_program, same_pictures, sheet_of, stroke
+from helpers import (
+    assert_described,
+    event,
+    is_sentence,
+    last,
+    photograph,
+    refusal,
+    run_program,
+    same_pictures,
+    sheet_of,
+    stroke,
+)
 from PIL import Image
 
 import genmodels as gm
@@ -115,7 +126,7 @@ def test_a_checkpoint_that_was_not_measured_says_so(checkpoints, tmp_path, monke
     shutil.copytree(checkpoints / "flow-mnist", tmp_path / "flow-mnist")
     (tmp_path / "flow-mnist" / "likelihoods.json").unlink()
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    message = events.guarded(likelihood.open_dataset, likelihood.unavailable)("mnist")["verdict"]["message"]
+    message = refusal(likelihood.open_dataset, "mnist")
     assert "likelihoods.json is missing" in message and str(tmp_path) not in message
     assert sampling.show("mnist", label="3", n=2)["stage"]["n"] == 2  # it samples all the same
 

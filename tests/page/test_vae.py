@@ -352,7 +352,7 @@ def copied_checkpoints(tmp_path, monkeypatch):
 
 
 def opened_stage(dataset):
-    opening = events.guarded(sampling.open_model, sampling.unavailable)
+    opening = events.guarded(sampling.open_model, lambda message: {"stage": {"message": message}})
     return opening(dataset, "full", seed=0, temperature=1)["stage"]
 
 
