@@ -322,8 +322,8 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     """Register `fn` as the API endpoint of its own name. Call it once for the page, outside the tabs.
 
     Names, types and defaults come from the signature; an argument whose default is an instance of `Controls` stands for one
-    argument per name in its `parameters`. Docs come from the docstring, and for arguments that it leaves out from `ARGUMENTS`, the
-    model's names and the controls. A generator function answers with its last output, or, if stream, with each as it comes.
+    argument per name in its `parameters`. Docs come from the docstring, and for arguments that it leaves out from `ARGUMENTS`,
+    the model's names and the controls. A generator function answers with its last output, or, if stream, with each as it comes.
     """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")

@@ -34,9 +34,8 @@ def stream_comparison(options, model, names, runs, lines):
 def compare_samplers(dataset, **controls):
     """The four samplers from the same initial noise in the same number of steps."""
     options, label = read(dataset, controls)
-    options = options.model_copy(
-        update={"sampler": "ddim", "steps": min(options.steps, MAX_STEPS)}
-    )  # has eta; others ignore it
+    # DDIM has eta, which the others ignore
+    options = options.model_copy(update={"sampler": "ddim", "steps": min(options.steps, MAX_STEPS)})
     options.check_budget(label, repeats=5)  # Heun calls the network twice per step
     model, method = model_of(dataset), gm.Diffusion.sample_steps
     names = [f"{title}: {gm.diffusion.function_evaluations(sampler, options.steps)} NFE" for sampler, title in SAMPLERS.items()]
@@ -64,7 +63,7 @@ def compare_guidances(dataset, **controls):
 
 
 def lay_out():
-    """The buttons."""
+    """The tool's runs on the stage: (trigger, handler) of each."""
     layout.hint(
         "Without fresh noise, the initial noise decides what is generated and the sampler only how accurately; DDPM adds fresh "
         "noise. Start four runs from **the same noise** and see them side by side."
@@ -74,9 +73,5 @@ def lay_out():
         "**Guidance** amplifies the effect of the class: samples become clearer and less varied. If no class is "
         "chosen, each sample gets a class of its own."
     )
-    return by_sampler, gr.Button("Four guidance scales", size="md")
-
-
-def connect(stream, inputs, by_sampler, by_guidance):
-    stream(by_sampler.click, compare_samplers, inputs)
-    stream(by_guidance.click, compare_guidances, inputs)
+    by_guidance = gr.Button("Four guidance scales", size="md")
+    return (by_sampler.click, compare_samplers), (by_guidance.click, compare_guidances)

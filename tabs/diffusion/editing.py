@@ -62,10 +62,6 @@ def open_dataset(dataset, t):
     return {**opened, "mask_tiles": opened["tiles"]}
 
 
-def unavailable(message):
-    return {"source": None, "noisy": {"message": message}, "mask": None}
-
-
 def edit(dataset, source, **controls):
     """SDEdit: noise is added to the picture and the model removes it, giving variants of the picture."""
     options, label = read(dataset, controls, Editing)
@@ -83,12 +79,6 @@ def diffusion_noise(
 ) -> tuple[dict, Image]:
     """Add noise to a picture: the forward process.
 
-    Args:
-        model: one of the models, see diffusion_sample.
-        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        t: 0 (the picture) to 1 (pure noise).
-        seed: whole number; the same seed gives the same noise.
     Returns:
         The weights of the picture (alpha) and of the noise (sigma); and a PNG of the noisy picture, each pixel 8x8,
         clamped to the displayable range.
@@ -107,9 +97,7 @@ def diffusion_edit(
     """Add noise to a picture and let the model remove it (SDEdit): variants of the picture.
 
     Args:
-        model: one of the models, see diffusion_sample.
-        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
+        steps: 1 to 64, with ddpm to 250, see diffusion_sample.
     Returns:
         A PNG with the variants in a square grid.
     """
@@ -124,7 +112,7 @@ def lay_out():
         "Add noise to a picture, as in training (the forward process). Then let the model remove it (SDEdit): the "
         "more noise, the more the model has to invent."
     )
-    parts = {"tiles": Tiles(columns=10, name="Test pictures", elem_id="diffusion-own")}
+    parts = {"source": gr.State(), "tiles": Tiles(columns=10, name="Test pictures", elem_id="diffusion-own")}
     with gr.Row():
         with gr.Column(min_width=130) as parts["drawing"]:
             parts["pad"] = DrawPad(elem_id="diffusion-pad")
@@ -136,13 +124,13 @@ def lay_out():
 
 
 def connect(stream, inputs, parts, mask_parts):
-    """Wire the choice of a picture for both tools, and this one. Returns the outputs of another dataset."""
-    t, mask = parts["t"], mask_parts["mask"]
-    views = {"source": gr.State(), "noisy": parts["noisy"], "mask": mask}
-    noise = {"t": t, "seed": inputs["seed"]}
-    present = {"dataset": inputs["dataset"], "mask": mask, **noise}
-    events.live(t.input, show_noise, {"source": views["source"], **noise}, {"noisy": parts["noisy"]})
+    """Wire this tool, and the choice of a picture for it and for inpainting. Returns the step of opening a dataset."""
+    source, noise = {"source": parts["source"]}, {"t": parts["t"], "seed": inputs["seed"]}
+    views = {**source, "noisy": parts["noisy"], "mask": mask_parts["mask"]}
+    present = {"dataset": inputs["dataset"], "mask": mask_parts["mask"], **noise}
+    events.live(parts["t"].input, show_noise, {**source, **noise}, {"noisy": parts["noisy"]})
     PICTURES.connect(parts, present, views)
     events.act(mask_parts["tiles"].input, PICTURES.choose_test_picture, present, views)
-    stream(parts["denoise"].click, edit, {"source": views["source"], "strength": t, **inputs})
-    return {"tiles": parts["tiles"], "mask_tiles": mask_parts["tiles"], "drawing": parts["drawing"], **views}
+    stream(parts["denoise"].click, edit, {**source, "strength": parts["t"], **inputs})
+    opened = {"tiles": parts["tiles"], "mask_tiles": mask_parts["tiles"], "drawing": parts["drawing"], **views}
+    return open_dataset, {"dataset": inputs["dataset"], "t": parts["t"]}, opened

@@ -51,8 +51,8 @@ def stage_value(rows, frames, start, steps, live=False):
 def begin(dataset: str, method: str, options, label, *pictures) -> Iterator["gm.diffusion.DiffusionStep"]:
     """The steps of a run, if it is not too long. method: "sample", "edit" or "inpaint"; pictures: what it takes first."""
     options.check_budget(label)
-    steps = getattr(gm.Diffusion, f"{method}_steps")
-    return steps(model_of(dataset), *pictures, **options.arguments(steps, label=label))
+    name = f"{method}_steps"
+    return getattr(model_of(dataset), name)(*pictures, **options.arguments(getattr(gm.Diffusion, name), label=label))
 
 
 def stream(dataset, method, options, label, pictures=None, lines="", x=None, start=1.0):

@@ -20,8 +20,8 @@ class Inpainting(Sampling):
     resample: int = Field(3, ge=1, le=20, title="Resample", description="how often each step is run, with noise added back")
     parameters = ("n", "label", "steps", "resample", "guidance", "seed")
 
-    def check_budget(self, label, repeats=1, guidances=None):
-        super().check_budget(label, repeats * self.resample, guidances)
+    def check_budget(self, label):
+        super().check_budget(label, repeats=self.resample)
 
 
 def lower_half(size):
@@ -68,10 +68,8 @@ def diffusion_inpaint(
     """Inpaint the part of a picture that a mask covers (RePaint): variants that keep the rest.
 
     Args:
-        model: one of the models, see diffusion_sample.
-        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
         mask: a file, stretched over the preprocessed picture: white is generated, black is kept. Without one, the lower half.
+        steps: 1 to 64. The product of n, steps and resample is limited, too.
     Returns:
         A PNG with the variants in a square grid.
     """
@@ -92,14 +90,8 @@ def diffusion_inpaint(
 
 
 def lay_out():
-    """The tool's components by name."""
+    """The test pictures and the mask by name, and the button."""
     layout.hint("Paint over a part of the picture. The model generates several variants of that part that fit the rest.")
-    return {
-        "tiles": Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own"),
-        "mask": MaskPad(elem_id="diffusion-mask"),
-        "fill": gr.Button("Inpaint", size="md", elem_id="diffusion-fill"),
-    }
-
-
-def connect(stream, inputs, source, parts):
-    stream(parts["fill"].click, inpaint, {"source": source, "mask": parts["mask"], **inputs})
+    tiles = Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own")
+    parts = {"tiles": tiles, "mask": MaskPad(elem_id="diffusion-mask")}
+    return parts, gr.Button("Inpaint", size="md", elem_id="diffusion-fill")

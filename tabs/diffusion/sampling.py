@@ -98,10 +98,6 @@ def open_dataset(dataset):
     return {**labels.menu_updates(conditions_of(dataset)), **values, **limits, **opening_run(dataset)}
 
 
-def unavailable(message):
-    return {"stage": {"message": message}, "lines": ""}
-
-
 def choose_sampler(sampler, steps):
     """-> steps, eta: DDPM needs more steps, and only DDIM has an eta."""
     max_steps = MAX_DDPM_STEPS if sampler == "ddpm" else MAX_STEPS
@@ -115,28 +111,21 @@ def diffusion_sample(
     """Generate new pictures with a diffusion model.
 
     Args:
-        model: diffusion-mnist (digits), diffusion-fashion (clothes) or diffusion-avatars (faces).
-        n: number of samples, 1 to 16.
-        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.
-        sampler: dpm, ddim, heun or ddpm.
         steps: 1 to 64, with ddpm to 250. The product of n and the number of network calls is limited as well.
-        guidance: scale of classifier-free guidance, 0 (unconditional) to 10; 1 as trained.
-        eta: 0 to 1, the amount of noise that ddim adds in each step.
-        seed: whole number; the same seed gives the same samples.
     Returns:
         A PNG with the samples in a square grid.
     """
     yield from frames.finished(dataset_of(model), "sample", options)
 
 
-def lay_out():
+def lay_out_controls():
     """The controls by name."""
     gr.Markdown("### Conditions and sampler")
     return {**labels.menus("diffusion"), **Sampling.components("diffusion", *CONTROLS)}
 
 
-def stage():
-    """Lay out the stage and its buttons."""
+def lay_out_stage():
+    """The stage, and its buttons and seed."""
     scrubber = Scrubber(
         {"message": "The model is loading: in a moment, the steps from noise to a picture appear here."},
         ends=("noise", "picture"),
@@ -148,16 +137,11 @@ def stage():
 
 def connect(stream, inputs, new):
     """Wire the tool. stream: (trigger, handler, inputs), a run on the stage; inputs: of every run."""
-    seed, sampler, steps = inputs["seed"], inputs["sampler"], inputs["steps"]
-    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": seed})
-    chosen = events.act(
-        sampler.input,
-        choose_sampler,
-        {"sampler": sampler, "steps": steps},
-        {"steps": steps, "eta": inputs["eta"]},
-        trigger_mode="always_last",
-    )
+    steps = {name: inputs[name] for name in ("sampler", "steps")}
+    outputs = {name: inputs[name] for name in ("steps", "eta")}
+    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": inputs["seed"]})
+    chosen = events.act(inputs["sampler"].input, choose_sampler, steps, outputs, trigger_mode="always_last")
     released = [inputs[name].release for name in CONTROLS if name != "sampler"]
-    changes = [*(inputs[name].input for name in labels.MENUS), *released, seed.submit]
+    changes = [*(inputs[name].input for name in labels.MENUS), *released, inputs["seed"].submit]
     for trigger in (drawn.then, chosen.then, functools.partial(gr.on, changes)):
         stream(trigger, generate, inputs)

@@ -1,10 +1,8 @@
 """The diffusion tab: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
 
 import base64
-import inspect
 import json
 import math
-import re
 import shutil
 import threading
 import time
@@ -384,12 +382,10 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
         (folder / "model.safetensors").unlink()
     else:
         (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
-    open_run = events.guarded(sampling.open_dataset, sampling.unavailable)
-    faces = open_run("avatars")["stage"]
-    assert is_sentence(faces["message"]) and str(own_checkpoints) not in faces["message"]
-    assert is_sentence(events.guarded(editing.open_dataset, editing.unavailable)("avatars", 0.5)["noisy"]["message"])
+    assert str(own_checkpoints) not in refusal(sampling.open_dataset, "avatars")
+    refusal(editing.open_dataset, "avatars", 0.5)
     refusal(sampling.generate, **controls("avatars"))
-    assert "source" in open_run("fashion")["stage"]
+    assert "source" in sampling.open_dataset("fashion")["stage"]
     if damage == "no folder":
         assert "no card" in diffusion.card("avatars")["card"]
 
@@ -413,7 +409,7 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
             finally:
                 closed.set()
 
-    monkeypatch.setattr(sampling, "model_of", lambda dataset: Slow())
+    monkeypatch.setattr(frames, "model_of", lambda dataset: Slow())
     with gr.Blocks() as page:
         button, stage, lines = gr.Button(), gr.JSON(), gr.Textbox()
         outputs = {"stage": stage, "lines": lines}
@@ -448,10 +444,6 @@ def test_every_parameter_has_a_default(client, name):
 
 def test_every_endpoint_is_described(client):
     assert_described(client, "diffusion_", diffusion.ENDPOINTS)
-    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    for fn in diffusion.ENDPOINTS:
-        parameters = [p["parameter_name"] for p in described[f"/{fn.__name__}"]["parameters"]]
-        assert parameters == re.findall(r"^    (\w+):", inspect.getdoc(fn).split("Returns:")[0], re.M)
 
 
 def test_the_same_seed_gives_the_same_picture(client):
