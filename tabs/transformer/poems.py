@@ -93,14 +93,6 @@ def open_poem():
 def text_poem(poem: Poem = Poem(title="", author="")) -> Iterator[dict]:  # noqa: B008
     """Write a Tang poem that follows its form. 作一首唐诗。
 
-    Args:
-        form: 五绝 (4 lines of 5 characters), 七绝 (4 of 7), 五律 (8 of 5) or 七律 (8 of 7).
-        title: at most 40 characters; may be empty.
-        author: in whose manner, at most 10 characters; may be empty.
-        heads: the first characters of the lines, for an acrostic (藏头诗); may be empty or fewer than lines.
-        temperature: 0 to 5.
-        top_p: 0 to 1.
-        seed: whole number; the same seed gives the same poem.
     Returns:
         The poem, its lines, and the probability of each character.
     """

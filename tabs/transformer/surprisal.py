@@ -46,10 +46,6 @@ def show(text):
     }
 
 
-def unavailable(message):
-    return {"surprisal": {"message": message}, "surprisal_lines": ""}
-
-
 def text_score(
     text: str = "To be, or not to be, that is the question.",
     prompt: str = "",
@@ -60,7 +56,6 @@ def text_score(
     Args:
         text: 1 to 10,000 characters. For transformer-tang without a prompt: a whole poem, form|title|author|body.
         prompt: the context before the text.
-        model: transformer-shakespeare or transformer-tang.
     Returns:
         The log-probability of each token in nats; the mean surprisal in nats and in bits per token, and the perplexity; and the
         characters outside the model's alphabet.
@@ -76,26 +71,20 @@ def text_score(
     }
 
 
-def lay_out():
+def build(first_visit):
     layout.hint("Your own text: which characters did the model not expect?")
-    return {
-        "text": gr.Textbox(
-            EXAMPLE,
-            label="Your text",
-            show_label=False,
-            lines=4,
-            max_lines=8,
-            elem_id="transformer-own",
-            elem_classes="plain",
-            max_length=MAX_LIVE_TEXT,
-            placeholder="Type or paste a text in English.",
-        ),
-        "surprisal": TokenView(name="Your text", branch=False, elem_id="transformer-surprise"),
-        "surprisal_lines": layout.python_panel("transformer", "surprise", "Reproduce in Python"),
-    }
-
-
-def connect(parts, first_visit):
-    outputs = {name: parts[name] for name in ("surprisal", "surprisal_lines")}
-    for trigger in (first_visit, parts["text"].change):  # `change`, because `input` misses some ways of pasting
-        events.live(trigger, show, {"text": parts["text"]}, outputs, unavailable)
+    text = gr.Textbox(
+        EXAMPLE,
+        label="Your text",
+        show_label=False,
+        lines=4,
+        max_lines=8,
+        elem_id="transformer-own",
+        elem_classes="plain",
+        max_length=MAX_LIVE_TEXT,
+        placeholder="Type or paste a text in English.",
+    )
+    view = TokenView(name="Your text", branch=False, elem_id="transformer-surprise")
+    outputs = {"surprisal": view, "surprisal_lines": layout.python_panel("transformer", "surprise", "Reproduce in Python")}
+    for trigger in (first_visit, text.change):  # `change`, because `input` misses some ways of pasting
+        events.live(trigger, show, {"text": text}, outputs, events.in_place(outputs))

@@ -86,13 +86,9 @@ def text_generate(
         prompt: at most 100,000 characters, of which the last ones that fit the model's context count; may be empty. Characters
             outside the model's alphabet are replaced by plain ones or left out. For transformer-tang:
             form|title|author|beginning.
-        max_new_tokens: 1 to 1000.
-        temperature: 0 (always the most likely token) to 5.
         top_k: 0 (all) to 1000; keeps the k most likely tokens.
         top_p: 0 to 1; keeps the most likely tokens that together reach this probability.
         min_p: 0 to 1; keeps tokens at least this many times as likely as the most likely one.
-        seed: whole number; the same seed gives the same text.
-        model: transformer-shakespeare or transformer-tang.
     Returns:
         The text that follows the prompt.
     """
