@@ -1,5 +1,6 @@
 """Pictures as sequences: given its upper rows, a digit is completed pixel by pixel."""
 
+import functools
 import itertools
 import json
 import math
@@ -128,8 +129,7 @@ def complete(source: Source, **controls):
     return outputs
 
 
-def open_pixels():
-    yield from runs.opening(PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)))
+open_pixels = functools.partial(runs.opening, PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)))
 
 
 def pixels_complete(

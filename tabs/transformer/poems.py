@@ -1,5 +1,6 @@
 """Tang poems that follow their form."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
@@ -78,16 +79,16 @@ def write(**controls):
     return (yield from stream(Poem.read(**controls)))
 
 
-def continue_poem(request, **controls):
+def continue_poem(event: gr.EventData, **controls):
     """The visitor chose another character: the poem continues from there, with the form, title, author and heads it had."""
-    conditions = request and request["request"]
+    request = runs.read_request(event)
+    conditions = request["request"]
     if not isinstance(conditions, dict) or set(conditions) != {"form", *CONDITIONS}:
         raise ValueError("There is no poem yet: write one first.")
     yield from stream(Poem.read(**conditions, **controls), request["text"], request["keep"])
 
 
-def open_poem():
-    yield from runs.opening(texts.TANG, write)
+open_poem = functools.partial(runs.opening, texts.TANG, write)
 
 
 def text_poem(poem: Poem = Poem(title="", author="")) -> Iterator[dict]:  # noqa: B008
@@ -121,5 +122,5 @@ def build(first_visit):
     parts["lines"] = layout.python_panel("transformer", "poem", "Reproduce in Python")
 
     sampling["seed"] = parts["seed"]
-    connect_run = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)
-    runs.connect_continuation(connect_run, (parts["stage"].input,), continue_poem, sampling)
+    stream = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)
+    stream(parts["stage"].input, continue_poem, sampling)

@@ -53,16 +53,15 @@ def stream(steps: Iterable, kinds: Iterator[str], show: Callable[..., dict], lin
 
 
 def read_request(event: gr.EventData) -> dict:
-    """The text from which the view wants to continue, checked. Only the first of two chained handlers receives the event."""
+    """The text from which the view wants to continue, checked: text, keep and request, see `TokenView`."""
     data = event._data if isinstance(event._data, dict) else {}
     if isinstance(data.get("text"), str) and len(data["text"]) > texts.MAX_TEXT:
         raise ValueError(f"The text has reached {texts.MAX_TEXT:,} characters: begin a new one.")
-    request = {
+    return {
         "text": texts.check("text", data.get("text"), texts.MAX_TEXT),
         "request": data.get("request"),
         "keep": gm.base.check_number("keep", data.get("keep"), 1, texts.MAX_TEXT, whole=True),
     }
-    return {"request": request}
 
 
 def buttons(controls: type[Controls], tool: str, start: str, stop: str) -> dict:
@@ -85,11 +84,3 @@ def connect(parts: dict, generate: Callable, inputs: dict, first_visit: Callable
     stream(parts["seed"].submit, generate, inputs)
     runs.stop(parts["stop"].click)
     return stream
-
-
-def connect_continuation(stream: Callable, triggers: tuple[Callable, ...], continued: Callable, controls: dict) -> None:
-    """Let a text go on from where its view says."""
-    request = gr.State()
-    for trigger in triggers:
-        chosen = events.act(trigger, read_request, {}, {"request": request})
-        stream(chosen.then, continued, {"request": request, **controls})

@@ -62,17 +62,14 @@ def write(prompt, **controls):
     return (yield from stream(prompt or "\n", 0, options, notes))
 
 
-def continue_text(request, **controls):
+def continue_text(event: gr.EventData, **controls):
     """The text on the stage continues."""
-    options = Writing.read(**controls)
-    if not request:
-        raise ValueError("There is no text yet: write one first.")
+    options, request = Writing.read(**controls), runs.read_request(event)
     prompt, _ = texts.fold(gm.load(texts.SHAKESPEARE), request["text"])
     yield from stream(prompt or "\n", request["keep"], options)
 
 
-def open_text():
-    yield from runs.opening(texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT))
+open_text = functools.partial(runs.opening, texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT))
 
 
 def text_generate(
@@ -135,5 +132,6 @@ def lay_out_stage():
 
 def connect(parts, first_visit):
     controls = {name: parts[name] for name in Writing.model_fields}
-    connect_run = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text)
-    runs.connect_continuation(connect_run, (parts["stage"].input, parts["stage"].release), continue_text, controls)
+    stream = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text)
+    for trigger in (parts["stage"].input, parts["stage"].release):
+        stream(trigger, continue_text, controls)

@@ -119,8 +119,8 @@ def test_tokens_carry_the_models_probabilities():
 def test_choosing_an_alternative_and_continuing():
     model = gm.load(texts.SHAKESPEARE)
     for data in (event(text="ROMEO:\nWhaX", keep=11), event(text="ROMEO:\nWhat", keep=11, request=None)):
-        request = runs.read_request(data)["request"]
-        output = last(writing.continue_text(request, **controls(12, seed=4)))
+        request = runs.read_request(data)
+        output = last(writing.continue_text(data, **controls(12, seed=4)))
         stage = output["stage"]
         assert stage["keep"] == 11
         assert text_of(stage) == model.generate(request["text"], max_new_tokens=12, temperature=0.8, seed=4)
@@ -255,8 +255,7 @@ def test_a_poem_follows_its_form_and_its_heads(form, heads):
 def test_another_character_rewrites_the_rest_of_the_poem():
     first = last(poems.write(**poem_controls(heads="春夏秋冬")))["stage"]
     prefix = body_of(first)[:8] + "天"
-    request = runs.read_request(event(text=prefix, keep=9, request=first["request"]))["request"]
-    output = last(poems.continue_poem(request, temperature=1, top_p=1, seed=5))
+    output = last(poems.continue_poem(event(text=prefix, keep=9, request=first["request"]), temperature=1, top_p=1, seed=5))
     stage = output["stage"]
     assert stage["keep"] == 9 and stage["request"] == first["request"]
     assert follows_form(prefix + body_of(stage), "五绝", "春夏秋冬")
@@ -281,13 +280,13 @@ def test_bad_orders_for_poems_get_a_sentence():
     for text in ("abc", "春风花月山，", "春" * 30, "，", "春风花月，"):
         request = {"text": text, "keep": 1, "request": good}
         assert follows_form_or_fails(request)
-    for request in (None, {"text": "", "keep": 1, "request": None}, {"text": "", "keep": 1, "request": {"form": "五绝"}}):
-        assert "poem" in refusal(poems.continue_poem, request)
+    for conditions in (None, {"form": "五绝"}):
+        assert "There is no poem" in refusal(poems.continue_poem, event(text="", keep=1, request=conditions))
 
 
 def follows_form_or_fails(request):
     try:
-        stage = last(poems.continue_poem(request, temperature=1))["stage"]
+        stage = last(poems.continue_poem(event(**request), temperature=1))["stage"]
     except ValueError as e:
         return is_sentence(str(e))
     return follows_form(request["text"] + body_of(stage), request["request"]["form"])
@@ -363,7 +362,7 @@ def test_the_lines_reproduce_the_poem(tmp_path, monkeypatch):
     body = body_of(output["stage"])
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body
     request = {"text": body[:5], "keep": 5, "request": output["stage"]["request"]}
-    output = last(poems.continue_poem(request, temperature=1, top_p=1, seed=2))
+    output = last(poems.continue_poem(event(**request), temperature=1, top_p=1, seed=2))
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body[:5] + body_of(output["stage"])
 
 
@@ -503,7 +502,7 @@ def test_bad_requests_get_a_sentence():
     ):
         assert says in refusal(handler, value)
     assert "Temperature must be" in refusal(inspection.inspect_position, event(text="a"), temperature=math.nan)
-    assert "There is no text" in refusal(writing.continue_text, None)
+    assert "Text must be" in refusal(writing.continue_text, gr.EventData(None, None))
     for values, says in (
         (picture_controls(28), "Given rows must be a whole number from 0 to 27"),
         (picture_controls(14, 9), "Completions must be"),
