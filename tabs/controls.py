@@ -17,7 +17,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
@@ -74,6 +74,12 @@ class Controls(BaseModel):
     """The values of some controls, checked. Subclasses give each field a type, a range, a title and a widget."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, validate_default=True)
+    parameters: ClassVar[tuple[str, ...]]  # fields that an endpoint takes, in this order; unless a class says so: all
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options):
+        if "parameters" not in vars(cls):
+            cls.parameters = tuple(cls.model_fields)
 
     @classmethod
     def components(cls, prefix: str, *names: str, **changes: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +168,7 @@ class Controls(BaseModel):
     @classmethod
     def document(cls) -> dict[str, str]:
         """{field: what it is and takes}, for the docs of an endpoint."""
-        return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.model_fields}
+        return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.parameters}
 
     @classmethod
     def _label(cls, name):

@@ -314,8 +314,8 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     """Register `fn` as the API endpoint of its own name. Call it once for the page, outside the tabs.
 
     Names, types and defaults come from the signature; an argument whose default is an instance of `Controls` stands for one
-    argument per field of that class. Docs come from the docstring, and for arguments that it leaves out from `ARGUMENTS`, the
-    model's names and the controls. A generator function answers with its last output, or, if stream, with each as it comes.
+    argument per name in its `parameters`. Docs come from the docstring, and for arguments that it leaves out from `ARGUMENTS`,
+    the model's names and the controls. A generator function answers with its last output, or, if stream, with each as it comes.
     """
     if not inspect.getdoc(fn):
         raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
@@ -323,15 +323,16 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     controls: dict[str, type[Controls]] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         if isinstance(parameter.default, Controls):
-            controls[name] = type(parameter.default)
-            arguments |= {field: (type(value), value) for field, value in parameter.default}
+            controls[name] = kind = type(parameter.default)
+            values = {field: getattr(parameter.default, field) for field in kind.parameters}
+            arguments |= {field: (type(value), value) for field, value in values.items()}
         else:
             arguments[name] = (parameter.annotation, parameter.default)
     inputs = {name: _box(name, *argument) for name, argument in arguments.items()}
 
     def call(**values):
         """The call of `fn`, with controls checked."""
-        groups = {name: kind.read(**{f: values.pop(f) for f in kind.model_fields}) for name, kind in controls.items()}
+        groups = {name: kind.read(**{f: values.pop(f) for f in kind.parameters}) for name, kind in controls.items()}
         return fn(**values, **groups)
 
     run: Callable = guarded(_naming_parameters(call))

@@ -119,7 +119,8 @@ class Chooser:
     """Test pictures to choose from, a pad to draw on and the box of a file: a tool's picture is the latest of them.
 
     follow: (source, **values) -> outputs, what another picture changes. example, drawing, upload: load a picture as this
-    module's functions of these names do. tiles: (data set, n) -> the n test pictures.
+    module's functions of these names do. tiles: (data set, n, first) -> the n test pictures; first: the one
+    that is chosen as a data set opens.
     """
 
     def __init__(
@@ -129,9 +130,10 @@ class Chooser:
         example: Callable[[str, int], Any] = test_picture,
         drawing: Callable[[str, Any], Any] = drawing,
         upload: Callable[[str, str], Any] = upload,
-        tiles: Callable[[str, int], Tiles.Value] = tiles,
+        tiles: Callable[[str, int, int], Tiles.Value] = tiles,
+        first: int = 0,
     ):
-        self.follow, self.n, self.tiles = follow, n, tiles
+        self.follow, self.n, self.tiles, self.first = follow, n, tiles, first
         self.example, self.drawing, self.upload = example, drawing, upload
 
     def choose_test_picture(self, event: gr.EventData, dataset="mnist", **values):
@@ -144,9 +146,9 @@ class Chooser:
         return self.follow(self.upload(dataset, path), **values)
 
     def open_dataset(self, dataset="mnist", **values):
-        """Another data set: its test pictures, the first of them chosen. One draws digits and clothes only."""
-        opened = {"tiles": self.tiles(dataset, self.n), "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
-        return opened | self.follow(self.example(dataset, 0), **values)
+        """Another data set: its test pictures, one of them chosen. One draws digits and clothes only."""
+        opened = {"tiles": self.tiles(dataset, self.n, self.first), "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
+        return opened | self.follow(self.example(dataset, self.first), **values)
 
     def lay_out(self, tab: str, name="Test pictures", elem_id="", columns=10, min_width=130, pad_visible=True, **file) -> dict:
         """The parts by name; "drawing" is the pad's column. name, elem_id, columns: of the tiles; file: of the file's box."""

@@ -8,6 +8,7 @@ Each class says in `Value` what it shows; a `Message` can take its place. A valu
 
 import base64
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -42,6 +43,18 @@ class Histogram(TypedDict):
     edges: list[float]
     real: list[float]  # shares between the edges
     generated: list[float]
+
+
+class Point(TypedDict):
+    x: float
+    y: float
+
+
+class Line(TypedDict):
+    """A curve of a plot."""
+
+    name: str
+    points: list[Point]
 
 
 class Message(TypedDict):
@@ -87,6 +100,11 @@ def decode(text: Any) -> bytes:
         return base64.b64decode(text, validate=True) if isinstance(text, str) else b""
     except ValueError:
         return b""
+
+
+def line(name: str, points: Iterable[Sequence[float]]) -> Line:
+    """points: (x, y) of each."""
+    return {"name": name, "points": [{"x": x, "y": y} for x, y in points]}
 
 
 def raw(x: "Tensor") -> Raw:

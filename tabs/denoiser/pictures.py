@@ -3,17 +3,14 @@
 import functools
 from pathlib import Path
 
-import gradio as gr
-
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
 from tabs.denoiser.data import check_dataset
 from tabs.sources import Source
 
 CROP = 384  # largest side of a picture on the stage
-TILES = 10  # test pictures to choose from
 
 
 class CroppedSource(Source):
@@ -90,49 +87,18 @@ def to_image(x):
     return gm.pictures.to_image(gm.pictures.to_bytes(x)[0])
 
 
-def choose_test_picture(dataset, event: gr.EventData):
-    return {"source": example(dataset, events.event_number(event, "index", TILES - 1))}
-
-
-def choose_drawing(dataset, ink):
+def drawing(dataset: str, ink) -> CroppedSource:
     if check_dataset(dataset) == "photo":
         raise ValueError("Drawings are for digits and clothes: choose one of these first.")
-    return {"source": uncropped(sources.drawing(dataset, ink))}
+    return uncropped(sources.drawing(dataset, ink))
 
 
-def choose_upload(dataset, path):
-    return {"source": upload(dataset, path)}
+def tiles(dataset: str, n: int, chosen: int) -> Tiles.Value:
+    """Photographs or test pictures to choose from."""
+    if check_dataset(dataset) != "photo":
+        return sources.tiles(dataset, n, chosen)
+    names = [name.replace("_", " ") for name in gm.data.PHOTOGRAPHS]
+    return {**sheet(photograph_thumbnails(), n), "labels": names, "chosen": chosen}
 
 
-def open_dataset(dataset):
-    """Another dataset: its pictures to choose from, and the first of them chosen."""
-    if check_dataset(dataset) == "photo":
-        x, names = photograph_thumbnails(), [name.replace("_", " ") for name in gm.data.PHOTOGRAPHS]
-    else:
-        x, names = sources.test_pictures(dataset)[0], sources.test_picture_names(dataset)
-    return {
-        "tiles": {**sheet(x[:TILES], TILES), "labels": names[:TILES], "chosen": 0},
-        "drawing": gr.update(visible=dataset != "photo"),
-        "source": example(dataset, 0),
-    }
-
-
-def unavailable(message):
-    return {"tiles": {"message": message}, "source": None}
-
-
-def lay_out():
-    gr.Markdown("### Picture")
-    parts = {"source": gr.State(), "tiles": Tiles(columns=5, name="Pictures", elem_id="denoiser-pictures")}
-    column, pad, file = layout.draw_or_upload("denoiser", min_width=130, height=150, pad_visible=False, webcam=True)
-    return {**parts, "drawing": column, "pad": pad, "upload": file}
-
-
-def connect(dataset, parts):
-    """Wire the tool. Returns the events after which there is another source."""
-    chosen, outputs = {"dataset": dataset}, {"source": parts["source"]}
-    return [
-        events.act(parts["tiles"].input, choose_test_picture, chosen, outputs),
-        events.act(parts["pad"].input, choose_drawing, {**chosen, "ink": parts["pad"]}, outputs),
-        events.act(parts["upload"].upload, choose_upload, {**chosen, "path": parts["upload"]}, outputs),
-    ]
+PICTURES = sources.Chooser(example=example, drawing=drawing, upload=upload, tiles=tiles)

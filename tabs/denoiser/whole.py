@@ -1,5 +1,6 @@
 """The whole picture at full resolution, restored tile by tile."""
 
+import functools
 import shutil
 import tempfile
 import time
@@ -73,9 +74,7 @@ def denoise(
         test_picture_number: 0 to 7 (0 to 199 for digits and clothes), used when there is no file.
         kind: of the noise that is added first, see add_noise; none: no noise is added.
         strength: of that noise, see add_noise.
-        sigma: 0 to 1, standard deviation of Gaussian noise, given to the model; 0: blind.
         method: ours, or one of scikit-image's, up to 1 megapixel: median, non-local means, total variation or wavelets.
-        seed: whole number, of the noise.
     Returns:
         Size, seconds and, if noise was added, PSNR and SSIM before and after; and a PNG at full resolution.
     """
@@ -101,7 +100,8 @@ def denoise(
     yield facts, pictures.to_image(x)
 
 
-def lay_out():
+def lay_out(inputs):
+    """Lay out and wire the tool. Returns what connects the events after which there is another source: `connect(trigger)`."""
     gr.Markdown("### Whole image, full resolution")
     layout.hint(
         "The comparison shows at most the central 384 × 384 pixels of a photograph. Here the network restores the "
@@ -110,15 +110,8 @@ def lay_out():
     with gr.Row(elem_classes="small-controls"):
         start = gr.Button("Restore the whole image", scale=3, min_width=110, elem_id="denoiser-whole")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
-    result = Stage(elem_id="denoiser-result")
-    file = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
-    return start, stop, {"result": result, "file": file}
-
-
-def connect(inputs, start, stop, outputs, choices):
-    """Wire the tool. choices: events after which there is another source."""
-    runs = events.Runs("result")
-    for choice in choices:
-        runs.act(choice.then, reset, {"source": inputs["source"]}, outputs)
+    outputs, runs = {"result": Stage(elem_id="denoiser-result")}, events.Runs("result")
+    outputs["file"] = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
     runs.stream(start.click, restore, inputs, outputs, rate=4)
     runs.stop(stop.click)
+    return functools.partial(runs.act, fn=reset, inputs={"source": inputs["source"]}, outputs=outputs)

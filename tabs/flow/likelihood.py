@@ -115,13 +115,13 @@ def test_picture(dataset, i) -> Source:
     return {**sources.test_picture(OTHER[FLOW.check(dataset)], i - TILES), "dataset": dataset}
 
 
-def tiles(dataset, n) -> Tiles.Value:
+def tiles(dataset, n, chosen) -> Tiles.Value:
     """Test pictures of both data sets."""
     import torch
 
     pictures = torch.cat([test_picture(dataset, i)["x"] for i in range(n)])
     names = [name for d in (dataset, OTHER[dataset]) for name in sources.test_picture_names(d)[:TILES]]
-    return {**sheet(pictures, n), "labels": names, "chosen": 0}
+    return {**sheet(pictures, n), "labels": names, "chosen": chosen}
 
 
 PICTURES = sources.Chooser(choose, 2 * TILES, test_picture, tiles=tiles)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import events, layout, programs, sources
-from tabs.components import raw, sheet
+from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED
 from tabs.gan import data
@@ -34,7 +34,7 @@ def film(source: Source, pictures, errors, live=False):
     facts = {
         "unit": "step",
         "numbers": [len(errors) - 1] if live else list(range(len(errors))),
-        "lines": [["squared error", [[k, round(e, 5)] for k, e in enumerate(errors)]]],
+        "lines": [line("squared error", [(k, round(e, 5)) for k, e in enumerate(errors)])],
     }
     return {
         **sheet(torch.cat(pictures), 10),

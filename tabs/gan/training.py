@@ -11,6 +11,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import cards, events, layout, programs
+from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
 from tabs.gan import data
@@ -55,7 +56,7 @@ def show(dataset, run="this"):
         "edges": replay.edges,
         "real": replay.real,
         "generated": replay.generated,
-        "lines": [[f"{network} loss", line] for network, line in replay.losses.items()],
+        "lines": [line(f"{network} loss", points) for network, points in replay.losses.items()],
     }
     by_class = n % 10 == 0  # the same number of pictures per class
     film = {

@@ -295,7 +295,7 @@ def test_the_replay_is_that_of_the_checkpoint():
     pictures = expected.pictures.flatten(0, 1).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
     assert np.abs(sheet_of(film).astype(int) - pictures).max() <= 1  # WebP decoders differ by rounding
     assert facts["numbers"] == expected.steps and (facts["real"], facts["generated"]) == (expected.real, expected.generated)
-    assert [line for _, line in facts["lines"]] == list(expected.losses.values())
+    assert [[[p["x"], p["y"]] for p in line["points"]] for line in facts["lines"]] == list(expected.losses.values())
     assert film["per"] * len(expected.steps) == film["n"]
 
 
@@ -351,8 +351,8 @@ def test_the_inversion_is_streamed_comes_nearer_and_can_be_stopped():
     assert first["film"]["live"] and first["film"]["n"] == 1 and first["lines"] == programs.PENDING
     for _ in range(6):
         later = next(run)
-    errors = json.loads(later["film"]["facts"])["lines"][0][1]
-    assert [k for k, _ in errors] == list(range(7)) and errors[-1][1] < errors[0][1]
+    errors = json.loads(later["film"]["facts"])["lines"][0]["points"]
+    assert [error["x"] for error in errors] == list(range(7)) and errors[-1]["y"] < errors[0]["y"]
     final = run.throw(events.Stopped())
     assert not final["film"]["live"] and final["film"]["n"] == 7 and final["lines"] == programs.STOPPED
     assert json.loads(final["film"]["facts"])["numbers"] == list(range(7))
