@@ -45,16 +45,11 @@ class Histogram(TypedDict):
     generated: list[float]
 
 
-class Point(TypedDict):
-    x: float
-    y: float
-
-
 class Line(TypedDict):
     """A curve of a plot."""
 
     name: str
-    points: list[Point]
+    points: list[dict[str, float]]  # x and y of each
 
 
 class Message(TypedDict):

@@ -7,14 +7,14 @@ import gradio as gr
 
 from tabs import cards, events, layout
 from tabs.denoiser import comparison, noise, pictures, whole
-from tabs.denoiser.data import DATASETS, MODELS, available
+from tabs.denoiser.data import DENOISER
 
 ENDPOINTS = (noise.add_noise, whole.denoise)
 
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(warm_up, dataset) for dataset in available() if cards.shipped((f"denoiser-{dataset}",))]
+    return [functools.partial(warm_up, dataset) for dataset in DENOISER.shipped()]
 
 
 def warm_up(dataset):
@@ -27,18 +27,13 @@ def open_dataset(dataset):
     return {**opened, "kind": "gaussian", "sigma": 0, **noise.choose_kind("gaussian", dataset)}
 
 
-def card(dataset):
-    return {"card": cards.about(cards.shipped(MODELS), f"denoiser-{dataset}")}
-
-
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
-    datasets = available()
     layout.hint(
         "A denoiser estimates a clean picture from a noisy one: choose a kind of noise, raise its strength, and see what each "
         "method restores and what it invents."
     )
-    dataset = layout.dataset_radio("denoiser", DATASETS, datasets, min_width=330)
+    dataset = DENOISER.radio(min_width=330)
     chosen, source = {"dataset": dataset}, gr.State()
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
@@ -52,13 +47,13 @@ def build(first_visit):
             inputs = {"source": source, **chosen, **controls}
             connect_whole = whole.lay_out(inputs)
     lines = layout.python_panel("denoiser")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline(f"denoiser-{datasets[0]}"))
+    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline(f"denoiser-{DENOISER.available()[0]}"))
     model_card = layout.models_card()
 
     opened = events.when_opened(
         (first_visit, dataset.input),
         (open_dataset, chosen, {"source": source, **parts, **controls, "stage": stage}),
-        (card, chosen, {"card": model_card}),
+        (DENOISER.card, chosen, {"card": model_card}),
     )
     choices = [*opened[open_dataset], *pictures.PICTURES.connect(parts, chosen, {"source": source})]
     # Of two events of one trigger the page starts the second when the first has ended: the short ones come first.

@@ -122,7 +122,7 @@ def add_noise(
     """
     noisy = options.add_to_whole(pictures.upload_or_example("photo", picture, photograph_number, "photograph_number"))
     facts = {"kind": options.kind, "strength": options.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
-    return facts, pictures.to_image(noisy)
+    return facts, gm.pictures.grid(noisy)
 
 
 def lay_out(dataset):

@@ -15,7 +15,7 @@ from tabs import events, layout, sources
 from tabs.components import raw
 from tabs.components.stage import Stage
 from tabs.denoiser import pictures
-from tabs.denoiser.data import MODELS, check_dataset, model_of
+from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import Noise, Restoration
 
 DOWNLOAD_SECONDS = 3600  # how long a file to download is kept
@@ -29,17 +29,17 @@ def save_png(x):
         if time.time() - folder.stat().st_mtime > DOWNLOAD_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
     path = Path(tempfile.mkdtemp(prefix="denoised-")) / "restored.png"
-    pictures.to_image(x).save(path, compress_level=1)
+    gm.pictures.grid(x).save(path, compress_level=1)
     return str(path)
 
 
 def restore(source, dataset, **controls):
     """Yields result (progress, then a preview), file."""
-    options, source = Noise.read(**controls).restoration(), sources.require(source, check_dataset(dataset))
+    options, source = Noise.read(**controls).restoration(), sources.require(source, DENOISER.check(dataset))
     noisy, start = options.add_to_whole(source), time.monotonic()
     yield {"result": {"message": f"{source['size']} pixels: 0 %"}, "file": NO_FILE}
     try:
-        for step in model_of(dataset).restore_steps(noisy, options.sigma or None):
+        for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
             if step.done < 1:
                 yield {"result": {"message": f"{source['size']} pixels: {100 * step.done:.0f} %"}}
     except events.Stopped:
@@ -78,7 +78,7 @@ def denoise(
     Returns:
         Size, seconds and, if noise was added, PSNR and SSIM before and after; and a PNG at full resolution.
     """
-    family, dataset = gm.base.check_choice("model", model, MODELS).split("-")
+    family, dataset = gm.base.check_choice("model", model, DENOISER.models).split("-")
     source = pictures.upload_or_example(dataset, picture, test_picture_number, "test_picture_number")
     noisy, start = options.add_to_whole(source), time.monotonic()
     if options.method != "ours":
@@ -86,9 +86,9 @@ def denoise(
             raise ValueError("scikit-image's methods take pictures of at most 1 megapixel: upload a smaller one.")
         x = gm.denoiser.classical(noisy, options.method, options.reference_sigma)
     elif family == "dvae":
-        x = model_of(dataset, family).restore(noisy)
+        x = gm.load(model).restore(noisy)
     else:
-        for step in model_of(dataset).restore_steps(noisy, options.sigma or None):
+        for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
             yield {"done": step.done}, None  # the computing lane is free for others in between; only the last output is sent
             x = step.x
     facts = {"width": x.shape[3], "height": x.shape[2], "seconds": round(time.monotonic() - start, 3)}
@@ -97,7 +97,7 @@ def denoise(
         for suffix, result in (("before", noisy), ("after", x)):
             psnr, ssim = gm.denoiser.quality(result, clean)
             facts |= {f"psnr_{suffix}": psnr if psnr < 1000 else None, f"ssim_{suffix}": ssim}
-    yield facts, pictures.to_image(x)
+    yield facts, gm.pictures.grid(x)
 
 
 def lay_out(inputs):

@@ -7,29 +7,23 @@ import gradio as gr
 
 from tabs import cards, events, layout
 from tabs.diffusion import compare, editing, inpainting, quality, sampling
-from tabs.diffusion.data import DATASETS, MODELS, shipped
+from tabs.diffusion.data import DIFFUSION
 
 ENDPOINTS = (sampling.diffusion_sample, editing.diffusion_noise, editing.diffusion_edit, inpainting.diffusion_inpaint)
 
 
 def prepare():
     """Functions to call in the background before the first visit; each takes little time."""
-    return [functools.partial(sampling.opening_run, dataset) for dataset in shipped()]
-
-
-def card(dataset):
-    """A table of the tab's models, and the card of the chosen one."""
-    return {"card": cards.about(cards.shipped(MODELS), f"diffusion-{dataset}")}
+    return [functools.partial(sampling.opening, dataset) for dataset in DIFFUSION.shipped()]
 
 
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
-    datasets = shipped() or list(DATASETS)
     layout.hint(
         "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, then "
         "drag the slider under the pictures to look at any step."
     )
-    dataset = layout.dataset_radio("diffusion", DATASETS, datasets, min_width=330, label="Dataset")
+    dataset = DIFFUSION.radio(min_width=330, label="Dataset")
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()
@@ -48,9 +42,9 @@ def build(first_visit):
     layout.explanation(
         Path(__file__).with_name("about.md"),
         measured=cards.headline("diffusion-mnist"),
-        samplers=cards.samplers_table(DATASETS, sampling.SAMPLERS),
-        by_calls=cards.fids_by_calls(DATASETS),
-        generators=cards.generators_table(DATASETS),
+        samplers=cards.samplers_table(DIFFUSION.titles, sampling.SAMPLERS),
+        by_calls=cards.fids_by_calls(DIFFUSION.titles),
+        generators=cards.generators_table(DIFFUSION.titles),
     )
     model_card = layout.models_card()
 
@@ -68,6 +62,6 @@ def build(first_visit):
         (sampling.open_dataset, chosen, {**controls, **outputs}),
         editing_step,
         (quality.show, chosen, {"chart": chart}),
-        (card, chosen, {"card": model_card}),
+        (DIFFUSION.card, chosen, {"card": model_card}),
         act_first=runs.act,
     )

@@ -5,7 +5,7 @@ import gradio as gr
 import genmodels as gm
 from tabs import events, layout, programs
 from tabs.controls import Expression
-from tabs.diffusion.data import model_of
+from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.frames import grid_cell, program, stage_value
 from tabs.diffusion.sampling import MAX_STEPS, SAMPLERS, read
 
@@ -14,7 +14,7 @@ GUIDANCES = (0, 1, 2, 4)
 
 def stream(dataset, options, label, argument, values, names):
     """Runs side by side, one for each of an argument's values: yields stage, lines. names: of the runs."""
-    model, method, steps = model_of(dataset), gm.Diffusion.sample_steps, options.steps
+    model, method, steps = DIFFUSION.load(dataset), gm.Diffusion.sample_steps, options.steps
     runs = [model.sample_steps(**options.arguments(method, label=label, **{argument: value})) for value in values]
     call = options.call("model.sample", method, label=Expression("label"), **{argument: Expression(argument)})
     body = f"label = {label}\nx = torch.cat([{call} for {argument} in {values}])\n"
@@ -46,7 +46,7 @@ def compare_samplers(dataset, **controls):
 def compare_guidances(dataset, **controls):
     """Four guidance scales from the same initial noise. Where no class was chosen, each sample gets a class of its own."""
     options, label = read(dataset, controls)
-    classes = model_of(dataset).classes
+    classes = DIFFUSION.load(dataset).classes
     if label is None and len(classes) == 1:
         label = [i % classes[0] for i in range(options.n)]
     elif label is None:  # only the first two attributes: values of more might contradict each other

@@ -16,7 +16,7 @@ from tabs.components.tiles import Tiles
 from tabs.components.upload import upload
 from tabs.controls import SEED, Controls, Seed, slider
 from tabs.diffusion import frames, inpainting
-from tabs.diffusion.data import MODELS, dataset_of, model_of
+from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.sampling import Sampling, read
 
 
@@ -36,7 +36,7 @@ def add_noise(source, options: Noise):
     """The forward process -> (x_t, alpha, sigma)."""
     import torch
 
-    x = model_of(source["dataset"]).q_sample(source["x"], options.t, seed=options.seed)
+    x = DIFFUSION.load(source["dataset"]).q_sample(source["x"], options.t, seed=options.seed)
     alpha, sigma = gm.diffusion.alpha_sigma(torch.tensor(options.t))
     return x, float(alpha), float(sigma)
 
@@ -67,12 +67,12 @@ def edit(dataset, source, **controls):
     options, label = read(dataset, controls, Editing)
     source = sources.require(source, dataset)
     pictures = frames.copies(source, options.n)
-    noisy = model_of(dataset).q_sample(*pictures.values(), options.strength, seed=options.seed)
+    noisy = DIFFUSION.load(dataset).q_sample(*pictures.values(), options.strength, seed=options.seed)
     yield from frames.stream(dataset, "edit", options, label, pictures, source["lines"], noisy, options.strength)
 
 
 def diffusion_noise(
-    model: Literal[*MODELS] = "diffusion-mnist",
+    model: Literal[*DIFFUSION.models] = "diffusion-mnist",
     picture: events.Upload = None,
     test_picture_number: int = 0,
     options: Noise = Noise(t=0.5),  # noqa: B008
@@ -83,13 +83,13 @@ def diffusion_noise(
         The weights of the picture (alpha) and of the noise (sigma); and a PNG of the noisy picture, each pixel 8x8,
         clamped to the displayable range.
     """
-    source = sources.upload_or_test_picture(dataset_of(model), picture, test_picture_number)
+    source = sources.upload_or_test_picture(DIFFUSION.dataset_of(model), picture, test_picture_number)
     x, alpha, sigma = add_noise(source, options)
     return {"t": options.t, "alpha": alpha, "sigma": sigma}, gm.pictures.grid(x, scale=8)
 
 
 def diffusion_edit(
-    model: Literal[*MODELS] = "diffusion-mnist",
+    model: Literal[*DIFFUSION.models] = "diffusion-mnist",
     picture: events.Upload = None,
     test_picture_number: int = 0,
     options: Editing = Editing(n=4),  # noqa: B008
@@ -101,7 +101,7 @@ def diffusion_edit(
     Returns:
         A PNG with the variants in a square grid.
     """
-    dataset = dataset_of(model)
+    dataset = DIFFUSION.dataset_of(model)
     source = sources.upload_or_test_picture(dataset, picture, test_picture_number)
     yield from frames.finished(dataset, "edit", options, *frames.copies(source, options.n).values())
 

@@ -8,7 +8,7 @@ from PIL.Image import Image
 import genmodels as gm
 from tabs import events, labels, programs
 from tabs.components import cell, sheet
-from tabs.diffusion.data import conditions_of, model_of
+from tabs.diffusion.data import DIFFUSION
 from tabs.sources import Source
 
 VIEWS = ["x_t: the noisy picture", "predicted x_0", "predicted noise"]
@@ -52,7 +52,7 @@ def begin(dataset: str, method: str, options, label, *pictures) -> Iterator["gm.
     """The steps of a run, if it is not too long. method: "sample", "edit" or "inpaint"; pictures: what it takes first."""
     options.check_budget(label)
     name = f"{method}_steps"
-    return getattr(model_of(dataset), name)(*pictures, **options.arguments(getattr(gm.Diffusion, name), label=label))
+    return getattr(DIFFUSION.load(dataset), name)(*pictures, **options.arguments(getattr(gm.Diffusion, name), label=label))
 
 
 def stream(dataset, method, options, label, pictures=None, lines="", x=None, start=1.0):
@@ -64,7 +64,7 @@ def stream(dataset, method, options, label, pictures=None, lines="", x=None, sta
     """
     frames, steps, pictures = [], options.steps, pictures or {}
     sampler_steps = begin(dataset, method, options, label, *pictures.values())
-    x = model_of(dataset).initial_noise(options.n, seed=options.seed) if x is None else x
+    x = DIFFUSION.load(dataset).initial_noise(options.n, seed=options.seed) if x is None else x
     call = options.call(f"model.{method}", getattr(gm.Diffusion, f"{method}_steps"), *pictures, label=label)
     lines = program(dataset, f"{lines}x = {call}\n", columns(options.n))
     try:
@@ -91,7 +91,7 @@ def program(dataset: str, body: str, across: int) -> str:
 
 def finished(dataset: str, method: str, options, *pictures) -> Iterator[Image]:
     """For endpoints: the steps of a run, between which others may compute, then the finished samples as one picture."""
-    label = labels.for_pictures(conditions_of(dataset), options.label, options.n)
+    label = labels.for_pictures(DIFFUSION.conditions(dataset), options.label, options.n)
     for step in begin(dataset, method, options, label, *pictures):
         yield step
     yield gm.pictures.grid(step.x, columns(options.n), scale=4)

@@ -12,7 +12,7 @@ from tabs.components import raw
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.components.tiles import Tiles
 from tabs.diffusion import frames
-from tabs.diffusion.data import MODELS, dataset_of
+from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.sampling import MAX_STEPS, Sampling, read
 
 
@@ -59,7 +59,7 @@ def inpaint(dataset, source, mask, **controls):
 
 
 def diffusion_inpaint(
-    model: Literal[*MODELS] = "diffusion-mnist",
+    model: Literal[*DIFFUSION.models] = "diffusion-mnist",
     picture: events.Upload = None,
     test_picture_number: int = 0,
     mask: events.Upload = None,
@@ -76,7 +76,7 @@ def diffusion_inpaint(
     import numpy as np
     import torch
 
-    dataset = dataset_of(model)
+    dataset = DIFFUSION.dataset_of(model)
     source = sources.upload_or_test_picture(dataset, picture, test_picture_number)
     size = source["x"].shape[-1]
     if mask is None:

@@ -13,7 +13,7 @@ from tabs import events, labels, layout
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.diffusion import frames
-from tabs.diffusion.data import MODELS, checkpoint_of, conditions_of, dataset_of
+from tabs.diffusion.data import DIFFUSION
 
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 MAX_STEPS, MAX_DDPM_STEPS = 64, 250
@@ -59,7 +59,7 @@ class Sampling(Controls):
 
 def read(dataset, controls, kind=Sampling):
     """(the controls, checked; the label as the model takes it). Variants of a picture are of any class, not one of each."""
-    conditions = conditions_of(dataset)
+    conditions = DIFFUSION.conditions(dataset)
     options = kind.read(**labels.from_menus(conditions, controls))
     label = labels.for_pictures(conditions, options.label, options.n)
     return options, label if kind is Sampling or options.label != labels.EACH else None
@@ -71,31 +71,20 @@ def generate(dataset, **controls):
     yield from frames.stream(dataset, "sample", options, label)
 
 
-def opening(dataset) -> dict:
-    """The controls as the tab opens: any faces, of others one of each class."""
-    return dict(Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH))
-
-
-@functools.lru_cache(maxsize=4)
-def _opening_run(folder, dataset):
-    *_, final = generate(dataset, **opening(dataset))
-    return final
-
-
-def opening_run(dataset):
-    """stage, lines of the finished run with which the tab opens."""
-    final = _opening_run(gm.base.checkpoint_folder(checkpoint_of(dataset)), dataset)
-    return {**final, "stage": {**final["stage"], "rows": frames.VIEWS}}  # no words in the cache
+@DIFFUSION.cached
+def opening(dataset):
+    """The controls as the tab opens, any faces, of others one of each class, and their finished run."""
+    options = Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH)
+    *_, final = generate(dataset, **dict(options))
+    return options.model_dump(exclude={"label"}) | final
 
 
 def open_dataset(dataset):
     """Another dataset: the controls as they open, and their run."""
-    values = {name: value for name, value in opening(dataset).items() if name != "label"}
-    limits = {
-        "steps": gr.update(value=values["steps"], maximum=MAX_STEPS),
-        "eta": gr.update(value=values["eta"], visible=False),
-    }
-    return {**labels.menu_updates(conditions_of(dataset)), **values, **limits, **opening_run(dataset)}
+    opened = opening(dataset)
+    stage = {**opened["stage"], "rows": frames.VIEWS}  # no words in the cache
+    limits = {"steps": gr.update(value=opened["steps"], maximum=MAX_STEPS), "eta": gr.update(value=0, visible=False)}
+    return {**labels.menu_updates(DIFFUSION.conditions(dataset)), **opened, **limits, "stage": stage}
 
 
 def choose_sampler(sampler, steps):
@@ -105,7 +94,7 @@ def choose_sampler(sampler, steps):
 
 
 def diffusion_sample(
-    model: Literal[*MODELS] = "diffusion-mnist",
+    model: Literal[*DIFFUSION.models] = "diffusion-mnist",
     options: Sampling = Sampling(),  # noqa: B008
 ) -> Iterator[Image]:
     """Generate new pictures with a diffusion model.
@@ -115,7 +104,7 @@ def diffusion_sample(
     Returns:
         A PNG with the samples in a square grid.
     """
-    yield from frames.finished(dataset_of(model), "sample", options)
+    yield from frames.finished(DIFFUSION.dataset_of(model), "sample", options)
 
 
 def lay_out_controls():

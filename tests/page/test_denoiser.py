@@ -33,6 +33,7 @@ import genmodels as gm
 from genmodels.denoiser import NOISES, add_noise, quality
 from tabs import denoiser, events
 from tabs.denoiser import comparison, noise, pictures, whole
+from tabs.denoiser.data import DENOISER
 
 
 @pytest.fixture
@@ -242,7 +243,7 @@ def test_another_picture_has_no_result_yet():
         ("photo", ("gaussian", 1, -1, 0), "Seed"),
         ("photo", ("gaussian", 1, None, 0), "Seed"),
         ("photo", ("gaussian", 1, 0, 101), "Sigma given to the network"),
-        ("dogs", ("gaussian", 1, 0, 0), "Data set"),
+        ("dogs", ("gaussian", 1, 0, 0), "Dataset"),
         ("mnist", ("gaussian", 1, 0, 0), "Choose a picture"),
     ],
 )
@@ -289,7 +290,7 @@ def test_twelve_megapixels_are_taken(tmp_path):
 @pytest.fixture
 def own_checkpoints(checkpoints, tmp_path, monkeypatch):
     """A folder of real copies of the checkpoints, that a test may break."""
-    for name in denoiser.MODELS:
+    for name in DENOISER.models:
         shutil.copytree(checkpoints / name, tmp_path / name)
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
     return tmp_path
@@ -298,7 +299,7 @@ def own_checkpoints(checkpoints, tmp_path, monkeypatch):
 def test_a_missing_model_leaves_the_others(own_checkpoints, small):
     shutil.rmtree(own_checkpoints / "denoiser-photo")
     shutil.rmtree(own_checkpoints / "dvae-mnist")
-    assert denoiser.available() == ["mnist", "fashion"] and len(denoiser.prepare()) == 2
+    assert DENOISER.available() == ["mnist", "fashion"] and len(denoiser.prepare()) == 2
     assert "denoiser-photo" in refusal(comparison.show, pictures.example("photo", 0), "photo", **controls())
     stage = comparison.show(pictures.example("mnist", 0), "mnist", **controls("gaussian", 50))["stage"]
     assert names_of(stage) == ["noisy", "our network", "clean picture", "removed noise"]
@@ -366,7 +367,7 @@ PROPERTIES = {
     noise.add_noise: {**ADDED, "photograph_number": mixed(0, 7)},
     whole.denoise: {
         **ADDED,
-        "model": mixed(*denoiser.MODELS[1:]),
+        "model": mixed(*DENOISER.models[1:]),
         "test_picture_number": mixed(0, 7),
         "kind": mixed(*NOISES, "none"),
         "sigma": mixed(0, 0.5),

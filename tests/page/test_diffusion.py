@@ -40,6 +40,7 @@ from tabs.components import line
 from tabs.components.draw_pad import SIDE
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.diffusion import compare, editing, frames, inpainting, quality, sampling
+from tabs.diffusion.data import DIFFUSION
 
 
 def controls(dataset="mnist", label="any", sampler="dpm", steps=3, guidance=1, eta=0, n=2, seed=0):
@@ -353,7 +354,7 @@ def test_a_mask_and_its_text():
 @pytest.fixture
 def own_checkpoints(checkpoints, tmp_path, monkeypatch):
     """A folder with copies of the diffusion checkpoints, which a test may damage."""
-    for name in diffusion.MODELS:
+    for name in DIFFUSION.models:
         shutil.copytree(checkpoints / name, tmp_path / name)
         (tmp_path / name / "calls.json").unlink(missing_ok=True)
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
@@ -387,7 +388,7 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
     refusal(sampling.generate, **controls("avatars"))
     assert "source" in sampling.open_dataset("fashion")["stage"]
     if damage == "no folder":
-        assert "no card" in diffusion.card("avatars")["card"]
+        assert "no card" in DIFFUSION.card("avatars")["card"]
 
 
 # --- A visitor who leaves ---------------------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
             finally:
                 closed.set()
 
-    monkeypatch.setattr(frames, "model_of", lambda dataset: Slow())
+    monkeypatch.setattr(DIFFUSION, "load", lambda dataset: Slow())
     with gr.Blocks() as page:
         button, stage, lines = gr.Button(), gr.JSON(), gr.Textbox()
         outputs = {"stage": stage, "lines": lines}
@@ -525,7 +526,7 @@ def test_bad_masks_get_an_error_message(client, tmp_path):
             client.predict(mask=handle_file(tmp_path / file), api_name="/diffusion_inpaint")
 
 
-names = st.one_of(st.sampled_from(diffusion.MODELS), anything)
+names = st.one_of(st.sampled_from(DIFFUSION.models), anything)
 files = st.one_of(st.none(), anything)
 some_labels = st.one_of(st.sampled_from(["any", "7", "bag", "smiling=yes"]), anything)
 samplers = st.one_of(st.sampled_from(list(gm.diffusion.SAMPLERS)), anything)
