@@ -233,15 +233,9 @@ def _shown(value):
 
 def _written(value):
     """A value as one writes it in Python."""
-    if isinstance(value, Expression):
-        return str(value)
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else repr(value)
-        if not isinstance(value, str)
-        else json.dumps(value, ensure_ascii=False)
-    )
+    if isinstance(value, str):
+        return str(value) if isinstance(value, Expression) else json.dumps(value, ensure_ascii=False)
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 Seed = Annotated[int, number(scale=2, min_width=80, elem_classes=[])]

@@ -74,10 +74,12 @@ def ignore(message: str) -> dict:
 
 def in_place(outputs: Components) -> OnError:
     """For `on_error`: the page's own components among the outputs show the sentence, texts are empty, states are None."""
-    values = {name: (lambda _: None) for name, output in outputs.items() if isinstance(output, gr.State)}
-    values |= {name: (lambda _: "") for name, output in outputs.items() if isinstance(output, (gr.Code, gr.Markdown))}
-    values |= {name: output.unavailable for name, output in outputs.items() if isinstance(output, Component)}
-    return lambda message: {name: value(message) for name, value in values.items()}
+
+    def show(message):
+        empty = {Component: {"message": message}, gr.State: None, gr.Code: "", gr.Markdown: ""}
+        return {name: value for name, output in outputs.items() for kind, value in empty.items() if isinstance(output, kind)}
+
+    return show
 
 
 # --- Events of the page -----------------------------------------------------------------------------------------------

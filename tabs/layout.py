@@ -1,12 +1,8 @@
 """Parts that several tabs lay out alike."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
-
-from tabs.components.draw_pad import DrawPad
-from tabs.components.upload import upload
 
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
@@ -73,15 +69,3 @@ def dataset_radio(tab: str, titles: dict[str, str], datasets: list[str], min_wid
             elem_id=f"{tab}-dataset",
             min_width=min_width,
         )
-
-
-def draw_or_upload(
-    tab: str, min_width: int, height: int, pad_visible: bool = True, **options: Any
-) -> tuple[gr.Column, DrawPad, gr.Image]:
-    """(the pad's column, a pad to draw on, a picture's file), side by side. height, options: of the file's box."""
-    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload", **options}
-    with gr.Row():
-        with gr.Column(min_width=min_width, visible=pad_visible) as column:
-            pad = DrawPad(elem_id=f"{tab}-pad")
-        with gr.Column(min_width=min_width):
-            return column, pad, upload(elem_id=f"{tab}-upload", height=height, **look)

@@ -8,6 +8,7 @@ Each class says in `Value` what it shows; a `Message` can take its place. A valu
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -76,10 +77,6 @@ class Component(gr.HTML):
         )
         vars(self).update(self.props)  # else gr.HTML takes props quoted in the script for events
 
-    def unavailable(self, message: str) -> Message | None:
-        """The value that says why there is nothing to show."""
-        return {"message": message}
-
     def api_info(self) -> dict[str, Any]:
         return {"type": "object", "description": (type(self).__doc__ or "").split("\n")[0]}
 
@@ -120,6 +117,11 @@ def sheet(x: "Tensor", columns: int) -> Sheet:
     gm.pictures.to_image(gm.pictures.sheet(x, columns)).save(file, "PNG", compress_level=3)
     source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     return {"w": w, "h": h, "n": n, "columns": min(columns, n), "source": source}
+
+
+def columns(n: int) -> int:
+    """Columns of n pictures: a grid a little wider than high."""
+    return n if n < 4 else math.ceil(math.sqrt(1.2 * n))
 
 
 def cell(x: "Tensor", columns: int) -> "Tensor":

@@ -40,9 +40,9 @@ function build(v) {
 }
 /** @param {{model: string, z: number[], dims: {index: number, label: string}[], unused: number}} v */
 function load(v) {
-  const newDimensions = JSON.stringify(v ? v.dims : []);
-  if (newDimensions !== dimensions) { dimensions = newDimensions; build(v || {dims: [], unused: 0}); }
-  z = v ? [...v.z] : [];
+  const {dims = [], unused = 0, z: code = []} = v || {}, newDimensions = JSON.stringify(dims);  // none before the model is loaded
+  if (newDimensions !== dimensions) { dimensions = newDimensions; build({dims, unused}); }
+  z = [...code];
   z.forEach((value, index) => {
     const input = inputs[index];
     if (document.activeElement === input && +input.value === value) return;  // the visitor is moving it

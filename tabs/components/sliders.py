@@ -23,7 +23,3 @@ class Sliders(Component):
         unused: int  # how many of the last dimensions are in a group of their own
 
     options = {"shown": 14}
-
-    def unavailable(self, message):
-        """No sliders: the stage says why."""
-        return None

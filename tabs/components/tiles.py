@@ -16,7 +16,3 @@ class Tiles(Component):
         chosen: NotRequired[int]  # -1: none
 
     options = {"pick": True, "columns": 10, "name": "Pictures"}
-
-    def unavailable(self, message):
-        """No tiles: what they are chosen for says why."""
-        return None if self.pick else super().unavailable(message)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from tabs import cards, events, labels, layout, programs
-from tabs.components import sheet
+from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
 from tabs.flow.data import FLOW
@@ -23,11 +23,6 @@ class Sampling(Controls):
         1, ge=0, le=1.5, title="Temperature", description="0: no noise, 1: as trained"
     )
     seed: Seed = SEED
-
-
-def columns(n: int) -> int:
-    """Columns of n pictures: a little wider than high."""
-    return n if n < 4 else round((1.2 * n) ** 0.5 + 0.49)
 
 
 def sample(dataset, options: Sampling):

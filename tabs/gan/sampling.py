@@ -1,6 +1,5 @@
 """Generated pictures with their scores, on the stage, and the principal directions that change them."""
 
-import math
 from typing import Annotated, Literal
 
 import gradio as gr
@@ -9,7 +8,7 @@ from pydantic import Field, field_validator
 
 import genmodels as gm
 from tabs import cards, events, labels, layout, sources
-from tabs.components import sheet
+from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.components.sliders import Sliders
 from tabs.controls import SEED, Controls, Expression, Seed, checkbox, radio, slider
@@ -80,11 +79,6 @@ def labels_of(dataset, options):
 
 
 # --- The pictures and their lines of Python ---------------------------------------------------------------------------
-
-
-def columns(n):
-    """Columns of n pictures: a grid a little wider than high."""
-    return n if n < 4 else math.ceil(math.sqrt(1.2 * n))
 
 
 @GAN.cached

@@ -41,7 +41,7 @@ def test_an_error_is_shown_in_place_without_the_machines_folders(checkpoints):
         outputs = {"stage": Stage(), "tiles": Tiles(), "lines": gr.Code(), "memory": gr.State(), "n": gr.Number()}
     shown = events.guarded(fails, events.in_place(outputs))()
     message = {"message": "checkpoints/vae-mnist is missing."}
-    assert shown == {"stage": message, "tiles": None, "lines": "", "memory": None}
+    assert shown == {"stage": message, "tiles": message, "lines": "", "memory": None}
 
 
 def test_visitors_do_not_disturb_each_other():
