@@ -157,6 +157,11 @@ class Chooser:
                 parts["upload"] = file_box(**{"elem_id": f"{tab}-upload", "height": 150, **file})
         return parts
 
+    @staticmethod
+    def opened(parts: dict) -> dict:
+        """The parts that another data set changes. A pad that is an output loses its props."""
+        return {"tiles": parts["tiles"], "drawing": parts["drawing"]}
+
     def connect(self, parts: dict, inputs: dict, outputs: dict) -> list:
         """Wire the parts. inputs: the data set, and what else `follow` takes. Returns the events that choose a picture."""
         return [

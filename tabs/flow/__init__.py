@@ -48,7 +48,7 @@ def build(first_visit):
     events.when_opened(
         (first_visit, dataset.input),
         sampling_step,
-        (likelihood.open_dataset, chosen, {"tiles": parts["tiles"], "drawing": parts["drawing"], **of_picture}),
+        (likelihood.open_dataset, chosen, {**likelihood.PICTURES.opened(parts), **of_picture}),
         interpolation_step,
         (FLOW.card, chosen, {"card": model_card}),
     )

@@ -111,5 +111,4 @@ def lay_out(dataset):
         parts |= Scoring.components("gan")
     outputs = {"source": gr.State(), "label": parts["label"], "verdict": Verdict(elem_id="gan-verdict")}
     events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
-    opened = {"tiles": parts["tiles"], "drawing": parts["drawing"], **outputs}
-    return opened, PICTURES.connect(parts, {"dataset": dataset}, outputs)
+    return {**PICTURES.opened(parts), **outputs}, PICTURES.connect(parts, {"dataset": dataset}, outputs)

@@ -104,3 +104,12 @@ def test_the_page_is_built_without_torch():
     code = "import sys, app; print('torch' in sys.modules, len(app.demo.fns))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split()[0] == "False"
+
+
+def test_a_pad_is_never_an_output():
+    """An empty update would clear the properties with which its script draws."""
+    import app
+
+    pads = {pad for pad in app.demo.blocks.values() if isinstance(pad, DrawPad)}
+    assert len(pads) == 6
+    assert not any(pads.intersection(event.outputs) for event in app.demo.fns.values())
