@@ -133,21 +133,30 @@ class Chooser:
     tiles: Callable[[str, int, int], Tiles.Value] = tiles
     first: int = 0
 
-    def choose_test_picture(self, event: gr.EventData, dataset="mnist", **values):
+    def choose_test_picture(self, event: gr.EventData, dataset: str = "mnist", **values: Any) -> dict:
         return self.follow(self.example(dataset, int(events.event_number(event, "index", self.n - 1))), **values)
 
-    def choose_drawing(self, ink, dataset="mnist", **values):
+    def choose_drawing(self, ink: "np.ndarray | None", dataset: str = "mnist", **values: Any) -> dict:
         return self.follow(self.drawing(dataset, ink), **values)
 
-    def choose_upload(self, path, dataset="mnist", **values):
+    def choose_upload(self, path: str, dataset: str = "mnist", **values: Any) -> dict:
         return self.follow(self.upload(dataset, path), **values)
 
-    def open_dataset(self, dataset="mnist", **values):
+    def open_dataset(self, dataset: str = "mnist", **values: Any) -> dict:
         """Another data set: its test pictures, one of them chosen. One draws digits and clothes only."""
         opened = {"tiles": self.tiles(dataset, self.n, self.first), "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
         return opened | self.follow(self.example(dataset, self.first), **values)
 
-    def lay_out(self, tab: str, name="Test pictures", elem_id="", columns=10, min_width=130, pad_visible=True, **file) -> dict:
+    def lay_out(
+        self,
+        tab: str,
+        name: str = "Test pictures",
+        elem_id: str = "",
+        columns: int = 10,
+        min_width: int = 130,
+        pad_visible: bool = True,
+        **file: Any,
+    ) -> dict:
         """The parts by name; "drawing" is the pad's column. name, elem_id, columns: of the tiles; file: of the file's box."""
         parts = {"tiles": Tiles(columns=columns, name=name, elem_id=elem_id or f"{tab}-own")}
         with gr.Row():
