@@ -84,7 +84,7 @@ def in_place(outputs: Components) -> OnError:
 
 # --- Events of the page -----------------------------------------------------------------------------------------------
 
-PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def act(
@@ -325,8 +325,8 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     controls: dict[str, type[Controls]] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         if isinstance(parameter.default, Controls):
-            controls[name] = group = type(parameter.default)
-            values = {field: getattr(parameter.default, field) for field in group.parameters}
+            controls[name] = type(parameter.default)
+            values = {field: getattr(parameter.default, field) for field in parameter.default.parameters}
             arguments |= {field: (type(value), value) for field, value in values.items()}
         else:
             arguments[name] = (parameter.annotation, parameter.default)

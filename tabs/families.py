@@ -45,8 +45,13 @@ class Family:
 
     def cached(self, fn: Callable) -> Callable:
         """`fn(dataset, ...)`, computed once for each checkpoint."""
-        run = functools.lru_cache(maxsize=1024)(lambda folder, *args: fn(*args))
-        return functools.wraps(fn)(lambda *args: run(gm.base.checkpoint_folder(self.checkpoint(args[0])), *args))
+        computed = functools.lru_cache(maxsize=1024)(lambda folder, dataset, *args: fn(dataset, *args))
+
+        @functools.wraps(fn)
+        def run(dataset, *args):
+            return computed(gm.base.checkpoint_folder(self.checkpoint(dataset)), dataset, *args)
+
+        return run
 
     def card(self, dataset: str, *others: str) -> dict:
         """-> card: the models, and others, that are there in a table, and the text of a data set's own."""

@@ -55,17 +55,3 @@ def models_card() -> gr.Markdown:
     """Where the models' table and card go."""
     with gr.Accordion("The models, and what was measured", open=False):
         return gr.Markdown()
-
-
-def dataset_radio(tab: str, titles: dict[str, str], datasets: list[str], min_width: int, label: str = "Pictures") -> gr.Radio:
-    """The choice of a data set above a tab. titles: of all; datasets: those on offer; label: for screen readers."""
-    with gr.Row(elem_classes="choices"):
-        return gr.Radio(
-            [(titles[name], name) for name in datasets],
-            value=datasets[0],
-            label=label,
-            show_label=False,
-            container=False,
-            elem_id=f"{tab}-dataset",
-            min_width=min_width,
-        )

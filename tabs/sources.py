@@ -3,6 +3,7 @@
 import functools
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -115,6 +116,7 @@ def tiles(dataset: str, n: int, chosen: int = 0) -> Tiles.Value:
     return {**sheet(pictures[:n], 10), "labels": test_picture_names(dataset)[:n], "chosen": chosen}
 
 
+@dataclass(frozen=True)
 class Chooser:
     """Test pictures to choose from, a pad to draw on and the box of a file: a tool's picture is the latest of them.
 
@@ -123,18 +125,13 @@ class Chooser:
     that is chosen as a data set opens.
     """
 
-    def __init__(
-        self,
-        follow: Callable[..., dict] = lambda source: {"source": source},
-        n: int = 10,
-        example: Callable[[str, int], Any] = test_picture,
-        drawing: Callable[[str, Any], Any] = drawing,
-        upload: Callable[[str, str], Any] = upload,
-        tiles: Callable[[str, int, int], Tiles.Value] = tiles,
-        first: int = 0,
-    ):
-        self.follow, self.n, self.tiles, self.first = follow, n, tiles, first
-        self.example, self.drawing, self.upload = example, drawing, upload
+    follow: Callable[..., dict] = lambda source: {"source": source}
+    n: int = 10
+    example: Callable[[str, int], Any] = test_picture
+    drawing: Callable[[str, Any], Any] = drawing
+    upload: Callable[[str, str], Any] = upload
+    tiles: Callable[[str, int, int], Tiles.Value] = tiles
+    first: int = 0
 
     def choose_test_picture(self, event: gr.EventData, dataset="mnist", **values):
         return self.follow(self.example(dataset, int(events.event_number(event, "index", self.n - 1))), **values)

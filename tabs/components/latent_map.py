@@ -5,16 +5,9 @@ from typing import TypedDict
 from tabs.components import Component, Message, Sheet
 
 
-class Bounds(TypedDict):
-    x0: float
-    x1: float
-    y0: float
-    y1: float
-
-
 class Map(Sheet):  # decoded cells, as many rows as columns
     title: str
-    bounds: Bounds
+    bounds: dict[str, float]  # x0, x1, y0, y1
     points: str  # JSON of {"x", "y", "label"} of each
 
 

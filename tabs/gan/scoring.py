@@ -104,11 +104,12 @@ def gan_score(
 
 
 def lay_out(dataset):
-    """Lay out and wire the tool. Returns its components by name, and the events that choose another picture."""
+    """Lay out and wire the tool. Returns (what another dataset changes, the events that choose another picture)."""
     layout.hint("How real does your picture look to the discriminator?")
     parts = PICTURES.lay_out("gan")
     with parts["upload"].parent:
         parts |= Scoring.components("gan")
     outputs = {"source": gr.State(), "label": parts["label"], "verdict": Verdict(elem_id="gan-verdict")}
     events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
-    return {**parts, **outputs}, PICTURES.connect(parts, {"dataset": dataset}, outputs)
+    opened = {"tiles": parts["tiles"], "drawing": parts["drawing"], **outputs}
+    return opened, PICTURES.connect(parts, {"dataset": dataset}, outputs)

@@ -173,7 +173,8 @@ def build(first_visit):
     parts["lines"], source = layout.python_panel("transformer", "pixels", "Reproduce in Python"), {"source": gr.State()}
 
     inputs = {**source, **controls, "seed": parts["seed"]}
-    opened = events.act(first_visit, PICTURES.open_dataset, {}, {**source, **pictures})
+    tiles = {"tiles": pictures["tiles"], "drawing": pictures["drawing"]}
+    opened = events.act(first_visit, PICTURES.open_dataset, {}, {**source, **tiles})
     stream = runs.connect(parts, complete, inputs, opened.then, open_pixels)
     chosen = [event.then for event in PICTURES.connect(pictures, {}, source)]
     releases = [controls[name].release for name in ("rows", "n", "temperature")]
