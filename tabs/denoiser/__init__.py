@@ -52,7 +52,7 @@ def build(first_visit):
 
     opened = events.when_opened(
         (first_visit, dataset.input),
-        (open_dataset, chosen, {"source": source, **pictures.PICTURES.opened(parts), **controls, "stage": stage}),
+        (open_dataset, chosen, {"source": source, **pictures.PICTURES.opened(parts), **controls}),
         (DENOISER.card, chosen, {"card": model_card}),
     )
     choices = [*opened[open_dataset], *pictures.PICTURES.connect(parts, chosen, {"source": source})]
