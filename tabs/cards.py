@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import metadata_load
@@ -15,7 +16,7 @@ def checkpoints() -> Path:
     return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(gm.__file__).resolve().parent.parent / "checkpoints")
 
 
-def shipped(names: tuple[str, ...]) -> list[str]:
+def shipped(names: Sequence[str]) -> list[str]:
     """Those of the checkpoints that are there."""
     return [name for name in names if (checkpoints() / name).is_dir()]
 
@@ -42,7 +43,7 @@ def headline(name: str) -> str:
     return f"`{name}`, {facts['minutes']:g} minutes of training: {facts['headline']}, on the test split."
 
 
-def models_table(names: tuple[str, ...]) -> str:
+def models_table(names: Sequence[str]) -> str:
     """A tab's models, from their cards, as Markdown."""
     rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
     for name in names:
@@ -64,9 +65,9 @@ def text(name: str) -> str:
     return "\n".join(line for line in content.splitlines() if not line.startswith("!["))
 
 
-def about(names: tuple[str, ...], name: str) -> str:
+def about(names: Sequence[str], name: str) -> str:
     """The table of a tab's models, and the card of one of them."""
-    return models_table(names) + "\n\n---\n\n" + text(name)
+    return models_table(names) + "\n\n" + text(name)
 
 
 # --- Sentences and tables of the explanations, from what was measured: a retrained model cannot contradict them ------------

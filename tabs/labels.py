@@ -23,12 +23,8 @@ def class_choices(dataset: str, each: bool = True) -> list[tuple[str, str]]:
 
 def class_number(dataset: str, label: str, name: str = "label") -> int | None:
     """The number of a class by its name; None of "any". Raises ControlError."""
-    names = classes(dataset)
-    if label == ANY:
-        return None
-    if not isinstance(label, str) or label not in names:
-        raise ControlError(name, "Class", f"must be one of {', '.join([ANY, *names])}, not {str(label)[:40]!r}.")
-    return names.index(label)
+    (number,) = parse({"class": classes(dataset)}, label, name)
+    return None if number < 0 else number
 
 
 def for_model(dataset: str, label: str, n: int) -> list[int] | int | None:

@@ -2,13 +2,13 @@ const COLOURS = ['#e0722c', '#2f8f5b', '#3b82f6', '#b45cd6', '#c99a1c', '#e0507a
 const figure = find('figure'), svg = find('svg'), legend = find('figcaption');
 const LEFT = 44, RIGHT = 470, TOP = 12, BOTTOM = 258;
 
-/** @param {{lines: [string, [number, number][]][], floor: number, x: string, y: string}} v */
+/** @param {{lines: Line[], floor: number, x: string, y: string}} v */
 function load(v) {
-  const points = v && v.lines ? v.lines.flatMap(([, line]) => line) : [];
+  const points = v && v.lines ? v.lines.flatMap(line => line.points) : [];
   figure.hidden = !points.length;
   svg.replaceChildren(); legend.replaceChildren();
   if (!points.length) return;
-  const xs = points.map(p => Math.log2(p[0])), ys = [...points.map(p => p[1]), v.floor].map(Math.log10);
+  const xs = points.map(p => Math.log2(p.x)), ys = [...points.map(p => p.y), v.floor].map(Math.log10);
   const x0 = Math.min(...xs), x1 = Math.max(...xs, x0 + 1), y0 = Math.min(...ys) - .05, y1 = Math.max(...ys, y0 + .1) + .05;
   const x = value => LEFT + (Math.log2(value) - x0) / (x1 - x0) * (RIGHT - LEFT);
   const y = value => BOTTOM - (Math.log10(value) - y0) / (y1 - y0) * (BOTTOM - TOP);
@@ -26,11 +26,11 @@ function load(v) {
   part(svg, 'text', {x: 12, y: (TOP + BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 12 ${(TOP + BOTTOM) / 2})`}, v.y);
   part(svg, 'line', {class: 'floor', x1: LEFT, x2: RIGHT, y1: y(v.floor), y2: y(v.floor)});
   part(svg, 'text', {x: RIGHT, y: y(v.floor) - 5, 'text-anchor': 'end'}, 'floor: real against real pictures');
-  v.lines.forEach(([name, line], i) => {
-    part(svg, 'polyline', {points: line.map(p => x(p[0]) + ',' + y(p[1])).join(' '), stroke: COLOURS[i % COLOURS.length]});
-    for (const p of line) part(svg, 'circle', {cx: x(p[0]), cy: y(p[1]), r: 4, fill: COLOURS[i % COLOURS.length]});
+  v.lines.forEach(({name, points}, i) => {
+    part(svg, 'polyline', {points: points.map(p => x(p.x) + ',' + y(p.y)).join(' '), stroke: COLOURS[i % COLOURS.length]});
+    for (const p of points) part(svg, 'circle', {cx: x(p.x), cy: y(p.y), r: 4, fill: COLOURS[i % COLOURS.length]});
     legend.append(legendItem('', COLOURS[i % COLOURS.length], name));
   });
-  svg.setAttribute('aria-label', v.y + ' against ' + v.x + '. ' + v.lines.map(([name, line]) => name + ': ' + line.map(p => p[1] + ' at ' + p[0]).join(', ')).join('. '));
+  svg.setAttribute('aria-label', v.y + ' against ' + v.x + '. ' + v.lines.map(({name, points}) => name + ': ' + points.map(p => p.y + ' at ' + p.x).join(', ')).join('. '));
 }
 onValue(load);

@@ -2,6 +2,7 @@
 /** @typedef {{w: number, h: number, c: number, pixels: string}} Raw  one picture: base64 of (h, w, c) bytes */
 /** @typedef {{w: number, h: number, n: number, columns: number, source: string}} Sheet  n pictures in one PNG */
 /** @typedef {{edges: number[], real: number[], generated: number[], n?: number[]}} Histogram  shares of two sets of n between edges */
+/** @typedef {{name: string, points: {x: number, y: number}[]}} Line  a curve of a plot */
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 const find = selector => element.querySelector(selector);
 const message = find('.message');

@@ -28,4 +28,5 @@ class _Upload(gr.Image):
 def upload(webcam=False, **props):
     """A gr.Image that gives the file's path without decoding it, so that `sources.read_picture` can check it first."""
     # A function, not a constructor: the browser gets only those properties of an Image that its class has as arguments.
-    return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], buttons=[], **props)
+    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload", "buttons": [], **props}
+    return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], **look)

@@ -3,6 +3,7 @@
 import json
 
 from tabs import cards, layout
+from tabs.components import line
 from tabs.components.chart import Chart
 from tabs.diffusion.sampling import SAMPLERS
 
@@ -12,12 +13,12 @@ def show(dataset):
     name = f"diffusion-{dataset}"
     try:
         measured = json.loads((cards.checkpoints() / name / "calls.json").read_text(encoding="utf-8"))
-        lines = [
-            [title, sorted([row["calls"], row["fid"]] for row in measured["rows"] if row["sampler"] == sampler)]
+        points = {
+            title: sorted((row["calls"], row["fid"]) for row in measured["rows"] if row["sampler"] == sampler)
             for sampler, title in SAMPLERS.items()
-        ]
+        }
         chart = {
-            "lines": [line for line in lines if line[1]],
+            "lines": [line(title, p) for title, p in points.items() if p],
             "floor": measured["floor"]["fid"],
             "x": "function evaluations (NFE) per sample",
             "y": f"FID of {measured['n']:,} pictures (lower is better)",

@@ -9,7 +9,7 @@ from tabs import events, labels, layout, programs, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
-from tabs.flow.data import check_dataset, model_of
+from tabs.flow.data import FLOW
 
 FRAMES = 25
 OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "ankle boot")}
@@ -25,7 +25,7 @@ def show(dataset, **controls):
     import torch
 
     ends = Ends.read(**controls)
-    model, (x, _) = model_of(dataset), sources.test_pictures(dataset)
+    model, (x, _) = FLOW.load(dataset), sources.test_pictures(dataset)
     i, j = (labels.required_class(dataset, label) for label in (ends.first, ends.last))
     if i == j:  # test pictures begin with one of each class, twice
         j += len(labels.classes(dataset))
@@ -43,29 +43,20 @@ def show(dataset, **controls):
 
 
 def open_dataset(dataset):
-    first, last = OPENING[check_dataset(dataset)]
+    first, last = OPENING[FLOW.check(dataset)]
     choices = labels.class_choices(dataset, each=False)[1:]
     controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
     return {**controls, **show(dataset, first=first, last=last)}
 
 
-def unavailable(message):
-    return {"frames": {"message": message}, "lines": ""}
-
-
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a data set."""
     gr.Markdown("### Interpolation")
     layout.hint("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")
     with gr.Row(elem_classes=["small-controls", "change"]):
-        parts = Ends.components("flow")
-    parts["frames"] = Scrubber(ends=("from", "to"), elem_id="flow-way")
-    parts["lines"] = layout.python_panel("flow", "way")
-    return parts
-
-
-def connect(dataset, parts):
-    inputs = {"dataset": dataset, "first": parts["first"], "last": parts["last"]}
-    outputs = {"frames": parts["frames"], "lines": parts["lines"]}
-    for name in ("first", "last"):
-        events.live(parts[name].input, show, inputs, outputs, events.ignore)
-    return parts
+        ends = Ends.components("flow")
+    frames = Scrubber(ends=("from", "to"), elem_id="flow-way")
+    outputs = {"frames": frames, "lines": layout.python_panel("flow", "way")}
+    for end in ends.values():
+        events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
+    return open_dataset, {"dataset": dataset}, {**ends, **outputs}

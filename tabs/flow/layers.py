@@ -9,13 +9,13 @@ import genmodels as gm
 from tabs import events, layout, programs, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
-from tabs.flow.data import MODELS, dataset_of, model_of
+from tabs.flow.data import FLOW
 from tabs.sources import Source
 
 
 def round_trip(dataset, x, seed=0):
     """(steps of encoding, steps of decoding in the same order, the largest error of the round trip in grey levels)."""
-    model = model_of(dataset)
+    model = FLOW.load(dataset)
     encoded = list(model.encode_steps(x, seed=seed))
     decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]
     return encoded, decoded, 256 * (encoded[0].h - decoded[0].h).abs().max().item()
@@ -55,19 +55,12 @@ def show(source: Source):
     return {"layers": frames, "layers_text": text, "layers_lines": programs.program(lines, f"flow-{dataset}")}
 
 
-def unavailable(message):
-    return {"layers": {"message": message}, "layers_text": "", "layers_lines": ""}
-
-
 def flow_unfold(
-    model: Literal[*MODELS] = "flow-mnist", picture: events.Upload = None, test_picture_number: int = 0, seed: int = 0
+    model: Literal[*FLOW.models] = "flow-mnist", picture: events.Upload = None, test_picture_number: int = 0, seed: int = 0
 ) -> tuple[dict, Image]:
     """Encode a picture to noise through the layers of a flow, and decode it.
 
     Args:
-        model: one of the models, see flow_sample.
-        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
-        test_picture_number: 0 to 199, used when there is no file.
         seed: of the dequantization noise, a whole number.
     Returns:
         The largest error of the round trip in grey levels, log |det| of the whole map and of each layer; and a PNG with the
@@ -75,7 +68,7 @@ def flow_unfold(
     """
     import torch
 
-    dataset = dataset_of(model)
+    dataset = FLOW.dataset_of(model)
     seed = gm.base.check_number("seed", seed, 0, 2**31, whole=True)
     source = sources.upload_or_test_picture(dataset, picture, test_picture_number)
     encoded, decoded, error = round_trip(dataset, source["x"], seed)

@@ -1,37 +1,14 @@
 """What the tools of this tab share: the models, their labels, and the scores of their discriminators."""
 
-import functools
 import json
 
 import genmodels as gm
-from tabs import cards, labels, programs, sources
+from tabs import labels, programs, sources
+from tabs.families import Family
 
-MODELS = ("gan-mnist", "gan-fashion", "gan-avatars")
+GAN = Family("gan", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"})
 COLLAPSED = "gan-mnist-collapsed"  # trained to collapse; only its replay is shown
-DATASETS = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
 BINS = 24  # of the score histograms
-
-
-def shipped():
-    """Datasets with a checkpoint. Without torch."""
-    return [name for name in DATASETS if cards.shipped((f"gan-{name}",))]
-
-
-def check_dataset(dataset):
-    return gm.base.check_choice("Dataset", dataset, list(DATASETS))
-
-
-def dataset_of(model):
-    """A name from a visitor never becomes a path."""
-    return gm.base.check_choice("model", model, MODELS).split("-")[1]
-
-
-def folder_of(dataset):
-    return gm.base.checkpoint_folder(f"gan-{check_dataset(dataset)}")
-
-
-def model_of(dataset):
-    return gm.load(f"gan-{check_dataset(dataset)}")
 
 
 def program(dataset, body, columns, scale=4):
@@ -39,20 +16,15 @@ def program(dataset, body, columns, scale=4):
     return programs.program(body + programs.save(columns, scale), f"gan-{dataset}")
 
 
-def attributes(dataset):
-    """What the model is conditioned on: {attribute: names of its values}."""
-    return labels.attribute_choices(f"gan-{check_dataset(dataset)}")
-
-
 def parse_label(dataset, text, name="label"):
     """The label of one picture as the model takes it."""
-    labels.parse(attributes(dataset), text, name)  # which refuses what only several pictures have: "each"
-    return labels.for_pictures(attributes(dataset), text, 1)
+    labels.parse(GAN.conditions(dataset), text, name)  # which refuses what only several pictures have: "each"
+    return labels.for_pictures(GAN.conditions(dataset), text, 1)
 
 
 def label_names(dataset):
     """Every single class or attribute value as text: "7", or "glasses=round"."""
-    values = attributes(dataset)
+    values = GAN.conditions(dataset)
     return [f"{name}={v}" if len(values) > 1 else v for name in values for v in values[name]]
 
 
@@ -67,7 +39,7 @@ def readable(label):
 
 def label_text(dataset, indices):
     """The text of a label with one index per attribute."""
-    names = {name: values[i] if i >= 0 else labels.ANY for i, (name, values) in zip(indices, attributes(dataset).items())}
+    names = {name: values[i] if i >= 0 else labels.ANY for i, (name, values) in zip(indices, GAN.conditions(dataset).items())}
     return labels.join(names)
 
 
@@ -76,7 +48,7 @@ def test_labels(dataset):
     y = gm.data.samples(dataset).y
     if y.ndim == 1:
         return y[:, None]
-    return y[:, [list(gm.data.ATTRIBUTES).index(name) for name in model_of(dataset).conditions]]
+    return y[:, [list(gm.data.ATTRIBUTES).index(name) for name in GAN.load(dataset).conditions]]
 
 
 # --- Scores -----------------------------------------------------------------------------------------------------------
@@ -89,10 +61,10 @@ def baseline_samples(label):
     return 32 if len(label) == 1 else 16  # faces have hundreds of labels
 
 
-@functools.lru_cache(maxsize=1024)
-def _baseline(folder, label):
+@GAN.cached
+def baseline(dataset, label):
     """(mean score, scores minus their mean) of generated pictures of a label, a tuple."""
-    model = gm.load(folder)
+    model = GAN.load(dataset)
     samples = model.sample(baseline_samples(label), label=list(label), seed=0)
     scores = model.score(samples, list(label))
     return scores.mean().item(), scores - scores.mean()
@@ -105,25 +77,26 @@ def relative_scores(dataset, x, label=None):
     """
     import torch
 
-    model, folder = model_of(dataset), folder_of(dataset)
+    model = GAN.load(dataset)
     y = gm.base.check_labels(label, len(x), model.classes)
-    return model.score(x, y) - torch.tensor([_baseline(folder, tuple(row))[0] for row in y.tolist()])
+    return model.score(x, y) - torch.tensor([baseline(dataset, tuple(row))[0] for row in y.tolist()])
 
 
-@functools.lru_cache(maxsize=8)
-def _reference_scores(folder, dataset, labelled):
+@GAN.cached
+def reference_scores(dataset, labelled=True):
+    """Relative scores of the test pictures and of generated ones; with their labels or without any."""
     import torch
 
     y = test_labels(dataset)
     if not labelled:
         y = torch.full_like(y, -1)
-    generated = torch.cat([_baseline(folder, tuple(row))[1] for row in y.unique(dim=0).tolist()])
+    generated = torch.cat([baseline(dataset, tuple(row))[1] for row in y.unique(dim=0).tolist()])
     return relative_scores(dataset, sources.test_pictures(dataset)[0], y), generated
 
 
-def reference_scores(dataset, labelled=True):
-    """Relative scores of the test pictures and of generated ones; with their labels or without any."""
-    return _reference_scores(folder_of(dataset), dataset, labelled)
+def rounded(values):
+    """A tensor as a list for the page."""
+    return [round(v, 4) for v in values.tolist()]
 
 
 def score_histogram(dataset, labelled):
@@ -133,9 +106,6 @@ def score_histogram(dataset, labelled):
     real, generated = reference_scores(dataset, labelled)
     low, high = torch.cat([real, generated]).quantile(torch.tensor([0.005, 0.995])).tolist()
     high = max(high, low + 1e-3)
-
-    def rounded(values):
-        return [round(v, 4) for v in values.tolist()]
 
     def shares(scores):
         return rounded(torch.histc(scores.clamp(low, high), BINS, low, high) / len(scores))

@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import cards, events, layout
-from tabs.transformer import inspection, pixels, poems, runs, surprisal, texts, writing
+from tabs.transformer import inspection, pixels, poems, surprisal, texts, writing
 
 MODELS = (*texts.MODELS, pixels.PIXELS)
 ENDPOINTS = (writing.text_generate, surprisal.text_score, inspection.text_next, poems.text_poem, pixels.pixels_complete)
@@ -26,20 +26,19 @@ def card():
 
 
 def build_text(first_visit):
+    surprisal_visited = gr.State(False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
-            parts = writing.lay_out_controls() | inspection.lay_out_bars()
+            parts, bars = writing.lay_out_controls(), inspection.lay_out_bars()
         with gr.Column(scale=11, min_width=320, elem_classes=["card", "writing"]):
             parts |= writing.lay_out_stage()
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Attention", id="attention"):
-                parts |= inspection.lay_out_attention()
+                inspection.lay_out_attention(parts, bars)
             with gr.Tab("Surprisal", id="surprise") as surprisal_tab:
-                surprisal_parts = surprisal.lay_out()
-    parts["lines"] = runs.python_panel("text")
+                surprisal.build(events.first_visit(None, surprisal_tab, surprisal_visited))
+    parts["lines"] = layout.python_panel("transformer", "text", "Reproduce in Python")
     writing.connect(parts, first_visit)
-    inspection.connect(parts)
-    surprisal.connect(surprisal_parts, events.first_visit(None, surprisal_tab, gr.State(False)))
 
 
 def build(first_visit):

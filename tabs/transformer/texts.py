@@ -1,11 +1,12 @@
 """Texts and their tokens, as visitors send them and as the page shows them."""
 
+import itertools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import genmodels as gm
+from tabs.components.token_view import Token
 from tabs.controls import ControlError
 
 SHAKESPEARE, TANG = MODELS = ("transformer-shakespeare", "transformer-tang")
@@ -63,17 +64,26 @@ def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
         yield batch
 
 
-def records(tokens: Iterable["gm.text_transformer.Token"], kind: str | Callable[[Any], str] = "") -> str:
-    """Tokens as `TokenView` reads them, one line of JSON each. kind: of all tokens, or a function of a token."""
+def collected(steps: Iterable) -> Iterator[dict]:
+    """For endpoints: all of the steps as a list; between them the computing lane is free for a moment."""
+    tokens = []
+    for batch in batches(steps):
+        tokens += batch
+        yield {}
+    return tokens
+
+
+def records(tokens: Iterable["gm.text_transformer.Token"], kinds: Iterable[str] = itertools.repeat("")) -> str:
+    """Tokens as `TokenView` reads them, one line of JSON each. kinds: of the tokens, at least as many."""
     lines = []
-    for token in tokens:
-        record = [
-            token.text,
-            round(token.probability, 5),
-            round(token.entropy, 3),
-            kind(token) if callable(kind) else kind,
-            [[text, round(p, 4)] for text, p, _ in token.alternatives],
-        ]
+    for token, kind in zip(tokens, kinds):
+        record: Token = {
+            "symbol": token.text,
+            "p": round(token.probability, 5),
+            "entropy": round(token.entropy, 3),
+            "kind": kind,
+            "alternatives": [{"symbol": text, "p": round(p, 4)} for text, p, _ in token.alternatives],
+        }
         lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
     return "".join(lines)
 

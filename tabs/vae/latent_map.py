@@ -1,6 +1,7 @@
 """The map: all codes of two numbers, and the pictures that they decode to."""
 
 import functools
+import json
 
 import gradio as gr
 
@@ -32,8 +33,9 @@ def _map(folder, dataset):
     v, u = torch.meshgrid(centers, centers, indexing="ij")
     codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
     # One string: Gradio walks through every list on the page at each message of a stream, also those of other tabs.
-    points = " ".join(f"{a:.3f} {b:.3f} {c}" for (a, b), c in zip(z.tolist(), gm.data.samples(dataset).y.tolist()))
-    return {**sheet(model.decode(codes), MAP_CELLS), "bounds": [x0, x1, y0, y1], "points": points}
+    y = gm.data.samples(dataset).y.tolist()
+    points = json.dumps([{"x": round(a, 3), "y": round(b, 3), "label": label} for (a, b), label in zip(z.tolist(), y)])
+    return {**sheet(model.decode(codes), MAP_CELLS), "bounds": {"x0": x0, "x1": x1, "y0": y0, "y1": y1}, "points": points}
 
 
 def show(dataset):
@@ -54,8 +56,8 @@ def choose(dataset, event: gr.EventData, **controls):
     """A click on a map -> size, tiles, sliders, stage, lines."""
     u, v = (events.event_number(event, name, 1, whole=False) for name in "uv")
     name = model_name(dataset, "2d")
-    x0, x1, y0, y1 = _map(gm.base.checkpoint_folder(name), dataset)["bounds"]
-    z = code_tensor(name, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)])
+    edge = _map(gm.base.checkpoint_folder(name), dataset)["bounds"]
+    z = code_tensor(name, [edge["x0"] + u * (edge["x1"] - edge["x0"]), edge["y1"] - v * (edge["y1"] - edge["y0"])])
     tiles = {**sampling.sample(dataset, "2d", **controls)["tiles"], "chosen": -1}
     return {"size": "2d", "tiles": tiles, **view(name, z, caption="Decoded from the chosen point of the map.")}
 
