@@ -175,31 +175,36 @@ class TextTransformer(Transformer):
         return warp_options, penalty, min(alternatives, self.tokenizer.vocab_size)
 
     def _generate(self, ids, max_new_tokens, warp_options, penalty, g, allowed_tokens, alternatives):
-        symbols, state = self.tokenizer.symbols, None
+        state = None
         for index in range(max_new_tokens):
             with torch.inference_mode():
                 logits, state = self.next_logits(ids, state)
                 logits = logits.float().cpu()
                 log_p = logits.log_softmax(-1)
-                p = log_p.exp()
                 if penalty != 1:
                     logits = apply_repetition_penalty(logits, ids[self.window_start(len(ids)) :], penalty)
-                if allowed_tokens is None:
-                    top = p.topk(alternatives)
-                else:
-                    allowed = allowed_tokens(index)
+                allowed = None if allowed_tokens is None else allowed_tokens(index)
+                if allowed is not None:
                     logits = logits.masked_fill(~allowed, -math.inf)
-                    top = p.masked_fill(~allowed, -1).topk(min(alternatives, allowed.sum().item()))
                 warped_p = warp_logits(logits, **warp_options)
-                listed = torch.cat([sample_next_token(warped_p, g), top.indices])  # the new token, then the alternatives
-                rows = list(zip(listed.tolist(), p[listed].tolist(), warped_p[listed].tolist()))
-                new_id, probability, _ = rows[0]
-                entropy = -p.dot(log_p).item()
-                token = Token(new_id, symbols[new_id], probability, entropy, [(symbols[i], a, b) for i, a, b in rows[1:]])
+                new_id = int(sample_next_token(warped_p, g))
+                token = self._token(new_id, log_p, warped_p, allowed, alternatives)
             yield token
             if new_id == self.tokenizer.END:
                 return
             ids.append(new_id)
+
+    def _token(self, new_id, log_p, warped_p, allowed, alternatives):
+        """The `Token` of a draw. log_p (V,): of the model; warped_p: after temperature and cut-offs; allowed: booleans or None."""
+        symbols, p = self.tokenizer.symbols, log_p.exp()
+        if allowed is None:
+            top = p.topk(alternatives)
+        else:
+            top = p.masked_fill(~allowed, -1).topk(min(alternatives, int(allowed.sum())))
+        listed = [new_id, *top.indices.tolist()]  # the new token, then the alternatives
+        rows = list(zip(listed, p[listed].tolist(), warped_p[listed].tolist()))
+        entropy = -p.dot(log_p).item()
+        return Token(new_id, symbols[new_id], rows[0][1], entropy, [(symbols[i], a, b) for i, a, b in rows[1:]])
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """The text that `generate_steps` writes after the prompt."""
@@ -309,10 +314,10 @@ class PoemTransformer(TextTransformer):
     ) -> Iterator[Token]:
         """Write a poem that follows its form: yields the `Token`s of its body, punctuation included.
 
-        With `rhyme` or `tones`, `candidates` are written for each line at once, none of which breaks the rules. One of them is
-        drawn, with weights that are the shares of the model's probability that the rules left on the way: so a line whose end
-        must be forced is rarely taken, and the poems are close to those of the model that keep the rules by chance (a particle
-        filter, resampled after each line).
+        With `rhyme` or `tones`, several candidates are written for each line at once, none of which breaks the rules. One of
+        them is drawn, with weights that are the shares of the model's probability that the rules left on the way: so a line
+        whose end must be forced is rarely taken, and the poems are close to those of the model that keep the rules by chance.
+        (A particle filter, resampled after each line, whose tokens are yielded then.)
 
         Arguments:
             form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
@@ -321,8 +326,8 @@ class PoemTransformer(TextTransformer):
             prefix: a beginning of the body, punctuation included, to continue from; its tokens are not yielded.
             rhyme: whether even lines rhyme, see `genmodels.rhyme`; also, no line occurs twice, and characters recur no more
                 often than in poems of the Tang.
-            tones: whether the poem follows one of the four tone patterns of its form.
-            candidates: 1 to 64; unused without `rhyme` and `tones`.
+            tones: whether the poem follows one of the four tone patterns of its form, see `genmodels.rhyme.tone_patterns`.
+            candidates: 1 to 64 for each line; without `rhyme` and `tones` there is one.
             seed: of the sampling.
             options: those of `generate_steps`, without `max_new_tokens` and `allowed_tokens`.
         """
@@ -362,7 +367,8 @@ class PoemTransformer(TextTransformer):
             verse = rules.extend(verse, c)
         while len(verse.body) < rules.body_length:
             rows, verses, steps, weights = [list(ids) for _ in range(n)], [verse] * n, [], torch.zeros(n)
-            while len(rows[0]) == len(ids) or verses[0].body[-1] not in "，。":  # to the end of the line
+            # To the end of the line, where the candidates are compared; a single one is yielded at once.
+            while len(rows[0]) == len(ids) or (n > 1 and verses[0].body[-1] not in "，。"):
                 with torch.inference_mode():
                     logits, state = self._next_logits(rows, state)
                     logits = logits.float().cpu()
@@ -388,10 +394,8 @@ class PoemTransformer(TextTransformer):
             for drawn, log_p, warped_p, allowed in steps:
                 symbol = symbols[drawn[best]]
                 verse = rules.extend(verse, symbol)
-                marks = tone_classes().get(symbol, ""), rules.rhyme_of_last(verse)
-                yield self._token(drawn[best], log_p[best], warped_p[best], allowed[best], alternatives)._replace(
-                    tone=marks[0], rhyme=marks[1]
-                )
+                token = self._token(drawn[best], log_p[best], warped_p[best], allowed[best], alternatives)
+                yield token._replace(tone=tone_classes().get(symbol, ""), rhyme=rules.rhyme_of_last(verse))
 
     def _apply_rules(self, logits, rules, verses, temperature):
         """-> logits (B, V), minus infinity for what the rules forbid; log of the share of the form's probability that is left
@@ -407,11 +411,3 @@ class PoemTransformer(TextTransformer):
                 row += log_weights
         scale = 1 / max(temperature, 1e-6)
         return kept, (kept * scale).logsumexp(-1) - (logits * scale).logsumexp(-1), allowed
-
-    def _token(self, new_id, log_p, warped_p, allowed, alternatives):
-        """The `Token` of one draw: log_p, warped_p, allowed (V,)."""
-        p, symbols = log_p.exp(), self.tokenizer.symbols
-        top = p.masked_fill(~allowed, -1).topk(min(alternatives, allowed.sum().item()))
-        listed = [new_id, *top.indices.tolist()]
-        rows = [(symbols[i], a, b) for i, a, b in zip(listed, p[listed].tolist(), warped_p[listed].tolist())]
-        return Token(new_id, symbols[new_id], rows[0][1], -p.dot(log_p).item(), rows[1:])
