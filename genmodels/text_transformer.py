@@ -195,7 +195,7 @@ class TextTransformer(Transformer):
             ids.append(new_id)
 
     def _token(self, new_id, log_p, warped_p, allowed, alternatives):
-        """The `Token` of a draw. log_p (V,): of the model; warped_p: after temperature and cut-offs; allowed: booleans or None."""
+        """The `Token` of a draw. log_p (V,): of the model; warped_p (V,): after temperature and cut-offs."""
         symbols, p = self.tokenizer.symbols, log_p.exp()
         if allowed is None:
             top = p.topk(alternatives)
