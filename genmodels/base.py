@@ -242,6 +242,20 @@ def generator(seed: int | None) -> torch.Generator:
     return g
 
 
+def random_seed(g: torch.Generator) -> int:
+    """The seed of another generator."""
+    return int(torch.randint(2**62, (1,), generator=g))
+
+
+def randn_rows(n: int, *shape: int, g: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers (n, *shape), row by row, so that row i is the same for every n.
+
+    `torch.randn(n, *shape)` would give other numbers for another n, unless 16 divides the length of a row. `torch.rand` and
+    `torch.randint` make one number after another, so that their rows never depend on n.
+    """
+    return torch.stack([torch.randn(shape, generator=g, dtype=dtype) for _ in range(n)])
+
+
 @overload
 def check_number(name: str, value: Any, low: float, high: float, whole: Literal[True]) -> int: ...
 @overload

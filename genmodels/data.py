@@ -202,10 +202,11 @@ ATTRIBUTE_GROUPS = [
 def sample_attributes(n: int, *, seed: int | None = None) -> Tensor:
     """Labels (n, 16) of new faces: each group of attributes is copied from another face of the sample set."""
     y, g = samples("avatars").y, generator(seed)
-    sampled = torch.empty(check_number("n", n, 1, 4096, whole=True), len(ATTRIBUTES), dtype=y.dtype)
-    for group in ATTRIBUTE_GROUPS:
+    rows = torch.randint(len(y), (check_number("n", n, 1, 4096, whole=True), len(ATTRIBUTE_GROUPS)), generator=g)
+    sampled = torch.empty(len(rows), len(ATTRIBUTES), dtype=y.dtype)
+    for group, row in zip(ATTRIBUTE_GROUPS, rows.T):
         columns = [list(ATTRIBUTES).index(attribute) for attribute in group]
-        sampled[:, columns] = y[torch.randint(len(y), (len(sampled),), generator=g)][:, columns]
+        sampled[:, columns] = y[row][:, columns]
     return sampled
 
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from genmodels.base import GenerativeModel, check_choice, check_number, generator, import_extra
+from genmodels.base import GenerativeModel, check_choice, check_number, generator, import_extra, randn_rows
 from genmodels.vae import VAE
 
 # --- noise: x (B, C, H, W) in [0, 1]; s (B, 1, 1, 1), its strengths; g, a torch.Generator, or None for the global one ---
@@ -86,7 +86,8 @@ def add_noise(x: Tensor, kind: str = "gaussian", strength: float = 25 / 255, *, 
     noise = NOISES[check_choice("kind", kind, list(NOISES))]
     strength = check_number("strength", strength, 0, 1)
     x = check_photographs("x", x, None, 0, 1)
-    return noise(x.cpu(), torch.full((len(x), 1, 1, 1), strength), generator(seed)).to(x.device)
+    s, g = torch.full((1, 1, 1, 1), strength), generator(seed)
+    return torch.cat([noise(part, s, g) for part in x.cpu().split(1)]).to(x.device)  # a picture's noise never depends on B
 
 
 def corrupt(x: Tensor, noises: Sequence[str], strongest: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -371,7 +372,7 @@ class DenoisingVAE(GenerativeModel):
             q = self.vae.posterior(y.to(self.device))
             z = q.mean
             if seed is not None:
-                z = z + q.stddev * torch.randn(z.shape, generator=generator(seed)).to(z)
+                z = z + q.stddev * randn_rows(*z.shape, g=generator(seed)).to(z)
             return self.vae.decode(z)
 
 

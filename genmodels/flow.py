@@ -41,7 +41,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
-from genmodels.base import GenerativeModel, check_labels, check_latents, check_number, check_pictures, generator
+from genmodels.base import GenerativeModel, check_labels, check_latents, check_number, check_pictures, generator, randn_rows
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 LEVELS = 256
@@ -468,7 +468,7 @@ class Flow(GenerativeModel):
         """z of n new pictures, (n, D): N(0, temperature^2). n: 1 to 4096; temperature: 0 to 1.5."""
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 1.5)
-        return temperature * torch.randn(n, self.latent, generator=generator(seed), dtype=torch.float64)
+        return temperature * randn_rows(n, self.latent, g=generator(seed), dtype=torch.float64)
 
     def sample_steps(
         self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None

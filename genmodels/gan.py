@@ -42,6 +42,7 @@ from genmodels.base import (
     check_pictures,
     checkpoint_folder,
     generator,
+    randn_rows,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding, ResidualBlock
 
@@ -313,7 +314,7 @@ class GAN(GenerativeModel):
         n = check_number("n", n, 1, 4096, whole=True)
         truncation = check_number("truncation", truncation, 0, 1.5)
         y = check_labels(label, n, self.classes).to(self.device)
-        z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
+        z = randn_rows(n, self.latent, g=generator(seed)).to(self.device)
         with torch.inference_mode():
             w = self.generator.map_latents(z, y)
             return w if truncation == 1 else torch.lerp(self._mean_latents(y), w, truncation)
@@ -542,7 +543,7 @@ class DCGAN(GenerativeModel):
         """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.check_labels`."""
         n = check_number("n", n, 1, 4096, whole=True)
         y = check_labels(label, n, self.classes).to(self.device)
-        z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
+        z = randn_rows(n, self.latent, g=generator(seed)).to(self.device)
         with torch.inference_mode():
             return (self._generate(z, y) + 1) / 2
 

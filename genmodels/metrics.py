@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genmodels import data
-from genmodels.base import check_choice, check_number, generator, import_extra
+from genmodels.base import check_choice, check_number, generator, import_extra, randn_rows
 
 if TYPE_CHECKING:
     from genmodels.classifier import Classifier
@@ -234,7 +234,7 @@ class PCA(NamedTuple):
 
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
         """n samples of the Gaussian with this mean and these variances, clipped to [0, 1]: (n, C, H, W)."""
-        codes = torch.randn(n, len(self.variance), generator=generator(seed)) * self.variance.sqrt()
+        codes = randn_rows(n, len(self.variance), g=generator(seed)) * self.variance.sqrt()
         return (self.mean + (codes @ self.components).view(n, *self.mean.shape)).clamp(0, 1)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genmodels.base import check_labels, check_number, check_pictures, generator
 from genmodels.tokens import PixelTokenizer
-from genmodels.transformer import Transformer, sample_next_token, warp_logits
+from genmodels.transformer import Transformer, invert_cdf, warp_logits
 
 Labels = int | list | Tensor | None  # see `base.check_labels`
 
@@ -150,14 +150,19 @@ class PixelTransformer(Transformer):
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")
         y = check_labels(label, n, [self.tokenizer.classes]).to(self.device)
-        return self._complete(x, rows, n, y[:, 0], temperature, g)
+        return self._complete(x, rows, y[:, 0], temperature, self._uniform(n, g))
+
+    def _uniform(self, n: int, g: torch.Generator) -> Tensor:
+        """What n completions are sampled by: (n, 1 + HW) numbers in [0, 1), for the class and for each pixel. All of a
+        picture's numbers stand in its row, so that it does not depend on how many others are sampled."""
+        return torch.rand(n, 1 + self.context, generator=g, dtype=torch.float64)
 
     @torch.inference_mode()
-    def _complete(self, x, rows, n, y, temperature, g):
-        side, levels = self.tokenizer.side, self.tokenizer.levels
+    def _complete(self, x, rows, y, temperature, u):
+        n, side, levels = len(u), self.tokenizer.side, self.tokenizer.levels
         if (y < 0).any():
             posterior = self.class_posterior(x, rows).cpu() if rows else torch.ones(1, self.tokenizer.classes)
-            y = torch.where(y < 0, sample_next_token(posterior.expand(n, -1), g)[:, 0].to(y.device), y)
+            y = torch.where(y < 0, invert_cdf(posterior.expand(n, -1), u[:, :1])[:, 0].to(y.device), y)
         ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
         ids[:, 1 + rows * side :] = 0
         p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0
@@ -166,14 +171,14 @@ class PixelTransformer(Transformer):
                 x = self._hidden_states(ids[:, : t + 1], cache, position)[:, -1]
                 logits = F.linear(x, self.embed.weight[:levels]).float()
                 position = t + 1
-                i = sample_next_token(warp_logits(logits, temperature).cpu(), g).to(ids.device)
+                i = invert_cdf(warp_logits(logits, temperature).cpu(), u[:, t + 1 : t + 2]).to(ids.device)
                 ids[:, t + 1] = i[:, 0]
                 p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
             pictures = self.tokenizer.decode(ids[:, 1:]).clone()
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
 
     def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
-        """n new pictures (n, 1, H, W). Full batches of 64 do not depend on how many more are sampled.
+        """n new pictures (n, 1, H, W), computed 64 at a time.
 
         Arguments:
             n: 1 to 4096.
@@ -183,10 +188,10 @@ class PixelTransformer(Transformer):
         """
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 2)
-        y = check_labels(label, n, self.classes)
-        pictures, g = [], generator(seed)
-        for chunk in y.split(64):
-            chunk_seed = int(torch.randint(2**62, (1,), generator=g))
-            *_, last = self.complete_steps(n=len(chunk), label=chunk, temperature=temperature, seed=chunk_seed)
+        y = check_labels(label, n, self.classes).to(self.device)[:, 0]
+        black = torch.zeros(1, 1, self.size, self.size, device=self.device)
+        pictures = []
+        for labels, u in zip(y.split(64), self._uniform(n, generator(seed)).split(64)):
+            *_, last = self._complete(black, 0, labels, temperature, u)
             pictures.append(last.x)
         return torch.cat(pictures)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_choice, check_number, generator
+from genmodels.base import check_choice, check_number, generator, random_seed
 from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
 
@@ -259,7 +259,7 @@ class TextTransformer(Transformer):
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 2)
         g = generator(seed)
-        seeds = [int(torch.randint(2**62, (1,), generator=g)) for _ in range(n)]
+        seeds = [random_seed(g) for _ in range(n)]
         return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
 
 

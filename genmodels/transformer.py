@@ -61,9 +61,13 @@ def sample_next_token(p: Tensor, g: torch.Generator) -> Tensor:
 
     Like `torch.multinomial`, but with one random number per row instead of V.
     """
+    return invert_cdf(p, torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64))
+
+
+def invert_cdf(p: Tensor, u: Tensor) -> Tensor:
+    """The token at which the cumulative distribution of each row of p (..., V) exceeds u (..., 1) in [0, 1): (..., 1)."""
     cdf = p.double().cumsum(-1)
-    u = torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64) * cdf[..., -1:]
-    return torch.searchsorted(cdf, u, right=True)  # right=True: a token of probability 0 is never returned
+    return torch.searchsorted(cdf, u * cdf[..., -1:], right=True)  # right=True: a token of probability 0 is never returned
 
 
 def apply_repetition_penalty(logits: Tensor, ids: list[int], penalty: float) -> Tensor:

@@ -29,6 +29,8 @@ from genmodels.base import (
     check_pictures,
     checkpoint_folder,
     generator,
+    randn_rows,
+    random_seed,
 )
 from genmodels.layers import LabelEmbedding, ResidualBlock
 
@@ -176,7 +178,7 @@ class VAE(GenerativeModel):
         """
         x = check_pictures("x", x, self.channels, self.size)
         q = self.posterior(x)
-        noise = torch.randn(q.mean.shape, generator=generator(seed)).to(x)
+        noise = randn_rows(*q.mean.shape, g=generator(seed)).to(x)
         log_px = self.likelihood(q.mean + q.stddev * noise).log_prob(x)
         return log_px, kl_divergence(q, self.prior()).sum(1)
 
@@ -194,8 +196,8 @@ class VAE(GenerativeModel):
         log_weights = []
         for first in range(0, samples, rows):
             k = min(rows, samples - first)
-            # One sample at a time: torch's random numbers depend on how many are generated at once; the result must not.
-            noise = torch.stack([torch.randn(q.mean.shape, generator=g) for _ in range(k)]).to(q.mean)
+            # Each of the samples has a seed of its own: it depends neither on `chunk` nor on the other pictures.
+            noise = torch.stack([randn_rows(*q.mean.shape, g=generator(random_seed(g))) for _ in range(k)]).to(q.mean)
             z = q.mean + q.stddev * noise  # (K, B, D)
             log_px = self._log_px(z, x)  # (K, B)
             log_weights.append(log_px + (p.log_prob(z) - q.log_prob(z)).sum(2))
@@ -222,7 +224,7 @@ class VAE(GenerativeModel):
         temperature: 0 to 2, multiplies the noise.
         """
         n = check_number("n", n, 1, 4096, whole=True)
-        z = torch.randn(n, self.latent, generator=generator(seed)) * check_number("temperature", temperature, 0, 2)
+        z = randn_rows(n, self.latent, g=generator(seed)) * check_number("temperature", temperature, 0, 2)
         if label is None:
             return z.to(self.device)
         if not self.values:
