@@ -46,6 +46,10 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     all visitors of the page share one loaded model.
     """
 
+    channels: int
+    size: int
+    latent: int
+    classes: list[int]
     renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
 
     def forward(self, *args: Any, method: str = "loss", **kwargs: Any) -> Any:
@@ -68,9 +72,33 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         """The class that a `config.json` of this family describes."""
         return cls
 
+    # Where a model computes: a public method moves its tensors to `device`, casts what a network reads to `dtype`, and returns
+    # `upcast` results, in 32 bits or more, so that sums and logarithms of a model in 16 bits keep their precision.
+
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of the weights."""
+        return next(self.parameters()).dtype
+
+    def on_device(self, batch: Sequence[Tensor | None]) -> list[Any]:
+        """A batch where the model is, so that a loss takes pictures and labels from anywhere."""
+        return [None if x is None else x.to(self.device) for x in batch]
+
+    def check_pictures(self, name: str, x: Any) -> Tensor:
+        """`check_pictures` with the model's shape, where the model is."""
+        return check_pictures(name, x, self.channels, self.size).to(self.device)
+
+    def check_latents(self, name: str, z: Any) -> Tensor:
+        """`check_latents` with the model's length, where the model is."""
+        return check_latents(z, self.latent, name).to(self.device)
+
+    def check_labels(self, label: Any, n: int) -> Tensor:
+        """`check_labels` with the model's classes, where the model is."""
+        return check_labels(label, n, self.classes).to(self.device)
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
         """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.
@@ -226,6 +254,19 @@ def import_extra(module: str, extra: str) -> Any:
     except ModuleNotFoundError as e:
         library = module.split(".")[0]
         raise ImportError(f'{library} is missing: install it with pip install "genmodels[{extra}]".') from e
+
+
+WITHOUT_DOUBLES = ["mps"]  # devices without 64-bit floats
+
+
+def upcast(x: Tensor) -> Tensor:
+    """x in 32 bits, or in 64 if it has as many."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def exact(x: Tensor) -> Tensor:
+    """x in 64 bits; on the CPU if its device has no such numbers."""
+    return (x.cpu() if x.device.type in WITHOUT_DOUBLES else x).double()
 
 
 def generator(seed: int | None) -> torch.Generator:

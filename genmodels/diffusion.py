@@ -30,12 +30,11 @@ from torch import Tensor, nn
 from genmodels.base import (
     GenerativeModel,
     check_choice,
-    check_labels,
     check_number,
-    check_pictures,
     generator,
     randn_rows,
     random_seed,
+    upcast,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
@@ -214,12 +213,10 @@ class UNet(nn.Module):
         x (B, C, H, W), t (B,) in [0, 1], y (B, attributes) with -1 for unspecified -> v (B, C, H, W).
     """
 
-    frequencies: Tensor
-
     def __init__(self, channels: int, classes: list[int], patch: int, widths: list[int], blocks: int, heads: int):
         super().__init__()
         condition = 2 * widths[0]
-        self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # of the time embedding
+        self.frequencies = torch.logspace(0, 3, 32).tolist()  # of the time embedding; no buffer, which 16 bits would spoil
         self.time = nn.Sequential(nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
         self.labels = LabelEmbedding(classes, condition)
         self.first = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1))
@@ -243,9 +240,10 @@ class UNet(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        angles = t[:, None] * self.frequencies  # (B, 32)
-        c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.labels(y))
-        x = self.first(x)
+        labels = self.labels(y)
+        angles = upcast(t)[:, None] * torch.tensor(self.frequencies, device=t.device)  # (B, 32)
+        c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1).to(labels.dtype)) + labels)
+        x = self.first(x.to(labels.dtype))
         skips = []
         for i, level in enumerate(self.down):
             if i:
@@ -311,7 +309,7 @@ class Diffusion(GenerativeModel):
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). The mean squared error of v at random times, with labels dropped at random."""
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1)
         t = (torch.arange(len(x), device=x.device) + torch.rand(len(x), device=x.device)) / len(
             x
@@ -325,7 +323,7 @@ class Diffusion(GenerativeModel):
         """Mean squared error of v of each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
         x0 = 2 * x - 1
         alpha, sigma = (level.view(-1, 1, 1, 1) for level in alpha_sigma(t))
-        prediction = self.net(alpha * x0 + sigma * eps, t, y).float()
+        prediction = upcast(self.net(alpha * x0 + sigma * eps, t, y))
         if self.predicts == "x0":
             # The error of x0 is sigma times that of v: dividing gives the error of v, but for a clamp where sigma is small.
             return ((x0 - prediction) / sigma.clamp(min=0.2)).square().flatten(1).mean(1)
@@ -333,7 +331,7 @@ class Diffusion(GenerativeModel):
 
     # --- sampling: all methods below yield or return pictures scaled to [0, 1]; noisy pictures exceed that range ---
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def sample_steps(
         self,
         n: int,
@@ -370,11 +368,11 @@ class Diffusion(GenerativeModel):
 
     def q_sample(self, x: Tensor, t: float, *, seed: int | None = None) -> Tensor:
         """The forward process: x_t of the picture x (B, C, H, W) at time t in [0, 1], in one step. Same shape."""
-        x = check_pictures("x", x, self.channels, self.size)
+        x = self.check_pictures("x", x)
         alpha, sigma = _level(check_number("t", t, 0, 1))
         return (alpha * (2 * x - 1) + sigma * self._noise_source(len(x), seed)() + 1) / 2
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def edit_steps(
         self,
         x: Tensor,
@@ -393,7 +391,7 @@ class Diffusion(GenerativeModel):
 
         The more noise, the less of x survives. Other arguments and steps as in `sample_steps`.
         """
-        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        x = self.check_pictures("x", x)
         strength = check_number("strength", strength, 0.01, 1)
         noise = self._noise_source(len(x), seed)
         alpha, sigma = _level(strength)
@@ -404,7 +402,7 @@ class Diffusion(GenerativeModel):
         """The finished pictures of `edit_steps`, with the same arguments: (B, C, H, W) in [0, 1]."""
         return _finished(self.edit_steps(x, **options))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def restore(
         self,
         noisy: Tensor,
@@ -433,7 +431,7 @@ class Diffusion(GenerativeModel):
         x = (_level(t)[0] * (2 * noisy.float() - 1)).to(self.device).contiguous(memory_format=torch.channels_last)
         return _finished(self._run_sampler(x, t, label, sampler, steps, guidance, eta, self._noise_source(len(x), seed)))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def inpaint_steps(
         self,
         x: Tensor,
@@ -455,7 +453,7 @@ class Diffusion(GenerativeModel):
                 the rest. The last step, to t = 0, runs once.
         Other arguments and steps as in `sample_steps`; the sampler is `ddpm`.
         """
-        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        x = self.check_pictures("x", x)
         is_mask = isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
         if not is_mask or mask.shape not in {(n, 1, self.size, self.size) for n in (1, len(x))}:
             raise ValueError(f"mask must be a bool tensor (B, 1, {self.size}, {self.size}), True where x is to be generated.")
@@ -487,7 +485,7 @@ class Diffusion(GenerativeModel):
 
     def labels(self, label: Label, n: int) -> Tensor:
         """Labels for n pictures, (n, attributes) int64, -1 for unspecified; see `base.check_labels`."""
-        return check_labels(label, n, self.classes).to(self.device)
+        return self.check_labels(label, n)
 
     def _noise_source(self, n: int, seed: int | None) -> Noise:
         """() -> Gaussian noise for n pictures, new at each call; that of picture i is the same for every n.
@@ -516,11 +514,10 @@ class Diffusion(GenerativeModel):
         def predict(x, t):
             alpha, sigma = _level(t)
             if guidance == 1:
-                out = self.net(x, x.new_full((n,), t), y)
+                out = upcast(self.net(x, x.new_full((n,), t), y))
             else:  # both predictions in one call
-                conditional, baseline = self.net(
-                    torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional])
-                ).chunk(2)
+                both = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional]))
+                conditional, baseline = upcast(both).chunk(2)
                 out = baseline + guidance * (conditional - baseline)
             x0 = (out if self.predicts == "x0" else alpha * x - sigma * out).clamp(-1, 1)
             return x0, (x - alpha * x0) / sigma

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_choice, check_number, generator, random_seed
+from genmodels.base import check_choice, check_number, generator, random_seed, upcast
 from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
 
@@ -101,7 +101,7 @@ class TextTransformer(Transformer):
         """
         start = self.window_start(len(ids))
         T = len(ids) - start
-        with torch.inference_mode():
+        with torch.no_grad():
             if state is None or state.start != start:
                 window = torch.empty(1, self.context, dtype=torch.long, device=self.device)
                 state, position = DecodingState(start, self.empty_cache(), window), 0
@@ -109,7 +109,7 @@ class TextTransformer(Transformer):
                 position = T - 1
             state.window[0, position:T] = torch.tensor(ids[start + position :], device=self.device)
             x = self._hidden_states(state.window[:, :T], state.cache, position)[0, -1]
-            return F.linear(x, self.embed.weight), state
+            return upcast(F.linear(x, self.embed.weight)), state
 
     def generate_steps(
         self,
@@ -155,7 +155,7 @@ class TextTransformer(Transformer):
         for index in range(max_new_tokens):
             with torch.inference_mode():
                 logits, state = self.next_logits(ids, state)
-                logits = logits.float().cpu()
+                logits = logits.cpu()
                 log_p = logits.log_softmax(-1)
                 p = log_p.exp()
                 if penalty != 1:
@@ -226,7 +226,7 @@ class TextTransformer(Transformer):
             raise ValueError("text must have at least one character that the model knows.")
         return prompt_ids, text_ids
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _predict(self, prompt_ids: list[int], text_ids: list[int]) -> Iterator[Tensor]:
         """Log-probabilities of all tokens at each position of the text, one window of rows (N, V) after another.
 
@@ -244,9 +244,9 @@ class TextTransformer(Transformer):
         """Attention weights among the last `context` tokens: (symbols, maps (layers, heads, T, T)); rows sum to 1."""
         ids = self._encode("text", text)[-self.context :]
         maps: list[Tensor] = []
-        with torch.inference_mode():
+        with torch.no_grad():
             self._hidden_states(torch.tensor([ids], device=self.device), attention_maps=maps)
-            return [self.tokenizer.symbols[i] for i in ids], torch.cat(maps)
+            return [self.tokenizer.symbols[i] for i in ids], upcast(torch.cat(maps))
 
     def sample(self, n: int, *, temperature: float = 1.0, seed: int | None = None) -> list[str]:
         """n new texts of at most 200 tokens. They do not depend on how many more are sampled.
