@@ -1,6 +1,5 @@
 """Shared by all models: saving, strict loading, private random numbers, checks of arguments."""
 
-import functools
 import importlib
 import json
 import math
@@ -142,7 +141,10 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         map_location: str | torch.device = "cpu",
         **model_kwargs: Any,
     ) -> "GenerativeModel":
-        """Strict, and never unpickles: the mixin's own loads with strict=False and falls back on pickle."""
+        """Strict, and never unpickles: the mixin's own loads with strict=False and falls back on pickle.
+
+        map_location: the device on which the model is wanted.
+        """
         if os.path.isdir(model_id):
             folder = Path(model_id)
         else:
@@ -160,7 +162,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         if not file.is_file():
             raise CheckpointError(f"{file} is missing: train the model again or copy the whole checkpoint folder.")
         try:
-            weights = load_file(file, device=str(map_location))
+            weights = load_file(file)
         except (SafetensorError, OSError) as e:
             raise CheckpointError(f"{file} is truncated or not a safetensors file ({e}): copy it again.") from e
         config = read_config(folder)
@@ -179,7 +181,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
             raise CheckpointError(
                 f"{file} does not fit the {model_class.__name__} that its config.json describes: {reason}"
             ) from e
-        return model.eval().requires_grad_(False)
+        return model.eval().requires_grad_(False).to(map_location)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -231,20 +233,32 @@ def checkpoint_folder(name_or_path: str | Path) -> Path:
     return folder
 
 
+MAX_LOADED = 64  # models that are kept
 _load_lock = threading.Lock()
+_loaded: dict[Path, tuple[list[tuple[int, ...]], GenerativeModel]] = {}  # folder -> state of its files, its model
 
 
 def load_checkpoint(name_or_path: str | Path) -> GenerativeModel:
-    """`genmodels.load`: a folder's model, read once and shared."""
+    """`genmodels.load`: a folder's model, read once and shared, until training writes its files anew."""
     folder = checkpoint_folder(name_or_path).resolve()
     with _load_lock:  # two visitors who open a tab at once must not both read the file
-        return _load_folder(folder)
+        state = [_file_state(folder / name) for name in ("config.json", "model.safetensors")]
+        if folder not in _loaded or _loaded[folder][0] != state:
+            module, name = FAMILIES[read_config(folder)["family"]]
+            _loaded.pop(folder, None)
+            _loaded[folder] = state, getattr(importlib.import_module(module), name).from_pretrained(folder)
+            while len(_loaded) > MAX_LOADED:
+                _loaded.pop(next(iter(_loaded)))
+        return _loaded[folder][1]
 
 
-@functools.lru_cache(maxsize=64)
-def _load_folder(folder: Path) -> GenerativeModel:
-    module, name = FAMILIES[read_config(folder)["family"]]
-    return getattr(importlib.import_module(module), name).from_pretrained(folder)
+def _file_state(file: Path) -> tuple[int, ...]:
+    """What changes when a file is written anew; empty if there is none."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def import_extra(module: str, extra: str) -> Any:

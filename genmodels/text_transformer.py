@@ -1,6 +1,7 @@
 """Text by a transformer, one token at a time: generation with every choice to be inspected, and exact likelihoods of texts."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -268,6 +269,7 @@ class PoemTransformer(TextTransformer):
 
     kind = "poems"
     tokenizer_class = PoemTokenizer
+    tokenizer: PoemTokenizer
 
     def poem_steps(
         self,
@@ -283,7 +285,8 @@ class PoemTransformer(TextTransformer):
 
         Arguments:
             form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
-            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token.
+            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token. Here and in
+                what follows, traditional characters are read as simplified ones, and a warning says so.
             heads: for an acrostic (藏头诗), the first characters of the lines, from the first line on; may be empty.
             prefix: a beginning of the body, punctuation included, to continue from; its tokens are not yielded.
             options: those of `generate_steps`, without `max_new_tokens` and `allowed_tokens`.
@@ -293,6 +296,9 @@ class PoemTransformer(TextTransformer):
         for name, text, limit in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
             if not isinstance(text, str) or len(text) > limit or "|" in text or "\n" in text:
                 raise ValueError(f"{name} must be at most {limit} characters without a bar or a new line.")
+        title, author = self._simplify("title", title), self._simplify("author", author)
+        heads = self._simplify("heads", heads)
+        prefix = self._simplify("prefix", prefix) if isinstance(prefix, str) else prefix
         token_id, hanzi = self.tokenizer.token_id, self.tokenizer.hanzi
         unknown = [c for c in heads if not hanzi[token_id.get(c, PoemTokenizer.UNKNOWN)]]
         if unknown:
@@ -317,3 +323,9 @@ class PoemTransformer(TextTransformer):
             allowed_tokens=lambda index: allowed_at(len(prefix) + index),
             **options,
         )
+
+    def _simplify(self, name: str, text: str) -> str:
+        simplified = self.tokenizer.simplify(text)
+        if simplified != text:
+            warnings.warn(f"{name} {text} is read in simplified characters: {simplified}.", stacklevel=3)
+        return simplified
