@@ -47,6 +47,7 @@ _MODULES = (
     "flow",
     "gan",
     "hanzi",
+    "ink",
     "layers",
     "metrics",
     "pictures",

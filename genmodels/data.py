@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from genmodels.base import check_choice, check_number, generator, import_extra
+from genmodels.ink import find_ink, is_drawing
 from genmodels.pictures import standardize
 
 CLASSES = {
@@ -380,11 +381,13 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
     if name == "avatars":
         square = ImageOps.fit(flat.convert("RGB"), (64, 64), Image.Resampling.LANCZOS)
         return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)[None].float() / 255
-    grey = flat.convert("L")
-    if _border_median(np.asarray(grey)) > 127:  # dark ink on light paper
-        grey = ImageOps.invert(grey)
-    ink = np.asarray(grey).astype(np.float32)
-    ink = np.clip(ink - _border_median(ink), 0, None)
+    grey = np.asarray(flat.convert("L"))
+    if name == "mnist" and not is_drawing(grey):
+        ink = (255 * find_ink(grey)).astype(np.float32)
+    else:
+        if _border_median(grey) > 127:  # dark ink on light paper
+            grey = 255 - grey
+        ink = np.clip(grey - np.float32(_border_median(grey)), 0, None)
     if ink.max() < 8:
         raise ValueError("The drawing is empty: draw something first.")
     ink *= 255 / ink.max()
