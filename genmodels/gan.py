@@ -286,7 +286,7 @@ class GAN(GenerativeModel):
             reconstruction_loss = self.reconstruction_weight * nats
         else:
             fake = self.generator(z, y)
-            reconstruction_loss = 0.0
+            reconstruction_loss = torch.zeros((), device=z.device)
         frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         scores = upcast(functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))))
         _, adversarial = relativistic_losses(*scores.chunk(2))

@@ -94,7 +94,7 @@ def _ink_on_light(values: np.ndarray) -> np.ndarray:
 
 
 def _paper(values: np.ndarray) -> np.ndarray:
-    """The brightness of the paper around each pixel: grey closing, which fills what is narrower than a quarter of the picture."""
+    """The brightness of the paper around each pixel: grey closing, which fills what is narrower than a quarter of its side."""
     reach = max(values.shape) // 4 | 1
     closed = _extreme(_extreme(values, reach, np.maximum), reach, np.minimum)
     return np.maximum(_mean(closed, reach // 4 | 1), values)
@@ -152,15 +152,12 @@ def _without_lines(mask: np.ndarray) -> np.ndarray:
         runs = _run_lengths(mask)
         thin = mask & (runs <= thickness)
         columns = np.arange(width)
-        best = None
+        sheared = []
         for slope in np.linspace(-0.2, 0.2, 41):
             shift = np.round(slope * (columns - width / 2)).astype(int)
             rows = (np.arange(height)[:, None] + shift) % height
-            share = thin[rows, columns].mean(1)
-            energy = (share**2).sum()
-            if best is None or energy > best[0]:
-                best = energy, rows, share
-        _, rows, share = best
+            sheared.append((rows, thin[rows, columns].mean(1)))
+        rows, share = max(sheared, key=lambda pair: (pair[1] ** 2).sum())  # the slope at which most lies in few rows
         lines = _extreme((share > 0.35)[:, None].repeat(3, 1), 5, np.maximum)[:, 0]
         taken = np.zeros_like(mask)
         taken[rows, columns] = lines[:, None]

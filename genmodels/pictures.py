@@ -178,7 +178,7 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
     method = Image.Transpose
     turns = [None, method.FLIP_LEFT_RIGHT, method.ROTATE_180, method.FLIP_TOP_BOTTOM]
     turns += [method.TRANSPOSE, method.ROTATE_270, method.TRANSVERSE, method.ROTATE_90]
-    return turns[orientation - 1] if orientation in range(1, 9) else None
+    return turns[orientation - 1] if isinstance(orientation, int) and 1 <= orientation <= 8 else None
 
 
 def _split(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:

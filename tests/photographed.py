@@ -1,7 +1,8 @@
 """Digits as a phone sees them: printed or handwritten, on all kinds of paper, in all kinds of light.
 
-`tests/photographs/*.jpg`, named by their digit, were made by `held_out` with the fonts of a Linux desktop before `data.preprocess`
-was tuned, and are not to be tuned to. The tests make others from Pillow's own font and from the strokes of `tests/strokes.py`.
+`tests/photographs/*.jpg`, named by their digit, were made by `held_out` with the fonts of a Linux desktop before
+`data.preprocess` was tuned, and are not to be tuned to. The tests make others from Pillow's own font and from the strokes of
+`tests/strokes.py`.
 """
 
 import io
