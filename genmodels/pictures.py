@@ -1,8 +1,10 @@
 """Tensors to PIL images: contact sheets, grids, filmstrips. And files to PIL images: one reader for page, API and training."""
 
+import contextlib
 import io
 import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,18 +73,32 @@ def open_picture(file: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS) -
     Raises:
         ValueError: the file is none of `FORMATS`, damaged, or has more than max_pixels; these are never decoded.
     """
+    with _opened(file, max_pixels) as picture:
+        return standardize(picture)
+
+
+def open_mask(file: str | Path | BinaryIO, size: int, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+    """The mask in a file as `read_mask` returns it. Raises: as `open_picture`."""
+    with _opened(file, max_pixels) as picture:
+        return read_mask(picture, size)
+
+
+@contextlib.contextmanager
+def _opened(file: str | Path | BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
+    """The file as Pillow sees it, whose header is good."""
+    too_large = f"The picture has more than {max_pixels / 10**6:g} megapixels: send a smaller one."
     try:
-        with Image.open(file, formats=FORMATS) as picture:
-            width, height = picture.size
-            if width * height <= max_pixels:
-                return standardize(picture)
-    except Image.DecompressionBombError:
-        pass
+        picture = Image.open(file, formats=FORMATS)
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError):  # of the header: `standardize` has sentences of its own
+    except Image.DecompressionBombError:
+        raise ValueError(too_large) from None
+    except (OSError, SyntaxError, ValueError):
         raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
-    raise ValueError(f"The picture has more than {max_pixels / 10**6:g} megapixels: send a smaller one.")
+    with picture:
+        if picture.width * picture.height > max_pixels:
+            raise ValueError(too_large)
+        yield picture
 
 
 def standardize(picture: Image.Image) -> Image.Image:
