@@ -9,8 +9,8 @@ import genmodels as gm
 from genmodels import base, vae
 from genmodels.base import generator
 from tests.compare import close
-from tests.models.test_contract import CALLS, MODELS, batch, entries, family, losses, tensors
-from tests.models.test_contract import loss_methods as methods
+from tests.contract import CALLS, MODELS, batch, entries, family, losses, tensors
+from tests.contract import loss_methods as methods
 from tests.other_device import OnDevice, other_device, put, values
 
 TOLERANCE = {  # of a result, as a share of its largest value, against that of 32 bits

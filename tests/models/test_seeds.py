@@ -11,7 +11,7 @@ from genmodels import data, metrics
 from genmodels.base import generator, randn_rows
 from genmodels.denoiser import NOISES, add_noise
 from tests.compare import close, close_greys
-from tests.models.test_contract import MODELS, family
+from tests.contract import MODELS, family
 
 OPTIONS = {  # family -> every way to sample, as options of `sample`
     "vae": [{}, {"temperature": 0.7}],
