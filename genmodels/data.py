@@ -382,9 +382,10 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
         square = ImageOps.fit(flat.convert("RGB"), (64, 64), Image.Resampling.LANCZOS)
         return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)[None].float() / 255
     grey = np.asarray(flat.convert("L"))
-    if name == "mnist" and not is_drawing(grey):
-        ink = (255 * find_ink(grey)).astype(np.float32)
-    else:
+    is_photograph = name == "mnist" and not is_drawing(grey)
+    ink = (255 * find_ink(grey)).astype(np.float32) if is_photograph else np.zeros(1, np.float32)
+    is_blank = is_photograph and np.ptp(np.quantile(grey, (0.02, 0.98))) < 96  # paper, lines and a little shade
+    if not ink.any() and not is_blank:
         if _border_median(grey) > 127:  # dark ink on light paper
             grey = 255 - grey
         ink = np.clip(grey - np.float32(_border_median(grey)), 0, None)
