@@ -46,6 +46,8 @@ _MODULES = (
     "diffusion",
     "flow",
     "gan",
+    "hanzi",
+    "ink",
     "layers",
     "metrics",
     "pictures",
@@ -71,7 +73,8 @@ def load(name_or_path: "str | Path") -> Any:  # a GenerativeModel; its methods d
     Raises:
         genmodels.base.CheckpointError: one sentence on what is missing or broken. Nothing is ever unpickled.
 
-    The same folder is read once: later calls share the loaded model, which no call changes. For a copy of your own, for
+    The same folder is read once, and again after its files have changed: later calls share the loaded model, which no call
+    changes. For a copy of your own, for
     example to train further, use `gm.VAE.from_pretrained(folder).train().requires_grad_()`.
     """
     from genmodels.base import load_checkpoint

@@ -1,6 +1,7 @@
 """Text by a transformer, one token at a time: generation with every choice to be inspected, and exact likelihoods of texts."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_choice, check_number, generator
+from genmodels.base import check_choice, check_number, generator, random_seed, upcast
 from genmodels.rhyme import VerseRules, draw_repeats, tone_classes
 from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
@@ -110,7 +111,7 @@ class TextTransformer(Transformer):
         """`next_logits` for B beginnings of the same length: (B, V)."""
         start = self.window_start(len(rows[0]))
         T = len(rows[0]) - start
-        with torch.inference_mode():
+        with torch.no_grad():
             if state is None or state.start != start:
                 window = torch.empty(len(rows), self.context, dtype=torch.long, device=self.device)
                 state, position = DecodingState(start, self.empty_cache(len(rows)), window), 0
@@ -118,7 +119,7 @@ class TextTransformer(Transformer):
                 position = T - 1
             state.window[:, position:T] = torch.tensor([ids[start + position :] for ids in rows], device=self.device)
             x = self._hidden_states(state.window[:, :T], state.cache, position)[:, -1]
-            return F.linear(x, self.embed.weight), state
+            return upcast(F.linear(x, self.embed.weight)), state
 
     def generate_steps(
         self,
@@ -179,7 +180,7 @@ class TextTransformer(Transformer):
         for index in range(max_new_tokens):
             with torch.inference_mode():
                 logits, state = self.next_logits(ids, state)
-                logits = logits.float().cpu()
+                logits = logits.cpu()
                 log_p = logits.log_softmax(-1)
                 if penalty != 1:
                     logits = apply_repetition_penalty(logits, ids[self.window_start(len(ids)) :], penalty)
@@ -255,7 +256,7 @@ class TextTransformer(Transformer):
             raise ValueError("text must have at least one character that the model knows.")
         return prompt_ids, text_ids
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _predict(self, prompt_ids: list[int], text_ids: list[int]) -> Iterator[Tensor]:
         """Log-probabilities of all tokens at each position of the text, one window of rows (N, V) after another.
 
@@ -273,9 +274,9 @@ class TextTransformer(Transformer):
         """Attention weights among the last `context` tokens: (symbols, maps (layers, heads, T, T)); rows sum to 1."""
         ids = self._encode("text", text)[-self.context :]
         maps: list[Tensor] = []
-        with torch.inference_mode():
+        with torch.no_grad():
             self._hidden_states(torch.tensor([ids], device=self.device), attention_maps=maps)
-            return [self.tokenizer.symbols[i] for i in ids], torch.cat(maps)
+            return [self.tokenizer.symbols[i] for i in ids], upcast(torch.cat(maps))
 
     def sample(self, n: int, *, temperature: float = 1.0, seed: int | None = None) -> list[str]:
         """n new texts of at most 200 tokens. They do not depend on how many more are sampled.
@@ -288,7 +289,7 @@ class TextTransformer(Transformer):
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 2)
         g = generator(seed)
-        seeds = [int(torch.randint(2**62, (1,), generator=g)) for _ in range(n)]
+        seeds = [random_seed(g) for _ in range(n)]
         return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
 
 
@@ -297,6 +298,7 @@ class PoemTransformer(TextTransformer):
 
     kind = "poems"
     tokenizer_class = PoemTokenizer
+    tokenizer: PoemTokenizer
 
     def poem_steps(
         self,
@@ -321,7 +323,8 @@ class PoemTransformer(TextTransformer):
 
         Arguments:
             form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
-            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token.
+            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token. Here and in
+                what follows, traditional characters are read as simplified ones, and a warning says so.
             heads: for an acrostic (藏头诗), the first characters of the lines, from the first line on; may be empty.
             prefix: a beginning of the body, punctuation included, to continue from; its tokens are not yielded.
             rhyme: whether even lines rhyme, see `genmodels.rhyme`; also, no line occurs twice, and characters recur no more
@@ -336,6 +339,9 @@ class PoemTransformer(TextTransformer):
         for name, text, limit in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
             if not isinstance(text, str) or len(text) > limit or "|" in text or "\n" in text:
                 raise ValueError(f"{name} must be at most {limit} characters without a bar or a new line.")
+        title, author = self._simplify("title", title), self._simplify("author", author)
+        heads = self._simplify("heads", heads)
+        prefix = self._simplify("prefix", prefix) if isinstance(prefix, str) else prefix
         token_id, hanzi = self.tokenizer.token_id, self.tokenizer.hanzi
         unknown = [c for c in heads if not hanzi[token_id.get(c, PoemTokenizer.UNKNOWN)]]
         if unknown:
@@ -371,7 +377,7 @@ class PoemTransformer(TextTransformer):
             while len(rows[0]) == len(ids) or (n > 1 and verses[0].body[-1] not in "，。"):
                 with torch.inference_mode():
                     logits, state = self._next_logits(rows, state)
-                    logits = logits.float().cpu()
+                    logits = logits.cpu()
                     log_p = logits.log_softmax(-1)
                     if penalty != 1:
                         recent = [row[self.window_start(len(row)) :] for row in rows]
@@ -411,3 +417,9 @@ class PoemTransformer(TextTransformer):
                 row += log_weights
         scale = 1 / max(temperature, 1e-6)
         return kept, (kept * scale).logsumexp(-1) - (logits * scale).logsumexp(-1), allowed
+
+    def _simplify(self, name: str, text: str) -> str:
+        simplified = self.tokenizer.simplify(text)
+        if simplified != text:
+            warnings.warn(f"{name} {text} is read in simplified characters: {simplified}.", stacklevel=3)
+        return simplified

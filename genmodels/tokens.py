@@ -10,6 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from genmodels.hanzi import SIMPLIFIED
+
 
 class CharacterTokenizer:
     """One token per character.
@@ -102,10 +104,21 @@ class PoemTokenizer:
             [len(s) == 1 and "\u4e00" <= s <= "\u9fff" for s in self.symbols]
         )  # (V,): is a Chinese character
 
+    def simplify(self, text: str) -> str:
+        """The text with simplified characters in place of the traditional ones that the alphabet lacks: 靜 becomes 静.
+
+        What reads a text does this by itself; compare the result with the text to say which characters were read as others.
+        """
+        return "".join(c if c in self.token_id else self._simplified(c) for c in text)
+
+    def _simplified(self, c: str) -> str:
+        simplified = SIMPLIFIED.get(c, c)
+        return simplified if simplified in self.token_id else c
+
     def encode(self, text: str) -> list[int]:
         """A poem's text, or a beginning of it that includes the form and its bar -> list of token ids.
 
-        Characters outside the alphabet become UNKNOWN.
+        Traditional characters are simplified; all others outside the alphabet become UNKNOWN.
         """
         form, bar, remainder = text.partition("|")
         if form not in FORMS or not bar:
@@ -116,7 +129,7 @@ class PoemTokenizer:
 
     def _encode_characters(self, text: str) -> list[int]:
         """A final new line is the end token; all others are dropped."""
-        ids = [self.token_id.get(c, self.UNKNOWN) for c in text.replace("\n", "")]
+        ids = [self.token_id.get(c, self.UNKNOWN) for c in self.simplify(text.replace("\n", ""))]
         if text.endswith("\n"):
             ids.append(self.END)
         return ids

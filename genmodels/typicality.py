@@ -43,7 +43,7 @@ class Typicality(NamedTuple):
     @staticmethod
     def root_costs(nats: Tensor) -> Tensor:
         """Square roots of -log p, (N, layers)."""
-        return (-nats.double()).clamp(min=0).sqrt()
+        return (-nats.cpu().double()).clamp(min=0).sqrt()
 
     def distance(self, nats: Tensor) -> Tensor:
         """Mahalanobis distance from the mean: (N, layers) -> (N,). About sqrt(layers) for typical pictures."""

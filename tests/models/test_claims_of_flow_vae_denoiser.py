@@ -65,7 +65,7 @@ def test_the_networks_of_the_flow_read_grey_levels_only(dataset):
 def test_black_pixels_of_clothes_are_cheap_for_the_flow():
     """0.15 bits for a black pixel and 5.9 for another one, about half of them black (also in tabs/vae/about.md)."""
     model, x = load("flow-fashion"), data.samples("fashion").floats()[:40]
-    pixels, c, levels = model._dequantize(x), model._condition(None, len(x)), model._levels()
+    pixels, c, levels = model._dequantize(x.double()), model._condition(None, len(x)), model._levels()
     bits, black = [], []
     with torch.no_grad():
         for coupling in model.couplings:

@@ -173,7 +173,7 @@ def test_each_layer_and_the_whole_model_are_inverted(model, exact):
     for m, bound in ((model, 1e-5), (exact, 1e-10)):
         x = pictures(6).double()
         c, level_axis = m._condition([1], 6), m._levels()
-        h = m._dequantize(x, torch.Generator().manual_seed(0))
+        h = m._dequantize(x.double(), torch.Generator().manual_seed(0))
         for layer in m.couplings:
             transformed, _ = layer(h, c, level_axis)
             assert (layer.inverse(transformed, c, level_axis) - h).abs().max() < bound
@@ -196,7 +196,7 @@ def test_each_layer_and_the_whole_model_are_inverted(model, exact):
 def test_log_determinants_are_those_of_the_full_jacobian(exact):
     x = pictures(1, seed=5).double()
     c, level_axis = exact._condition([2], 1), exact._levels()
-    h = exact._dequantize(x, torch.Generator().manual_seed(0))
+    h = exact._dequantize(x.double(), torch.Generator().manual_seed(0))
     total = torch.zeros(1, dtype=torch.float64)
     for layer in exact.couplings:
         jacobian = jacrev(lambda flat, layer=layer: layer(flat.view(1, 1, 7, 7), c, level_axis)[0].flatten())(h.flatten())
@@ -474,3 +474,21 @@ def test_points_are_checked(points):
 def test_options_are_checked(option):
     with pytest.raises(ValueError, match=rf"^{next(iter(option))} must be .*\.$"):
         next(fit_plane(moons(), **option))
+
+
+@pytest.mark.parametrize("seconds, every", [(0.5, 0.05), (0.5, 20)])
+def test_a_live_flow_always_says_how_well_it_does(seconds, every, monkeypatch):
+    """Also where the last state was shown at the very last step, after which there is no loss to average."""
+    clock = itertools.count(0, 0.125)
+    monkeypatch.setattr("genmodels.plane.time.monotonic", lambda: next(clock))
+    steps = list(plane.fit_plane(plane.toy_points("moons", 64), seconds=seconds, every=every))
+    assert len(steps) >= 2
+    assert all(math.isfinite(step.nats) for step in steps)
+
+
+def test_a_seed_of_zero_is_a_seed():
+    model = Flow(size=7, classes=[3], widths=[24], blocks=1, components=5)
+    x = torch.rand(2, 1, 7, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model.encode(x, seed=0), model.encode(x, seed=0))
+    assert not close(model.encode(x, seed=0), model.encode(x, seed=None))
+    assert close(model.encode(x), model.encode(x))

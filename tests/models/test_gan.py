@@ -387,7 +387,7 @@ def test_decoded_codes_are_the_sample(model):
         x, w = model.sample(4, seed=3, **options), model.sample_latents(4, seed=3, **options)
         assert w.shape == (4, 6)
         assert close(model.decode(w), x)
-        z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
+        z = gm.base.randn_rows(4, 6, g=gm.base.generator(3))
         y = torch.full((4, 1), options.get("label", -1))
         assert close(model.sample_latents(4, seed=3, label=y), model.generator.map_latents(z, y))
     assert close(model.decode(w), (model.generator.synthesize(w) + 1) / 2)
