@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
 
 
 class Source(TypedDict):
@@ -84,27 +83,21 @@ def require(source: Source | None, dataset: str | None = None) -> Source:
 
 
 def read_picture(path: str | Path | None) -> "Image.Image":
-    """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
-    from PIL import Image, ImageOps
+    """A visitor's file as a PIL image, upright, grey or RGB. The header is read first: what is too large is never decoded."""
+    return gm.pictures.open_picture(_checked(path), max_pixels=MAX_PIXELS)
 
+
+def read_mask(path: str | Path | None, size: int) -> "torch.Tensor":
+    """A visitor's file as a mask (1, 1, size, size) of booleans: white is True."""
+    return gm.pictures.open_mask(_checked(path), size, max_pixels=MAX_PIXELS)
+
+
+def _checked(path):
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
         raise ValueError("Choose a picture first: it must be a file.")
     if Path(path).stat().st_size > MAX_BYTES:
         raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
-    try:
-        picture = Image.open(path, formats=FORMATS)
-        width, height = picture.size
-    except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
-    except (OSError, ValueError, SyntaxError):
-        raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"The picture has more than {MAX_PIXELS // 10**6} megapixels: send a smaller one.")
-    try:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, SyntaxError, EOFError):
-        raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
+    return path
 
 
 # --- Where a visitor chooses one --------------------------------------------------------------------------------------

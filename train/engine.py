@@ -268,7 +268,9 @@ class Run:
     def _make_accelerator(self) -> Accelerator:
         settings, precision = self.settings, self.settings.precision
         if precision == "auto":
-            precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+            precision = (
+                "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+            )
         # The loss of one of several optimizers leaves the parameters of the others without gradient.
         unused_parameters = len(self.recipe.optimizers) > 1
         return Accelerator(

@@ -68,25 +68,25 @@ def diffusion_inpaint(
     """Inpaint the part of a picture that a mask covers (RePaint): variants that keep the rest.
 
     Args:
-        mask: a file, stretched over the preprocessed picture: white is generated, black is kept. Without one, the lower half.
+        mask: a file, stretched over the preprocessed picture: what is white, coloured or, on a transparent ground, painted is
+            generated, the rest is kept. Without one, the lower half.
         steps: 1 to 64. The product of n, steps and resample is limited, too.
     Returns:
         A PNG with the variants in a square grid.
     """
-    import numpy as np
     import torch
 
     dataset = DIFFUSION.dataset_of(model)
     source = sources.upload_or_test_picture(dataset, picture, test_picture_number)
     size = source["x"].shape[-1]
     if mask is None:
-        mask = lower_half(size)
+        region = torch.from_numpy(lower_half(size))[None, None]
     else:
-        mask = np.array(sources.read_picture(mask).convert("L").resize((size, size))) > 127
-    if not mask.any():
+        region = sources.read_mask(mask, size)
+    if not region.any():
         raise ValueError("The mask is empty: it must be white where the picture is to be generated.")
     x = frames.copies(source, options.n).values()
-    yield from frames.finished(dataset, "inpaint", options, *x, torch.from_numpy(mask)[None, None])
+    yield from frames.finished(dataset, "inpaint", options, *x, region)
 
 
 def lay_out():
