@@ -22,8 +22,9 @@ except ModuleNotFoundError as e:
 
 from starlette.middleware import Middleware  # noqa: E402
 
+import genmodels as gm  # noqa: E402
 from hosting import head, sessions  # noqa: E402
-from tabs import TABS, cards, events  # noqa: E402
+from tabs import TABS, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -32,7 +33,7 @@ FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui
 
 def has_checkpoint(family):
     """Whether a tab has a checkpoint to show; if there is none at all, every tab is shown and says what is missing."""
-    folder = cards.checkpoints()
+    folder = gm.cards.checkpoint_root()
     return any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
 
 

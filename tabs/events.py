@@ -22,7 +22,6 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs.cards import checkpoints
 from tabs.components import Component
 from tabs.components.upload import upload
 from tabs.controls import ControlError, Controls
@@ -62,7 +61,7 @@ def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
 def sentence(error: Exception) -> str:
     """An error's text without the places of this machine's folders."""
     text = str(error)
-    for folder, name in ((checkpoints(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
+    for folder, name in ((gm.cards.checkpoint_root(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
         text = text.replace(str(folder), name)
     return text
 

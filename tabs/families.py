@@ -7,7 +7,9 @@ from typing import Any
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, labels
+from tabs import labels
+
+DATASET = "Dataset"  # as the page calls it
 
 
 class Family:
@@ -25,13 +27,13 @@ class Family:
         return self.shipped() or list(self.titles)
 
     def shipped(self) -> list[str]:
-        return [dataset for dataset in self.titles if cards.shipped((f"{self.name}-{dataset}",))]
+        return [dataset for dataset in self.titles if gm.cards.shipped((f"{self.name}-{dataset}",))]
 
     def dataset_of(self, model: str) -> str:
         return gm.base.check_choice("model", model, self.models).split("-")[1]
 
     def check(self, dataset: str) -> str:
-        return gm.base.check_choice("Dataset", dataset, list(self.titles))
+        return gm.base.check_choice(DATASET, dataset, list(self.titles))
 
     def checkpoint(self, dataset: str) -> str:
         return f"{self.name}-{self.check(dataset)}"
@@ -55,15 +57,15 @@ class Family:
 
     def card(self, dataset: str, *others: str) -> dict:
         """-> card: the models, and others, that are there in a table, and the text of a data set's own."""
-        return {"card": cards.about(cards.shipped((*self.models, *others)), self.checkpoint(dataset))}
+        return {"card": gm.cards.about(gm.cards.shipped((*self.models, *others)), self.checkpoint(dataset))}
 
-    def radio(self, min_width: int, label: str = "Pictures") -> gr.Radio:
-        """The choice of a data set above a tab. label: for screen readers."""
+    def radio(self, min_width: int) -> gr.Radio:
+        """The choice of a data set above a tab. Its label is for screen readers, and begins the sentence of `check`."""
         with gr.Row(elem_classes="choices"):
             return gr.Radio(
                 [(self.titles[name], name) for name in self.available()],
                 value=self.available()[0],
-                label=label,
+                label=DATASET,
                 show_label=False,
                 container=False,
                 elem_id=f"{self.name}-dataset",

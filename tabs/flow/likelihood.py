@@ -6,7 +6,7 @@ from typing import Literal
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, programs, sources
+from tabs import events, labels, layout, programs, sources
 from tabs.components import raw, sheet
 from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
@@ -58,7 +58,9 @@ def verdict(source: Source) -> Likelihood.Value:
         f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
 
-    sizes = [cards.sample_size(f"flow-{dataset}", metric) for metric in ("bits_per_dim", "auroc")]  # its own, and the other's
+    sizes = [
+        gm.cards.sample_size(f"flow-{dataset}", metric) for metric in ("bits_per_dim", "auroc")
+    ]  # its own, and the other's
 
     def axis(title, edges, shares, score) -> Axis:
         return {

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, programs
+from tabs import events, labels, layout, programs
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -69,7 +69,7 @@ def flow_sample(
 
 def lay_out(dataset, controls, lines):
     """Lay out and wire the stage. Returns the step that opens a data set."""
-    poster = cards.poster(f"flow-{FLOW.available()[0]}")
+    poster = layout.poster(f"flow-{FLOW.available()[0]}")
     stage = Gallery(poster=poster, name="Samples", elem_id="flow-stage", elem_classes="live-picture")
     new, seed, restore = layout.seed_row("New samples", "Reset")
     inputs, outputs = {"dataset": dataset, **controls, "seed": seed}, {"stage": stage, "lines": lines}

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field, field_validator
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, sources
+from tabs import events, labels, layout, sources
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.components.sliders import Sliders
@@ -254,7 +254,7 @@ def lay_out_controls():
 def lay_out_stage(dataset, controls, lines):
     """Lay out and wire the stage. Returns the step that opens a dataset."""
     stage = Gallery(
-        poster=cards.poster(f"gan-{GAN.available()[0]}"),
+        poster=layout.poster(f"gan-{GAN.available()[0]}"),
         name="Generated pictures and their scores",
         elem_id="gan-stage",
         elem_classes="live-picture",
