@@ -47,6 +47,7 @@ _MODULES = (
     "diffusion",
     "flow",
     "gan",
+    "labels",
     "layers",
     "metrics",
     "pictures",

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 import genmodels as gm
-from tabs import labels
+from genmodels.labels import Conditions
 
 DATASET = "Dataset"  # as the page calls it
 
@@ -41,9 +41,9 @@ class Family:
     def load(self, dataset: str) -> Any:
         return gm.load(self.checkpoint(dataset))
 
-    def conditions(self, dataset: str) -> labels.Conditions:
+    def conditions(self, dataset: str) -> Conditions:
         """What the model is conditioned on: {attribute: names of its values}."""
-        return labels.attribute_choices(self.checkpoint(dataset))
+        return gm.labels.conditions(self.checkpoint(dataset))
 
     def cached(self, fn: Callable) -> Callable:
         """`fn(dataset, ...)`, computed once for each checkpoint."""

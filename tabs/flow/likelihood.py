@@ -147,7 +147,7 @@ def flow_score(
         square roots of the layers' costs (-log p) from their typical values; the share of test pictures that are more typical.
     """
     dataset = FLOW.dataset_of(model)
-    number = labels.class_number(dataset, label)
+    number = labels.for_picture(FLOW.conditions(dataset), label)
     return score(dataset, sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"], number)[0]
 
 

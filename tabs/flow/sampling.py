@@ -26,7 +26,7 @@ class Sampling(Controls):
 
 
 def sample(dataset, options: Sampling):
-    label = labels.for_model(dataset, options.label, options.n)
+    label = labels.for_pictures(FLOW.conditions(dataset), options.label, options.n)
     return FLOW.load(dataset).sample(options.n, label=label, temperature=options.temperature, seed=options.seed)
 
 
@@ -35,7 +35,7 @@ def show(dataset, **controls):
     options = Sampling.read(**controls)
     x, across = sample(dataset, options), columns(options.n)
     stage = {**sheet(x, across), "across": across, "pictures": [{"kind": "", "label": "sample"}] * options.n}
-    label = labels.in_python(dataset, options.label, options.n)
+    label = labels.in_python(FLOW.conditions(dataset), options.label, options.n)
     lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n" + programs.save(across)
     return {"stage": stage, "lines": programs.program(lines, f"flow-{dataset}")}
 

@@ -18,29 +18,7 @@ def program(dataset, body, columns, scale=4):
 
 def parse_label(dataset, text, name="label"):
     """The label of one picture as the model takes it."""
-    labels.parse(GAN.conditions(dataset), text, name)  # which refuses what only several pictures have: "each"
-    return labels.for_pictures(GAN.conditions(dataset), text, 1)
-
-
-def label_names(dataset):
-    """Every single class or attribute value as text: "7", or "glasses=round"."""
-    values = GAN.conditions(dataset)
-    return [f"{name}={v}" if len(values) > 1 else v for name in values for v in values[name]]
-
-
-def label_choices(dataset):
-    """The choices of a single dropdown for all of them."""
-    return [("any", labels.ANY), *((readable(name), name) for name in label_names(dataset))]
-
-
-def readable(label):
-    return label.replace("=", ": ").replace("_", " ")
-
-
-def label_text(dataset, indices):
-    """The text of a label with one index per attribute."""
-    names = {name: values[i] if i >= 0 else labels.ANY for i, (name, values) in zip(indices, GAN.conditions(dataset).items())}
-    return labels.join(names)
+    return labels.for_picture(GAN.conditions(dataset), text, name)
 
 
 def test_labels(dataset):

@@ -98,7 +98,10 @@ def film(pictures, steps, live=False):
 
 def sample(source: Source | None, options: Completions):
     """The completions row by row, and the line of Python that computes them."""
-    method, label = gm.PixelTransformer.complete_steps, labels.for_model("mnist", options.label, options.n)
+    method, label = (
+        gm.PixelTransformer.complete_steps,
+        labels.for_pictures(gm.labels.classes("mnist"), options.label, options.n),
+    )
     call = options.call("model.complete_steps", method, *(["picture"] if options.rows else []), label=label)
     x = sources.require(source)["x"] if options.rows else None
     return gm.load(PIXELS).complete_steps(x, **options.arguments(method, label=label)), call

@@ -342,7 +342,8 @@ def test_one_draws_digits_and_clothes_but_no_faces():
         opened = scoring.open_dataset(dataset)
         assert opened["drawing"]["visible"] == visible
         assert opened["tiles"]["n"] == len(opened["tiles"]["labels"]) == scoring.PICTURES.n
-        assert [value for _, value in opened["label"]["choices"]] == [ANY, *data.label_names(dataset)]
+        single_values = gm.labels.single_values(data.GAN.conditions(dataset))
+        assert [value for _, value in opened["label"]["choices"]] == [ANY, *single_values]
 
 
 def test_the_inversion_is_streamed_comes_nearer_and_can_be_stopped():
