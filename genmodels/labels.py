@@ -5,8 +5,12 @@ As text: "any", "each" (one class after another), a class such as "7" or "ankle 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import genmodels as gm
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ANY, EACH = "any", "each"  # not given; one class after another
 
@@ -91,3 +95,25 @@ def to_text(conditions: Conditions, label: Sequence[int]) -> str:
 def single_values(conditions: Conditions) -> list[str]:
     """Every single class or attribute value as text: "7", or "glasses=round"."""
     return [f"{name}={v}" if len(conditions) > 1 else v for name, values in conditions.items() for v in values]
+
+
+def select(y: "Tensor", conditions: Conditions) -> "Tensor":
+    """The labels (N, attributes) of a model from those of its data set: classes (N,) or values of all attributes (N, 16)."""
+    return y[:, None] if y.ndim == 1 else y[:, [list(gm.data.ATTRIBUTES).index(name) for name in conditions]]
+
+
+def matching(y: "Tensor", label: "int | list | Tensor | None", n: int, classes: Sequence[int], seed: int) -> list[int]:
+    """Indices into labels y (N, attributes): for each of n labels another random picture that has it, as long as there is one.
+
+    label, classes: see `base.check_labels`; an attribute that is not given may have any value.
+    """
+    import torch
+
+    unused = torch.randperm(len(y), generator=gm.base.generator(seed)).tolist()
+    indices: list[int] = []
+    for row in gm.base.check_labels(label, n, classes):
+        fits = ((row < 0) | (row == y)).all(1).tolist()
+        found = [i for i in unused if fits[i]][:1]
+        indices += found
+        unused = [i for i in unused if i not in found]
+    return indices

@@ -28,11 +28,11 @@ def score_picture(dataset, x, label):
     import torch
 
     number = data.parse_label(dataset, Scoring.read(label=label).label)
-    relative_score = data.relative_scores(dataset, x, number).item()
+    relative_score = data.relative_scores(dataset)(x, number).item()
     real, generated = data.reference_scores(dataset, number is not None)
     names = gm.labels.single_values(GAN.conditions(dataset))
     each_label = torch.tensor([gm.labels.parse(GAN.conditions(dataset), name) for name in names])
-    each_score = data.relative_scores(dataset, x.expand(len(names), -1, -1, -1), each_label).tolist()
+    each_score = data.relative_scores(dataset)(x.expand(len(names), -1, -1, -1), each_label).tolist()
     return {
         "score": GAN.load(dataset).score(x, number).item(),
         "lead": relative_score,

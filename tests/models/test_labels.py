@@ -1,6 +1,7 @@
 """Labels as text and as numbers."""
 
 import pytest
+import torch
 
 from genmodels import data, labels
 from genmodels.base import check_labels
@@ -57,3 +58,22 @@ def test_conditions_are_those_of_the_model(all_checkpoints, monkeypatch):
     assert labels.conditions("gan-fashion") == labels.conditions("flow-fashion") == CLOTHES
     with pytest.raises(ValueError, match="Dataset must be one of"):
         labels.classes("dogs")
+
+
+def test_pictures_with_a_label():
+    y = torch.tensor([0, 1, 2, 0, 1, 2, 0])[:, None]
+    assert sorted(labels.matching(y, 0, 9, [3], seed=1)) == [0, 3, 6]
+    each = labels.matching(y, [0, 1, 2, 0], 4, [3], seed=1)
+    assert y[each, 0].tolist() == [0, 1, 2, 0] and len(set(each)) == 4
+    assert each == labels.matching(y, [0, 1, 2, 0], 4, [3], seed=1)
+    assert len({tuple(labels.matching(y, None, 7, [3], seed=seed)) for seed in range(9)}) > 1
+    attributes = torch.tensor([[0, 1], [1, 1], [0, 0]])
+    assert sorted(labels.matching(attributes, [-1, 1], 5, [2, 2], seed=0)) == [0, 1]
+    assert labels.matching(attributes, [1, 0], 5, [2, 2], seed=0) == []
+
+
+def test_the_labels_of_a_model_among_those_of_its_data_set():
+    y = data.samples("avatars").y
+    selected = labels.select(y, FACES)
+    assert selected[7].tolist() == [y[7, list(data.ATTRIBUTES).index(name)] for name in FACES]
+    assert labels.select(data.samples("mnist").y, {"class": data.CLASSES["mnist"]}).shape == (200, 1)

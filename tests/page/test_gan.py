@@ -115,7 +115,7 @@ def test_scores_are_relative_to_generated_pictures_of_the_same_class(label):
     model, x = gm.load("gan-mnist"), torch.from_numpy(sheet_of(stage)[..., 0].copy())[:, None] / 255
     classes = [i % 10 for i in range(12)] * 2 if label == EACH else [-1 if label == ANY else int(label)] * len(x)
     baseline = {
-        c: model.score(model.sample(data.baseline_samples([c]), label=c, seed=0), c).mean().item() for c in set(classes)
+        c: model.score(model.sample(gm.gan.RelativeScores.samples([c]), label=c, seed=0), c).mean().item() for c in set(classes)
     }
     expected = [model.score(x[i : i + 1], c).item() - baseline[c] for i, c in enumerate(classes)]
     assert scores_of(stage) == pytest.approx(expected, abs=0.01 * max(map(abs, expected)))
