@@ -24,7 +24,7 @@ from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
 from hosting import head, sessions  # noqa: E402
-from tabs import TABS, events  # noqa: E402
+from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -49,7 +49,7 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
                 module.build(events.first_visit(demo, tab, tab_visited))
     for module in modules:
         for fn in module.ENDPOINTS:
-            events.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+            endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
 
 

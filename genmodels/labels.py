@@ -30,10 +30,15 @@ def classes(dataset: str) -> Conditions:
     return {"class": gm.data.CLASSES[gm.base.check_choice("Dataset", dataset, list(gm.data.CLASSES))]}
 
 
+def all_conditions(dataset: str) -> Conditions:
+    """All that is known of the pictures of a data set: their class, or the attributes of faces."""
+    return gm.data.ATTRIBUTES if dataset == "avatars" else classes(dataset)
+
+
 def conditions(checkpoint: str) -> Conditions:
     """What the model of a checkpoint such as "gan-avatars" is conditioned on."""
     dataset, names = checkpoint.split("-")[1], getattr(gm.load(checkpoint), "conditions", ["class"])
-    values = gm.data.ATTRIBUTES if dataset == "avatars" else classes(dataset)
+    values = all_conditions(dataset)
     return {name: values[name] for name in names}
 
 

@@ -1,9 +1,10 @@
 """Tensors to PIL images: contact sheets, grids, filmstrips. Pure functions of pictures (N, C, H, W) in [0, 1]."""
 
 import math
+from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from genmodels.base import check_number
@@ -52,3 +53,33 @@ def grid(x: Tensor, columns: int = 8, scale: int = 1) -> Image.Image:
 def filmstrip(x: Tensor, scale: int = 1) -> Image.Image:
     """A sequence of pictures in one row without gaps: (N, C, H, W) in [0, 1] -> PIL image."""
     return to_image(sheet(x, columns=max(1, len(x))), scale)
+
+
+MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of a file
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
+
+
+def read(path: str | Path | None) -> Image.Image:
+    """A stranger's file as a PIL image, upright. The header is read first: what is too large is never decoded.
+
+    Raises:
+        ValueError: there is no file, or it is too large, damaged or no picture.
+    """
+    if not isinstance(path, (str, Path)) or not Path(path).is_file():
+        raise ValueError("Choose a picture first: it must be a file.")
+    if Path(path).stat().st_size > MAX_BYTES:
+        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
+    try:
+        picture: Image.Image = Image.open(path, formats=FORMATS)
+        width, height = picture.size
+    except Image.DecompressionBombError:
+        width = height = MAX_PIXELS
+    except (OSError, ValueError, SyntaxError):
+        raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"The picture has more than {MAX_PIXELS // 10**6} megapixels: send a smaller one.")
+    try:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None

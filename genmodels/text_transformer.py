@@ -1,7 +1,7 @@
 """Text by a transformer, one token at a time: generation with every choice to be inspected, and exact likelihoods of texts."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -317,3 +317,9 @@ class PoemTransformer(TextTransformer):
             allowed_tokens=lambda index: allowed_at(len(prefix) + index),
             **options,
         )
+
+
+def mean_surprisal(tokens: Sequence[Token]) -> dict[str, float]:
+    """Of the tokens of a text: in nats and in bits per token, and as perplexity."""
+    nats = -sum(math.log(max(t.probability, 1e-38)) for t in tokens) / len(tokens)
+    return {"nats": nats, "bits": nats / math.log(2), "perplexity": math.exp(nats)}

@@ -8,6 +8,7 @@ import gradio as gr
 
 import genmodels as gm
 from genmodels.labels import Conditions
+from tabs import programs
 
 DATASET = "Dataset"  # as the page calls it
 
@@ -54,6 +55,10 @@ class Family:
             return computed(gm.base.checkpoint_folder(self.checkpoint(dataset)), dataset, *args)
 
         return run
+
+    def program(self, dataset: str, body: str, columns: int, scale: int = 4) -> str:
+        """A whole program that saves a picture. body: the lines that compute `x` with `model`; columns: of the picture."""
+        return programs.program(body + programs.save(columns, scale), self.checkpoint(dataset))
 
     def card(self, dataset: str, *others: str) -> dict:
         """-> card: the models, and others, that are there in a table, and the text of a data set's own."""

@@ -19,10 +19,6 @@ from tabs.components.upload import upload as file_box
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from PIL import Image
-
-MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
 
 
 class Source(TypedDict):
@@ -66,7 +62,7 @@ def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
 
 
 def upload(dataset: str, path: str) -> Source:
-    x = gm.data.preprocess(read_picture(path), dataset)
+    x = gm.data.preprocess(gm.pictures.read(path), dataset)
     lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
@@ -81,30 +77,6 @@ def require(source: Source | None, dataset: str | None = None) -> Source:
     if not source or dataset and source["dataset"] != dataset:
         raise ValueError("Choose a picture first: click a test picture, draw one or upload one.")
     return source
-
-
-def read_picture(path: str | Path | None) -> "Image.Image":
-    """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
-    from PIL import Image, ImageOps
-
-    if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be a file.")
-    if Path(path).stat().st_size > MAX_BYTES:
-        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
-    try:
-        picture = Image.open(path, formats=FORMATS)
-        width, height = picture.size
-    except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
-    except (OSError, ValueError, SyntaxError):
-        raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"The picture has more than {MAX_PIXELS // 10**6} megapixels: send a smaller one.")
-    try:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, SyntaxError, EOFError):
-        raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
 
 
 # --- Where a visitor chooses one --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout, programs, sources
+from tabs import events, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
@@ -40,7 +40,7 @@ def show(dataset, **controls):
     )
     return {
         "frames": {**sheet(frames, FRAMES), "rows": ["linear in z"]},
-        "lines": programs.program(lines + programs.save(FRAMES, 2), f"flow-{dataset}"),
+        "lines": FLOW.program(dataset, lines, FRAMES, 2),
     }
 
 

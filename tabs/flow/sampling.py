@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, labels, layout, programs
+from tabs import events, labels, layout
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -36,8 +36,8 @@ def show(dataset, **controls):
     x, across = sample(dataset, options), columns(options.n)
     stage = {**sheet(x, across), "across": across, "pictures": [{"kind": "", "label": "sample"}] * options.n}
     label = labels.in_python(FLOW.conditions(dataset), options.label, options.n)
-    lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n" + programs.save(across)
-    return {"stage": stage, "lines": programs.program(lines, f"flow-{dataset}")}
+    lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n"
+    return {"stage": stage, "lines": FLOW.program(dataset, lines, across)}
 
 
 @FLOW.cached

@@ -3,16 +3,11 @@
 import json
 
 import genmodels as gm
-from tabs import labels, programs, sources
+from tabs import labels, sources
 from tabs.families import Family
 
 GAN = Family("gan", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"})
 COLLAPSED = "gan-mnist-collapsed"  # trained to collapse; only its replay is shown
-
-
-def program(dataset, body, columns, scale=4):
-    """A whole program. body: the lines that compute `x` with `model`."""
-    return programs.program(body + programs.save(columns, scale), f"gan-{dataset}")
 
 
 def parse_label(dataset, text, name="label"):

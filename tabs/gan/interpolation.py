@@ -52,7 +52,7 @@ def show(dataset, **controls):
         **sheet(torch.cat([cell(frame, across) for frame in x]), FRAMES),
         "rows": [f"{n} interpolations at the same step"],
     }
-    return {"frames": frames, "lines": data.program(dataset, lines, n, scale=2)}
+    return {"frames": frames, "lines": GAN.program(dataset, lines, n, scale=2)}
 
 
 def sampling_call(n, label, seed):

@@ -54,7 +54,7 @@ def quiz_round(dataset, seed, k):
         f"x = torch.cat([generated[:{place}], real, generated[{place}:]])\nx = (255 * x).round() / 255\n"
         f"score = model.score({f'x, {argument}'.rstrip(', ')})\n"
     )
-    return Round(x, data.rounded(data.relative_scores(dataset)(x, label)), place, text, data.program(dataset, lines, 2))
+    return Round(x, data.rounded(data.relative_scores(dataset)(x, label)), place, text, GAN.program(dataset, lines, 2))
 
 
 def start(dataset, seed):

@@ -163,7 +163,7 @@ def python_lines(dataset, options):
         else:
             lines += f"score = model.score(x{'' if label is None else f', {label}'})\n"
         lines += "x = x[score.argsort(descending=True, stable=True)]\n"
-    return data.program(dataset, lines, columns(n))
+    return GAN.program(dataset, lines, columns(n))
 
 
 def show_pictures(dataset, **controls):

@@ -7,7 +7,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, labels, layout, sources
+from tabs import endpoints, events, labels, layout, sources
 from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
@@ -87,7 +87,7 @@ def open_dataset(dataset):
 
 def gan_score(
     model: Literal[*GAN.models] = "gan-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Scoring = Scoring(),  # noqa: B008
 ) -> dict:

@@ -92,7 +92,7 @@ def text_generate(
     transformer, text = texts.load(model), ""
     top_k = min(options.top_k, transformer.tokenizer.vocab_size)
     arguments = options.arguments(gm.TextTransformer.generate_steps, top_k=top_k, alternatives=0)
-    for batch in texts.batches(transformer.generate_steps(prompt, **arguments)):
+    for batch in gm.tokens.batches(transformer.generate_steps(prompt, **arguments)):
         text += transformer.tokenizer.decode(token.id for token in batch)
         yield text
 
