@@ -22,8 +22,9 @@ except ModuleNotFoundError as e:
 
 from starlette.middleware import Middleware  # noqa: E402
 
+import genmodels as gm  # noqa: E402
 from hosting import head, sessions  # noqa: E402
-from tabs import TABS, cards, events  # noqa: E402
+from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
@@ -32,7 +33,7 @@ FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui
 
 def has_checkpoint(family):
     """Whether a tab has a checkpoint to show; if there is none at all, every tab is shown and says what is missing."""
-    folder = cards.checkpoints()
+    folder = gm.cards.checkpoint_root()
     return any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
 
 
@@ -48,7 +49,7 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
                 module.build(events.first_visit(demo, tab, tab_visited))
     for module in modules:
         for fn in module.ENDPOINTS:
-            events.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+            endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
 
 

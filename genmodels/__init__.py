@@ -40,6 +40,7 @@ TRANSFORMERS = {  # "tokens" in the config.json of a transformer -> (module, cla
 _MODULES = (
     "autoencoder",
     "base",
+    "cards",
     "classifier",
     "data",
     "denoiser",
@@ -48,6 +49,7 @@ _MODULES = (
     "gan",
     "hanzi",
     "ink",
+    "labels",
     "layers",
     "metrics",
     "pictures",
@@ -84,7 +86,7 @@ def load(name_or_path: "str | Path") -> Any:  # a GenerativeModel; its methods d
 
 def checkpoints() -> list[str]:
     """Names of the checkpoints that `load` finds, sorted."""
-    from genmodels.base import checkpoint_root
+    from genmodels.cards import checkpoint_root
 
     root = checkpoint_root()
     return sorted(f.parent.name for f in root.glob("[!.]*/config.json")) if root.is_dir() else []

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genmodels import FAMILIES, checkpoints
+from genmodels.cards import checkpoint_root
 
 
 class CheckpointError(ValueError):
@@ -208,11 +209,6 @@ def quantize_8bit(w: Tensor) -> tuple[Tensor, Tensor]:
 
 def dequantize_8bit(w: Tensor, scale: Tensor) -> Tensor:
     return w.float() * scale.view(-1, *[1] * (w.ndim - 1))
-
-
-def checkpoint_root() -> Path:
-    """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
-    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(__file__).resolve().parent.parent / "checkpoints")
 
 
 def checkpoint_folder(name_or_path: str | Path) -> Path:

@@ -82,3 +82,15 @@ class Classifier(GenerativeModel):
         losses = [F.cross_entropy(s, t, ignore_index=-1) for s, t in zip(logits, y.T) if bool((t >= 0).any())]
         correct = torch.stack([s.argmax(1) for s in logits], dim=1)[y >= 0] == y[y >= 0]
         return {"loss": torch.stack(losses).mean(), "accuracy": correct.float().mean()}
+
+
+def describe(classifier: Classifier, names: dict[str, list[str]], x: Tensor) -> dict[str, tuple[str, float]]:
+    """The prediction for one picture (1, C, H, W): attribute -> (its value, probability).
+
+    names: attribute -> names of its values, in the order of the classifier's outputs; see `labels.all_conditions`.
+    """
+    predictions = {}
+    for (attribute, values), logits in zip(names.items(), classifier.logits(x)):
+        probability, index = logits.softmax(1)[0].max(0)
+        predictions[attribute] = (values[int(index)], float(probability))
+    return predictions

@@ -504,3 +504,17 @@ class Flow(GenerativeModel):
 def _last(steps: Iterable[FlowStep]) -> FlowStep:
     *_, last = steps
     return last
+
+
+def round_trip(model: Flow, x: Tensor, seed: int | None = 0) -> tuple[list[FlowStep], list[FlowStep], float]:
+    """(steps of encoding pictures x, steps of decoding in the same order, the largest error of both in grey levels)."""
+    encoded = list(model.encode_steps(x, seed=seed))
+    decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]
+    return encoded, decoded, 256 * (encoded[0].h - decoded[0].h).abs().max().item()
+
+
+def remaining_pixels(x: Tensor, layers: int) -> Tensor:
+    """The pixels of x that are not noise yet after so many layers: the finest complete lattice, enlarged to the size of x."""
+    step = 2 ** ((layers + 2) // 3)
+    lattice = x[:, :, step - 1 :: step, step - 1 :: step]
+    return F.interpolate(lattice, x.shape[2:]) if lattice.numel() else torch.full_like(x, 0.5)

@@ -23,7 +23,7 @@ References:
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -604,3 +604,58 @@ def load_replay(name_or_path: Path | str) -> Replay:
         return Replay(**values | {"pictures": pictures})
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
         raise CheckpointError(f"The replay in {folder} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+
+
+# --- scores that can be compared between labels ---
+
+
+class RelativeScores:
+    """A discriminator's scores minus the mean score of generated pictures of the same label.
+
+    It was trained on pairs of one label and never learned to compare two labels, so that their scores may have any offset.
+
+    Arguments:
+        model: the GAN. Its weights must not change: the scores of generated pictures are computed once per label.
+    """
+
+    def __init__(self, model: GAN):
+        self.model = model
+        self._generated: dict[tuple[int, ...], Tensor] = {}
+
+    @staticmethod
+    def samples(label: Sequence[int]) -> int:
+        """Number of generated pictures from which the mean of a label is estimated. label: one number per attribute."""
+        if max(label) < 0:
+            return 256
+        return 32 if len(label) == 1 else 16  # faces have hundreds of labels
+
+    def generated(self, label: Sequence[int]) -> Tensor:
+        """Scores of generated pictures of a label, not relative, (samples,). label: one number per attribute."""
+        key = tuple(label)
+        if key not in self._generated:
+            x = self.model.sample(self.samples(label), label=list(label), seed=0)
+            self._generated[key] = self.model.score(x, list(label))
+        return self._generated[key]
+
+    def __call__(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
+        """Relative scores of pictures x (B, C, H, W), (B,). label: see `base.check_labels`."""
+        y = self.model.check_labels(label, len(x))
+        return self.model.score(x, y) - torch.stack([self.generated(row).mean() for row in y.tolist()])
+
+    def reference(self, x: Tensor, label: int | list | Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(relative scores of real pictures x, those of generated pictures of each label that is among theirs)."""
+        y = self.model.check_labels(label, len(x))
+        scores = [self.generated(row) for row in y.unique(dim=0).tolist()]
+        return self(x, y), torch.cat([s - s.mean() for s in scores])
+
+
+def score_histogram(real: Tensor, generated: Tensor, bins: int = 24) -> dict[str, list]:
+    """Scores of real and of generated pictures on one axis: `edges` (bins + 1), shares `real` and `generated`, sizes `n`.
+
+    The axis leaves out the outermost 0.5 % on either side: the first and the last bin also count what is beyond.
+    """
+    low, high = torch.cat([real, generated]).quantile(torch.tensor([0.005, 0.995])).tolist()
+    high = max(high, low + 1e-3)
+    shares = [torch.histc(scores.clamp(low, high), bins, low, high) / len(scores) for scores in (real, generated)]
+    rows = [[round(v, 4) for v in values.tolist()] for values in (torch.linspace(low, high, bins + 1), *shares)]
+    return {**dict(zip(("edges", "real", "generated"), rows)), "n": [len(real), len(generated)]}

@@ -67,6 +67,23 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow
 MAX_PIXELS = 16_000_000
 
 
+MAX_BYTES = 40_000_000
+
+
+def read(path: str | Path | None) -> Image.Image:
+    """A stranger's file as `open_picture` returns it. Raises: ValueError, also if there is no file or it is too large."""
+    return open_picture(check_file(path))
+
+
+def check_file(path: str | Path | None) -> str | Path:
+    """The path of a file of at most `MAX_BYTES`. Raises: ValueError."""
+    if not isinstance(path, (str, Path)) or not Path(path).is_file():
+        raise ValueError("Choose a picture first: it must be a file.")
+    if Path(path).stat().st_size > MAX_BYTES:
+        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
+    return path
+
+
 def open_picture(file: str | Path | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in a file as `standardize` returns it, mode L or RGB.
 

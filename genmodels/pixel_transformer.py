@@ -193,3 +193,25 @@ class PixelTransformer(Transformer):
             *_, last = self._complete(black, 0, labels, temperature, u)
             pictures.append(last.x)
         return torch.cat(pictures)
+
+
+# --- completions as pictures ---
+
+
+def surprisal_colours(bits: Tensor) -> Tensor:
+    """Surprisal (n, H, W) in bits as colours (n, 3, H, W): 0 bits is dark, 8 bits (all 256 values equally likely) is bright."""
+    s = (bits / 8).clamp(0, 1)
+    return torch.stack([0.06 + 1.5 * s, 0.09 + 0.1 * s + 0.8 * s**2, 0.2 - 0.2 * s + 0.8 * s**4], 1).clamp(0, 1)
+
+
+def show_surprisal(step: Completion, given_rows: int) -> Tensor:
+    """The pictures of a step and their surprisal in colour, (2, n, 3, H, W): given rows are marked, missing ones grey."""
+    x, rows = step.x.expand(-1, 3, -1, -1).clone(), step.rows
+    x[:, :2, :given_rows] *= torch.tensor([0.5, 0.75])[:, None, None]  # given rows are blue
+    bits = -step.probability.clamp_min(1e-9).log2()
+    bits[:, :given_rows] = 0
+    heatmap = surprisal_colours(bits)
+    for pictures in (x, heatmap):
+        pictures[:, :, rows:] = torch.tensor([0.2, 0.23, 0.3])[:, None, None]  # not generated yet
+    heatmap[:, :, :given_rows] = heatmap[:, :, :given_rows] * 0.6
+    return torch.stack([x, heatmap])

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -423,3 +423,9 @@ class PoemTransformer(TextTransformer):
         if simplified != text:
             warnings.warn(f"{name} {text} is read in simplified characters: {simplified}.", stacklevel=3)
         return simplified
+
+
+def mean_surprisal(tokens: Sequence[Token]) -> dict[str, float]:
+    """Of the tokens of a text: in nats and in bits per token, and as perplexity."""
+    nats = -sum(math.log(max(t.probability, 1e-38)) for t in tokens) / len(tokens)
+    return {"nats": nats, "bits": nats / math.log(2), "perplexity": math.exp(nats)}

@@ -4,8 +4,9 @@ Each has `vocab_size` (V), `symbols` (a short string per token, for display), `e
 (there are no merged subwords), so that likelihoods can be compared with published numbers character by character.
 """
 
+import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -190,3 +191,15 @@ class PixelTokenizer:
     def decode(self, ids: Tensor) -> Tensor:
         """Token ids (B, HW), without that of the class -> pictures (B, 1, H, W) in [0, 1]."""
         return ids.view(-1, 1, self.side, self.side).float() / (self.levels - 1)
+
+
+def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
+    """Lists of the steps that arrive within some time, the first step alone: one message per step would cost more than it."""
+    batch, deadline = [], 0.0
+    for step in steps:
+        batch.append(step)
+        if time.monotonic() >= deadline:
+            yield batch
+            batch, deadline = [], time.monotonic() + seconds
+    if batch:
+        yield batch

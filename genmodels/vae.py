@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
+from genmodels.autoencoder import Autoencoder
 from genmodels.base import (
     CheckpointError,
     GenerativeModel,
@@ -31,6 +32,7 @@ from genmodels.base import (
     random_seed,
     upcast,
 )
+from genmodels.data import change_attribute
 from genmodels.layers import LabelEmbedding, ResidualBlock
 
 # Weight of the squared distance between a mean code and the sum of its labels' vectors. The pixels count thousands of nats.
@@ -363,3 +365,44 @@ def load_latents(name_or_path: Path | str) -> Latents:
         attribute, _, value = key.partition("/")
         values.setdefault(attribute, {})[value] = vector
     return Latents(kl, mean, std, values)
+
+
+# --- what a code says of a picture, and where codes lie ---
+
+
+def encoding_stats(vae: VAE, x: Tensor) -> dict[str, float]:
+    """Numbers about the encoding of one picture (1, C, H, W): squared error per pixel, KL and ELBO in nats."""
+    log_px, kl = vae.elbo(x)
+    return {"squared_error": float((vae.reconstruct(x) - x).square().mean()), "kl": float(kl), "elbo": float(log_px - kl)}
+
+
+def map_codes(model: VAE | Autoencoder, x: Tensor, cells: int) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """A map of all codes of two numbers, for a model with such codes.
+
+    Returns:
+        The decoded pictures of cells x cells codes, row by row from the top; the codes (N, 2) of pictures x; and the bounds of
+        the map, x0, x1, y0 and y1. It is centred for a VAE; the codes of an autoencoder may have any centre and scale.
+    """
+    if isinstance(model, VAE):
+        z = model.encode(x).mean
+        edge = max(3.0, z.abs().quantile(0.99).item())
+        x0, x1, y0, y1 = -edge, edge, -edge, edge
+    else:
+        z = model.encode(x)
+        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
+        (x0, y0), (x1, y1) = (low - 0.2 * (high - low)).tolist(), (high + 0.2 * (high - low)).tolist()
+    centers = torch.linspace(0.5, cells - 0.5, cells) / cells
+    v, u = torch.meshgrid(centers, centers, indexing="ij")
+    codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
+    return model.decode(codes), z, {"x0": x0, "x1": x1, "y0": y0, "y1": y1}
+
+
+def edit(latents: Latents, z: Tensor, values: dict[str, str], attribute: str, target: str, amount: float) -> Tensor:
+    """The codes z (1, D) of a picture with these attributes, moved so that at amount 1 one of them becomes the target.
+
+    For faces, what follows from the change changes too, see `data.change_attribute`. amount: -3 to 3.
+    """
+    vectors = latents.values[check_choice("attribute", attribute, list(latents.values))]
+    check_choice(f"value of {attribute}", target, [value for value in vectors if value != "hidden"])
+    after = {"class": target} if attribute == "class" else change_attribute(values, attribute, target)
+    return latents.change(z, values, after, amount)

@@ -7,7 +7,10 @@ from typing import Any
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, labels
+from genmodels.labels import Conditions
+from tabs import programs
+
+DATASET = "Dataset"  # as the page calls it
 
 
 class Family:
@@ -25,13 +28,13 @@ class Family:
         return self.shipped() or list(self.titles)
 
     def shipped(self) -> list[str]:
-        return [dataset for dataset in self.titles if cards.shipped((f"{self.name}-{dataset}",))]
+        return [dataset for dataset in self.titles if gm.cards.shipped((f"{self.name}-{dataset}",))]
 
     def dataset_of(self, model: str) -> str:
         return gm.base.check_choice("model", model, self.models).split("-")[1]
 
     def check(self, dataset: str) -> str:
-        return gm.base.check_choice("Dataset", dataset, list(self.titles))
+        return gm.base.check_choice(DATASET, dataset, list(self.titles))
 
     def checkpoint(self, dataset: str) -> str:
         return f"{self.name}-{self.check(dataset)}"
@@ -39,9 +42,9 @@ class Family:
     def load(self, dataset: str) -> Any:
         return gm.load(self.checkpoint(dataset))
 
-    def conditions(self, dataset: str) -> labels.Conditions:
+    def conditions(self, dataset: str) -> Conditions:
         """What the model is conditioned on: {attribute: names of its values}."""
-        return labels.attribute_choices(self.checkpoint(dataset))
+        return gm.labels.conditions(self.checkpoint(dataset))
 
     def cached(self, fn: Callable) -> Callable:
         """`fn(dataset, ...)`, computed once for each checkpoint."""
@@ -53,17 +56,21 @@ class Family:
 
         return run
 
+    def program(self, dataset: str, body: str, columns: int, scale: int = 4) -> str:
+        """A whole program that saves a picture. body: the lines that compute `x` with `model`; columns: of the picture."""
+        return programs.program(body + programs.save(columns, scale), self.checkpoint(dataset))
+
     def card(self, dataset: str, *others: str) -> dict:
         """-> card: the models, and others, that are there in a table, and the text of a data set's own."""
-        return {"card": cards.about(cards.shipped((*self.models, *others)), self.checkpoint(dataset))}
+        return {"card": gm.cards.about(gm.cards.shipped((*self.models, *others)), self.checkpoint(dataset))}
 
-    def radio(self, min_width: int, label: str = "Pictures") -> gr.Radio:
-        """The choice of a data set above a tab. label: for screen readers."""
+    def radio(self, min_width: int) -> gr.Radio:
+        """The choice of a data set above a tab. Its label is for screen readers, and begins the sentence of `check`."""
         with gr.Row(elem_classes="choices"):
             return gr.Radio(
                 [(self.titles[name], name) for name in self.available()],
                 value=self.available()[0],
-                label=label,
+                label=DATASET,
                 show_label=False,
                 container=False,
                 elem_id=f"{self.name}-dataset",

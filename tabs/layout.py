@@ -1,8 +1,11 @@
 """Parts that several tabs lay out alike."""
 
+import base64
 from pathlib import Path
 
 import gradio as gr
+
+import genmodels as gm
 
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
@@ -12,6 +15,12 @@ def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
         seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
         reset_button = gr.Button(reset, scale=2, min_width=80)
     return new_button, seed, reset_button
+
+
+def poster(name: str) -> str:
+    """samples.png of a checkpoint as a data URI, which stands on a stage until there is more; "" if there is none."""
+    file = gm.cards.checkpoint_root() / name / "samples.png"
+    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
 
 
 def hint(text: str) -> None:

@@ -19,9 +19,6 @@ from tabs.components.upload import upload as file_box
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from PIL import Image
-
-MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
 
 
 class Source(TypedDict):
@@ -65,7 +62,7 @@ def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
 
 
 def upload(dataset: str, path: str) -> Source:
-    x = gm.data.preprocess(read_picture(path), dataset)
+    x = gm.data.preprocess(gm.pictures.read(path), dataset)
     lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
@@ -80,24 +77,6 @@ def require(source: Source | None, dataset: str | None = None) -> Source:
     if not source or dataset and source["dataset"] != dataset:
         raise ValueError("Choose a picture first: click a test picture, draw one or upload one.")
     return source
-
-
-def read_picture(path: str | Path | None) -> "Image.Image":
-    """A visitor's file as a PIL image, upright, grey or RGB. The header is read first: what is too large is never decoded."""
-    return gm.pictures.open_picture(_checked(path), max_pixels=MAX_PIXELS)
-
-
-def read_mask(path: str | Path | None, size: int) -> "torch.Tensor":
-    """A visitor's file as a mask (1, 1, size, size) of booleans: white is True."""
-    return gm.pictures.open_mask(_checked(path), size, max_pixels=MAX_PIXELS)
-
-
-def _checked(path):
-    if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be a file.")
-    if Path(path).stat().st_size > MAX_BYTES:
-        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
-    return path
 
 
 # --- Where a visitor chooses one --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genmodels as gm
-from tabs import events
+from tabs import endpoints, events
 from tabs.components.draw_pad import SIDE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,7 +150,7 @@ def assert_described(client, prefix, functions):
 def as_endpoint(fn):
     """What the API runs for an endpoint's function, to be called by parameter names."""
     with gr.Blocks() as page:
-        events.endpoint(fn)
+        endpoints.endpoint(fn)
     return next(iter(page.fns.values())).fn
 
 

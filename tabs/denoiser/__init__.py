@@ -5,7 +5,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.denoiser import comparison, noise, pictures, whole
 from tabs.denoiser.data import DENOISER
 
@@ -47,7 +48,7 @@ def build(first_visit):
             inputs = {"source": source, **chosen, **controls}
             connect_whole = whole.lay_out(inputs)
     lines = layout.python_panel("denoiser")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline(f"denoiser-{DENOISER.available()[0]}"))
+    layout.explanation(Path(__file__).with_name("about.md"), measured=gm.cards.headline(f"denoiser-{DENOISER.available()[0]}"))
     model_card = layout.models_card()
 
     opened = events.when_opened(

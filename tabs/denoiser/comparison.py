@@ -6,7 +6,7 @@ import time
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, events, programs, sources
+from tabs import events, programs, sources
 from tabs.components import sheet
 from tabs.components.compare import Compare
 from tabs.denoiser.data import DENOISER
@@ -32,9 +32,9 @@ def our_methods(dataset, options: Restoration, noisy):
     methods = {"our network": lambda: DENOISER.load(dataset).restore(noisy, options.sigma or None)}
     if dataset == "photo":
         return methods
-    if cards.shipped((f"dvae-{dataset}",)):
+    if gm.cards.shipped((f"dvae-{dataset}",)):
         methods["our denoising VAE"] = lambda: gm.load(f"dvae-{dataset}").restore(noisy)
-    if options.kind == "gaussian" and options.strength >= 0.01 and cards.shipped((f"diffusion-{dataset}",)):
+    if options.kind == "gaussian" and options.strength >= 0.01 and gm.cards.shipped((f"diffusion-{dataset}",)):
         sigma, seed = options.strength, options.seed
         methods["our diffusion model"] = lambda: gm.load(f"diffusion-{dataset}").restore(noisy, sigma, seed=seed)
     return methods

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field, model_validator
 
 import genmodels as gm
-from tabs import events
+from tabs import endpoints, events
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.denoiser import pictures
 
@@ -107,7 +107,7 @@ class Addition(Restoration):
 
 
 def add_noise(
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     photograph_number: int = 0,
     options: Addition = Addition(),  # noqa: B008
 ) -> tuple[dict, Image]:
@@ -134,6 +134,6 @@ def lay_out(dataset):
         controls |= Noise.components("denoiser", "seed")
     inputs, outputs = {"kind": controls["kind"], "dataset": dataset}, {"strength": controls["strength"]}
     chosen = events.act(controls["kind"].input, choose_kind, inputs, outputs, trigger_mode="always_last")
-    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": controls["seed"]})
+    drawn = events.new_seed(new, controls["seed"])
     sliders = [controls[name].release for name in ("strength", "sigma")]
     return controls, [*sliders, controls["seed"].submit, drawn.then, chosen.then]

@@ -59,7 +59,7 @@ def example(dataset: str, i: int, name: str = "index") -> CroppedSource:
 def upload(dataset: str, path: str) -> CroppedSource:
     if DENOISER.check(dataset) != "photo":
         return cropped(sources.upload(dataset, path))
-    x = gm.data.pixel_tensor(sources.read_picture(path))
+    x = gm.data.pixel_tensor(gm.pictures.read(path))
     lines = f"picture = gm.data.pixel_tensor(Image.open({Path(path).name!r})) / 255  # the file that you uploaded\n"
     return cropped({"dataset": dataset, "x": x, "lines": lines}, str(path))
 
@@ -75,7 +75,7 @@ def whole_picture(source: CroppedSource):
         return source["x"]
     if source["whole"] in gm.data.PHOTOGRAPHS:
         return gm.data.photograph(source["whole"])
-    return gm.data.pixel_tensor(sources.read_picture(source["whole"])).float() / 255
+    return gm.data.pixel_tensor(gm.pictures.read(source["whole"])).float() / 255
 
 
 def drawing(dataset: str, ink) -> CroppedSource:

@@ -11,7 +11,7 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import endpoints, events, layout, sources
 from tabs.components import raw
 from tabs.components.stage import Stage
 from tabs.denoiser import pictures
@@ -61,7 +61,7 @@ def reset(source):
 
 def denoise(
     model: str = "denoiser-photo",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Restoration = Restoration(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.diffusion import compare, editing, inpainting, quality, sampling
 from tabs.diffusion.data import DIFFUSION
 
@@ -23,7 +24,7 @@ def build(first_visit):
         "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, then "
         "drag the slider under the pictures to look at any step."
     )
-    dataset = DIFFUSION.radio(min_width=330, label="Dataset")
+    dataset = DIFFUSION.radio(min_width=330)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()
@@ -41,10 +42,10 @@ def build(first_visit):
     lines = layout.python_panel("diffusion")
     layout.explanation(
         Path(__file__).with_name("about.md"),
-        measured=cards.headline("diffusion-mnist"),
-        samplers=cards.samplers_table(DIFFUSION.titles, sampling.SAMPLERS),
-        by_calls=cards.fids_by_calls(DIFFUSION.titles),
-        generators=cards.generators_table(DIFFUSION.titles),
+        measured=gm.cards.headline("diffusion-mnist"),
+        samplers=gm.cards.samplers_table(DIFFUSION.titles, sampling.SAMPLERS),
+        by_calls=gm.cards.fids_by_calls(DIFFUSION.titles),
+        generators=gm.cards.generators_table(DIFFUSION.titles),
     )
     model_card = layout.models_card()
 

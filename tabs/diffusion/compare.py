@@ -6,7 +6,7 @@ import genmodels as gm
 from tabs import events, layout, programs
 from tabs.controls import Expression
 from tabs.diffusion.data import DIFFUSION
-from tabs.diffusion.frames import grid_cell, program, stage_value
+from tabs.diffusion.frames import grid_cell, stage_value
 from tabs.diffusion.sampling import MAX_STEPS, SAMPLERS, read
 
 GUIDANCES = (0, 1, 2, 4)
@@ -18,7 +18,7 @@ def stream(dataset, options, label, argument, values, names):
     runs = [model.sample_steps(**options.arguments(method, label=label, **{argument: value})) for value in values]
     call = options.call("model.sample", method, label=Expression("label"), **{argument: Expression(argument)})
     body = f"label = {label}\nx = torch.cat([{call} for {argument} in {values}])\n"
-    lines, noise = program(dataset, body, options.n), grid_cell(model.initial_noise(options.n, seed=options.seed))
+    lines, noise = DIFFUSION.program(dataset, body, options.n), grid_cell(model.initial_noise(options.n, seed=options.seed))
     frames = [(0, [noise] * len(runs))]
     try:
         for k in range(1, steps + 1):

@@ -8,7 +8,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import endpoints, events, layout, sources
 from tabs.components import raw
 from tabs.components.draw_pad import DrawPad
 from tabs.components.stage import Stage
@@ -73,7 +73,7 @@ def edit(dataset, source, **controls):
 
 def diffusion_noise(
     model: Literal[*DIFFUSION.models] = "diffusion-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Noise = Noise(t=0.5),  # noqa: B008
 ) -> tuple[dict, Image]:
@@ -90,7 +90,7 @@ def diffusion_noise(
 
 def diffusion_edit(
     model: Literal[*DIFFUSION.models] = "diffusion-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Editing = Editing(n=4),  # noqa: B008
 ) -> Iterator[Image]:

@@ -66,7 +66,7 @@ def stream(dataset, method, options, label, pictures=None, lines="", x=None, sta
     sampler_steps = begin(dataset, method, options, label, *pictures.values())
     x = DIFFUSION.load(dataset).initial_noise(options.n, seed=options.seed) if x is None else x
     call = options.call(f"model.{method}", getattr(gm.Diffusion, f"{method}_steps"), *pictures, label=label)
-    lines = program(dataset, f"{lines}x = {call}\n", columns(options.n))
+    lines = DIFFUSION.program(dataset, f"{lines}x = {call}\n", columns(options.n))
     try:
         for k, step in enumerate(sampler_steps):
             frames.append((k, [grid_cell(x), grid_cell(step.x0), noise_cell(step.eps)]))
@@ -82,11 +82,6 @@ def stream(dataset, method, options, label, pictures=None, lines="", x=None, sta
 def copies(source: Source, n: int) -> dict:
     """A picture as often as there are to be variants of it, by the Python that computes it."""
     return {f"picture.expand({n}, -1, -1, -1)": source["x"].expand(n, -1, -1, -1)}
-
-
-def program(dataset: str, body: str, across: int) -> str:
-    """body: the lines that compute `x`; across: columns of the picture that is saved."""
-    return programs.program(body + programs.save(across), f"diffusion-{dataset}")
 
 
 def finished(dataset: str, method: str, options, *pictures) -> Iterator[Image]:

@@ -7,7 +7,8 @@ import gradio as gr
 from PIL.Image import Image
 from pydantic import Field
 
-from tabs import events, layout, programs, sources
+import genmodels as gm
+from tabs import endpoints, layout, programs, sources
 from tabs.components import raw
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.components.tiles import Tiles
@@ -60,9 +61,9 @@ def inpaint(dataset, source, mask, **controls):
 
 def diffusion_inpaint(
     model: Literal[*DIFFUSION.models] = "diffusion-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
-    mask: events.Upload = None,
+    mask: endpoints.Upload = None,
     options: Inpainting = Inpainting(n=4),  # noqa: B008
 ) -> Iterator[Image]:
     """Inpaint the part of a picture that a mask covers (RePaint): variants that keep the rest.
@@ -82,7 +83,7 @@ def diffusion_inpaint(
     if mask is None:
         region = torch.from_numpy(lower_half(size))[None, None]
     else:
-        region = sources.read_mask(mask, size)
+        region = gm.pictures.open_mask(gm.pictures.check_file(mask), size)
     if not region.any():
         raise ValueError("The mask is empty: it must be white where the picture is to be generated.")
     x = frames.copies(source, options.n).values()

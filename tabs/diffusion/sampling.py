@@ -128,7 +128,7 @@ def connect(stream, inputs, new):
     """Wire the tool. stream: (trigger, handler, inputs), a run on the stage; inputs: of every run."""
     steps = {name: inputs[name] for name in ("sampler", "steps")}
     outputs = {name: inputs[name] for name in ("steps", "eta")}
-    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": inputs["seed"]})
+    drawn = events.new_seed(new, inputs["seed"])
     chosen = events.act(inputs["sampler"].input, choose_sampler, steps, outputs, trigger_mode="always_last")
     released = [inputs[name].release for name in CONTROLS if name != "sampler"]
     changes = [*(inputs[name].input for name in labels.MENUS), *released, inputs["seed"].submit]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.flow import interpolation, layers, likelihood, plane, sampling
 from tabs.flow.data import FLOW
 
@@ -40,7 +41,7 @@ def build(first_visit):
             with gr.Tab("In two dimensions", id="plane"):
                 plane.lay_out(first_visit)
     layout.python_panel("flow", lines=lines)
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline("flow-mnist"))
+    layout.explanation(Path(__file__).with_name("about.md"), measured=gm.cards.headline("flow-mnist"))
     model_card = layout.models_card()
 
     chosen = {"dataset": dataset}

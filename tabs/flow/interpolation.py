@@ -5,7 +5,8 @@ from typing import Annotated
 import gradio as gr
 from pydantic import Field
 
-from tabs import events, labels, layout, programs, sources
+import genmodels as gm
+from tabs import events, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
@@ -26,9 +27,10 @@ def show(dataset, **controls):
 
     ends = Ends.read(**controls)
     model, (x, _) = FLOW.load(dataset), sources.test_pictures(dataset)
-    i, j = (labels.required_class(dataset, label) for label in (ends.first, ends.last))
+    classes = FLOW.conditions(dataset)["class"]
+    i, j = (classes.index(gm.base.check_choice("Class", label, classes)) for label in (ends.first, ends.last))
     if i == j:  # test pictures begin with one of each class, twice
-        j += len(labels.classes(dataset))
+        j += len(classes)
     z = model.encode(x[[i, j]], seed=0)
     t = torch.linspace(0, 1, FRAMES, dtype=z.dtype)[:, None]
     frames = model.decode(torch.lerp(z[:1], z[1:], t))
@@ -38,13 +40,13 @@ def show(dataset, **controls):
     )
     return {
         "frames": {**sheet(frames, FRAMES), "rows": ["linear in z"]},
-        "lines": programs.program(lines + programs.save(FRAMES, 2), f"flow-{dataset}"),
+        "lines": FLOW.program(dataset, lines, FRAMES, 2),
     }
 
 
 def open_dataset(dataset):
     first, last = OPENING[FLOW.check(dataset)]
-    choices = labels.class_choices(dataset, each=False)[1:]
+    choices = FLOW.conditions(dataset)["class"]
     controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
     return {**controls, **show(dataset, first=first, last=last)}
 

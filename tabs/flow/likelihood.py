@@ -6,7 +6,7 @@ from typing import Literal
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, programs, sources
+from tabs import endpoints, labels, layout, programs, sources
 from tabs.components import raw, sheet
 from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
@@ -25,19 +25,7 @@ def statistics(dataset):
 
 def score(dataset, x, label=None):
     """What the flow says of pictures x (N, 1, H, W): a dict of facts for each."""
-    nats, stats = FLOW.load(dataset).layer_log_probs(x, label), statistics(dataset)
-    bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
-    distances = stats.typicality.distance(nats).tolist()
-    return [
-        {
-            "bits_per_dim": b,
-            "log_prob_nats": n,
-            "less_likely_than_test_pictures": stats.share_below("bits", b),
-            "distance": d,
-            "more_unusual_than_test_pictures": stats.share_below("distances", d),
-        }
-        for b, n, d in zip(bits, nats.sum(1).tolist(), distances)
-    ]
+    return gm.typicality.assess(FLOW.load(dataset), statistics(dataset), x, label)
 
 
 def verdict(source: Source) -> Likelihood.Value:
@@ -58,7 +46,9 @@ def verdict(source: Source) -> Likelihood.Value:
         f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
 
-    sizes = [cards.sample_size(f"flow-{dataset}", metric) for metric in ("bits_per_dim", "auroc")]  # its own, and the other's
+    sizes = [
+        gm.cards.sample_size(f"flow-{dataset}", metric) for metric in ("bits_per_dim", "auroc")
+    ]  # its own, and the other's
 
     def axis(title, edges, shares, score) -> Axis:
         return {
@@ -132,7 +122,7 @@ open_dataset = FLOW.cached(PICTURES.open_dataset)
 
 def flow_score(
     model: Literal[*FLOW.models] = "flow-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     label: str = "any",
 ) -> dict:
@@ -145,7 +135,7 @@ def flow_score(
         square roots of the layers' costs (-log p) from their typical values; the share of test pictures that are more typical.
     """
     dataset = FLOW.dataset_of(model)
-    number = labels.class_number(dataset, label)
+    number = labels.for_picture(FLOW.conditions(dataset), label)
     return score(dataset, sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"], number)[0]
 
 

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, programs
+from tabs import events, labels, layout
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -26,7 +26,7 @@ class Sampling(Controls):
 
 
 def sample(dataset, options: Sampling):
-    label = labels.for_model(dataset, options.label, options.n)
+    label = labels.for_pictures(FLOW.conditions(dataset), options.label, options.n)
     return FLOW.load(dataset).sample(options.n, label=label, temperature=options.temperature, seed=options.seed)
 
 
@@ -35,9 +35,9 @@ def show(dataset, **controls):
     options = Sampling.read(**controls)
     x, across = sample(dataset, options), columns(options.n)
     stage = {**sheet(x, across), "across": across, "pictures": [{"kind": "", "label": "sample"}] * options.n}
-    label = labels.in_python(dataset, options.label, options.n)
-    lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n" + programs.save(across)
-    return {"stage": stage, "lines": programs.program(lines, f"flow-{dataset}")}
+    label = labels.in_python(FLOW.conditions(dataset), options.label, options.n)
+    lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n"
+    return {"stage": stage, "lines": FLOW.program(dataset, lines, across)}
 
 
 @FLOW.cached
@@ -69,7 +69,7 @@ def flow_sample(
 
 def lay_out(dataset, controls, lines):
     """Lay out and wire the stage. Returns the step that opens a data set."""
-    poster = cards.poster(f"flow-{FLOW.available()[0]}")
+    poster = layout.poster(f"flow-{FLOW.available()[0]}")
     stage = Gallery(poster=poster, name="Samples", elem_id="flow-stage", elem_classes="live-picture")
     new, seed, restore = layout.seed_row("New samples", "Reset")
     inputs, outputs = {"dataset": dataset, **controls, "seed": seed}, {"stage": stage, "lines": lines}

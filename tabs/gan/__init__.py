@@ -5,7 +5,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.gan import interpolation, inversion, quiz, sampling, scoring, training
 from tabs.gan.data import COLLAPSED, GAN, reference_scores
 
@@ -29,7 +30,7 @@ def build(first_visit):
         "*discriminator*, was trained with it to tell generated pictures from real ones, and scores them here. **Try:** move a "
         "slider of the principal directions, or take the quiz."
     )
-    dataset, lines = GAN.radio(min_width=330, label="Dataset"), layout.python_lines("gan", render=False)
+    dataset, lines = GAN.radio(min_width=330), layout.python_lines("gan", render=False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()
@@ -48,13 +49,13 @@ def build(first_visit):
     layout.python_panel("gan", lines=lines)
     layout.explanation(
         Path(__file__).with_name("about.md"),
-        measured=cards.headline("gan-mnist"),
-        good_run=cards.end_of_training("gan-mnist"),
-        collapsed_run=cards.end_of_training(COLLAPSED),
-        collapsed_share=cards.percent(COLLAPSED, "share"),
-        collapsed_recall=cards.percent(COLLAPSED, "recall"),
-        collapsed_cas=cards.percent(COLLAPSED, "cas"),
-        generators=cards.generators_table(GAN.titles),
+        measured=gm.cards.headline("gan-mnist"),
+        good_run=gm.cards.end_of_training("gan-mnist"),
+        collapsed_run=gm.cards.end_of_training(COLLAPSED),
+        collapsed_share=gm.cards.percent(COLLAPSED, "share"),
+        collapsed_recall=gm.cards.percent(COLLAPSED, "recall"),
+        collapsed_cas=gm.cards.percent(COLLAPSED, "cas"),
+        generators=gm.cards.generators_table(GAN.titles),
     )
     model_card = layout.models_card()
 

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout
+from tabs import events, labels, layout
 from tabs.components import cell, sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, dropdown, number
@@ -52,7 +52,7 @@ def show(dataset, **controls):
         **sheet(torch.cat([cell(frame, across) for frame in x]), FRAMES),
         "rows": [f"{n} interpolations at the same step"],
     }
-    return {"frames": frames, "lines": data.program(dataset, lines, n, scale=2)}
+    return {"frames": frames, "lines": GAN.program(dataset, lines, n, scale=2)}
 
 
 def sampling_call(n, label, seed):
@@ -61,7 +61,7 @@ def sampling_call(n, label, seed):
 
 def open_dataset(dataset):
     first, last = OPENING[GAN.check(dataset)]
-    choices, ends = data.label_choices(dataset), Ends(first=first, last=last)
+    choices, ends = labels.single_choices(GAN.conditions(dataset)), Ends(first=first, last=last)
     updates = {
         "first": gr.update(choices=choices, value=first),
         "first_seed": ends.first_seed,

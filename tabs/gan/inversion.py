@@ -10,7 +10,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout, programs, sources
+from tabs import endpoints, events, layout, programs, sources
 from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED
@@ -60,7 +60,7 @@ def invert(dataset, source, label):
     number = data.parse_label(dataset, options.label)
     call = options.call("model.project_steps", gm.GAN.project_steps, "picture", label=number)
     body = source["lines"] + f"*_, last_step = {call}\nx = torch.cat([picture, last_step.x])\n"
-    lines, pictures, errors = data.program(dataset, body, 2), [], []
+    lines, pictures, errors = GAN.program(dataset, body, 2), [], []
     steps = GAN.load(dataset).project_steps(source["x"], label=number, steps=options.steps, seed=options.seed)
     try:
         for step in steps:
@@ -75,7 +75,7 @@ def invert(dataset, source, label):
 
 def gan_project(
     model: Literal[*GAN.models] = "gan-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Inversion = Inversion(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:

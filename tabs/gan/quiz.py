@@ -42,7 +42,7 @@ def quiz_round(dataset, seed, k):
     g = gm.base.generator(seed)
     i = torch.randperm(len(x), generator=g)[k % len(x)].item()
     place = torch.randint(CHOICES, (k + 1,), generator=g)[k].item()
-    text = data.label_text(dataset, data.test_labels(dataset)[i].tolist())
+    text = gm.labels.to_text(GAN.conditions(dataset), data.test_labels(dataset)[i].tolist())
     label, sample_seed = data.parse_label(dataset, text), 1000 * seed + k
     generated = GAN.load(dataset).sample(CHOICES - 1, label=label, seed=sample_seed)
     x = torch.cat([generated[:place], x[i : i + 1], generated[place:]])
@@ -54,7 +54,7 @@ def quiz_round(dataset, seed, k):
         f"x = torch.cat([generated[:{place}], real, generated[{place}:]])\nx = (255 * x).round() / 255\n"
         f"score = model.score({f'x, {argument}'.rstrip(', ')})\n"
     )
-    return Round(x, data.rounded(data.relative_scores(dataset, x, label)), place, text, data.program(dataset, lines, 2))
+    return Round(x, data.rounded(data.relative_scores(dataset)(x, label)), place, text, GAN.program(dataset, lines, 2))
 
 
 def start(dataset, seed):
@@ -67,7 +67,7 @@ def ask(state):
     dataset = state["dataset"]
     current = quiz_round(dataset, state["seed"], state["round"])
     pictures = [{"kind": "", "label": f"picture {i + 1} of {CHOICES}"} for i in range(CHOICES)]
-    label = "" if current.label == labels.ANY else f" ({data.readable(current.label)})"
+    label = "" if current.label == labels.ANY else f" ({labels.readable(current.label)})"
     question = f"**Which of these is real?** One is from the test set, three are generated{label}."
     return {
         "state": state,

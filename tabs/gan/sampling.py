@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field, field_validator
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, sources
+from tabs import events, labels, layout, sources
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.components.sliders import Sliders
@@ -97,16 +97,8 @@ def latents(dataset, options):
 
 def real_indices(dataset, options):
     """Indices of test pictures with the label, at most as many as are generated."""
-    import torch
-
     y, label = data.test_labels(dataset), labels_of(dataset, options)
-    order = torch.randperm(len(y), generator=gm.base.generator(options.seed)).tolist()
-    if options.label == labels.EACH:
-        by_class = {c: iter([i for i in order if y[i, 0] == c]) for c in set(label)}
-        return [next(by_class[c]) for c in label]
-    wanted = gm.base.check_labels(label, 1, GAN.load(dataset).classes)
-    matches = ((wanted < 0) | (wanted == y)).all(1).tolist()
-    indices = [i for i in order if matches[i]][: options.n]
+    indices = gm.labels.matching(y, label, options.n, GAN.load(dataset).classes, options.seed)
     if not indices:
         raise ValueError(f"None of the {len(y)} test pictures of the app has all these attributes: leave some unspecified.")
     return indices
@@ -123,7 +115,7 @@ def generate(dataset, options):
         x, kinds = torch.cat([x, sources.test_pictures(dataset)[0][indices]]), kinds + ["real"] * len(indices)
         if options.label == labels.EACH:
             label = label + label
-    scores = data.relative_scores(dataset, x, label)
+    scores = data.relative_scores(dataset)(x, label)
     if options.order == "score":
         order = scores.argsort(descending=True, stable=True)
         x, scores, kinds = x[order], scores[order], [kinds[i] for i in order.tolist()]
@@ -164,14 +156,14 @@ def python_lines(dataset, options):
         if each:  # relative scores: between classes, raw scores cannot be compared
             lines += (
                 f"classes = range({GAN.load(dataset).classes[0]})\n"
-                f"samples = [model.sample({data.baseline_samples([0])}, label=c, seed=0) for c in classes]\n"
+                f"samples = [model.sample({gm.gan.RelativeScores.samples([0])}, label=c, seed=0) for c in classes]\n"
                 "baseline = torch.stack([model.score(s, c).mean() for s, c in zip(samples, classes)])\n"
                 "score = model.score(x, label) - baseline[label]\n"
             )
         else:
             lines += f"score = model.score(x{'' if label is None else f', {label}'})\n"
         lines += "x = x[score.argsort(descending=True, stable=True)]\n"
-    return data.program(dataset, lines, columns(n))
+    return GAN.program(dataset, lines, columns(n))
 
 
 def show_pictures(dataset, **controls):
@@ -254,7 +246,7 @@ def lay_out_controls():
 def lay_out_stage(dataset, controls, lines):
     """Lay out and wire the stage. Returns the step that opens a dataset."""
     stage = Gallery(
-        poster=cards.poster(f"gan-{GAN.available()[0]}"),
+        poster=layout.poster(f"gan-{GAN.available()[0]}"),
         name="Generated pictures and their scores",
         elem_id="gan-stage",
         elem_classes="live-picture",

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import gradio as gr
 from pydantic import Field
 
-from tabs import events, labels, layout, sources
+import genmodels as gm
+from tabs import endpoints, events, labels, layout, sources
 from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
@@ -27,11 +28,11 @@ def score_picture(dataset, x, label):
     import torch
 
     number = data.parse_label(dataset, Scoring.read(label=label).label)
-    relative_score = data.relative_scores(dataset, x, number).item()
+    relative_score = data.relative_scores(dataset)(x, number).item()
     real, generated = data.reference_scores(dataset, number is not None)
-    names = data.label_names(dataset)
-    each_label = torch.tensor([labels.parse(GAN.conditions(dataset), name) for name in names])
-    each_score = data.relative_scores(dataset, x.expand(len(names), -1, -1, -1), each_label).tolist()
+    names = gm.labels.single_values(GAN.conditions(dataset))
+    each_label = torch.tensor([gm.labels.parse(GAN.conditions(dataset), name) for name in names])
+    each_score = data.relative_scores(dataset)(x.expand(len(names), -1, -1, -1), each_label).tolist()
     return {
         "score": GAN.load(dataset).score(x, number).item(),
         "lead": relative_score,
@@ -51,12 +52,12 @@ def verdict(source: Source, label):
         opinion = "To the discriminator it looks more real than most real pictures."
     else:
         opinion = "To the discriminator it could be real."
-    condition = f"as {data.readable(label)}" if labelled else "without a class"
+    condition = f"as {labels.readable(label)}" if labelled else "without a class"
     text = (
         f"Relative score {result['lead']:+.2g}, scored {condition}: higher than {result['higher_than_real']:.0%} of real test "
         f"pictures and {result['higher_than_generated']:.0%} of generated ones. {opinion}"
     )
-    by_label = [{"label": data.readable(name), "score": round(score, 4)} for name, score in result["lead_as"].items()]
+    by_label = [{"label": labels.readable(name), "score": round(score, 4)} for name, score in result["lead_as"].items()]
     return {
         **raw(source["x"][0]),
         "text": text,
@@ -80,13 +81,13 @@ PICTURES = sources.Chooser(choose)
 
 def open_dataset(dataset):
     """Another dataset: its test pictures, the first of them scored, and its labels."""
-    label = gr.update(choices=data.label_choices(dataset), value=labels.ANY)
+    label = gr.update(choices=labels.single_choices(GAN.conditions(dataset)), value=labels.ANY)
     return {**PICTURES.open_dataset(dataset), "label": label}
 
 
 def gan_score(
     model: Literal[*GAN.models] = "gan-mnist",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Scoring = Scoring(),  # noqa: B008
 ) -> dict:

@@ -10,7 +10,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, layout, programs
+from tabs import events, layout, programs
 from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
@@ -34,7 +34,7 @@ class Training(Controls):
 
 def has_collapsed_run():
     """Whether the replay of a run with mode collapse is shipped."""
-    return (cards.checkpoints() / data.COLLAPSED / "replay.json").is_file()
+    return (gm.cards.checkpoint_root() / data.COLLAPSED / "replay.json").is_file()
 
 
 @functools.lru_cache(maxsize=4)

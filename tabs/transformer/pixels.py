@@ -12,7 +12,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, labels, layout, programs, sources
+from tabs import endpoints, events, labels, layout, programs, sources
 from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -42,30 +42,14 @@ def columns(n):
     return n if n < 5 else math.ceil(n / 2)
 
 
-def surprisal_colours(bits):
-    """Surprisal (n, H, W) in bits as colours (n, 3, H, W): 0 bits is dark, 8 bits (all 256 values equally likely) is bright."""
-    import torch
-
-    s = (bits / 8).clamp(0, 1)
-    return torch.stack([0.06 + 1.5 * s, 0.09 + 0.1 * s + 0.8 * s**2, 0.2 - 0.2 * s + 0.8 * s**4], 1).clamp(0, 1)
-
-
 def frame(step, given_rows):
     """A frame of the film: pictures and their surprisal, alternating in rows of `columns`: (2 n, 3, H, W)."""
     import torch
 
-    x, rows = step.x.expand(-1, 3, -1, -1).clone(), step.rows
-    x[:, :2, :given_rows] *= torch.tensor([0.5, 0.75])[:, None, None]  # given rows are blue
-    bits = -step.probability.clamp_min(1e-9).log2()
-    bits[:, :given_rows] = 0
-    heatmap = surprisal_colours(bits)
-    for pictures in (x, heatmap):
-        pictures[:, :, rows:] = torch.tensor([0.2, 0.23, 0.3])[:, None, None]  # not generated yet
-    heatmap[:, :, :given_rows] = heatmap[:, :, :given_rows] * 0.6
-    across = columns(len(x))
-    padding = x.new_zeros(2, -len(x) % across, *x.shape[1:])  # to full rows
-    pairs = torch.cat([torch.stack([x, heatmap]), padding], 1)
-    return pairs.unflatten(1, (-1, across)).transpose(0, 1).flatten(0, 2)
+    pair = gm.pixel_transformer.show_surprisal(step, given_rows)
+    across = columns(len(step.x))
+    padding = pair.new_zeros(2, -len(step.x) % across, *pair.shape[2:])  # to full rows
+    return torch.cat([pair, padding], 1).unflatten(1, (-1, across)).transpose(0, 1).flatten(0, 2)
 
 
 def film_pictures(source, steps, given_rows):
@@ -98,7 +82,10 @@ def film(pictures, steps, live=False):
 
 def sample(source: Source | None, options: Completions):
     """The completions row by row, and the line of Python that computes them."""
-    method, label = gm.PixelTransformer.complete_steps, labels.for_model("mnist", options.label, options.n)
+    method, label = (
+        gm.PixelTransformer.complete_steps,
+        labels.for_pictures(gm.labels.classes("mnist"), options.label, options.n),
+    )
     call = options.call("model.complete_steps", method, *(["picture"] if options.rows else []), label=label)
     x = sources.require(source)["x"] if options.rows else None
     return gm.load(PIXELS).complete_steps(x, **options.arguments(method, label=label)), call
@@ -133,7 +120,7 @@ open_pixels = functools.partial(runs.opening, PIXELS, lambda: complete(sources.t
 
 
 def pixels_complete(
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = FIRST_TILE,
     options: Completions = Completions(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:

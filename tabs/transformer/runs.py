@@ -35,7 +35,7 @@ def stream(steps: Iterable, kinds: Iterator[str], show: Callable[..., dict], lin
     """
     records, total, start, stopped, pending = "", 0, time.monotonic(), False, {"lines": programs.PENDING}
     try:
-        for batch in texts.batches(steps):
+        for batch in gm.tokens.batches(steps):
             records += texts.records(batch, kinds)
             total += len(batch)
             start = start if total > given else time.monotonic()
@@ -79,8 +79,7 @@ def connect(parts: dict, generate: Callable, inputs: dict, first_visit: Callable
     runs = events.Runs()
     stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
     stream(first_visit, generate_opening, {})
-    new_seed = events.act(parts["start"].click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": parts["seed"]})
-    stream(new_seed.then, generate, inputs)
+    stream(events.new_seed(parts["start"], parts["seed"]).then, generate, inputs)
     stream(parts["seed"].submit, generate, inputs)
     runs.stop(parts["stop"].click)
     return stream

@@ -16,12 +16,6 @@ MAX_SCORED_TEXT = 10_000  # the same for the API
 EXAMPLE = "To be, or not to be, that is the question.\nTo bee, or not two bees, that is the quantum question!"
 
 
-def mean_surprisal(tokens):
-    """In nats and bits per token, and as perplexity."""
-    nats = -sum(math.log(max(t.probability, 1e-38)) for t in tokens) / len(tokens)
-    return {"nats": nats, "bits": nats / math.log(2), "perplexity": math.exp(nats)}
-
-
 def show(text):
     """The visitor's own text -> surprisal, surprisal_lines."""
     model = gm.load(texts.SHAKESPEARE)
@@ -31,7 +25,7 @@ def show(text):
     if not folded:
         raise ValueError(f"The text has nothing in it that the model knows. {notes}")
     tokens = list(model.read_steps(folded))
-    mean = mean_surprisal(tokens)
+    mean = gm.text_transformer.mean_surprisal(tokens)
     lines = (
         f"text = {text!r}\nscore = model.score(text)\n"
         "for symbol, log_p in zip(score.symbols, score.log_probs.tolist()):\n"
@@ -65,7 +59,7 @@ def text_score(
     tokens = yield from texts.collected(transformer.read_steps(text, prompt, alternatives=0))
     unknown = dict.fromkeys(c for c in text if c not in transformer.tokenizer.token_id)
     yield {
-        **mean_surprisal(tokens),
+        **gm.text_transformer.mean_surprisal(tokens),
         "tokens": [[t.text, math.log(max(t.probability, 1e-38))] for t in tokens],
         "unknown": [texts.printable(c) for c in unknown],
     }

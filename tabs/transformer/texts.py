@@ -52,22 +52,10 @@ def join_items(items: list[str], limit: int = 12) -> str:
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
 
-def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
-    """Lists of the steps that arrive within some time, the first step alone: one message per step would cost more than it."""
-    batch, deadline = [], 0.0
-    for step in steps:
-        batch.append(step)
-        if time.monotonic() >= deadline:
-            yield batch
-            batch, deadline = [], time.monotonic() + seconds
-    if batch:
-        yield batch
-
-
 def collected(steps: Iterable) -> Iterator[dict]:
     """For endpoints: all of the steps as a list; between them the computing lane is free for a moment."""
     tokens = []
-    for batch in batches(steps):
+    for batch in gm.tokens.batches(steps):
         tokens += batch
         yield {}
     return tokens

@@ -9,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, layout, programs
+from tabs import layout, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
 from tabs.transformer import runs, texts
@@ -92,7 +92,7 @@ def text_generate(
     transformer, text = texts.load(model), ""
     top_k = min(options.top_k, transformer.tokenizer.vocab_size)
     arguments = options.arguments(gm.TextTransformer.generate_steps, top_k=top_k, alternatives=0)
-    for batch in texts.batches(transformer.generate_steps(prompt, **arguments)):
+    for batch in gm.tokens.batches(transformer.generate_steps(prompt, **arguments)):
         text += transformer.tokenizer.decode(token.id for token in batch)
         yield text
 
@@ -100,7 +100,7 @@ def text_generate(
 def poster():
     """The beginning of the first sample that the training run saved."""
     try:
-        text = (cards.checkpoints() / texts.SHAKESPEARE / "samples.txt").read_text(encoding="utf-8")
+        text = (gm.cards.checkpoint_root() / texts.SHAKESPEARE / "samples.txt").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
     return "\n".join(line for line in text.splitlines() if not line.startswith("---"))[:400].strip()

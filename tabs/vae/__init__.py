@@ -1,13 +1,12 @@
 """Autoencoder and variational autoencoder: pictures encoded as latent codes, and pictures decoded from codes."""
 
 import functools
-import json
 from pathlib import Path
 
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, events, layout, sources
+from tabs import events, layout, sources
 from tabs.components.sliders import Sliders
 from tabs.vae import editing, encoding, interpolation, latent_map, sampling
 from tabs.vae.data import TEST_TILES, VAE, model_name
@@ -31,15 +30,13 @@ def open_test_tiles(dataset):
 def card(dataset, size):
     """The models of the tab in a table, and the card of the selected one."""
     names = (*VAE.models, "autoencoder-mnist", "autoencoder-fashion", *(f"classifier-{name}" for name in VAE.titles))
-    return {"card": cards.about(cards.shipped(names), model_name(dataset, size))}
+    return {"card": gm.cards.about(gm.cards.shipped(names), model_name(dataset, size))}
 
 
 def augmentation():
     """The result of `train.augmentation`, in words."""
-    try:
-        return json.loads((cards.checkpoints() / "vae-mnist" / "augmentation.json").read_text(encoding="utf-8"))["text"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "(The measurement is missing: it belongs in checkpoints/vae-mnist/augmentation.json.)"
+    missing = "(The measurement is missing: it belongs in checkpoints/vae-mnist/augmentation.json.)"
+    return gm.cards.read_json("vae-mnist", "augmentation.json").get("text", missing)
 
 
 def build(first_visit):
@@ -48,7 +45,7 @@ def build(first_visit):
         "A **variational autoencoder (VAE)** learns to compress pictures into short latent codes and to decode new pictures "
         "from random codes: move a slider of the code, and the picture follows."
     )
-    dataset, lines = VAE.radio(min_width=330, label="Dataset"), layout.python_lines("vae", render=False)
+    dataset, lines = VAE.radio(min_width=330), layout.python_lines("vae", render=False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes="card"):
             gr.Markdown("### Latent code")
@@ -78,7 +75,7 @@ def build(first_visit):
             with gr.Tab("Edit attributes", id="change"):
                 editing_step = editing.lay_out(dataset, code_view)
     layout.python_panel("vae", lines=lines)
-    slots = {"measured": cards.headline("vae-mnist"), "augmentation": augmentation(), "gap": cards.elbo_gap()}
+    slots = {"measured": gm.cards.headline("vae-mnist"), "augmentation": augmentation(), "gap": gm.cards.elbo_gap()}
     layout.explanation(Path(__file__).with_name("about.md"), **slots)
     with gr.Accordion("The models and their measurements", open=False):
         model_card = gr.Markdown()

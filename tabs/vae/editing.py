@@ -34,19 +34,9 @@ class Edit(Controls):
     )
 
 
-def attribute_names(dataset):
-    """attribute -> names of its values, in the order of the classifier's outputs."""
-    return gm.data.ATTRIBUTES if dataset == "avatars" else {"class": gm.data.CLASSES[dataset]}
-
-
 def classify(dataset, x):
     """The classifier's prediction for one picture: attribute -> (value, probability)."""
-    classifier = gm.load(f"classifier-{dataset}")
-    predictions = {}
-    for (attribute, names), logits in zip(attribute_names(dataset).items(), classifier.logits(x)):
-        probability, index = logits.softmax(1)[0].max(0)
-        predictions[attribute] = (names[int(index)], float(probability))
-    return predictions
+    return gm.classifier.describe(gm.load(f"classifier-{dataset}"), gm.labels.all_conditions(dataset), x)
 
 
 def predicted_values(dataset, x):
@@ -56,12 +46,9 @@ def predicted_values(dataset, x):
 
 
 def edit_code(name, z, values, edit: Edit):
-    """The code z (1, D) of a picture with attributes `values`, moved so that at amount 1 one of them becomes the target."""
-    latents, attribute, target = load_latents(gm.base.checkpoint_folder(name)), edit.attribute, edit.target
-    vectors = latents.values[gm.base.check_choice("attribute", attribute, list(latents.values))]
-    gm.base.check_choice(f"value of {attribute}", target, [value for value in vectors if value != "hidden"])
-    after = {"class": target} if attribute == "class" else gm.data.change_attribute(values, attribute, target)
-    return latents.change(z, values, after, edit.amount)
+    """The code z (1, D) of a picture with attributes `values`, edited."""
+    latents = load_latents(gm.base.checkpoint_folder(name))
+    return gm.vae.edit(latents, z, values, edit.attribute, edit.target, edit.amount)
 
 
 def classifier_report(dataset, x):
@@ -73,7 +60,7 @@ def classifier_report(dataset, x):
 
 def start(dataset):
     """Another data set -> the rows that it has, with nothing edited."""
-    values, outputs = attribute_names(dataset), {"memory": None}
+    values, outputs = gm.labels.all_conditions(dataset), {"memory": None}
     for attribute in TITLES:
         outputs |= {f"{attribute}_row": gr.update(visible=attribute in values), f"{attribute}_amount": 0.0}
         if attribute in values:  # a hidden list keeps its value in the browser, so it must keep its choices, too

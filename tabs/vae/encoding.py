@@ -6,17 +6,11 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, layout, programs, sources
+from tabs import endpoints, layout, programs, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
 from tabs.sources import Source
 from tabs.vae.data import SAVE, TEST_TILES, VAE, code_list, code_tensor, load_vae, model_name, view
-
-
-def encoding_stats(vae, x):
-    """Numbers about the encoding of one picture (1, C, H, W): squared error per pixel, KL and ELBO in nats."""
-    log_px, kl = vae.elbo(x)
-    return {"squared_error": float((vae.reconstruct(x) - x).square().mean()), "kl": float(kl), "elbo": float(log_px - kl)}
 
 
 def encode(source: Source, size):
@@ -26,7 +20,7 @@ def encode(source: Source, size):
     name, x = model_name(source["dataset"], size), source["x"]
     lines = programs.program(f"{source['lines']}x = model.reconstruct(picture)\n{SAVE}", name) if "number" in source else ""
     vae = load_vae(name)
-    z, stats = vae.encode(x).mean, encoding_stats(vae, x)
+    z, stats = vae.encode(x).mean, gm.vae.encoding_stats(vae, x)
     x_hat = vae.reconstruct(x) if lines else vae.decode(code_tensor(name, code_list(z)))
     names = ["input", "reconstruction", "absolute difference"]
     comparison = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3), "labels": names}
@@ -46,7 +40,7 @@ PICTURES = sources.Chooser(encode, TEST_TILES)
 
 
 def vae_encode(
-    model: Literal[*VAE.models] = "vae-mnist", picture: events.Upload = None, test_picture_number: int = 0
+    model: Literal[*VAE.models] = "vae-mnist", picture: endpoints.Upload = None, test_picture_number: int = 0
 ) -> tuple[dict, Image]:
     """Encode a picture: its latent code, its reconstruction, and the terms of the ELBO.
 
@@ -59,7 +53,8 @@ def vae_encode(
     vae = load_vae(model)
     x = sources.upload_or_test_picture(VAE.dataset_of(model), picture, test_picture_number)["x"]
     q = vae.encode(x)
-    facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist(), **encoding_stats(vae, x)}
+    facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist()}
+    facts |= gm.vae.encoding_stats(vae, x)
     return facts, gm.pictures.grid(torch.cat([x, vae.reconstruct(x)]), columns=2, scale=4)
 
 

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, layout, programs
+from tabs import events, layout, programs
 from tabs.components import sheet
 from tabs.components.stage import Stage
 from tabs.components.tiles import Tiles
@@ -106,7 +106,7 @@ def vae_decode(model: Literal[*VAE.models] = "vae-mnist", code: list = [0.0]) ->
 
 def lay_out(model, sliders, lines):
     """Lay out and wire the stage. model: data set and size. Returns (what shows a code, the samples, the controls)."""
-    stage = Stage(poster=cards.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
+    stage = Stage(poster=layout.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
     code_view = {"sliders": sliders, "stage": stage, "lines": lines}
     tiles = Tiles(columns=6, name="Samples", elem_id="vae-samples")
     new, seed, zero = layout.seed_row("New samples", "Reset")

@@ -13,7 +13,6 @@ import torch
 import genmodels as gm
 from genmodels import data, denoiser, flow
 from genmodels.base import checkpoint_folder
-from tabs import cards as page_cards
 from train import cards
 
 FLOW, VAE, DENOISER = (f"tabs/{tab}/about.md" for tab in ("flow", "vae", "denoiser"))
@@ -85,7 +84,7 @@ def test_digits_are_likely_clothes_and_still_atypical():
     own, other = (model.layer_log_probs(x) for x in (clothes, digits))
     bits, other_bits = -own.sum(1), -other.sum(1)
     assert auroc(bits, other_bits) < 0.12, f"{FLOW}: one in twenty pairs"
-    (row,) = (r for r in page_cards.metric_rows("flow-fashion") if r["name"].endswith("fashion against mnist"))
+    (row,) = (r for r in gm.cards.metric_rows("flow-fashion") if r["name"].endswith("fashion against mnist"))
     of_bits = re.match(r"AUROC of bits per pixel: ([\d.]+)", row["args"]["beside"])[1]
     assert f"(AUROC {row['value']:.3f} on the card)" in page(FLOW) and f"for the bits ({of_bits})" in page(FLOW)
     distance, other_distance = stats.typicality.distance(own), stats.typicality.distance(other)
@@ -114,7 +113,7 @@ def test_a_blank_picture_is_the_most_likely_and_far_from_typical(dataset):
 
 def test_the_gap_of_the_bound_is_as_large_as_the_page_says():
     elbo, nll = card_value("vae-mnist", "ELBO"), card_value("vae-mnist", "negative log-likelihood")
-    bars = page_cards.elbo_gap()
+    bars = gm.cards.elbo_gap()
     assert "{gap}" in page(VAE) and [float(x) for x in re.findall(r"([\d.]+) nats", bars)] == pytest.approx(
         [-elbo, nll, -elbo - nll], abs=0.051
     )

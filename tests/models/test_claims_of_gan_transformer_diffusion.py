@@ -13,12 +13,11 @@ import torch
 
 import genmodels as gm
 from benchmarks import solvers
-from tabs import cards
+from genmodels import cards
 from tabs import diffusion as diffusion_tab
 from tabs.gan.data import COLLAPSED, GAN
 
 DATASETS = GAN.titles
-
 SAMPLERS = ("ddpm", "ddim", "dpm", "heun")
 
 

@@ -17,7 +17,7 @@ from genmodels import flow, plane
 from genmodels.base import CheckpointError
 from genmodels.flow import Flow, Mixture, mixture_inverse, mixture_transform
 from genmodels.plane import TOY_SHAPES, PlaneCoupling, fit_plane, toy_points
-from genmodels.typicality import LikelihoodStats, Typicality, load_likelihoods, save_likelihoods
+from genmodels.typicality import LikelihoodStats, Typicality, assess, load_likelihoods, save_likelihoods
 from tests.compare import close, close_greys
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=15)
@@ -492,3 +492,38 @@ def test_a_seed_of_zero_is_a_seed():
     assert torch.equal(model.encode(x, seed=0), model.encode(x, seed=0))
     assert not close(model.encode(x, seed=0), model.encode(x, seed=None))
     assert close(model.encode(x), model.encode(x))
+
+
+# --- A picture through the layers, and what the likelihood says of it -------------------------------------------------
+
+
+def test_a_round_trip_is_exact(exact):
+    x = (255 * torch.rand(2, 1, 7, 7)).round() / 255
+    encoded, decoded, error = flow.round_trip(exact, x, seed=3)
+    assert len(encoded) == len(decoded) == exact.layers + 1 and error < 1e-6
+    assert close(torch.stack([s.h for s in encoded]), torch.stack([s.h for s in decoded]))
+
+
+def test_the_remaining_pixels_are_the_finest_complete_lattice():
+    x = torch.arange(64.0).view(1, 1, 8, 8) / 64
+    assert torch.equal(flow.remaining_pixels(x, 0), x)
+    for layers, step in ((1, 2), (3, 2), (4, 4), (7, 8)):
+        enlarged = flow.remaining_pixels(x, layers)
+        assert enlarged.shape == x.shape
+        assert set(enlarged.unique().tolist()) == set(x[0, 0, step - 1 :: step, step - 1 :: step].unique().tolist())
+    assert (flow.remaining_pixels(x, 10) == 0.5).all()  # none is left
+
+
+def test_a_picture_is_assessed_among_the_test_pictures(model):
+    x = torch.rand(60, 1, 7, 7)
+    nats = model.layer_log_probs(x, 1)
+    fitted = Typicality.fit(nats)
+    bits = model.bits_per_dim(x, 1)
+    stats = LikelihoodStats.from_values(fitted, {"own": bits, "other": bits}, dict.fromkeys("ab", fitted.distance(nats)))
+    facts = assess(model, stats, x, 1)
+    assert [f["bits_per_dim"] for f in facts] == pytest.approx(bits.tolist(), rel=1e-5)
+    assert [f["log_prob_nats"] for f in facts] == pytest.approx(model.log_prob(x, 1).tolist(), rel=1e-5)
+    assert [f["distance"] for f in facts] == pytest.approx(fitted.distance(nats).tolist(), rel=1e-5)
+    below = [(bits < b).double().mean().item() for b in bits]
+    assert [f["less_likely_than_test_pictures"] for f in facts] == pytest.approx(below, abs=0.15)
+    assert all(0 <= f["more_unusual_than_test_pictures"] <= 1 for f in facts)

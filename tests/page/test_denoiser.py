@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -31,7 +32,8 @@ from PIL import Image
 
 import genmodels as gm
 from genmodels.denoiser import NOISES, add_noise, quality
-from tabs import denoiser, events
+from tabs import denoiser, events, sources
+from tabs.components.tiles import Tiles
 from tabs.denoiser import comparison, noise, pictures, whole
 from tabs.denoiser.data import DENOISER
 
@@ -250,6 +252,24 @@ def test_another_picture_has_no_result_yet():
 def test_what_is_not_allowed_gets_a_sentence(dataset, values, says):
     for handler in (comparison.show, comparison.compare, whole.restore):
         assert says in refusal(handler, pictures.example("photo", 0), dataset, **controls(*values))
+
+
+@pytest.mark.parametrize("dataset", ["photo", "mnist"])
+def test_pictures_that_cannot_be_loaded_leave_a_sentence_in_their_place(dataset, monkeypatch):
+    def broken(*_):
+        raise gm.data.DataError("A file is broken: copy it again.")
+
+    def missing(*_):
+        raise ImportError("A library is missing: install it.")
+
+    for error in (broken, missing):
+        monkeypatch.setattr(sources, "test_pictures", error)
+        monkeypatch.setattr(pictures, "photograph_thumbnails", error)
+        with gr.Blocks():
+            outputs = {"tiles": Tiles(), "source": gr.State()}
+        opened = events.guarded(denoiser.open_dataset, events.in_place(outputs))(dataset)
+        assert opened == {"tiles": {"message": opened["tiles"]["message"]}, "source": None}
+        assert is_sentence(opened["tiles"]["message"])
 
 
 def test_bad_input_of_the_tools_gets_a_sentence():

@@ -238,23 +238,12 @@ def test_one_of_each_class_in_turn_but_no_class_for_a_given_picture():
         sampling.read("avatars", values)
 
 
-def test_a_label_is_text_for_the_page_and_the_api():
-    faces, clothes = (labels.attribute_choices(f"diffusion-{name}") for name in ("avatars", "fashion"))
-    assert labels.parse(faces, "smiling=yes, hair_color=pink") == [1, -1, 8, -1]
-    assert labels.parse(faces, "any") == [-1] * 4 and labels.parse(clothes, "any") == [-1]
-    assert labels.parse(clothes, "ankle boot") == [9]
-    assert labels.join({"smiling": "yes", "glasses": "any", "hair_color": "pink"}) == "smiling=yes, hair_color=pink"
-    assert labels.join(dict.fromkeys(faces, "any")) == labels.join({"class": "any"}) == "any"
-    for conditions, text in (
-        (faces, "round"),
-        (faces, "hat=cat"),
-        (faces, "glasses=pink"),
-        (clothes, "glasses=round"),
-        (clothes, 3),
-    ):
-        with pytest.raises(ValueError, match="must be one of") as error:
-            labels.parse(conditions, text)
-        assert "label must be one of" in error.value.by_name and is_sentence(error.value.by_name)
+def test_a_wrong_label_is_named_as_on_the_page_or_as_in_the_api():
+    conditions = {"smiling": ["no", "yes"], "hat": ["cat"]}
+    for text, title, name in (("smiling=cat", "Smile", "smiling in label"), ("round", "Attribute", "the attribute in label")):
+        with pytest.raises(ValueError, match=f"^{title} must be one of") as error:
+            labels.for_pictures(conditions, text, 2)
+        assert error.value.by_name.startswith(f"{name} must be one of") and is_sentence(error.value.by_name)
 
 
 def test_more_steps_for_ddpm_and_eta_for_ddim_alone():

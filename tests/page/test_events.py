@@ -15,7 +15,7 @@ import pytest
 from helpers import as_endpoint, event, raw_of, refusal
 from pydantic import Field
 
-from tabs import events
+from tabs import endpoints, events
 from tabs.components.stage import Stage
 from tabs.components.tiles import Tiles
 from tabs.controls import Controls
@@ -274,7 +274,7 @@ def count(until: int = 3) -> Iterator[dict]:
 
 def test_an_endpoint_has_a_parameter_for_each_control_with_its_own_default():
     with gr.Blocks() as page:
-        events.endpoint(draw)
+        endpoints.endpoint(draw)
     endpoint = page.get_api_info()["named_endpoints"]["/draw"]
     defaults = {p["parameter_name"]: p["parameter_default"] for p in endpoint["parameters"]}
     assert list(defaults.items()) == [("model", "a"), ("n", 2), ("label", "any"), ("size", 1), ("test_picture_number", 0)]
@@ -296,7 +296,7 @@ def test_an_endpoint_checks_its_controls_and_names_them_as_parameters():
 def test_an_endpoint_that_streams_answers_with_each_step_or_with_the_last():
     assert as_endpoint(count)(until=3) == {"i": 2}
     with gr.Blocks() as page:
-        events.endpoint(count, stream=True)
+        endpoints.endpoint(count, stream=True)
     assert list(page.fns[0].fn(until=3)) == [{"i": 0}, {"i": 1}, {"i": 2}]
 
 
@@ -306,6 +306,6 @@ def test_an_endpoint_needs_a_docstring():
 
     with gr.Blocks():
         with pytest.raises(TypeError, match="needs a docstring"):
-            events.endpoint(lambda: None)
+            endpoints.endpoint(lambda: None)
         with pytest.raises(KeyError, match="what"):
-            events.endpoint(undescribed)
+            endpoints.endpoint(undescribed)

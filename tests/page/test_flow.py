@@ -61,7 +61,7 @@ def test_class_temperature_and_seed_reach_the_model_and_the_lines_make_the_same(
         ("mnist", {"temperature": None}, "Temperature must be"),
         ("mnist", {"n": 31}, "Samples must be a whole number from 1 to 30"),
         ("mnist", {"seed": -1}, "Seed must be"),
-        ("avatars", {}, "Data set must be one of mnist, fashion"),
+        ("avatars", {}, "Dataset must be one of mnist, fashion"),
     ],
 )
 def test_what_the_controls_may_not_send(dataset, controls, says):

@@ -115,7 +115,7 @@ def test_scores_are_relative_to_generated_pictures_of_the_same_class(label):
     model, x = gm.load("gan-mnist"), torch.from_numpy(sheet_of(stage)[..., 0].copy())[:, None] / 255
     classes = [i % 10 for i in range(12)] * 2 if label == EACH else [-1 if label == ANY else int(label)] * len(x)
     baseline = {
-        c: model.score(model.sample(data.baseline_samples([c]), label=c, seed=0), c).mean().item() for c in set(classes)
+        c: model.score(model.sample(gm.gan.RelativeScores.samples([c]), label=c, seed=0), c).mean().item() for c in set(classes)
     }
     expected = [model.score(x[i : i + 1], c).item() - baseline[c] for i, c in enumerate(classes)]
     assert scores_of(stage) == pytest.approx(expected, abs=0.01 * max(map(abs, expected)))
@@ -342,7 +342,8 @@ def test_one_draws_digits_and_clothes_but_no_faces():
         opened = scoring.open_dataset(dataset)
         assert opened["drawing"]["visible"] == visible
         assert opened["tiles"]["n"] == len(opened["tiles"]["labels"]) == scoring.PICTURES.n
-        assert [value for _, value in opened["label"]["choices"]] == [ANY, *data.label_names(dataset)]
+        single_values = gm.labels.single_values(data.GAN.conditions(dataset))
+        assert [value for _, value in opened["label"]["choices"]] == [ANY, *single_values]
 
 
 def test_the_inversion_is_streamed_comes_nearer_and_can_be_stopped():

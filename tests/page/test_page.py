@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tabs import sources
+import genmodels as gm
 from tabs.components.draw_pad import SIDE, DrawPad
 from tabs.vae import encoding
 
@@ -86,7 +86,7 @@ def test_an_upright_colour_photograph_becomes_a_face(tmp_path):
     exif = sideways.getexif()
     exif[274] = 6  # turn a quarter clockwise to see it upright
     sideways.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    upright = sources.read_picture(tmp_path / "a.jpg")
+    upright = gm.pictures.read(tmp_path / "a.jpg")
     assert upright.size == (40, 80)
     assert upright.getpixel((20, 10))[0] > 200  # red on top
     encoded = encoding.PICTURES.choose_upload(str(tmp_path / "a.jpg"), "avatars", size="full")

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shutil
-import time
 from pathlib import Path
 
 import gradio as gr
@@ -86,17 +85,6 @@ def test_the_text_streams_token_by_token_and_only_grows(monkeypatch):
     assert [stage["live"] for stage in stages] == [True] * 11 + [False]
     assert "per second" in stages[-1]["stats"]
     assert text_of(stages[-1], [""]) == gm.load(texts.SHAKESPEARE).generate("ROMEO:", max_new_tokens=5, temperature=0.8, seed=0)
-
-
-def test_steps_are_batched_the_first_alone():
-    def steps():
-        for i in range(40):
-            time.sleep(0.002)
-            yield i
-
-    batches = list(texts.batches(steps(), seconds=0.02))
-    assert batches[0] == [0] and sum(batches, []) == list(range(40))
-    assert 2 < len(batches) < 20
 
 
 def test_tokens_carry_the_models_probabilities():

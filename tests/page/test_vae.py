@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genmodels as gm
-from tabs import cards, events, vae
+from tabs import events, layout, vae
 from tabs.components.draw_pad import SIDE
 from tabs.vae import data, editing, encoding, interpolation, latent_map, sampling
 
@@ -401,7 +401,7 @@ def test_a_missing_classifier_gets_a_sentence(copied_checkpoints):
 
 def test_cards_may_be_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    assert cards.poster("vae-mnist") == ""
-    assert "missing" in cards.headline("vae-mnist")
+    assert layout.poster("vae-mnist") == ""
+    assert "missing" in gm.cards.headline("vae-mnist")
     assert "no card" in vae.card("mnist", "full")["card"]
     assert "missing" in vae.augmentation()

@@ -1,38 +1,97 @@
-"""What the page says of a checkpoint, from its card. Without torch."""
+"""What the cards of the checkpoints say: numbers that were measured, and tables and sentences of them. Without torch.
 
-import base64
+>>> from genmodels import cards
+>>> value, n = cards.measurements("vae-mnist")["elbo"]  # nats per picture, and the number of pictures
+"""
+
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import metadata_load
 
-import genmodels as gm
+
+def checkpoint_root() -> Path:
+    """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
+    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(__file__).resolve().parent.parent / "checkpoints")
 
 
-def checkpoints() -> Path:
-    """The folder of the shipped models, as `genmodels.base.checkpoint_root` finds it, without importing torch."""
-    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(gm.__file__).resolve().parent.parent / "checkpoints")
-
-
-def shipped(names: Sequence[str]) -> list[str]:
+def shipped(names: Iterable[str]) -> list[str]:
     """Those of the checkpoints that are there."""
-    return [name for name in names if (checkpoints() / name).is_dir()]
+    return [name for name in names if (checkpoint_root() / name).is_dir()]
 
 
-def poster(name: str) -> str:
-    """samples.png of a checkpoint as a data URI; "" if there is none."""
-    file = checkpoints() / name / "samples.png"
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
+# --- What a card says -------------------------------------------------------------------------------------------------
 
 
-def metadata(name: str) -> dict:
-    """What a checkpoint's card says in its front matter: headline, paper, parameters, minutes; {} if there is none."""
+def front_matter(name: str) -> dict[str, Any]:
+    """All that a checkpoint's card says to programs; {} if there is none."""
     try:
-        return (metadata_load(checkpoints() / name / "README.md") or {}).get("genmodels") or {}
-    except (OSError, ValueError, AttributeError):
+        return metadata_load(checkpoint_root() / name / "README.md") or {}
+    except (OSError, ValueError):
         return {}
+
+
+def metadata(name: str) -> dict[str, Any]:
+    """Headline, paper, parameters and minutes of a checkpoint; {} if it has no card."""
+    return front_matter(name).get("genmodels") or {}
+
+
+def metric_rows(name: str) -> list[dict[str, Any]]:
+    """What was measured on a checkpoint: type, name, value and args of each number; [] if it has no card."""
+    try:
+        (model,) = front_matter(name)["model-index"]
+        return [metric for result in model["results"] for metric in result["metrics"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def measurements(name: str) -> dict[str, tuple[float, int]]:
+    """{metric type: (value, N)} of a checkpoint's card, the first of each type."""
+    return {row["type"]: (row["value"], row["args"]["N"]) for row in reversed(metric_rows(name))}
+
+
+def sample_size(name: str, metric: str) -> int | None:
+    """N of a checkpoint's number, the first of this type."""
+    return measurements(name).get(metric, (None, None))[1]
+
+
+def read_json(name: str, file: str) -> dict[str, Any]:
+    """What a JSON file beside a checkpoint's weights holds, such as `calls.json`; {} if it is missing or broken."""
+    try:
+        content = json.loads((checkpoint_root() / name / file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
+    """{sampler: [(network calls, FID), ...]}, from a diffusion model's `calls.json`; {} if there is none."""
+    rows: dict[str, list[tuple[int, float]]] = {}
+    try:
+        for row in read_json(name, "calls.json")["rows"]:
+            rows.setdefault(row["sampler"], []).append((row["calls"], row["fid"]))
+    except (KeyError, TypeError):
+        return {}
+    return {sampler: sorted(pairs) for sampler, pairs in rows.items()}
+
+
+def text(name: str) -> str:
+    """A checkpoint's card without its front matter and pictures; a sentence if there is none."""
+    file = checkpoint_root() / name / "README.md"
+    if not file.is_file():
+        return f"There is no card for {name}."
+    content = file.read_text(encoding="utf-8")
+    if content.startswith("---\n") and "\n---\n" in content:
+        content = content.split("\n---\n", 1)[1]
+    return "\n".join(line for line in content.splitlines() if not line.startswith("!["))
+
+
+# --- Sentences and tables in Markdown, from what was measured: a retrained model cannot contradict them --------------------
+
+ABSENT = "(not measured: its checkpoint is not there)"
 
 
 def headline(name: str) -> str:
@@ -54,44 +113,9 @@ def models_table(names: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def text(name: str) -> str:
-    """A checkpoint's card without its front matter and pictures; a sentence if there is none."""
-    file = checkpoints() / name / "README.md"
-    if not file.is_file():
-        return f"There is no card for {name}."
-    content = file.read_text(encoding="utf-8")
-    if content.startswith("---\n") and "\n---\n" in content:
-        content = content.split("\n---\n", 1)[1]
-    return "\n".join(line for line in content.splitlines() if not line.startswith("!["))
-
-
 def about(names: Sequence[str], name: str) -> str:
     """The table of a tab's models, and the card of one of them."""
     return models_table(names) + "\n\n" + text(name)
-
-
-# --- Sentences and tables of the explanations, from what was measured: a retrained model cannot contradict them ------------
-
-ABSENT = "(not measured: its checkpoint is not there)"
-
-
-def metric_rows(name: str) -> list[dict]:
-    """What a checkpoint's card has measured: type, name, value and args of each number; [] if there is no card."""
-    try:
-        (model,) = (metadata_load(checkpoints() / name / "README.md") or {})["model-index"]
-        return [metric for result in model["results"] for metric in result["metrics"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def measurements(name: str) -> dict[str, tuple[float, int]]:
-    """{metric type: (value, N)} of a checkpoint's card, the first of each type."""
-    return {row["type"]: (row["value"], row["args"]["N"]) for row in reversed(metric_rows(name))}
-
-
-def sample_size(name: str, metric: str) -> int | None:
-    """N of a checkpoint's number, the first of this type."""
-    return measurements(name).get(metric, (None, None))[1]
 
 
 def elbo_gap(name: str = "vae-mnist") -> str:
@@ -129,17 +153,6 @@ def generators_table(datasets: dict[str, str]) -> str:
                 shares = (f"{100 * values[metric][0]:.1f} %" for metric in ("precision", "recall"))
                 rows.append(f"| {title} | `{name}` | {fid:.4g} | {' | '.join(shares)} | {n:,} |")
     return "\n".join(rows) if len(rows) > 2 else ABSENT
-
-
-def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
-    """{sampler: [(network calls, FID), ...]}, from a diffusion model's `calls.json`; {} if there is none."""
-    rows: dict[str, list[tuple[int, float]]] = {}
-    try:
-        for row in json.loads((checkpoints() / name / "calls.json").read_text(encoding="utf-8"))["rows"]:
-            rows.setdefault(row["sampler"], []).append((row["calls"], row["fid"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return {sampler: sorted(pairs) for sampler, pairs in rows.items()}
 
 
 def fids_by_calls(datasets: dict[str, str], few: int = 16, many: int = 64) -> str:
@@ -189,13 +202,13 @@ def samplers_table(datasets: dict[str, str], samplers: dict[str, str]) -> str:
 
 def end_of_training(name: str) -> str:
     """The end of a GAN's training: both losses, and how far the score histograms overlap. From its `replay.json`."""
+    replay = read_json(name, "replay.json")
     try:
-        replay = json.loads((checkpoints() / name / "replay.json").read_text(encoding="utf-8"))
         losses = {network: values[-1][1] for network, values in replay["losses"].items()}
         overlap = sum(map(min, replay["real"][-1], replay["generated"][-1]))
         return (
             f"{losses['discriminator']:.2f} for the discriminator and {losses['generator']:.2f} for the generator, and "
             f"{overlap:.0%} of the histograms' area overlaps"
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError, AttributeError):
         return ABSENT
