@@ -499,7 +499,7 @@ def test_numbers_of_an_encoding(vae, x):
 @pytest.mark.parametrize("make", [VAE, gm.Autoencoder])
 def test_a_map_decodes_the_codes_of_its_cells(make, x):
     torch.manual_seed(0)
-    model = make(size=8, latent=2, hidden=16).eval().requires_grad_(False)
+    model = make(size=8, latent=2).eval().requires_grad_(False)
     pictures, z, bounds = gm.vae.map_codes(model, x, cells=4)
     codes = model.encode(x)
     assert close(z, codes if make is gm.Autoencoder else codes.mean)

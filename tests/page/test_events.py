@@ -280,7 +280,7 @@ def test_an_endpoint_has_a_parameter_for_each_control_with_its_own_default():
     assert list(defaults.items()) == [("model", "a"), ("n", 2), ("label", "any"), ("size", 1), ("test_picture_number", 0)]
     doc = page.fns[0].fn.__doc__
     assert "n: how many." in doc and doc.count("    n:") == 1
-    assert "size: Size (of each): a whole number from 1 to 3." in doc and f"label: {events.ARGUMENTS['label']}" in doc
+    assert "size: Size (of each): a whole number from 1 to 3." in doc and f"label: {endpoints.ARGUMENTS['label']}" in doc
     assert doc.index("    label:") < doc.index("Returns:")
 
 

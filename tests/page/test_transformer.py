@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genmodels as gm
-from tabs import events, programs, sources
+from tabs import endpoints, events, programs, sources
 from tabs import transformer as tab
 from tabs.transformer import inspection, pixels, poems, runs, surprisal, texts, writing
 
@@ -78,7 +78,7 @@ def pictures_of(film, frame=-1):
 
 
 def test_the_text_streams_token_by_token_and_only_grows(monkeypatch):
-    monkeypatch.setattr(texts, "batches", lambda steps: ([step] for step in steps))
+    monkeypatch.setattr(gm.tokens, "batches", lambda steps: ([step] for step in steps))
     stages = [output["stage"] for output in writing.write("ROMEO:", **controls(5))]
     assert [len(tokens_of(stage)) for stage in stages] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11]
     assert all(after["tokens"].startswith(before["tokens"]) for before, after in zip(stages, stages[1:]))
@@ -138,7 +138,7 @@ def test_unknown_characters_are_reported():
 
 
 def test_the_lines_of_a_stopped_text_reproduce_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "batches", lambda steps: ([step] for step in steps))
+    monkeypatch.setattr(gm.tokens, "batches", lambda steps: ([step] for step in steps))
     run = writing.write("AB", **controls(500))
     for _ in range(2 + 7):  # the prompt, then 7
         next(run)
@@ -632,7 +632,7 @@ def test_visitors_do_not_disturb_each_other():
     """Eight at once, twice, each with their own seed: everyone gets their own text."""
 
     def written(seed):
-        steps = events._stepwise(writing.write)(prompt="ROMEO:", **controls(25, seed=seed))
+        steps = endpoints._stepwise(writing.write)(prompt="ROMEO:", **controls(25, seed=seed))
         return last(steps)["stage"]["tokens"]
 
     alone = [written(seed) for seed in range(8)]
