@@ -67,7 +67,7 @@ def phone(visit):
 @pytest.mark.parametrize("tab", NAMES)
 def test_axe_finds_nothing_serious(wide, tab):
     open_tab(wide, tab)
-    wide.wait_for_selector(CANVASES[tab])
+    wide.wait_for_selector(CANVASES[tab], timeout=180_000)  # the models are being loaded, in turn
     unfold(wide)
     wide.evaluate(AXE)
     assert wide.evaluate(SERIOUS) == []
@@ -78,7 +78,7 @@ def test_axe_finds_nothing_serious(wide, tab):
 def test_a_phone(phone, tab):
     """Every tab is one or two taps away, nothing runs out of the screen, text and targets are large enough."""
     open_tab(phone, tab)
-    phone.wait_for_selector(CANVASES[tab])
+    phone.wait_for_selector(CANVASES[tab], timeout=180_000)
     unfold(phone)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     assert phone.evaluate(SMALL_TEXT) == []
