@@ -23,12 +23,11 @@ except ModuleNotFoundError as e:
 from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
-from hosting import head, sessions  # noqa: E402
+from hosting import head, sessions, theme  # noqa: E402
 from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
-FONTS = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
 
 def has_checkpoint(family):
@@ -59,7 +58,8 @@ OPTIONS = {
     "show_error": False,  # no traceback on the page; events.py says in a sentence what is wrong
     "max_file_size": "40mb",
     "footer_links": ["api", "settings"],
-    "theme": gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", **FONTS),
+    "theme": theme.theme(),
+    "js": head.KEYS.read_text(encoding="utf-8"),
     "css_paths": Path(__file__).parent / "tabs" / "page.css",
     "app_kwargs": {"middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))]},
 }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 CONNECTIONS = Path(__file__).with_name("connections.js")
+KEYS = Path(__file__).with_name("keys.js")
 
 
 class Head:

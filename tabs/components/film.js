@@ -72,6 +72,7 @@ function load(v) {
     range.value = v.live ? facts.numbers.at(-1) : range.max;
     curves();
     draw();
+    if (!v.live) announce(out.textContent);
   });
 }
 onValue(load);

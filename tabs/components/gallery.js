@@ -3,7 +3,7 @@ let tiles = [];
 
 function build(n) {
   tiles = Array.from({length: n}, (_, i) => {
-    const tile = props.pick ? makeButton('tile', '', () => trigger('input', {index: i})) : make('div', 'tile');
+    const tile = props.pick ? makeButton('tile', '', () => { if (tiles[i].ariaDisabled !== 'true') trigger('input', {index: i}); }) : make('div', 'tile');
     tile.append(make('canvas'), make('span', 'fill'), make('span', 'under'));
     return tile;
   });
@@ -40,10 +40,11 @@ function load(v) {
       const title = label + (scored ? ', relative score ' + text(score) : '');
       describe(canvas, 'img', title);
       tile.title = title;
-      if (props.pick) { tile.ariaLabel = title; tile.disabled = answered; }
+      if (props.pick) { tile.ariaLabel = title; tile.ariaDisabled = answered; }
     });
     figure.hidden = !histogram || props.pick;
     if (!figure.hidden) scoreHistogram(svg, histogram, v.pictures);
+    announce(`${props.name}: ${v.n}`);
   });
 }
 onValue(load);

@@ -73,6 +73,7 @@ function load(v) {
     box.append(figure);
     if (m.message) { figure.append(make('p', 'message', m.message)); return; }
     const map = {v: m, canvas: make('canvas', 'map'), view: make('canvas', 'view'), position: make('span', 'position')};
+    map.position.setAttribute('aria-live', 'polite');
     const details = make('div', 'details');
     map.canvas.width = map.canvas.height = SIDE;
     map.canvas.tabIndex = 0;

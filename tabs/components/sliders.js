@@ -4,6 +4,7 @@ const boxes = element.querySelectorAll('.rows'), more = find('.more'), unused = 
 
 function row(index, label) {
   const line = make('label', 'row'), name = make('span', 'name', label), input = make('input'), out = make('output');
+  out.setAttribute('aria-live', 'off');  // the slider says its value itself
   Object.assign(input, {type: 'range', min: -3, max: 3, step: 0.1});
   input.setAttribute('aria-label', label);
   input.addEventListener('input', () => {

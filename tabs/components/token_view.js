@@ -72,6 +72,8 @@ function replace(i, j) {  // token i by its alternative j; what follows it is dr
   append({...old, symbol, p, kind: 'yours'});
   deselect();
   send('input');
+  setTabStop(i);
+  spans[i].focus();  // its button has gone
 }
 function send(event) {
   oldestTurn = turn + 1;  // the visitor's action ends the run that is shown
@@ -98,7 +100,7 @@ text.addEventListener('keydown', e => {
   else return;
   e.preventDefault();
 });
-more.addEventListener('click', () => { deselect(); send('release'); });
+more.addEventListener('click', () => { deselect(); send('release'); text.querySelector('[tabindex="0"]')?.focus(); });
 directionButton.addEventListener('click', () => {
   const rows = view.classList.toggle('rows');
   directionButton.textContent = rows ? WORDS.columns : WORDS.rows;
@@ -138,6 +140,7 @@ function load(v) {
   more.hidden = !props.more || !!v.live || !records.length;
   if (!v.live && v.turn !== undefined && endedTurn !== v.turn) {
     endedTurn = v.turn;
+    announce(stats.textContent);
     if (selected < 0) trigger('click', {text: textBefore()});
   }
 }
