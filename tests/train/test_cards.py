@@ -23,7 +23,7 @@ def write_empty(folder, headline):
 
 @pytest.mark.parametrize("name", [name for name in tiny.CHECKPOINTS if "fashion" not in name and "collapsed" not in name])
 def test_a_card_states_everything_about_a_number(root, monkeypatch, name):
-    monkeypatch.setattr(denoiser, "classical", lambda noisy, *options: noisy)
+    monkeypatch.setattr(denoiser, "classical", lambda noisy, method, sigma=None: noisy)
     monkeypatch.setattr(denoiser, "SMALL_NOISES", denoiser.SMALL_NOISES[:2])
     options = {"vae-mnist": ["--samples", 5], "diffusion-avatars": ["--steps", 1], "diffusion-mnist": ["--steps", 1]}
     _, card = measured(root, name, *options.get(name, []))

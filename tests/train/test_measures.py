@@ -437,6 +437,64 @@ def test_likelihoods_of_each_class(tmp_path):
     assert torch.tensor(rows).allclose(torch.arange(5.0)[:, None] + torch.tensor([0.0, 10, 20]))
 
 
+class LinearVAE:
+    """ELBO and likelihood are sums of the pixels; of three code dimensions one is used, one hardly, one not at all."""
+
+    latent, beta = 3, 1.0
+
+    def __init__(self, likelihood):
+        self.likelihood_name, self.inputs = likelihood, []
+
+    def binarise(self, x, seed):
+        return (x > torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))).float()
+
+    def prior(self):
+        return torch.distributions.Normal(torch.zeros(3), torch.ones(3))
+
+    def encode(self, x):
+        return torch.distributions.Normal(torch.tensor([0.0, 0.1, 2.0]).expand(len(x), 3), torch.ones(len(x), 3))
+
+    def elbo(self, x, seed):
+        self.inputs.append(x)
+        return -x.flatten(1).sum(1), torch.full((len(x),), 2.0)
+
+    def log_prob(self, x, samples, seed):
+        return -x.flatten(1).sum(1) - samples
+
+
+def grey_pictures(n=30):
+    g = torch.Generator().manual_seed(0)
+    return pictures(torch.randint(256, (n, 1, 4, 4), generator=g, dtype=torch.uint8))
+
+
+def test_likelihoods_of_a_vae_of_grey_levels(tmp_path):
+    test, model = grey_pictures(), LinearVAE("gaussian")
+    run = measures.Values(vae.likelihood(Stub(tmp_path, {"test": test}, model=model), 5))
+    elbo, kl, active, bits = run
+    mean = test.floats().flatten(1).sum(1).mean().item()
+    assert elbo.value == pytest.approx(-mean - 2, rel=1e-4) and (kl.value, str(kl)) == (2, "2")
+    assert (active.value, active.comparison) == (1, "of 3") and run.headline == "KL 2 nats"
+    plain, dequantized = model.inputs
+    assert close(plain, test.floats())
+    noise = dequantized * 256 - test.x  # uniform between the grey level and the next
+    assert -1e-3 < noise.min() < 0.05 and 0.95 < noise.max() < 1.001 and noise.mean().item() == pytest.approx(0.5, abs=0.05)
+    expected = (dequantized.flatten(1).sum(1).mean().item() + 2) / (16 * math.log(2)) + 8
+    assert bits.value == pytest.approx(expected, rel=1e-4)
+
+
+def test_likelihoods_of_a_vae_of_binary_pixels(tmp_path):
+    test, model = grey_pictures(), LinearVAE("bernoulli")
+    evaluation = Stub(tmp_path, {"test": test}, model=model, seed=7)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    run = measures.Values(vae.likelihood(evaluation, 5))
+    elbo, kl, active, nll, bits = run
+    white = model.binarise(test.floats(), 7).flatten(1).sum(1).mean().item()
+    assert elbo.value == pytest.approx(-white - 2, rel=1e-4) and active.value == 1 and kl.value == 2
+    assert nll.value == pytest.approx(white + 5, rel=1e-4) and "5 importance samples" in nll.label
+    assert bits.value == pytest.approx((white + 5) / (16 * math.log(2)), rel=1e-4)
+    assert run.headline == f"NLL {nll} nats (5 importance samples)" and "seed 7" in nll.comparison
+
+
 # --- Function evaluations ---------------------------------------------------------------------------------------------
 
 
