@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from huggingface_hub import ModelCard
@@ -28,7 +29,8 @@ def arguments(workdir, *more):
 
 def run(app, workdir, *more):
     """Run a recipe in this process: (exit code, output)."""
-    result = CliRunner().invoke(app, arguments(workdir, *more))
+    with mock.patch.object(sys, "argv", ["train/recipe.py", *arguments(workdir, *more)]):  # the log quotes it
+        result = CliRunner().invoke(app, arguments(workdir, *more))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output

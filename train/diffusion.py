@@ -78,6 +78,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
 # --- Evaluation -----------------------------------------------------------------------------------------------------
 
 FUNCTION_EVALUATIONS = (1, 2, 4, 8, 16, 32, 64)
+DDPM_EVALUATIONS = 250  # of ddpm also so many, which it needs
 CURVE_PICTURES = 1000  # for each sampler and number of function evaluations
 
 
@@ -113,7 +114,7 @@ def fid_by_function_evaluations(evaluation: measures.Evaluation) -> Iterator[Val
     floor = metrics.fid(metrics.features(classifier, evaluation.load("train").x[:n]), real)
     rows: list[dict] = []
     for sampler in SAMPLERS:
-        for calls in (*FUNCTION_EVALUATIONS, *([250] if sampler == "ddpm" else [])):
+        for calls in (*FUNCTION_EVALUATIONS, *([DDPM_EVALUATIONS] if sampler == "ddpm" else [])):
             steps = calls
             if sampler == "heun":  # two calls per step, but the last
                 steps = (calls + 1) // 2

@@ -68,6 +68,7 @@ def root(workdir, monkeypatch):
     monkeypatch.setattr(attributes, "EDITED_ATTRIBUTES", ("smiling",))
     monkeypatch.setattr(attributes, "EDIT_AMOUNTS", (1.0, 2.0))
     monkeypatch.setattr(diffusion, "FUNCTION_EVALUATIONS", (1, 2))
+    monkeypatch.setattr(diffusion, "DDPM_EVALUATIONS", 5)
     monkeypatch.setattr(diffusion, "CURVE_PICTURES", 40)
     monkeypatch.setattr(pixel_transformer, "PIXELS_PER_CLASS", 2)
     monkeypatch.setattr(denoiser, "CLASSICAL_PICTURES", 5)

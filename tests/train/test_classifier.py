@@ -32,3 +32,6 @@ def test_numbers_of_a_classifier(root):
     hair = next(r for r in card.data.eval_results if r.metric_name == "accuracy of hair")
     assert hair.metric_value == pytest.approx(shares[list(data.ATTRIBUTES).index("hair")], abs=1e-5)
     assert hair.metric_args["N"] == (test.y[:, list(data.ATTRIBUTES).index("hair")] != -1).sum() < len(test)
+    labels = test.y[:, list(data.ATTRIBUTES).index("hair")]
+    majority = np.unique(labels[labels >= 0], return_counts=True)[1].max() / hair.metric_args["N"]
+    assert hair.metric_args["beside"] == f"majority-class baseline: {majority:.1%}"

@@ -80,3 +80,36 @@ def test_denoisers_of_digits_are_compared_in_one_table(root):
     assert states(row, metrics.psnr((few * 255).round() / 255, test.x[:5]).mean().item(), off=[0.01])
     assert {r.metric_args["N"] for r in card.data.eval_results} == {N}
     assert len([r for r in card.data.eval_results if r.metric_type == "accuracy"]) == 8
+
+
+def test_the_best_classical_method_is_the_one_with_the_highest_psnr(root, monkeypatch):
+    """Invented methods, each better on other noise: they move the noisy picture by some share towards the clean one."""
+    clean = data.load("mnist", "test").floats()[: denoiser.CLASSICAL_PICTURES]
+    shares = {"median": 0.5, "non-local means": 0.7, "total variation": 0.3, "wavelets": 0.1}
+    calls = []
+
+    def restore(noisy, method, sigma=None):
+        i = len(calls) % len(clean)  # all pictures by one method, then by the next
+        calls.append((method, sigma))
+        share = shares[method] if sigma else 1 - shares[method]
+        return (noisy + share * (clean[i : i + 1] - noisy)).clamp(0, 1)
+
+    monkeypatch.setattr(denoiser, "classical", restore)
+    _, card = measured(root, "denoiser-mnist")
+    rows = {r.metric_name: r for r in card.data.eval_results}
+    for name, best, r in ((k, "non-local means" if "gaussian" in k else "wavelets", r) for k, r in rows.items()):
+        if r.metric_type == "restored_psnr":
+            assert f"best of scikit-image's methods, {best}, on the first 5: " in r.metric_args["beside"], name
+        elif r.metric_type == "restored_ssim":
+            assert r.metric_args["beside"].startswith(f"{best}: ")
+    noisy = add_noise(data.load("mnist", "test").floats(), "gaussian", 100 / 255, seed=0)
+    restored = (noisy[:5] + 0.7 * (clean - noisy[:5])).clamp(0, 1)
+    psnr = metrics.psnr((255 * restored).round() / 255, clean).mean().item()
+    beside = rows["PSNR, gaussian, sigma 100, dB"].metric_args["beside"]
+    assert float(beside.rsplit(": ", 1)[1]) == pytest.approx(psnr, abs=0.006)
+    assert states(beside, metrics.psnr(noisy, data.load("mnist", "test").x).mean().item(), off=[0.006])
+    assert {sigma for _, sigma in calls} == {None, *(s / 255 for s in (25, 50, 100, 150))}  # given where it is defined
+    judge, test = gm.load("classifier-mnist"), data.load("mnist", "test")
+    accuracy = rows["accuracy of classifier-mnist on restored pictures, missing block, 40%"].metric_args["beside"]
+    clean_share = (judge.predict(test.floats())[:, 0] == test.y).double().mean().item()
+    assert accuracy.endswith(f"clean pictures {clean_share:.1%}")

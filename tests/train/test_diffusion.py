@@ -58,7 +58,7 @@ def test_numbers_of_a_diffusion_model(root):
     assert [(r["sampler"], r["calls"]) for r in table["rows"]] == [
         ("ddpm", 1),
         ("ddpm", 2),
-        ("ddpm", 250),
+        ("ddpm", 5),
         ("ddim", 1),
         ("ddim", 2),
         ("dpm", 1),

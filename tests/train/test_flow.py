@@ -56,6 +56,13 @@ def test_numbers_of_a_flow(root):
     assert first.metric_args["beside"].startswith("AUROC of bits per pixel: ")
     assert states(first.metric_args["beside"], wins, clothes_bits.mean().item(), off=[1e-3, 1e-2])
     facts = gm.typicality.load_likelihoods("flow-mnist")
+    distances = facts.typicality.distance(model.layer_log_probs(test.floats()))
+    turned = test.floats().transpose(2, 3).flip(2)  # by a quarter, against the clock
+    for kind, x in (("inverted", 1 - test.floats()), ("rotated", turned)):
+        row = next(r for r in card.data.eval_results if r.metric_name.endswith(f"mnist against {kind}"))
+        other = facts.typicality.distance(model.layer_log_probs(x))
+        assert row.metric_value == pytest.approx((other[:, None] > distances).double().mean().item(), abs=1e-3), kind
+        assert row.metric_args["N"] == len(test)
     nats, val = (model.layer_log_probs(pictures) for pictures in (clothes, data.load("mnist", "val").floats()))
     wins = facts.typicality.distance(nats)[:, None] > facts.typicality.distance(model.layer_log_probs(test.floats()))[None]
     assert first.metric_value == pytest.approx(wins.double().mean().item(), abs=1e-3)

@@ -1,9 +1,10 @@
 """A run that is killed and resumed, extended or finished early, or meets a full disk; what it publishes."""
 
+import contextlib
 import errno
 import json
-import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -30,66 +31,104 @@ def wait_for_step(workdir, step, process):
     raise AssertionError(f"step {step} was not reached: {process.communicate()}")
 
 
+@contextlib.contextmanager
+def checkpoints_in(workdir):
+    """For fixtures of a module: as `workdir` does it for a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENMODELS_CHECKPOINTS", str(workdir / "checkpoints"))
+        yield patch
+
+
+def stop_at(patch, step, number=signal.SIGTERM):
+    """Runs of this process get a signal during this step."""
+
+    def recording(self, *a, record=engine.Run._record_losses):
+        record(self, *a)
+        if self.step == step:
+            signal.raise_signal(number)
+
+    patch.setattr(engine.Run, "_record_losses", recording)
+
+
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """The losses of an uninterrupted run of 60 steps."""
     workdir = tmp_path_factory.mktemp("whole")
-    os.environ["GENMODELS_CHECKPOINTS"] = str(workdir / "checkpoints")
-    try:
+    with checkpoints_in(workdir):
         assert run(tiny.app, workdir, "--steps", "60")[0] == 0
-    finally:
-        del os.environ["GENMODELS_CHECKPOINTS"]
     return losses(workdir / "checkpoints" / "tiny" / "log.jsonl")
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_stopped_run_ends_with_the_losses_of_an_uninterrupted_one(workdir, whole_run, signal_number):
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory):
+    """The folder of a run of 60 steps that was stopped after the twentieth."""
+    workdir = tmp_path_factory.mktemp("stopped")
+    with checkpoints_in(workdir) as patch:
+        stop_at(patch, 20)
+        code, out = run(tiny.app, workdir, "--steps", "60")
+    assert code == 128 + signal.SIGTERM and "Stopped and saved after step 20 of 60" in out
+    assert not (workdir / "checkpoints" / "tiny").exists()
+    return workdir / "runs" / "tiny"
+
+
+@pytest.fixture
+def stopped(workdir, stopped_run):
+    """A copy of it, to be gone on with."""
+    shutil.copytree(stopped_run, workdir / "runs" / "tiny")
+    return workdir / "runs" / "tiny"
+
+
+def test_a_killed_run_ends_with_the_losses_of_an_uninterrupted_one(workdir, whole_run):
     process = start(workdir, "--steps", "60", "--save-every", "0")
     wait_for_step(workdir, 20, process)
-    process.send_signal(signal_number)
-    _, err = process.communicate(timeout=60)
-    if signal_number == signal.SIGKILL:
-        assert process.returncode == -signal.SIGKILL
-    else:
-        assert process.returncode == 128 + signal_number and "Stopped and saved after step" in err
-    assert not (workdir / "checkpoints" / "tiny").exists()
-
+    process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode != 0 and not (workdir / "checkpoints" / "tiny").exists()
     code, out = run(tiny.app, workdir, "--steps", "60")
     assert code == 0 and "Resuming from step" in out and "Resuming from step 0 " not in out
     assert same_losses(losses(workdir / "checkpoints" / "tiny" / "log.jsonl"), whole_run)
-    assert not (workdir / "runs" / "tiny" / "state.safetensors").exists()  # the next start is a new run
 
 
-def test_cooldown_finishes_a_stopped_run(workdir):
-    process = start(workdir, "--steps", "100000", "--save-every", "0")
-    wait_for_step(workdir, 30, process)
-    process.terminate()
-    process.communicate(timeout=60)
-    code, out = run(tiny.app, workdir, "--steps", "100000", "--cooldown")
-    assert code == 0
-    log = [
-        json.loads(line) for line in (workdir / "checkpoints" / "tiny" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    rates = [line["rate"] for line in log if "rate" in line]
-    falling = sum(a > b for a, b in zip(rates, rates[1:]))
-    assert rates[-1] < 0.2 and falling == pytest.approx(0.2 * len(rates), abs=3)
-    assert re.search(r"--steps 100000 .*, stopped at step \d+, then python -m ", log[0]["run"]["command"])
+def test_stopped_run_ends_with_the_losses_of_an_uninterrupted_one(workdir, whole_run, stopped):
+    code, out = run(tiny.app, workdir, "--steps", "60")
+    assert code == 0 and "Resuming from step 20 of 60" in out
+    assert same_losses(losses(workdir / "checkpoints" / "tiny" / "log.jsonl"), whole_run)
+    assert not (stopped / "state.safetensors").exists()  # the next start is a new run
 
 
-def test_a_stopped_run_can_be_extended(workdir):
-    process = start(workdir, "--steps", "100", "--save-every", "0")
-    wait_for_step(workdir, 30, process)
-    process.terminate()
-    process.communicate(timeout=60)
-    code, out = run(tiny.app, workdir, "--steps", "140")
-    assert code == 0 and "Resuming from step" in out
-    log = [
-        json.loads(line) for line in (workdir / "checkpoints" / "tiny" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    assert log[0]["run"]["steps"] == 140
-    assert re.search(r"--steps 100 .*, stopped at step \d+, then python -m ", log[0]["run"]["command"])
+def log_of(workdir):
+    text = (workdir / "checkpoints" / "tiny" / "log.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_cooldown_finishes_a_stopped_run(workdir, stopped):
+    code, out = run(tiny.app, workdir, "--steps", "60", "--cooldown")
+    assert code == 0, out
+    log = log_of(workdir)
     rates = {line["step"]: line["rate"] for line in log if "rate" in line}
-    assert rates[110] == 1.0 and rates[140] < 0.1  # its cooldown belongs to the new length
+    assert list(rates) == list(range(1, 26)) and log[0]["run"]["steps"] == 25  # twenty steps are four fifths of it
+    assert [rates[step] for step in range(20, 26)] == pytest.approx([1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert re.search(
+        r"^python -m train.recipe .*--steps 60, stopped at step 20, then python -m .* --cooldown$", log[0]["run"]["command"]
+    )
+
+
+def test_a_stopped_run_can_be_extended(workdir, stopped):
+    code, out = run(tiny.app, workdir, "--steps", "80")
+    assert code == 0 and "Resuming from step 20" in out
+    log = log_of(workdir)
+    assert log[0]["run"]["steps"] == 80
+    assert re.search(
+        r"^python -m train.recipe .*--steps 60, stopped at step 20, then python -m .* --steps 80$", log[0]["run"]["command"]
+    )
+    rates = {line["step"]: line["rate"] for line in log if "rate" in line}
+    assert rates[60] == 1.0 and rates[80] == pytest.approx(1 / 16, abs=1e-4)  # its cooldown belongs to the new length
+
+
+def test_a_stopped_run_is_not_shortened(workdir, stopped):
+    code, out = run(tiny.app, workdir, "--steps", "30")
+    assert code == 0 and log_of(workdir)[0]["run"]["steps"] == 60
+    assert "stopped at" not in log_of(workdir)[0]["run"]["command"]
 
 
 def test_cooldown_without_a_run_is_refused(workdir):
@@ -97,32 +136,23 @@ def test_cooldown_without_a_run_is_refused(workdir):
     assert code == 1 and "no unfinished run" in out
 
 
-def test_other_settings_do_not_resume(workdir):
-    process = start(workdir, "--steps", "100000", "--save-every", "0")
-    wait_for_step(workdir, 5, process)
-    process.terminate()
-    process.communicate(timeout=60)
+def test_other_settings_do_not_resume(workdir, stopped):
     code, out = run(tiny.app, workdir, "--steps", "60", "--seed", "1")
     assert code == 1 and "other settings" in out
     code, out = run(tiny.app, workdir, "--steps", "8", "--seed", "1", "--fresh")
     assert code == 0 and "Resuming" not in out
 
 
-def test_a_state_saved_under_older_names_is_resumed(workdir, whole_run, monkeypatch):
+def test_a_state_saved_under_older_names_is_resumed(workdir, whole_run, stopped, monkeypatch):
     """Before 0.2.0 the optimizers were called "players"; arguments of a model may have been renamed too."""
-    process = start(workdir, "--steps", "60", "--save-every", "0")
-    wait_for_step(workdir, 20, process)
-    process.terminate()
-    process.communicate(timeout=60)
-    folder = workdir / "runs" / "tiny"
-    with safe_open(folder / "state.safetensors", "pt") as f:
+    with safe_open(stopped / "state.safetensors", "pt") as f:
         facts = json.loads(f.metadata()["facts"])
     identity = json.loads(facts["identity"])
     identity["players"] = identity.pop("optimizers")
     identity["config"]["code_size"] = identity["config"].pop("latent")
     facts["identity"] = json.dumps(identity)
-    save_file(load_file(folder / "state.safetensors"), folder / "state.safetensors", {"facts": json.dumps(facts)})
-    log = folder / "log.jsonl"
+    save_file(load_file(stopped / "state.safetensors"), stopped / "state.safetensors", {"facts": json.dumps(facts)})
+    log = stopped / "log.jsonl"
     log.write_text(log.read_text(encoding="utf-8").replace('"optimizers"', '"players"'), encoding="utf-8")
 
     code, out = run(tiny.app, workdir, "--steps", "60")
@@ -142,12 +172,8 @@ def test_broken_save_is_named(workdir):
 
 
 def test_a_run_stopped_before_its_speed_was_known_measures_it_anew(workdir, monkeypatch):
-    def stopping(self, *a, record=engine.Run._record_losses):
-        record(self, *a)
-        self.stop = signal.SIGTERM if self.step == 10 else None
-
     with monkeypatch.context() as patch:
-        patch.setattr(engine.Run, "_record_losses", stopping)
+        stop_at(patch, 10)
         code, _ = run(tiny.app, workdir, "--minutes", "0.03", "--batch", "4")
     assert code == 128 + signal.SIGTERM
     code, out = run(tiny.app, workdir, "--minutes", "0.03", "--batch", "4")
