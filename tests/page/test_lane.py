@@ -218,6 +218,21 @@ def test_who_waits_gets_in_between_two_steps(way):
     assert between[0] < 200
 
 
+@pytest.mark.parametrize("way", ["a run", "an endpoint step by step", "a streamed endpoint"])
+def test_a_run_rests_outside_the_lane_after_each_step(ways, way, monkeypatch):
+    """Without a rest it takes the lane again before whoever waits for it wakes up."""
+    COMPUTE.append(lambda: None)
+    rests, sleep = [], time.sleep
+
+    def rest(seconds):
+        rests.append(seconds > 0 and not events._lane.locked())
+        sleep(seconds)
+
+    monkeypatch.setattr(events.time, "sleep", rest)
+    ways[way]()
+    assert len(rests) >= 3 and all(rests)
+
+
 def test_nothing_in_the_lane_keeps_gradients_and_the_thread_keeps_its_own():
     assert events.guarded(torch.is_grad_enabled)() is False
     assert torch.is_grad_enabled()
