@@ -177,7 +177,8 @@ def card_of_poems(checkpoint: Checkpoint) -> Card:
         'model.score(poem, "七绝|春雨||").log_probs',
         use="Acrostics and variations on a title; seeing constrained decoding at work; teaching.",
         limits="It was trained on regular verse of one dynasty, with the images and the opinions of its authors. Rhyme "
-        "and tones are learnt; `poem_steps` holds rhyme by the rhyme books, and tones if asked to. A poem in the manner of an author is not by that author. It may "
+        "and tones are learnt; `poem_steps` holds rhyme by the rhyme books, and tones if asked to. "
+        "A poem in the manner of an author is not by that author. It may "
         "repeat lines of the training poems. Characters that occur less than twice in the training poems are one unknown "
         "character to it.",
         notes={"below": PERPLEXITY_NOTE},

@@ -83,6 +83,10 @@ class Board:
     def number(self, selector, attribute, i=0):
         return float(self.page.locator(selector).nth(i).get_attribute(attribute))
 
+    def width(self, svg):
+        """Of a plot, in the units that it is drawn in: pixels of the screen."""
+        return float(self.page.locator(svg).first.get_attribute("viewBox").split()[2])
+
     def shows_picture(self, selector, x):
         self.until(lambda: np.array_equal(canvas(self.page, selector), shown(x)))
 
@@ -245,7 +249,8 @@ def test_the_gallery_has_each_picture_with_its_score(board):
     shares = board.page.locator("#gallery .fill").evaluate_all("all => all.map(f => +f.style.getPropertyValue('--share'))")
     assert shares == [0.875, 0.375, 0.5, 1, 0.02]
     marks = [board.number("#gallery .mark", "x1", i) for i in range(5)]
-    assert marks == pytest.approx([12 + 456 * s for s in (0.875, 0.375, 0.5, 1, 0)])  # none leaves the plot
+    plot = board.width("#gallery svg") - 24  # between the margins
+    assert marks == pytest.approx([12 + plot * s for s in (0.875, 0.375, 0.5, 1, 0)])  # none leaves the plot
     assert board.page.locator("#gallery .mark").nth(1).get_attribute("class") == "mark real"
     assert "N = 500 and 1,000" in board.page.locator("#gallery svg").text_content()
 
@@ -257,7 +262,7 @@ def test_the_bars_of_both_histograms(board):
     for kind in ("real", "generated"):
         board.page.wait_for_selector(f"#gallery .histogram.{kind}", state="attached")
         path = points_of(board.page.locator(f"#gallery .histogram.{kind}").get_attribute("d"))
-        x = [12 + 456 * k / 4 for k in range(5)]
+        x = [12 + (board.width("#gallery svg") - 24) * k / 4 for k in range(5)]
         y = [80 - 66 * share / 0.5 for share in HISTOGRAM[kind]]
         expected = [12, 80, *(v for i in range(4) for v in (x[i], y[i], x[i + 1])), 80]
         assert path == pytest.approx(expected, abs=0.01)
@@ -278,7 +283,7 @@ def test_the_picked_picture_of_a_quiz_is_the_one_that_was_clicked(board):
     assert board.texts("#quiz button:nth-child(1) .badge") == ["you"]
     assert board.texts("#quiz button:nth-child(4) .badge") == ["discriminator"]
     assert board.texts("#quiz .under") == ["generated −1.5", "real −0.5", "generated +0.5", "generated +1.5"]
-    assert board.page.locator("#quiz button:disabled").count() == 4
+    assert board.page.locator("#quiz button[aria-disabled=true]").count() == 4
 
 
 def test_tiles_in_rows_and_the_chosen_one(board):
@@ -736,14 +741,16 @@ def test_marks_of_a_likelihood_and_of_a_score(board):
     axes = [{"title": f"axis {k}", "histogram": edges, "score": score} for k, score in enumerate((1.5, 99))]
     board.show(likelihood={**components.raw(x), "text": "words", "datasets": ["own", "other"], "axes": json.dumps(axes)})
     board.shows_picture("#likelihood canvas", x)
-    assert [board.number("#likelihood .mark", "x1", k) for k in (0, 1)] == [12 + 456 / 4, 468]
+    plot = board.width("#likelihood svg") - 24
+    assert [board.number("#likelihood .mark", "x1", k) for k in (0, 1)] == pytest.approx([12 + plot / 4, 12 + plot])
     assert board.texts("#likelihood figcaption") == ["axis 0", "axis 1"]
     assert board.texts("#likelihood .key b") == ["own", "other"]
     rows = [{"label": name, "score": score} for name, score in (("a", -1.5), ("b", 1.0), ("c", 0))]
     value = {"text": "words", "score": -0.5, "histogram": json.dumps(HISTOGRAM), "by_label": json.dumps(rows)}
     board.show(verdict={**components.raw(x), **value})
     board.shows_picture("#verdict canvas", x)
-    assert board.number("#verdict .mark.yours", "x1") == 12 + 456 * 0.375
+    plot = board.width("#verdict svg") - 24
+    assert board.number("#verdict .mark.yours", "x1") == pytest.approx(12 + plot * 0.375)
     board.page.locator("#verdict summary").click()
     assert board.texts("#verdict .kind output") == ["−1.5", "+1.0", "0"]
     assert board.texts("#verdict .best span") == ["b"]
@@ -756,7 +763,8 @@ def test_a_chart_has_low_values_at_the_bottom(board):
     board.show(chart={"lines": lines, "floor": 0.1, "x": "calls", "y": "FID"})
     board.until(lambda: board.page.locator("#chart circle").count() == 3)
     x, y = ([board.number("#chart circle", name, k) for k in range(3)] for name in ("cx", "cy"))
-    assert x == pytest.approx([44, 470, (44 + 470) / 2])
+    left, right = 66, board.width("#chart svg") - 10
+    assert x == pytest.approx([left, right, (left + right) / 2])
     assert y[0] < y[1] < y[2] < board.number("#chart .floor", "y1") < 258
     assert y[1] - y[0] == pytest.approx(y[2] - y[1])  # logarithmic
     assert (

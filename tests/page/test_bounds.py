@@ -207,10 +207,10 @@ def test_an_upload_has_at_most_16_million_pixels(tmp_path):
     for size, fits in (((4000, 4000), True), ((16_000_000, 1), True), ((4001, 4000), False), ((4000, 4001), False)):
         Image.new("1", size).save(tmp_path / "a.png")
         if fits:
-            assert sources.read_picture(tmp_path / "a.png").size == size
+            assert gm.pictures.read(tmp_path / "a.png").size == size
         else:
             with pytest.raises(ValueError, match="more than 16 megapixels"):
-                sources.read_picture(tmp_path / "a.png")
+                gm.pictures.read(tmp_path / "a.png")
 
 
 def test_an_upload_has_at_most_40_million_bytes(tmp_path):
@@ -219,10 +219,10 @@ def test_an_upload_has_at_most_40_million_bytes(tmp_path):
         with open(tmp_path / "a.png", "r+b") as file:
             file.truncate(size)  # what follows a PNG is not read
         if fits:
-            assert sources.read_picture(tmp_path / "a.png").size == (10, 10)
+            assert gm.pictures.read(tmp_path / "a.png").size == (10, 10)
         else:
             with pytest.raises(ValueError, match="more than 40 MB"):
-                sources.read_picture(tmp_path / "a.png")
+                gm.pictures.read(tmp_path / "a.png")
     assert app.OPTIONS["max_file_size"] == "40mb"
 
 

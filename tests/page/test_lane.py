@@ -10,7 +10,7 @@ import torch
 from helpers import as_endpoint
 
 import app
-from tabs import events
+from tabs import endpoints, events
 from tabs.components.draw_pad import DrawPad
 from tabs.components.sliders import Sliders
 
@@ -112,9 +112,9 @@ def ways():
         events.act(number.input, handler, {}, outputs)
         runs.act(number.input, handler, {}, outputs)
         runs.stream(number.input, steps, {}, outputs, rate=1000)
-        events.endpoint(once)
-        events.endpoint(stepwise)
-        events.endpoint(stepwise, stream=True)
+        endpoints.endpoint(once)
+        endpoints.endpoint(stepwise)
+        endpoints.endpoint(stepwise, stream=True)
     live, act, numbered, stream, endpoint, step_by_step, streamed = (fn.fn for fn in page.fns.values())
     functions = (
         live,
