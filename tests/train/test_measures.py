@@ -645,7 +645,13 @@ def test_what_codes_hold_is_learnt_from_training_faces_and_read_from_the_measure
             labels[:, i] = (x[:, 0, 0, 0] > 0.5).long()
             return labels
 
-    edits = []
+    edits, fitted, linear_probe = [], [], metrics.linear_probe
+
+    def probe_of(codes, labels, values):
+        fitted.append((codes, labels))
+        return linear_probe(codes, labels, values)
+
+    monkeypatch.setattr(metrics, "linear_probe", probe_of)
 
     def edit(*args):
         edits.append(args)
@@ -663,6 +669,8 @@ def test_what_codes_hold_is_learnt_from_training_faces_and_read_from_the_measure
     assert accuracy.comparison == f"in the pictures themselves: {(15 * 24 + 15) / (16 * 24 - 4):.2%}"
     assert (probe.value, probe.n) == (0.75, 20) and probe.comparison == "by the nearest mean code: 75.00%"
     assert evaluation.loaded == ["val", "train"]
+    ((codes, labels),) = fitted
+    assert close(codes, splits["train"].x.flatten(1)) and torch.equal(labels, splits["train"].y[:, i])
     ((_, attribute, _, val, directions),) = edits
     assert attribute == "smiling" and val is splits["val"] and list(directions.values()) == ["latents", "probes"]
 
