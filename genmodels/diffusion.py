@@ -516,8 +516,8 @@ class Diffusion(GenerativeModel):
             if guidance == 1:
                 out = upcast(self.net(x, x.new_full((n,), t), y))
             else:  # both predictions in one call
-                both = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional]))
-                conditional, baseline = upcast(both).chunk(2)
+                predictions = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional]))
+                conditional, baseline = upcast(predictions).chunk(2)
                 out = baseline + guidance * (conditional - baseline)
             x0 = (out if self.predicts == "x0" else alpha * x - sigma * out).clamp(-1, 1)
             return x0, (x - alpha * x0) / sigma

@@ -179,14 +179,14 @@ def _components(mask: np.ndarray) -> np.ndarray:
     labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     parent = np.arange(mask.size + 1)
     pairs = [
-        np.stack([labels[a][both], labels[b][both]], 1)
+        np.stack([labels[a][joined], labels[b][joined]], 1)
         for a, b in (
             ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
             ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
             ((slice(1, None), slice(1, None)), (slice(None, -1), slice(None, -1))),
             ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))),
         )
-        for both in [mask[a] & mask[b]]
+        for joined in [mask[a] & mask[b]]
     ]
     edges = np.concatenate(pairs)
     while True:  # every pixel takes the smallest number among its neighbours', and then its number's number

@@ -220,8 +220,8 @@ class VerseRules:
         if first or self.is_rhyme(position):
             rhyming = rhymes().get(c, frozenset())
             names = (names or rhyming) & rhyming or names
-            known = frozenset(final for final in rhyme_finals().get(c, ()) if final[1] != "-")
-            finals = finals & known or known or finals
+            own = frozenset(final for final in rhyme_finals().get(c, ()) if final[1] != "-")
+            finals = finals & own or own or finals
         return Verse(verse.body + c, patterns, names, finals)
 
     def rhyme_of_last(self, verse: Verse) -> str:

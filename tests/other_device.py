@@ -35,28 +35,28 @@ def run(function, args, kwargs):
     """An operation of torch on the values, if its tensors are on one device."""
     kwargs = dict(kwargs)
     inputs = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
-    there = [x for x in inputs if isinstance(x, OnDevice)]
+    on_device = [x for x in inputs if isinstance(x, OnDevice)]
     target = kwargs.get("device")
     moves = function.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_)
     indexes = function.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_)
-    here = [x for x in inputs if not isinstance(x, OnDevice) and (x.ndim or x.device == DEVICE)]
-    if any(x.device == DEVICE for x in here):
+    elsewhere = [x for x in inputs if not isinstance(x, OnDevice) and (x.ndim or x.device == DEVICE)]
+    if any(x.device == DEVICE for x in elsewhere):
         raise RuntimeError(f"{function} has a tensor without values, which was not made through the dispatcher")
-    if there and here and not moves and not (indexes and isinstance(args[0], OnDevice)):
+    if on_device and elsewhere and not moves and not (indexes and isinstance(args[0], OnDevice)):
         raise RuntimeError(f"Expected all tensors to be on the same device: {function} has some on {DEVICE}, some on the CPU")
-    if indexes and there and not isinstance(args[0], OnDevice):
+    if indexes and on_device and not isinstance(args[0], OnDevice):
         raise RuntimeError(f"indices should be on the CPU, as the tensor is: {function}")
-    result_there = bool(there) if target is None else torch.device(target).type == DEVICE.type
+    result_on_device = bool(on_device) if target is None else torch.device(target).type == DEVICE.type
     if target is not None:
         kwargs["device"] = torch.device("cpu")
     plain_args, plain_kwargs = tree_map(lambda x: x.values_ if isinstance(x, OnDevice) else x, (args, kwargs))
     if function.overloadpacket is torch.ops.aten.copy_:
-        result_there = isinstance(args[0], OnDevice)
+        result_on_device = isinstance(args[0], OnDevice)
     result = function(*plain_args, **plain_kwargs)
-    originals = {id(x.values_): x for x in there}
+    originals = {id(x.values_): x for x in on_device}
 
     def wrap(x):
-        if not isinstance(x, torch.Tensor) or not result_there:
+        if not isinstance(x, torch.Tensor) or not result_on_device:
             return x
         if x.dtype in (torch.float64, torch.complex128):
             raise TypeError(f"Cannot convert to 64-bit floats, which {DEVICE} does not have: {function}")
@@ -79,9 +79,9 @@ class Literals(TorchFunctionMode):
             kwargs = {"dtype": args[0].dtype, "device": args[0].device} | kwargs
             function, args = torch.tensor, args[1:]
         if function is torch.tensor and kwargs.get("device") is not None:
-            there = torch.device(kwargs.pop("device")).type == DEVICE.type
+            on_device = torch.device(kwargs.pop("device")).type == DEVICE.type
             result = torch.tensor(*args, **kwargs)
-            return result.to(DEVICE) if there else result
+            return result.to(DEVICE) if on_device else result
         return function(*args, **kwargs)
 
 

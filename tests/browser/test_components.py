@@ -90,17 +90,17 @@ class Board:
     def shows_picture(self, selector, x):
         self.until(lambda: np.array_equal(canvas(self.page, selector), shown(x)))
 
-    def at(self, selector, u, v):
+    def point(self, selector, u, v):
         """The place (u, v) of an element on the screen, each from 0 to 1, from the top left."""
         self.page.locator(selector).scroll_into_view_if_needed()
         box = self.page.locator(selector).bounding_box()
         return box["x"] + u * box["width"], box["y"] + v * box["height"]
 
     def drag(self, selector, *places):
-        self.page.mouse.move(*self.at(selector, *places[0]))
+        self.page.mouse.move(*self.point(selector, *places[0]))
         self.page.mouse.down()
         for place in places[1:]:
-            self.page.mouse.move(*self.at(selector, *place))
+            self.page.mouse.move(*self.point(selector, *place))
         self.page.mouse.up()
 
 
@@ -314,8 +314,8 @@ def grid(x, across, by_column=False):
 
 def shows_grid(board, expected):
     def same():
-        seen = canvas(board.page, "#film .frames canvas")
-        return seen.shape == expected.shape and (seen == expected)[expected >= 0].all()
+        drawn = canvas(board.page, "#film .frames canvas")
+        return drawn.shape == expected.shape and (drawn == expected)[expected >= 0].all()
 
     board.until(same)
 
@@ -419,16 +419,16 @@ def test_the_map_has_x_to_the_right_and_y_upwards(board):
     board.show(map={"maps": [value], "classes": [str(i) for i in range(10)]})
     board.page.wait_for_selector(MAP)
     for u, v in ((0.1, 0.1), (0.9, 0.1), (0.1, 0.9), (0.6, 0.3)):
-        board.page.mouse.move(*board.at(MAP, u, v))
+        board.page.mouse.move(*board.point(MAP, u, v))
         board.shows_picture("#map .view", x[4 * int(4 * v) + int(4 * u)])
         position = [float(k) for k in board.texts("#map .position")[0].split(", ")]
         assert position == pytest.approx([-2 + 8 * u, 30 - 20 * v], abs=0.15)
-        name, event, data = board.event(lambda u=u, v=v: board.page.mouse.click(*board.at(MAP, u, v)))
+        name, event, data = board.event(lambda u=u, v=v: board.page.mouse.click(*board.point(MAP, u, v)))
         assert (name, event) == ("map", "click")
         assert (data["u"], data["v"]) == pytest.approx((u, v), abs=0.01)
-    seen = canvas(board.page, MAP).astype(int)
+    drawn = canvas(board.page, MAP).astype(int)
     for u, v, colour in ((0.75, 0.25, (255, 93, 93)), (0.125, 0.875, (255, 157, 60))):  # of classes 3 and 1
-        assert np.abs(seen[int(560 * v), int(560 * u)] - colour).max() < 3
+        assert np.abs(drawn[int(560 * v), int(560 * u)] - colour).max() < 3
     assert board.texts("#map .legend .item")[3] == "3"
 
 
@@ -437,12 +437,12 @@ def test_the_background_of_the_map_is_its_pictures(board):
     value = {**components.sheet(grey, 4), "title": "VAE", "bounds": BOUNDS, "points": "[]"}
     board.show(map={"maps": [value], "classes": []})
     board.page.locator("#map .toggle input").uncheck()
-    board.page.mouse.move(*board.at(MAP, 0.99, 0.99))
+    board.page.mouse.move(*board.point(MAP, 0.99, 0.99))
     centres = [(70 + 140 * row, 70 + 140 * column) for row in range(4) for column in range(4)]
 
     def same():
-        seen = canvas(board.page, MAP)
-        levels = [seen[place][0] / 255 for place in centres]
+        drawn = canvas(board.page, MAP)
+        levels = [drawn[place][0] / 255 for place in centres]
         return np.abs(np.array(levels) - grey[:, 0, 0, 0].numpy()).max() < 0.01
 
     board.until(same)
@@ -453,7 +453,7 @@ def test_the_map_by_keyboard(board):
     value = {**components.sheet(pictures(16), 4), "title": "VAE", "bounds": BOUNDS, "points": "[]"}
     board.show(map={"maps": [value], "classes": []})
     board.page.wait_for_selector(MAP)
-    board.page.mouse.click(*board.at(MAP, 0.5, 0.5))
+    board.page.mouse.click(*board.point(MAP, 0.5, 0.5))
     board.page.locator(MAP).focus()
     u, v = board.event(lambda: board.page.keyboard.press("Enter"))[2].values()
     for key, du, dv in (
@@ -475,8 +475,8 @@ PLANE = "#plane canvas"
 def test_the_plane_has_x_to_the_right_and_y_upwards(board):
     board.show(plane={"points": pack_points([[0.5, 0.25], [-0.75, -0.5]]), "draw": False, "text": "two"})
     board.until(lambda: board.texts("#plane .text") == ["two"])
-    seen = canvas(board.page, PLANE).astype(int)
-    bright = np.argwhere(seen.sum(2) > 200)
+    drawn = canvas(board.page, PLANE).astype(int)
+    bright = np.argwhere(drawn.sum(2) > 200)
     assert len(bright) == 8  # two squares of 2 x 2
     row, column = (1 - 0.25) / 2 * 384, (1 + 0.5) / 2 * 384
     first = bright[bright[:, 0] < 192]
@@ -500,9 +500,9 @@ def test_the_density_and_the_grid_of_the_plane(board):
         return red > 90 and red > blue + 40
 
     board.until(lambda: is_orange(200, 288))  # it opens with all layers applied
-    seen = canvas(board.page, PLANE).astype(int)
-    assert seen[48, 340].min() > 150 and seen[340, 48].max() < 100
-    teal = seen[286:291, 150].max(0)
+    drawn = canvas(board.page, PLANE).astype(int)
+    assert drawn[48, 340].min() > 150 and drawn[340, 48].max() < 100
+    teal = drawn[286:291, 150].max(0)
     assert teal[1] > 80 > teal[0]
     board.page.locator("#plane input").focus()
     board.page.keyboard.press("Home")
@@ -569,8 +569,8 @@ def test_a_mask_is_painted_where_the_brush_goes(board):
     assert mask.shape == (28, 28) and mask.dtype == bool
     assert (rows.min(), rows.max()) == (6, 10)  # 2.8 pixels around 8.4
     assert (columns.min(), columns.max()) == (3, 19)  # and around 5.6 to 16.8
-    seen = canvas(board.page, MASK)[6::12, 6::12].astype(int)
-    painted = np.abs(seen - (0.25 * shown(x).astype(int) + 0.75 * np.array([255, 64, 150]))).max(2) < 3
+    drawn = canvas(board.page, MASK)[6::12, 6::12].astype(int)
+    painted = np.abs(drawn - (0.25 * shown(x).astype(int) + 0.75 * np.array([255, 64, 150]))).max(2) < 3
     assert np.array_equal(painted, mask)
 
 
@@ -603,8 +603,8 @@ def test_a_drawing_is_sent_as_it_stands_on_the_pad(board):
     assert (rows.min(), rows.max()) == pytest.approx((0.15 * SIDE - 5.5, 0.15 * SIDE + 5.5), abs=1.5)
     assert (columns.min(), columns.max()) == pytest.approx((0.2 * SIDE - 5.5, 0.7 * SIDE + 5.5), abs=1.5)
     assert ink[21, 60] == 255 and ink[100, 60] == 0  # white on black
-    _, _, both = board.event(lambda: board.drag("#pad canvas", (0.3, 0.8), (0.3, 0.6)))
-    assert (both >= ink).all() and both[100, 42] == 255
+    _, _, two_strokes = board.event(lambda: board.drag("#pad canvas", (0.3, 0.8), (0.3, 0.6)))
+    assert (two_strokes >= ink).all() and two_strokes[100, 42] == 255
     board.page.locator("#pad button").click()
     board.page.locator("#pad canvas").focus()
     board.page.keyboard.press("Space")
@@ -693,8 +693,8 @@ def test_the_bars_are_what_the_model_would_sample_from(board, changed):
     expected = gm.transformer.warp_logits(LOGITS, **options)
     rows = board.page.locator("#next .row output")
     board.until(lambda: rows.count() == 10)
-    seen = rows.evaluate_all("all => all.map(o => +o.title)")
-    assert seen == pytest.approx(expected[:10].tolist(), abs=1e-4)
+    shares = rows.evaluate_all("all => all.map(o => +o.title)")
+    assert shares == pytest.approx(expected[:10].tolist(), abs=1e-4)
     assert [text == "cut" for text in rows.all_inner_texts()] == [p == 0 for p in expected[:10].tolist()]
     assert f"{int((expected > 0).sum())} of 12 tokens remain" in board.texts("#next .summary")[0]
     bars = board.page.locator("#next .row").evaluate_all(
@@ -728,8 +728,8 @@ def test_attention_is_from_a_row_to_its_columns(board):
     board.page.locator("#attention .heads button").nth(1).click()
     board.page.locator("#attention .token").nth(2).click()
     assert weights() == [100, 0, 0]
-    seen = canvas(board.page, "#attention canvas").astype(int)
-    assert seen[20, 3].min() > 200 and seen[3, 20].max() < 60  # the last row attends to the first column
+    drawn = canvas(board.page, "#attention canvas").astype(int)
+    assert drawn[20, 3].min() > 200 and drawn[3, 20].max() < 60  # the last row attends to the first column
 
 
 # --- Plots ------------------------------------------------------------------------------------------------------------

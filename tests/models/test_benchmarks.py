@@ -95,16 +95,16 @@ def test_readme_has_a_table_of_every_benchmark_and_of_no_other():
 
 
 def test_jobs_take_turns_and_the_first_round_does_not_count(monkeypatch):
-    order, now = [], [0.0]
+    order, clock = [], [0.0]
 
     def job(name, durations):
         def run():
             order.append(name)
-            now[0] += durations.pop(0)
+            clock[0] += durations.pop(0)
 
         return run
 
-    monkeypatch.setattr(common.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(common.time, "perf_counter", lambda: clock[0])
     seconds = common.in_turns(3, job("a", [90.0, 3.0, 1.0, 2.0]), job("b", [90.0, 5.0, 4.0, 60.0]))
     assert order == ["a", "b"] * 4
     assert seconds == pytest.approx([2.0, 5.0])

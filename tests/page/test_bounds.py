@@ -97,13 +97,13 @@ def test_numbers_of_the_api_end_at_their_bounds(answer, name, argument):
         cheap = {}
     step = 1 if isinstance(arguments_of(name)[argument], int) else 1e-6
     for beyond in (low - step, high + step):
-        assert "must be a" in (said := answer(name, **{argument: beyond})), f"{argument}={beyond}: {said}"
-        assert f"from {low} to {250 if name.startswith('diffusion') and argument == 'steps' and beyond < low else high}" in said
+        assert "must be a" in (text := answer(name, **{argument: beyond})), f"{argument}={beyond}: {text}"
+        assert f"from {low} to {250 if name.startswith('diffusion') and argument == 'steps' and beyond < low else high}" in text
     if step == 1:
         assert "must be a whole number" in answer(name, **{argument: low + 0.5})
     for allowed in (low, high):
-        said = answer(name, **{argument: allowed}, **cheap)
-        assert "must be" not in said, f"{argument}={allowed}: {said}"
+        text = answer(name, **{argument: allowed}, **cheap)
+        assert "must be" not in text, f"{argument}={allowed}: {text}"
 
 
 def test_every_number_of_the_api_is_in_the_list():
@@ -118,8 +118,8 @@ def test_every_number_of_the_api_is_in_the_list():
 def test_texts_of_the_api_have_a_longest_length(answer, name, argument):
     answer.without_models()
     longest = TEXTS[name][argument]
-    said = answer(name, **{argument: "a" * longest})
-    assert "at most" not in said, said
+    text = answer(name, **{argument: "a" * longest})
+    assert "at most" not in text, text
     over = answer(name, **{argument: "a" * (longest + 1)})
     # a text generator loads its model before it reads the prompt
     assert f"at most {longest:,} characters" in over.replace(f" {longest} ", f" {longest:,} ") or over == ACCEPTED

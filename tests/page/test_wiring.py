@@ -63,8 +63,8 @@ def test_a_click_on_the_map_is_the_code_of_that_place(visitor):
     centre = [(column + 0.5) / n, (row + 0.5) / n]
     x = bounds["x0"] + centre[0] * (bounds["x1"] - bounds["x0"])
     y = bounds["y1"] - centre[1] * (bounds["y1"] - bounds["y0"])
-    seen = sheet_of(values)[row * n + column].astype(int)
-    assert abs(seen - pixels(vae.decode(torch.tensor([[x, y]])))[0].astype(int)).max() <= 1
+    drawn = sheet_of(values)[row * n + column].astype(int)
+    assert abs(drawn - pixels(vae.decode(torch.tensor([[x, y]])))[0].astype(int)).max() <= 1
     z = vae.encode(gm.data.samples("mnist").floats()[5:6]).mean[0].tolist()
     point = json.loads(values["points"])[5]
     assert [point["x"], point["y"]] == pytest.approx(z, abs=1e-3)
@@ -155,8 +155,8 @@ def test_each_end_of_the_gans_interpolation(visitor):
             cells = pixels(x).astype(int)
             for i in (0, 5):  # of nine, three across, with gaps of one pixel
                 row, column = divmod(i, 3)
-                seen = frames[k][29 * row : 29 * row + 28, 29 * column : 29 * column + 28].astype(int)
-                assert abs(seen - cells[i]).max() <= 1, (control, k, i)
+                drawn = frames[k][29 * row : 29 * row + 28, 29 * column : 29 * column + 28].astype(int)
+                assert abs(drawn - cells[i]).max() <= 1, (control, k, i)
 
 
 def test_the_class_that_a_picture_is_scored_as(visitor):
@@ -223,12 +223,12 @@ DIFFUSION = {  # control -> (event, value, arguments that change)
 def test_each_control_of_diffusion_reaches_the_sampler(visitor, monkeypatch, control):
     calls = record(monkeypatch, gm.Diffusion, "sample_steps")
     event, value, changed = DIFFUSION[control]
-    usual = {"label": None, "sampler": "dpm", "steps": 16, "guidance": 1, "seed": 0}
-    seen = called(visitor, calls, lambda: visitor.set(control, value, event))
-    n = seen.get("n", (seen["args"] or (9,))[0])
+    defaults = {"label": None, "sampler": "dpm", "steps": 16, "guidance": 1, "seed": 0}
+    arguments = called(visitor, calls, lambda: visitor.set(control, value, event))
+    n = arguments.get("n", (arguments["args"] or (9,))[0])
     assert n == changed.get("args", (9,))[0]
-    expected = usual | {k: v for k, v in changed.items() if k != "args"}
-    assert {k: seen.get(k, v) for k, v in usual.items()} == expected
+    expected = defaults | {k: v for k, v in changed.items() if k != "args"}
+    assert {k: arguments.get(k, v) for k, v in defaults.items()} == expected
 
 
 def test_ddim_alone_has_its_noise(visitor, monkeypatch):
@@ -245,15 +245,15 @@ def test_the_time_and_the_mask_reach_diffusion(visitor, monkeypatch):
     alpha, sigma = (float(k) for k in gm.diffusion.alpha_sigma(torch.tensor(0.35)))
     assert visitor["diffusion-drowned"]["caption"] == f"{alpha:.2f} picture + {sigma:.2f} noise"
     calls = record(monkeypatch, gm.Diffusion, "edit_steps")
-    seen = called(visitor, calls, lambda: visitor.press("Denoise (SDEdit)", "diffusion-stage"))
-    assert 0.35 in (seen.get("strength"), *seen["args"][1:])
-    assert torch.equal(seen["args"][0][:1], gm.data.samples("mnist").floats()[2:3])
+    arguments = called(visitor, calls, lambda: visitor.press("Denoise (SDEdit)", "diffusion-stage"))
+    assert 0.35 in (arguments.get("strength"), *arguments["args"][1:])
+    assert torch.equal(arguments["args"][0][:1], gm.data.samples("mnist").floats()[2:3])
     mask = torch.zeros(28, 28)
     mask[3, 20] = 1
     visitor.values[visitor.ids["diffusion-mask"]] = {**visitor["diffusion-mask"], "mask": mask_text(mask)}
     calls = record(monkeypatch, gm.Diffusion, "inpaint_steps")
-    seen = called(visitor, calls, lambda: visitor.press("Inpaint", "diffusion-stage"))
-    assert torch.equal(seen["args"][1].squeeze().float(), mask)
+    arguments = called(visitor, calls, lambda: visitor.press("Inpaint", "diffusion-stage"))
+    assert torch.equal(arguments["args"][1].squeeze().float(), mask)
 
 
 TEXT = {
@@ -270,10 +270,10 @@ ARGUMENTS = ("max_new_tokens", "temperature", "top_k", "top_p", "min_p")
 def test_each_control_of_the_text_reaches_the_model(visitor, monkeypatch, control, argument):
     calls = record(monkeypatch, gm.TextTransformer, "generate_steps")
     visitor.values[visitor.ids[control]] = TEXT[control]
-    seen = called(visitor, calls, lambda: visitor.set("transformer-text-seed", 6, "submit"))
-    usual = {"max_new_tokens": 360, "temperature": 0.8, "top_k": 0, "top_p": 1, "min_p": 0, "seed": 6}
-    assert {k: seen.get(k, v) for k, v in usual.items()} == usual | {argument: TEXT[control]}
-    assert "ROMEO:\n" in (seen.get("prompt"), *seen["args"])
+    arguments = called(visitor, calls, lambda: visitor.set("transformer-text-seed", 6, "submit"))
+    defaults = {"max_new_tokens": 360, "temperature": 0.8, "top_k": 0, "top_p": 1, "min_p": 0, "seed": 6}
+    assert {k: arguments.get(k, v) for k, v in defaults.items()} == defaults | {argument: TEXT[control]}
+    assert "ROMEO:\n" in (arguments.get("prompt"), *arguments["args"])
 
 
 PIXELS = {"transformer-rows": ("rows", 5), "transformer-n": ("n", 2), "transformer-pixels-temperature": ("temperature", 0.4)}
@@ -286,9 +286,9 @@ def test_each_control_of_the_completions_reaches_the_model(visitor, monkeypatch,
     with pytest.raises(Called):
         visitor.send("transformer-own-pictures", index=4)
     assert torch.equal(calls[-1]["args"][0], gm.data.samples("mnist").floats()[4:5])
-    seen = called(visitor, calls, lambda: visitor.set(control, value, "release"))
-    usual = {"rows": 14, "n": 4, "temperature": 1, "label": None, "seed": 0}
-    assert {k: seen.get(k, v) for k, v in usual.items()} == usual | {argument: value}
+    arguments = called(visitor, calls, lambda: visitor.set(control, value, "release"))
+    defaults = {"rows": 14, "n": 4, "temperature": 1, "label": None, "seed": 0}
+    assert {k: arguments.get(k, v) for k, v in defaults.items()} == defaults | {argument: value}
 
 
 def test_the_noise_and_the_sigma_reach_the_denoiser(visitor, monkeypatch):
@@ -298,22 +298,22 @@ def test_the_noise_and_the_sigma_reach_the_denoiser(visitor, monkeypatch):
     calls = record(monkeypatch, gm.denoiser, "add_noise")
     for kind, shown, strength in (("gaussian", 51, 0.2), ("speckle", 30, 0.3)):
         visitor.values[visitor.ids["denoiser-kind"]] = kind
-        seen = called(visitor, calls, lambda shown=shown: visitor.set("denoiser-strength", shown))
-        assert (seen["args"][1], seen["args"][2], seen["seed"]) == (kind, pytest.approx(strength), 0)
+        arguments = called(visitor, calls, lambda shown=shown: visitor.set("denoiser-strength", shown))
+        assert (arguments["args"][1], arguments["args"][2], arguments["seed"]) == (kind, pytest.approx(strength), 0)
     monkeypatch.undo()
     model = gm.load("denoiser-mnist")
     calls = record(monkeypatch, type(model), "restore")
-    seen = called(visitor, calls, lambda: visitor.set("denoiser-told", 51))
-    assert seen["args"][1] == pytest.approx(0.2)
-    seen = called(visitor, calls, lambda: visitor.set("denoiser-told", 0))
-    assert seen["args"][1] is None  # blind
+    arguments = called(visitor, calls, lambda: visitor.set("denoiser-told", 51))
+    assert arguments["args"][1] == pytest.approx(0.2)
+    arguments = called(visitor, calls, lambda: visitor.set("denoiser-told", 0))
+    assert arguments["args"][1] is None  # blind
 
 
 def test_the_layers_of_the_plane(visitor, monkeypatch):
     calls = record(monkeypatch, gm.plane, "fit_plane")
     visitor.values[visitor.ids["flow-depth"]] = 3
-    seen = called(visitor, calls, lambda: visitor.press("Train", "flow-plane"))
-    assert (seen["layers"], seen["seed"], len(seen["args"][0])) == (3, 0, 1000)
+    arguments = called(visitor, calls, lambda: visitor.press("Train", "flow-plane"))
+    assert (arguments["layers"], arguments["seed"], len(arguments["args"][0])) == (3, 0, 1000)
 
 
 def test_the_density_of_the_plane_is_where_its_points_are():
@@ -350,7 +350,7 @@ def test_a_drawing_keeps_its_orientation(visitor):
     ink[:, 90:] = 0
     ink[15:25, 65:110] = 255  # a bar at the top, to the right
     visitor.set("gan-pad", base64.b64encode(ink.tobytes()).decode())
-    seen = raw_of(visitor["gan-verdict"])[..., 0].astype(float)
+    drawn = raw_of(visitor["gan-verdict"])[..., 0].astype(float)
     expected = gm.pictures.to_bytes(gm.data.preprocess(ink, "mnist"))[0, :, :, 0].numpy()
-    assert (seen == expected).all()
-    assert seen[:14, 14:].sum() > seen[14:, 14:].sum()
+    assert (drawn == expected).all()
+    assert drawn[:14, 14:].sum() > drawn[14:, 14:].sum()
