@@ -51,6 +51,7 @@ _MODULES = (
     "pictures",
     "pixel_transformer",
     "plane",
+    "rhyme",
     "text_transformer",
     "tokens",
     "transformer",

@@ -62,5 +62,6 @@ def build(first_visit):
         measured="; ".join(headlines) + ".",
         bits=cards.bits_by_class(),
         perplexities=cards.perplexities(),
+        rhymes=poems.measured_rhymes(),
     )
     events.act(first_visit, card, {}, {"card": layout.models_card()})
