@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import genmodels as gm
-from genmodels import base, vae
+from genmodels import vae
 from genmodels.base import generator
 from tests.compare import close
 from tests.helpers_models import CALLS, batch, entries, family, losses, tensors
 from tests.helpers_models import loss_methods as methods
-from tests.other_device import OnDevice, other_device, put, values
+from tests.other_device import OnDevice, put, values
 from tests.tiny import MODELS
 
 TOLERANCE = {  # of a result, as a share of its largest value, against that of 32 bits
@@ -41,14 +41,6 @@ def build(name):
             p += 0.1 * torch.randn_like(p)
     model.family_name = family(name)
     return model
-
-
-@pytest.fixture
-def device(monkeypatch):
-    monkeypatch.setattr(base, "WITHOUT_DOUBLES", ["meta"])
-    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # the pretended device has no inference tensors
-    with other_device() as device:
-        yield device
 
 
 # --- Devices ----------------------------------------------------------------------------------------------------------
