@@ -254,7 +254,10 @@ class Run:
         world = self.accelerator.num_processes
         if len(recipe.train) < world:
             raise TrainingError(f"{len(recipe.train)} training pictures are too few for {world} processes.")
-        self.batch = min(self.batch, len(recipe.train) // world)
+        if self.batch * world > len(recipe.train):
+            self.batch = len(recipe.train) // world
+            if self.is_main and settings.batch:
+                print(f"The batch is {self.batch}, not {settings.batch}: there are {len(recipe.train)} training pictures.")
 
         model = recipe.model
         if settings.init_from:
