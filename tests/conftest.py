@@ -15,6 +15,18 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; make test-threads sets 2
 
 
+def pytest_collection_modifyitems(items):
+    """Of the two processes one begins with all tests that need the started page or a browser, so that each is started once; the
+    other with the rest, a file at a time."""
+
+    def needs_page(item):
+        return bool({"page_url", "browser"} & set(getattr(item, "fixturenames", ())))
+
+    items.sort(key=needs_page, reverse=True)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("page" if needs_page(item) else str(item.path)))
+
+
 @pytest.fixture
 def device(monkeypatch):
     """A pretended GPU."""

@@ -24,6 +24,11 @@ CANVASES = {  # something that each tab shows when it is ready
     "Denoising": "#denoiser-stage .tile",
 }
 
+FITTING = """() => [...document.querySelectorAll('[role=tab]')].filter(e => e.checkVisibility())
+  .every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth + 1)"""
+UNFOLDED = """() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility())
+  && document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"""
+
 SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
     [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
     && !e.closest('.katex, .spoken, .sr-only, .visually-hidden')
@@ -67,8 +72,7 @@ def shows_what_its_lines_compute(page, tab, canvases, computed):
 def open_tab(page, name):
     """Open a tab. On a narrow screen those that do not fit are in a menu."""
     page.get_by_role("tab").first.wait_for()
-    if page.viewport_size["width"] < 800:
-        page.wait_for_timeout(1000)  # until then all are in the bar
+    page.wait_for_function(FITTING)  # until then all are in the bar
     if page.get_by_role("tab", name=name).count():
         page.get_by_role("tab", name=name).click()
     else:
@@ -77,12 +81,13 @@ def open_tab(page, name):
 
 
 def unfold(page):
-    """Opens what is folded."""
+    """Opens what is folded, and waits until nothing moves."""
     page.evaluate("""() => {
         for (const b of document.querySelectorAll('button.label-wrap:not(.open)')) if (b.checkVisibility()) b.click();
         for (const d of document.querySelectorAll('details')) d.open = true;
     }""")
-    page.wait_for_timeout(1500)
+    page.wait_for_function(UNFOLDED)
+    page.wait_for_timeout(200)
 
 
 def scrub(page, stage):

@@ -30,6 +30,7 @@ def opened(tab):
         changed(tab, STAGE, before)
         tab.wait_for_function(f"{FIGURES} === 3")
         wait_for_end(tab)
+    open_tab(tab, "Compare")
     return tab
 
 
