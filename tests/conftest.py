@@ -1,5 +1,6 @@
 """Environment variables that must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
+import functools
 import os
 import socket
 import subprocess
@@ -15,16 +16,22 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; make test-threads sets 2
 
 
-def pytest_collection_modifyitems(items):
-    """Of the two processes one begins with all tests that need the started page or a browser, so that each is started once; the
-    other with the rest, a file at a time."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file at a time to each process, but all that may use the started page or a browser to one, so that both start once."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    def needs_page(item):
-        return bool({"page_url", "browser"} & set(getattr(item, "fixturenames", ())))
+    @functools.cache
+    def needs_page(file):
+        text = (config.rootpath / file).read_text(encoding="utf-8") if file.startswith("tests/page/") else ""
+        return file.startswith("tests/browser/") or "page_url" in text or "gradio_client" in text
 
-    items.sort(key=needs_page, reverse=True)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("page" if needs_page(item) else str(item.path)))
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return "page" if needs_page(file) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture
