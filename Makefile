@@ -9,7 +9,8 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 APP := .venv/app-installed
 DEV := .venv/dev-installed
-MATHEMATICS := contract metrics vae gan flow diffusion transformer denoiser autoencoder classifier tokens ngram
+MATHEMATICS := contract metrics vae interpolation gan flow typicality plane diffusion transformer text_transformer pixel_transformer denoiser \
+  autoencoder classifier tokens ngram
 
 .PHONY: app test test-threads lint space
 

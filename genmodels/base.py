@@ -248,6 +248,11 @@ def load_checkpoint(name_or_path: str | Path) -> GenerativeModel:
         return _loaded[folder][1]
 
 
+def folder_state(folder: Path) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """What changes when any file of a checkpoint is written anew: a key for what was computed of it."""
+    return tuple((file.name, _file_state(file)) for file in sorted(folder.iterdir()))
+
+
 def _file_state(file: Path) -> tuple[int, ...]:
     """What changes when a file is written anew; empty if there is none."""
     try:

@@ -13,6 +13,22 @@ from tabs import programs
 DATASET = "Dataset"  # as the page calls it
 
 
+def cached(maxsize: int) -> Callable:
+    """Decorator of `fn(checkpoint, ...)`: computed once, until training writes the checkpoint's files anew."""
+
+    def decorate(fn: Callable) -> Callable:
+        computed = functools.lru_cache(maxsize)(lambda state, *args: fn(*args))
+
+        @functools.wraps(fn)
+        def run(checkpoint, *args):
+            folder = gm.base.checkpoint_folder(checkpoint)
+            return computed(gm.base.folder_state(folder), folder, *args)
+
+        return run
+
+    return decorate
+
+
 class Family:
     """Models named after a family and a data set, such as "gan-mnist". A name from a visitor never becomes a path.
 
@@ -48,13 +64,8 @@ class Family:
 
     def cached(self, fn: Callable) -> Callable:
         """`fn(dataset, ...)`, computed once for each checkpoint."""
-        computed = functools.lru_cache(maxsize=1024)(lambda folder, dataset, *args: fn(dataset, *args))
-
-        @functools.wraps(fn)
-        def run(dataset, *args):
-            return computed(gm.base.checkpoint_folder(self.checkpoint(dataset)), dataset, *args)
-
-        return run
+        computed = cached(1024)(lambda folder, *args: fn(*args))
+        return functools.wraps(fn)(lambda dataset, *args: computed(self.checkpoint(dataset), dataset, *args))
 
     def program(self, dataset: str, body: str, columns: int, scale: int = 4) -> str:
         """A whole program that saves a picture. body: the lines that compute `x` with `model`; columns: of the picture."""

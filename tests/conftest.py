@@ -1,5 +1,6 @@
 """Environment variables that must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
+import functools
 import os
 import socket
 import subprocess
@@ -13,6 +14,38 @@ import pytest
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; make test-threads sets 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file at a time to each process, but all that may use the started page or a browser to one, so that both start once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    @functools.cache
+    def needs_page(file):
+        text = (config.rootpath / file).read_text(encoding="utf-8") if file.startswith("tests/page/") else ""
+        return file.startswith("tests/browser/") or "page_url" in text or "gradio_client" in text
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return "page" if needs_page(file) else file
+
+    return Scheduling(config, log)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """A pretended GPU."""
+    import torch
+
+    from genmodels import base
+    from tests.other_device import other_device
+
+    monkeypatch.setattr(base, "WITHOUT_DOUBLES", ["meta"])
+    monkeypatch.setattr(torch, "inference_mode", torch.no_grad)  # the pretended device has no inference tensors
+    with other_device() as device:
+        yield device
 
 
 # --- Checkpoints ------------------------------------------------------------------------------------------------------
@@ -34,47 +67,10 @@ def all_checkpoints(tmp_path_factory):
         if not (folder / name).exists():
             tiny.untrained(make, seed).save_pretrained(folder / name)
         if family == "gan" and not (folder / name / "replay.json").exists():
-            write_replay(folder / name)
+            tiny.write_replay(folder / name)
         if family == "flow" and not (folder / name / "likelihoods.json").exists():
-            write_likelihoods(folder / name, dataset)
+            tiny.write_likelihoods(folder / name, dataset)
     return folder
-
-
-def own_folder(link):
-    """The folder of a checkpoint that is linked, as a folder of its own with links to its files: others may be added."""
-    if link.is_symlink():
-        shipped = link.resolve()
-        link.unlink()
-        link.mkdir()
-        for file in shipped.iterdir():
-            (link / file.name).symlink_to(file)
-    return link
-
-
-def write_replay(folder):
-    """An invented replay of four steps."""
-    import torch
-
-    import genmodels as gm
-
-    model = gm.load(own_folder(folder))
-    pictures = torch.stack([(255 * model.sample(30, seed=i)).byte() for i in range(4)])
-    shares = torch.rand(2, 4, 6).softmax(-1).tolist()
-    losses = {network: [[step, step / 10] for step in range(1, 10)] for network in ("discriminator", "generator")}
-    gm.gan.save_replay(gm.gan.Replay([0, 1, 4, 9], pictures, [i / 2 for i in range(7)], *shares, losses), folder)
-
-
-def write_likelihoods(folder, dataset):
-    """The likelihoods of the sample pictures, as of a flow that was not evaluated."""
-    import genmodels as gm
-
-    model = gm.load(own_folder(folder))
-    other_dataset = "fashion" if dataset == "mnist" else "mnist"
-    nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other_dataset)}
-    typicality = gm.typicality.Typicality.fit(nats[dataset])
-    bits = {name: gm.metrics.bits_per_dim(values.sum(1), 784) for name, values in nats.items()}
-    distances = {name: typicality.distance(values) for name, values in nats.items()}
-    gm.typicality.save_likelihoods(gm.typicality.LikelihoodStats.from_values(typicality, bits, distances), folder)
 
 
 # --- The page, started once for all tests that need it ----------------------------------------------------------------

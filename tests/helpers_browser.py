@@ -2,8 +2,10 @@
 
 import base64
 import re
+import time
 
 import numpy as np
+from helpers import pixels
 
 PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own weight: other pixels, other sum
   const c = document.querySelector(selector), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -11,6 +13,29 @@ PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own we
   for (let i = 0; i < d.length; i++) sum = (sum * 31 + d[i]) % 1000003;
   return sum;
 }"""
+
+
+CANVASES = {  # something that each tab shows when it is ready
+    "Autoencoder & VAE": "#vae-map .map",
+    "GAN": "#gan-quiz button canvas",
+    "Transformer": "#transformer-attention .token",
+    "Flow": "#flow-verdict canvas",
+    "Diffusion": "#diffusion-stage canvas",
+    "Denoising": "#denoiser-stage .tile",
+}
+
+FITTING = """() => [...document.querySelectorAll('[role=tab]')].filter(e => e.checkVisibility())
+  .every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth + 1)"""
+UNFOLDED = """() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility())
+  && document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"""
+
+SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
+    [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
+    && !e.closest('.katex, .spoken, .sr-only, .visually-hidden')
+    && e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().width > 2)
+    .map(e => [parseFloat(getComputedStyle(e).fontSize) * (e.ownerSVGElement ? e.getScreenCTM().a : 1),
+      e.textContent.slice(0, 40)])
+    .filter(([size]) => size < 11.9)"""
 
 
 def changed(page, selector, before):
@@ -24,15 +49,45 @@ def changed_back(page, selector, before):
     page.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[selector, before])
 
 
+def lines(page, tab):
+    """The program that makes what is on a tab's stage."""
+    if not page.locator(f"#{tab}-python").is_visible():
+        page.locator("button", has_text="Reproduce in Python").locator("visible=true").click()
+    return page.locator(f"#{tab}-python .cm-content").inner_text()
+
+
+def shows_what_its_lines_compute(page, tab, canvases, computed):
+    """Waits until canvases, {number of a picture: selector}, show what the tab's program computes, up to one grey level."""
+    deadline, before, off = time.monotonic() + 60, None, None
+    while off is None or off > 1:
+        assert time.monotonic() < deadline, f"the canvases are off by {off} grey levels from what the lines compute:\n{before}"
+        page.wait_for_timeout(50)
+        program = lines(page, tab)
+        if program != before:
+            before, x = program, pixels(computed(program)).astype(int)
+        shown = {i: canvas(page, selector) for i, selector in canvases.items()}
+        off = max(np.abs(shown[i] - x[i]).max() if shown[i].shape == x[i].shape else 255 for i in canvases)
+
+
 def open_tab(page, name):
     """Open a tab. On a narrow screen those that do not fit are in a menu."""
     page.get_by_role("tab").first.wait_for()
-    page.wait_for_timeout(1000)  # until then all are in the bar
+    page.wait_for_function(FITTING)  # until then all are in the bar
     if page.get_by_role("tab", name=name).count():
         page.get_by_role("tab", name=name).click()
     else:
         page.locator(".overflow-menu > button").first.click()
         page.locator(".overflow-dropdown button", has_text=name).first.click()
+
+
+def unfold(page):
+    """Opens what is folded, and waits until nothing moves."""
+    page.evaluate("""() => {
+        for (const b of document.querySelectorAll('button.label-wrap:not(.open)')) if (b.checkVisibility()) b.click();
+        for (const d of document.querySelectorAll('details')) d.open = true;
+    }""")
+    page.wait_for_function(UNFOLDED)
+    page.wait_for_timeout(200)
 
 
 def scrub(page, stage):

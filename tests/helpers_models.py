@@ -6,6 +6,8 @@ import torch
 from torch.distributions import Distribution
 
 import genmodels as gm
+from genmodels.pixel_transformer import PixelTransformer
+from genmodels.text_transformer import PoemTransformer, TextTransformer
 from tests.contract import B
 
 CONTRACTS = [importlib.import_module(f"tests.{module}".replace("genmodels", "contract")) for module, _ in gm.FAMILIES.values()]
@@ -49,3 +51,32 @@ def losses(model, method, seed=0):
     """The result of a loss method, with the noise of a seed."""
     torch.manual_seed(seed)
     return getattr(model, method)(batch(model))
+
+
+# --- Transformers -----------------------------------------------------------------------------------------------------
+
+HANZI = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
+TRANSFORMERS = {
+    "characters": (TextTransformer, dict(alphabet="\n abcdefghijk", context=8)),
+    "poems": (PoemTransformer, dict(alphabet=HANZI + "，。·a", context=24)),
+    "pixels": (PixelTransformer, dict(size=4, classes=3, lags=[0, 1, 2, 3, 4])),
+}
+
+
+def small_transformer(kind="characters", **more):
+    """A small model whose weights are nowhere zero, unlike freshly initialized ones."""
+    torch.manual_seed(0)
+    transformer, arguments = TRANSFORMERS[kind]
+    model = transformer(**dict(width=16, layers=2, heads=2, hidden=12) | arguments | more).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.3 * torch.randn_like(p)
+    return model.requires_grad_(False)
+
+
+def random_ids(model, n, seed=0):
+    return torch.randint(model.tokenizer.vocab_size, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def tiny_pictures(n, seed=1):
+    return torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(seed))

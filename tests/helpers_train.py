@@ -10,10 +10,13 @@ from unittest import mock
 
 import pytest
 from huggingface_hub import ModelCard
+from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import genmodels as gm
 from genmodels import data
+from tests.compare import close
 from train import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,17 +62,36 @@ def same_losses(a, b):
     return a.keys() == b.keys() and all(a[step] == pytest.approx(b[step], rel=1e-3, abs=1e-5) for step in a)
 
 
-def check_recipe(app, options, name, workdir, folder, further=frozenset()):
-    """Three steps of a recipe on the pictures of a folder give a whole checkpoint, and leave the folder alone."""
+def check_recipe(app, options, name, workdir, folder, further=frozenset(), validations=2):
+    """Two steps of a recipe on the pictures of a folder give a whole checkpoint, and leave the folder alone."""
     listed = {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()}
-    code, out = run(app, workdir, "--data-dir", str(folder), "--steps", "3", *options)
+    code, out = run(app, workdir, "--data-dir", str(folder), "--steps", "2", "--validations", str(validations), *options)
     assert code == 0, out
     checkpoint = workdir / "checkpoints" / name
     files = {f.name for f in checkpoint.iterdir()}
     assert {"model.safetensors", "config.json", "log.jsonl"} | further <= files
     assert len(files & {"samples.png", "samples.txt"}) == 1
-    assert isinstance(gm.load(checkpoint), getattr(gm, gm.FAMILIES[name.split("-")[0]][1]))
     assert {f.name: (f.stat().st_mtime_ns, f.stat().st_size) for f in folder.iterdir()} == listed
+
+    head, *lines = [json.loads(line) for line in (checkpoint / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    scores = {line["step"]: next(iter(line["validation"].values())) for line in lines if "validation" in line}
+    terms = {line["step"]: [v for k, v in line.items() if "loss" in k] for line in lines if "rate" in line}
+    assert sorted(terms) == [1, 2] and sorted(scores) == [1, 2][-validations:] and all(terms.values())
+    assert head["run"]["steps"] == 2
+    assert head["run"]["command"].endswith(" ".join([f"--steps 2 --validations {validations}", *options]))
+    assert scores[head["run"]["published_step"]] == min(scores.values())
+
+    model = gm.load(checkpoint)
+    assert isinstance(model, getattr(gm, gm.FAMILIES[name.split("-")[0]][1]))
+    assert head["run"]["parameters"] == sum(p.numel() for p in model.parameters())
+    best, weights = load_file(workdir / "runs" / name / "best.safetensors"), model.state_dict()
+    assert best.keys() == weights.keys()
+    for key, w in best.items():  # up to the rounding to 8 bits
+        assert close(weights[key].double(), w.double(), atol=0.005 * w.double().abs().max().item() + 1e-6), key
+    if "samples.txt" in files:
+        assert (checkpoint / "samples.txt").read_text(encoding="utf-8").strip()
+    else:
+        assert min(Image.open(checkpoint / "samples.png").convert("L").size) >= 8 * 28
 
 
 # --- Evaluations ------------------------------------------------------------------------------------------------------

@@ -140,6 +140,40 @@ def untrained(make, seed=0):
     return model
 
 
+# --- What lies beside the weights of some checkpoints -------------------------------------------------------------------
+
+
+def own_folder(link):
+    """The folder of a checkpoint that is linked, as a folder of its own with links to its files: others may be added."""
+    if link.is_symlink():
+        shipped = link.resolve()
+        link.unlink()
+        link.mkdir()
+        for file in shipped.iterdir():
+            (link / file.name).symlink_to(file)
+    return link
+
+
+def write_replay(folder):
+    """An invented replay of four steps."""
+    model = gm.load(own_folder(folder))
+    pictures = torch.stack([(255 * model.sample(30, seed=i)).byte() for i in range(4)])
+    shares = torch.rand(2, 4, 6).softmax(-1).tolist()
+    losses = {network: [[step, step / 10] for step in range(1, 10)] for network in ("discriminator", "generator")}
+    gm.gan.save_replay(gm.gan.Replay([0, 1, 4, 9], pictures, [i / 2 for i in range(7)], *shares, losses), folder)
+
+
+def write_likelihoods(folder, dataset):
+    """The likelihoods of the sample pictures, as of a flow that was not evaluated."""
+    model = gm.load(own_folder(folder))
+    other_dataset = "fashion" if dataset == "mnist" else "mnist"
+    nats = {name: model.layer_log_probs(gm.data.samples(name).floats()[:60]) for name in (dataset, other_dataset)}
+    typicality = gm.typicality.Typicality.fit(nats[dataset])
+    bits = {name: gm.metrics.bits_per_dim(values.sum(1), 784) for name, values in nats.items()}
+    distances = {name: typicality.distance(values) for name, values in nats.items()}
+    gm.typicality.save_likelihoods(gm.typicality.LikelihoodStats.from_values(typicality, bits, distances), folder)
+
+
 # --- A recipe ---------------------------------------------------------------------------------------------------------
 
 

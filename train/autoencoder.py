@@ -18,10 +18,11 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     val = data.load(dataset, "val", settings.data_dir).floats()
 
     def validate(model: Autoencoder) -> dict[str, torch.Tensor]:
-        return {"mse": (model.decode(model.encode(val)) - val).square().mean()}
+        x = val.to(model.device)
+        return {"mse": (model.decode(model.encode(x)) - x).square().mean()}
 
     def pairs(model: Autoencoder) -> torch.Tensor:  # each picture above its reconstruction
-        x = val[:32]
+        x = val[:32].to(model.device)
         return torch.stack([x, model.decode(model.encode(x))], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
 
     return engine.Recipe(

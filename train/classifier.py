@@ -70,9 +70,8 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
 
     def validate(model: Classifier) -> dict[str, Tensor]:
         correct, nats = [], []
-        for part in torch.arange(len(val)).split(500):
-            y = val.y[part].view(len(part), -1)
-            logits = model.logits(val[part].floats())
+        for x, y in measures.batches(model, val):
+            logits = model.logits(x)
             correct.append((torch.stack([s.argmax(1) for s in logits], 1) == y)[y >= 0])
             losses = [F.cross_entropy(s, t, ignore_index=-1, reduction="sum") for s, t in zip(logits, y.T)]
             nats.append(sum(losses) / (y >= 0).sum())
@@ -85,10 +84,9 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     def least_certain(model: Classifier) -> Tensor:
         """The 64 pictures with the lowest probability of the predicted values, among the first 2,000."""
         confidence = []
-        for part in torch.arange(min(len(val), 2000)).split(500):
-            logits = model.logits(val[part].floats())
-            confidence.append(sum(s.softmax(1).amax(1) for s in logits))
-        return val[torch.cat(confidence).argsort()[:64]].floats()
+        for x, _ in measures.batches(model, val[torch.arange(min(len(val), 2000))]):
+            confidence.append(sum(s.softmax(1).amax(1) for s in model.logits(x)))
+        return val[torch.cat(confidence).cpu().argsort()[:64]].floats()
 
     return engine.Recipe(
         name=f"classifier-{dataset}",

@@ -52,11 +52,8 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         g = torch.Generator().manual_seed(0)
         t = torch.rand(len(val), generator=g)
         eps = torch.randn(val.x.shape, generator=g)
-        errors = []
-        for indices in torch.arange(len(val)).split(500):
-            x = val[indices].floats()
-            y = val.y[indices].view(len(indices), -1)
-            errors.append(model.error(x, y, t[indices], eps[indices]))
+        batches = zip(measures.batches(model, val), t.split(500), eps.split(500))
+        errors = [model.error(x, y, *model.on_device(noise)) for (x, y), *noise in batches]
         return {"loss": torch.cat(errors).mean()}
 
     def samples(model):  # rows of eight: one class per row; avatars take the attributes of the first validation faces

@@ -16,6 +16,7 @@ import json
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -110,11 +111,15 @@ class Settings:
     out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint. [default: checkpoints/NAME]")] = None
     runs: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("runs")
     minutes: Annotated[
-        float | None, typer.Option(help="Time budget; the speed is measured once, at the start. [default: the recipe's]")
+        float | None,
+        typer.Option(
+            help="Time budget; the speed is measured once, at the start. Another one makes a stopped run longer or shorter. "
+            "[default: the recipe's]"
+        ),
     ] = None
     steps: Annotated[
         int | None,
-        typer.Option(help="Number of steps, instead of --minutes. A larger number extends a stopped run."),
+        typer.Option(help="Number of steps, instead of --minutes. Another one makes a stopped run longer or shorter."),
     ] = None
     batch: Annotated[int | None, typer.Option(help="Batch size per process. [default: the recipe's]")] = None
     lr: Annotated[float | None, typer.Option(help="Learning rate of all optimizers. [default: the recipe's]")] = None
@@ -179,6 +184,8 @@ def check_settings(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None:
             check_number(f"--{name.replace('_', '-')}", value, low, high, whole)
+    if settings.minutes and settings.steps:
+        raise ValueError("--minutes and --steps both say how long the run is: give one of them.")
     if settings.precision not in ("auto", "no", "bf16", "fp16"):
         raise ValueError(f"--precision must be auto, no, bf16 or fp16, not {settings.precision!r}.")
     if settings.tracker not in (None, "tensorboard"):
@@ -226,7 +233,7 @@ def fit(recipe: Recipe, settings: Settings) -> Path:
 class Run:
     """One training run: what the loop holds between steps."""
 
-    PROGRESS = ("step", "total", "best", "sums", "seconds", "parent_log")  # attributes that are saved
+    PROGRESS = ("step", "total", "minutes", "best", "sums", "seconds", "parent_log")  # attributes that are saved
 
     def __init__(self, recipe: Recipe, settings: Settings) -> None:
         self.recipe, self.settings = recipe, settings
@@ -235,6 +242,7 @@ class Run:
         self.batch = settings.batch or recipe.batch
         self.step = 0
         self.total: int | None = None  # number of steps; None until the speed is known
+        self.minutes: float | None = None  # the budget from which that number follows; None if the settings say the number
         self.best: float | None = None  # lowest validation score
         self.sums: dict[str, float] = {}  # of the losses since the last line of the log
         self.seconds = 0.0
@@ -246,7 +254,10 @@ class Run:
         world = self.accelerator.num_processes
         if len(recipe.train) < world:
             raise TrainingError(f"{len(recipe.train)} training pictures are too few for {world} processes.")
-        self.batch = min(self.batch, len(recipe.train) // world)
+        if self.batch * world > len(recipe.train):
+            self.batch = len(recipe.train) // world
+            if self.is_main and settings.batch:
+                print(f"The batch is {self.batch}, not {settings.batch}: there are {len(recipe.train)} training pictures.")
 
         model = recipe.model
         if settings.init_from:
@@ -307,21 +318,22 @@ class Run:
 
     def fit(self) -> Path:
         """Train to the end and publish. Returns the checkpoint's folder."""
-        self._start_or_resume()
-        self._set_length()
-        if self.settings.tracker:
-            self.accelerator.init_trackers(".", config={})
-        if self.step == 0:
-            self._log({"run": self._run_info()})
-        with self._noting_signals():
-            self._train()
-            self._validate()
-            return self._publish()
+        if self.is_main:
+            state.check_writable(self.files.folder, self.out.parent)
+        with self.files.lock() if self.is_main else contextlib.nullcontext():
+            self._start_or_resume()
+            self._set_length()
+            if self.settings.tracker:
+                self.accelerator.init_trackers(".", config={})
+            if self.step == 0:
+                self._log({"run": self._run_info()})
+            with self._noting_signals():
+                self._train()
+                self._validate()
+                return self._publish()
 
     def _start_or_resume(self) -> None:
         """Go on from a saved state, if there is one and it is not to be discarded."""
-        if self.is_main:
-            state.check_writable(self.files.folder, self.out.parent)
         if self.settings.fresh and self.is_main:
             self.files.state.unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
@@ -333,20 +345,47 @@ class Run:
             self.files.begin_log()
 
     def _set_length(self) -> None:
-        """The number of steps, as far as the settings say it; else it follows from the speed."""
-        length = self.settings.steps
+        """The number of steps, as far as it is known; else it follows from the speed. A resumed run keeps its own, unless the
+        settings say another."""
+        steps, minutes, before = self.settings.steps, self.settings.minutes, self.total
         if self.settings.cooldown:
-            length = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
-        elif not length or length <= (self.total or 0):
+            length = max(self.step + 1, self._shortest())
+            self.total = min(length, before or length)  # whose cooldown has begun ends where it would have ended
+        elif steps:
+            self.total = steps
+        elif before and minutes and minutes != self.minutes:
+            self.total = int(60 * minutes * self.step / self.seconds)  # at the speed so far
+        if steps or self.settings.cooldown:
+            self.minutes = None
+        elif minutes or not before:
+            self.minutes = minutes or self.minutes or self.recipe.minutes
+        if not self.step or self.total == before:
             return
-        if self.is_main and (self.settings.cooldown or (self.step and self.total)):
+        least = self._shortest()
+        if self.total and self.total < min(least, before or least):
+            wanted, least_wanted = f"--steps {steps}", f"--steps {least}"
+            if not steps:
+                least_minutes = math.ceil(100 * least * self.seconds / 60 / self.step) / 100
+                wanted, least_wanted = f"--minutes {minutes:g}", f"--minutes {least_minutes:g}"
+            raise TrainingError(
+                f"{wanted} is too short for the unfinished run in {self.files.folder}, whose cooldown would have begun before "
+                f"step {self.step}, where it is: give at least {least_wanted}, --cooldown to finish it now, or --fresh to "
+                "discard it."
+            )
+        if self.is_main:
             self.files.add_command(self._run_info()["command"], self.step)
-        self.total = length
+            print(f"The run now has {self.total} steps instead of {before or '?'}.", flush=True)
+
+    def _shortest(self) -> int:
+        """The smallest number of steps of a run that has come this far without its cooldown."""
+        return math.ceil(self.step / (1 - self.recipe.cooldown))
 
     @contextlib.contextmanager
     def _noting_signals(self) -> Iterator[None]:
-        """A signal to stop ends the run after the step in progress."""
-        handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        """A signal to stop ends the run after the step in progress. Only the main thread may listen to signals."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+        handlers = {s: signal.signal(s, self._request_stop) for s in numbers}
         try:
             yield
         finally:
@@ -416,12 +455,25 @@ class Run:
                     f"The term '{bad[0]}' of {config.method} became {terms[bad[0]]} at step {self.step + 1}: this step was "
                     f"discarded; the last save is {self.files.state}. Try a smaller --lr."
                 )
-            for optimizer in optimizers:
-                optimizer.step()
+            self._update_weights(optimizers, terms["gradient"])
             prefix = "" if len(self.recipe.optimizers) == 1 else f"{config.method}/"
             all_terms |= {prefix + k: v for k, v in terms.items()}
         self._update_ema()
         return all_terms
+
+    def _update_weights(self, optimizers: list[Any], gradient: float) -> None:
+        """One step of the optimizers of one loss. gradient: its norm."""
+        scaler = self.accelerator.scaler
+        if scaler is None:
+            for optimizer in optimizers:
+                optimizer.step()
+            return
+        # Accelerate's own steps end with an update of the scaler, after which it takes the gradients of the next optimizer
+        # for scaled ones and divides them a second time. So all make their steps first, or none if the gradient overflowed.
+        if math.isfinite(gradient):
+            for optimizer in optimizers:
+                scaler.step(optimizer.optimizer)
+        scaler.update()
 
     def _mean_over_processes(self, terms: dict[str, Tensor]) -> dict[str, float]:
         """Named scalars as floats, averaged over the processes, which thereby also agree whether one was asked to stop."""
@@ -460,8 +512,8 @@ class Run:
 
     def _agree_on_total(self, seconds_per_step: float) -> int:
         """The number of steps that fits the time budget, as measured by the main process and broadcast to all."""
-        minutes = self.settings.minutes or self.recipe.minutes
-        total = [max(self.step + 1, int(0.95 * minutes * 60 / seconds_per_step))]  # 5 % of the time is for validation
+        assert self.minutes
+        total = [max(self.step + 1, int(0.95 * self.minutes * 60 / seconds_per_step))]  # 5 % of the time is for validation
         return broadcast_object_list(total)[0]
 
     def _record_losses(self, losses: dict[str, float], bar: tqdm) -> None:
@@ -572,6 +624,7 @@ class Run:
         state.restore(tensors, self.unwrapped, self.ema, self.optimizers)
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
+        facts = {"minutes": self.settings.minutes} | facts  # which states before 0.3.0 do not have
         for name in self.PROGRESS:
             setattr(self, name, facts[name])
         if self.is_main:

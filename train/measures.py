@@ -42,6 +42,13 @@ class Family:
     options: type[Options] = Options
 
 
+def batches(model: Any, pictures: data.Pictures, n: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pictures (B, C, H, W) in [0, 1] and their labels (B, K), n at a time, where the model is."""
+    for part in torch.arange(len(pictures)).split(n):
+        x, y = pictures.batch(part)
+        yield x.to(model.device), y.view(len(part), -1).to(model.device)
+
+
 class Values:
     """The values of an evaluator; after the last one, `headline` is what it returned."""
 

@@ -4,15 +4,17 @@ The state is one safetensors file, written to a temporary name, synced and renam
 before it gets its name. So whatever fails, the last save and the last checkpoint are whole.
 """
 
+import contextlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -37,6 +39,24 @@ class RunFolder:
         self.folder = folder
         self.state, self.best = folder / "state.safetensors", folder / "best.safetensors"
         self.log, self.samples = folder / "log.jsonl", folder / "samples"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """For one run at a time: two would overwrite each other's state, log and best weights.
+
+        The lock is the system's, which releases it when the process ends, however that happens.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise TrainingError(
+                f"{self.folder} is in use by a run that is going on: wait until it ends, or choose another folder with --runs."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def begin_log(self) -> None:
         self.log.write_text("", encoding="utf-8")

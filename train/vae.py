@@ -60,8 +60,7 @@ def recipe(
 
     def validate(model):
         terms = []
-        for part in torch.arange(len(val)).split(500):
-            x = val[part].floats()
+        for x, _ in measures.batches(model, val):
             mse = (model.reconstruct(x) - x).square().flatten(1).mean(1)
             log_px, kl = model.elbo(model.binarise(x) if model.likelihood_name == "bernoulli" else x)
             terms.append(torch.stack([log_px, kl, mse]))
@@ -69,7 +68,7 @@ def recipe(
         return {"loss": model.beta * kl - log_px, "elbo": log_px - kl, "kl": kl, "psnr": -10 * mse.log10()}
 
     def samples(model):  # four rows of pictures, each above its reconstruction, then four rows of prior samples
-        x = val[torch.arange(32)].floats()
+        x = val[torch.arange(32)].floats().to(model.device)
         pairs = torch.stack([x, model.reconstruct(x)], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
         return torch.cat([pairs, model.sample(32, seed=0)])
 

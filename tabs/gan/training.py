@@ -1,7 +1,6 @@
 """The replay of the training: snapshots, losses and scores at its steps."""
 
 import base64
-import functools
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout, programs
+from tabs import events, families, layout, programs
 from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
@@ -37,7 +36,7 @@ def has_collapsed_run():
     return (gm.cards.checkpoint_root() / data.COLLAPSED / "replay.json").is_file()
 
 
-@functools.lru_cache(maxsize=4)
+@families.cached(4)
 def _replay(folder):
     """(the replay without its pictures; their shape; the file that holds them, for the browser)."""
     replay = gm.gan.load_replay(folder)  # checks the file, which the browser then gets as it is
@@ -49,7 +48,7 @@ def show(dataset, run="this"):
     """-> film, lines. A collapsed run there is for digits only."""
     collapsed = Training.read(run=run).run == "collapsed" and dataset == "mnist"
     name = data.COLLAPSED if collapsed else f"gan-{GAN.check(dataset)}"
-    replay, (steps, n, _, size, _), picture = _replay(gm.base.checkpoint_folder(name))
+    replay, (steps, n, _, size, _), picture = _replay(name)
     facts = {
         "unit": "step",
         "numbers": replay.steps,

@@ -1,11 +1,10 @@
 """What the tools of this tab share: the models, their latent codes, and a code on the sliders and the stage."""
 
-import functools
 import textwrap
 from typing import Any
 
 import genmodels as gm
-from tabs import programs
+from tabs import families, programs
 from tabs.components import raw
 from tabs.families import Family
 
@@ -26,7 +25,7 @@ def load_vae(name: str) -> "gm.VAE":
     return gm.load(gm.base.check_choice("model", name, VAE.models))
 
 
-@functools.lru_cache(maxsize=16)
+@families.cached(16)
 def load_latents(folder: str) -> "gm.vae.Latents":
     return gm.vae.load_latents(folder)
 
@@ -62,7 +61,7 @@ def decode_program(name: str, z: list[float]) -> str:
 
 def view(name: str, z, x=None, lines: str = "", caption: str = "") -> dict:
     """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines."""
-    z, kl = code_list(z), load_latents(gm.base.checkpoint_folder(name)).kl
+    z, kl = code_list(z), load_latents(name).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
     dims = [{"index": i, "label": f"#{i + 1} · {kl[i]:.2f} nats"} for i in kl.argsort(descending=True).tolist()]
     sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum())}

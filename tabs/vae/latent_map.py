@@ -1,12 +1,11 @@
 """The map: all codes of two numbers, and the pictures that they decode to."""
 
-import functools
 import json
 
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import events, families, layout, sources
 from tabs.components import sheet
 from tabs.components.latent_map import LatentMap
 from tabs.vae import sampling
@@ -15,7 +14,7 @@ from tabs.vae.data import code_tensor, model_name, view
 MAP_CELLS = 28  # decoded pictures per side of a map
 
 
-@functools.lru_cache(maxsize=8)
+@families.cached(8)
 def _map(folder, dataset):
     """One map: decoded pictures of a grid of codes, and the codes of the test pictures."""
     pictures, z, bounds = gm.vae.map_codes(gm.load(folder), sources.test_pictures(dataset)[0], MAP_CELLS)
@@ -33,7 +32,7 @@ def show(dataset):
     maps = []
     for title, name in (("Autoencoder", f"autoencoder-{dataset}"), ("VAE", f"vae-{dataset}-2d")):
         try:
-            maps.append({"title": title, **_map(gm.base.checkpoint_folder(name), dataset)})
+            maps.append({"title": title, **_map(name, dataset)})
         except ValueError as e:
             maps.append({"title": title, "message": events.sentence(e)})
     return {"map": {"maps": maps, "classes": gm.data.CLASSES[dataset]}}
@@ -43,7 +42,7 @@ def choose(dataset, event: gr.EventData, **controls):
     """A click on a map -> size, tiles, sliders, stage, lines."""
     u, v = (events.event_number(event, name, 1, whole=False) for name in "uv")
     name = model_name(dataset, "2d")
-    edge = _map(gm.base.checkpoint_folder(name), dataset)["bounds"]
+    edge = _map(name, dataset)["bounds"]
     z = code_tensor(name, [edge["x0"] + u * (edge["x1"] - edge["x0"]), edge["y1"] - v * (edge["y1"] - edge["y0"])])
     tiles = {**sampling.sample(dataset, "2d", **controls)["tiles"], "chosen": -1}
     return {"size": "2d", "tiles": tiles, **view(name, z, caption="Decoded from the chosen point of the map.")}

@@ -3,8 +3,10 @@
 import contextlib
 import os
 import shutil
+import time
 
 import pytest
+from helpers import run_program
 from helpers_browser import open_tab
 
 
@@ -27,7 +29,7 @@ def visit(browser, page_url):
     """A context manager: `with visit("Flow") as page`. At its end: no error in the console, and no request left the machine."""
 
     @contextlib.contextmanager
-    def visit(tab=None, width=1400, height=1000, query="", **options):
+    def visit(tab=None, width=1400, height=1000, query="", script="", **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         page, trouble = context.new_page(), []
         page.set_default_timeout(60_000)
@@ -35,6 +37,8 @@ def visit(browser, page_url):
         page.on("pageerror", lambda e: trouble.append(str(e)))
         page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         page.on("request", lambda r: trouble.append(f"leaves: {r.url}") if _leaves(r.url, page_url) else None)
+        if script:
+            page.add_init_script(script)
         page.goto(page_url + query)
         if tab:
             open_tab(page, tab)
@@ -50,10 +54,32 @@ def _leaves(url, page_url):
 
 
 @pytest.fixture
+def computed(tmp_path, monkeypatch, all_checkpoints):
+    """Runs a program of the page; returns the pictures that it computes."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(all_checkpoints))
+    return lambda program: run_program(program, tmp_path, monkeypatch)["x"]
+
+
+def come_to_rest(page, seconds=0.6):
+    """Wait until the page has neither asked the server nor got an answer for a moment."""
+    latest = [time.monotonic()]
+
+    def note(_):
+        latest[0] = time.monotonic()
+
+    for event in ("request", "response", "requestfinished"):
+        page.on(event, note)
+    while time.monotonic() - latest[0] < seconds:
+        page.wait_for_timeout(50)
+    for event in ("request", "response", "requestfinished"):
+        page.remove_listener(event, note)
+
+
+@pytest.fixture
 def requests(request):
     """What the page of the module's `opened` fixture asks the server for during a test, once it has come to rest."""
     page, urls = request.getfixturevalue("opened"), []
-    page.wait_for_timeout(1500)
+    come_to_rest(page)
 
     def note(request):
         if "/gradio_api/" in request.url:

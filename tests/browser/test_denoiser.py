@@ -111,13 +111,3 @@ def test_digits_can_be_drawn(opened):
     draw_stroke(opened, "#denoiser-pad")
     changed(opened, LEFT, before)
     assert tile(opened, "our denoising VAE").count() == tile(opened, "our diffusion model").count() == 1
-
-
-def test_a_narrow_screen(visit):
-    """390 px wide: no horizontal scrolling, and the picture stays visible while a slider below it is moved."""
-    with visit("Denoising", width=390, height=800, query="?__theme=dark", has_touch=True) as page:
-        page.wait_for_selector(f"{RIGHT}:visible", timeout=90_000)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.locator("#denoiser-told input[type=range]").scroll_into_view_if_needed()
-        view, slider = page.locator("#denoiser-stage .view").bounding_box(), page.locator("#denoiser-told").bounding_box()
-        assert 0 <= view["y"] and view["y"] + view["height"] < slider["y"]

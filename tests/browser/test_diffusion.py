@@ -1,21 +1,37 @@
 """The diffusion tab in a real browser: a visitor's actions and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab
+from helpers_browser import PIXELS, changed, changed_back, draw_stroke, lines, open_tab
 
 pytestmark = pytest.mark.browser
 
 STAGE = "#diffusion-stage canvas"
+FIGURES = "document.querySelectorAll('#diffusion-stage figure').length"
 FINISHED = "#diffusion-stage input[type=range]:not([disabled])"
 STEP = "() => document.querySelector('#diffusion-stage output').textContent.match(/(\\d+) \\//)[1]"  # of a run
 
 
-@pytest.fixture
-def opened(visit):
-    """The tab with a finished run on the stage, opened anew for each test: most leave it with other controls."""
+@pytest.fixture(scope="module")
+def tab(visit):
+    """The tab, opened once for all tests."""
     with visit("Diffusion") as page:
         page.wait_for_selector(STAGE)
         yield page
+
+
+@pytest.fixture
+def opened(tab):
+    """The tab with its controls and its run as they open, whatever the test before chose: as after a change of data sets."""
+    tab.set_default_timeout(60_000)
+    digits = tab.get_by_role("radio", name="Digits").locator("visible=true")
+    for name in ("Clothes", "Digits") if digits.is_checked() else ("Digits",):
+        before = tab.evaluate(PIXELS, STAGE)
+        tab.get_by_role("radio", name=name).locator("visible=true").click()
+        changed(tab, STAGE, before)
+        tab.wait_for_function(f"{FIGURES} === 3")
+        wait_for_end(tab)
+    open_tab(tab, "Compare")
+    return tab
 
 
 def set_slider(page, name, value):
@@ -23,12 +39,6 @@ def set_slider(page, name, value):
     box = page.locator(f"#diffusion-{name} input[type=number]")
     box.fill(str(value))
     box.press("Tab")
-
-
-def lines(page):
-    if not page.locator("#diffusion-python").is_visible():
-        page.locator("button", has_text="Reproduce in Python").locator("visible=true").click()
-    return page.locator("#diffusion-python .cm-content").inner_text()
 
 
 def wait_for_end(page):
@@ -100,7 +110,7 @@ def test_a_stopped_run_stays_and_is_scrubbed_as_far_as_it_got(opened):
     opened.get_by_role("button", name="Play").click()
     opened.wait_for_function(f"Number(({STEP})()) === {reached}")
     assert opened.evaluate(PIXELS, STAGE) == noisy
-    assert "was stopped" in lines(opened)
+    assert "was stopped" in lines(opened, "diffusion")
     set_slider(opened, "steps", 5)  # and the next run begins
     opened.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes('5 / 5')")
 
@@ -117,7 +127,7 @@ def test_controls_start_a_new_run_from_the_same_noise(opened):
     opened.wait_for_selector("#diffusion-eta")
     changed(opened, STAGE, seven)
     wait_for_end(opened)
-    assert 'label=7, sampler="ddim", seed=0' in lines(opened)
+    assert 'label=7, sampler="ddim", seed=0' in lines(opened, "diffusion")
 
 
 def test_four_samplers_and_four_guidances(opened):
@@ -144,7 +154,7 @@ def test_noise_is_added_to_a_drawing_and_removed(opened):
     opened.locator("#diffusion-finish").click()
     changed(opened, STAGE, stage)
     wait_for_end(opened)
-    program = lines(opened)
+    program = lines(opened, "diffusion")
     assert "drawing = base64" in program and "strength=0.65" in program
 
 
@@ -176,7 +186,7 @@ def test_a_part_is_painted_over_and_inpainted(opened, device):
     opened.locator("#diffusion-fill").click()
     changed(opened, STAGE, stage)
     wait_for_end(opened)
-    program = lines(opened)
+    program = lines(opened, "diffusion")
     assert "floats()[4:5]" in program and "mask_bits = base64" in program
 
 
@@ -197,7 +207,7 @@ def test_faces_have_their_own_attributes(opened):
     opened.get_by_role("option", name="round").click()
     changed(opened, STAGE, before)
     wait_for_end(opened)
-    assert "label=[-1, 1, -1, -1]" in lines(opened)
+    assert "label=[-1, 1, -1, -1]" in lines(opened, "diffusion")
 
 
 def test_a_new_run_ends_the_previous_one(opened):
@@ -224,16 +234,6 @@ def test_generate_ends_a_comparison_and_its_own_previous_run(opened):
         opened.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
         opened.wait_for_function("([box, before]) => box.value !== before", arg=[seed.element_handle(), before])
     wait_for_end(opened)
-    assert f"seed={seed.input_value()})" in lines(opened)  # the second run was the one that finished
+    assert f"seed={seed.input_value()})" in lines(opened, "diffusion")  # the second run was the one that finished
     opened.wait_for_timeout(1000)
     assert opened.locator("#diffusion-stage figure").count() == 3
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_narrow_screen(visit, theme):
-    """390 px wide: no horizontal scrolling, and the stage stays visible while a slider below it is moved."""
-    with visit("Diffusion", width=390, height=800, query=f"?__theme={theme}", has_touch=True) as page:
-        page.wait_for_selector(STAGE)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.locator("#diffusion-n input[type=range]").scroll_into_view_if_needed()
-        assert 0 <= page.locator(STAGE).first.bounding_box()["y"] < 400

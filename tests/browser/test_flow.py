@@ -1,7 +1,7 @@
 """The flow tab in a real browser: what a visitor does, and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab, scrub
+from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab, scrub, shows_what_its_lines_compute
 
 pytestmark = pytest.mark.browser
 
@@ -20,13 +20,14 @@ def opened(visit):
         yield page
 
 
-def test_temperature_changes_the_samples_and_reset_brings_them_back(opened):
+def test_temperature_changes_the_samples_and_reset_brings_them_back(opened, computed):
     assert opened.locator(STAGE).count() == 20
     before = opened.evaluate(PIXELS, STAGE)
     opened.locator("#flow-temperature input[type=range]").focus()
     for _ in range(8):
         opened.keyboard.press("ArrowLeft")
     changed(opened, STAGE, before)
+    shows_what_its_lines_compute(opened, "flow", {0: STAGE}, computed)
     opened.get_by_role("button", name="Reset").locator("visible=true").click()
     changed_back(opened, STAGE, before)
 
@@ -86,14 +87,3 @@ def test_the_visitor_draws_points(opened):
     opened.keyboard.press("ArrowLeft")
     opened.keyboard.press("Space")
     opened.wait_for_function(f"document.querySelector('#flow-plane .text').textContent.startsWith('{n + 3} points')")
-
-
-def test_a_narrow_screen(visit):
-    """390 px wide: nothing sticks out, and the samples stay in sight while a slider under them is moved."""
-    with visit("Flow", width=390, height=800, query="?__theme=dark", has_touch=True) as page:
-        page.wait_for_selector(STAGE)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.locator("#flow-temperature input[type=range]").scroll_into_view_if_needed()
-        box = page.locator("#flow-stage .gallery").last.bounding_box()
-        slider = page.locator("#flow-temperature input").last.bounding_box()
-        assert 0 <= box["y"] and box["y"] + box["height"] < slider["y"] + slider["height"]

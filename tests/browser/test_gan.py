@@ -1,7 +1,7 @@
 """The GAN tab in a real browser."""
 
 import pytest
-from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab, scrub
+from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab, scrub, shows_what_its_lines_compute
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ def test_it_opens_with_a_grid_and_scores(opened):
     assert opened.locator("#gan-stage .mark").count() == 20
 
 
-def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened):
+def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened, computed):
     cells = [f"#gan-stage .tile:nth-child({i}) canvas" for i in (1, 20)]
     before = [opened.evaluate(PIXELS, cell) for cell in cells]
     opened.locator("#gan-sliders input[type=range]").first.focus()
@@ -34,6 +34,7 @@ def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened):
         opened.keyboard.press("ArrowRight")
     for cell, was in zip(cells, before):
         changed(opened, cell, was)
+    shows_what_its_lines_compute(opened, "gan", {0: cells[0], 19: cells[1]}, computed)
     opened.get_by_role("button", name="Reset").locator("visible=true").click()
     for cell, was in zip(cells, before):
         changed_back(opened, cell, was)
@@ -120,13 +121,3 @@ def test_a_drawing_is_scored_and_its_inversion_stops(opened):
     opened.wait_for_selector("#gan-nearest input[type=range]:not([disabled])")
     assert int(opened.locator("#gan-nearest input[type=range]").get_attribute("max")) < 100
     assert opened.locator("#gan-nearest .frames canvas").is_visible()
-
-
-def test_a_narrow_screen(visit):
-    """390 px wide: nothing overflows, and the pictures stay visible while a slider below them is moved."""
-    with visit("GAN", width=390, height=800, query="?__theme=dark", has_touch=True) as page:
-        page.wait_for_selector(STAGE)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.locator("#gan-sliders input[type=range]").last.scroll_into_view_if_needed()
-        box, slider = page.locator("#gan-stage .gallery").bounding_box(), page.locator("#gan-sliders input").last.bounding_box()
-        assert 0 <= box["y"] and box["y"] + box["height"] < slider["y"]

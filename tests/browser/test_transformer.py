@@ -262,19 +262,3 @@ def test_a_picture_is_completed_row_by_row(opened):
     opened.wait_for_selector(done)
     assert opened.locator("#transformer-pixels input[type=range]").get_attribute("max") == "14"
     assert opened.locator("#transformer-pixels .reference").is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_narrow_screen(visit, theme):
-    """390 px wide: nothing overflows, and the output comes first."""
-    with visit("Transformer", width=390, height=800, query=f"?__theme={theme}", has_touch=True) as page:
-        page.set_default_timeout(90_000)
-        for view, name in (("text", "Shakespeare"), ("poem", "Tang poems"), ("pixels", "Pictures")):
-            open_tab(page, name)
-            page.wait_for_selector(f"#transformer-{view} :is(.token, .frames canvas):visible")
-            if view != "pixels":
-                wait_until_finished(page, f"#transformer-{view}")
-                page.locator(f"#transformer-{view} .token").nth(3).click()
-                page.wait_for_selector(f"#transformer-{view} .alternative")
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            assert page.locator(f"#transformer-{view}").bounding_box()["y"] < 400

@@ -1,7 +1,7 @@
 """The VAE tab in a real browser: what a visitor does, and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed, draw_stroke, open_tab, scrub
+from helpers_browser import PIXELS, changed, draw_stroke, open_tab, scrub, shows_what_its_lines_compute
 
 pytestmark = pytest.mark.browser
 
@@ -32,15 +32,17 @@ def page(opened):
     return opened
 
 
-def test_a_slider_moves_the_picture(page):
+def test_a_slider_moves_the_picture(page, computed):
     before = page.evaluate(PIXELS, STAGE)
     page.locator("#vae-sliders input[type=range]").first.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     after = changed(page, STAGE, before)
+    shows_what_its_lines_compute(page, "vae", {0: STAGE}, computed)
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     changed(page, STAGE, after)
+    shows_what_its_lines_compute(page, "vae", {0: STAGE}, computed)
 
 
 def test_new_samples_and_the_same_seed_again(page):
@@ -84,7 +86,7 @@ def test_pointing_at_the_map_sends_no_request(page, requests):
     assert page.get_by_role("radio", name="2-D code").is_checked()
 
 
-def test_the_map_works_by_keyboard(page):
+def test_the_map_works_by_keyboard(page, computed):
     before = page.evaluate(PIXELS, MAPS[1])
     page.locator("#vae-map .map").nth(1).focus()
     for _ in range(8):
@@ -92,6 +94,7 @@ def test_the_map_works_by_keyboard(page):
     changed(page, MAPS[1], before)
     page.keyboard.press("Enter")
     page.wait_for_function(f"{SLIDERS} === 2")
+    shows_what_its_lines_compute(page, "vae", {0: STAGE}, computed)
 
 
 def test_drawing(page):
@@ -110,7 +113,7 @@ def test_uploading_a_file_that_is_not_a_picture(page, tmp_path):
     page.wait_for_selector("[data-testid=toast-body]:has-text('not a picture')")
 
 
-def test_scrubbing_an_interpolation_sends_no_request(page, requests):
+def test_scrubbing_an_interpolation_sends_no_request(page, requests, computed):
     open_tab(page, "Interpolate")
     page.wait_for_selector("#vae-frames canvas")
     assert len(set(scrub(page, "#vae-frames"))) == 3
@@ -122,9 +125,10 @@ def test_scrubbing_an_interpolation_sends_no_request(page, requests):
     stage = page.evaluate(PIXELS, STAGE)
     page.get_by_role("button", name="Show large").first.click()
     changed(page, STAGE, stage)
+    shows_what_its_lines_compute(page, "vae", {0: STAGE}, computed)
 
 
-def test_editing_an_attribute(page):
+def test_editing_an_attribute(page, computed):
     page.get_by_role("radio", name="Faces").click()
     page.wait_for_function("document.querySelector('#vae-stage canvas').width === 64")
     open_tab(page, "Edit attributes")
@@ -137,6 +141,7 @@ def test_editing_an_attribute(page):
     page.locator("#vae-background-amount input[type=range]").focus()
     page.keyboard.press("ArrowLeft")
     changed(page, STAGE, after)
+    shows_what_its_lines_compute(page, "vae", {0: STAGE}, computed)
 
 
 def test_editing_the_class_of_a_digit_after_a_face(page):

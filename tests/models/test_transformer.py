@@ -2,74 +2,32 @@
 
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import Phase, assume, example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import genmodels as gm
 from genmodels.base import CheckpointError
 from genmodels.pixel_transformer import PixelTransformer
-from genmodels.text_transformer import PoemTransformer, TextTransformer
-from genmodels.tokens import FORMS, PixelTokenizer
+from genmodels.text_transformer import TextTransformer
 from genmodels.transformer import Transformer, apply_repetition_penalty, apply_rotary, sample_next_token, warp_logits
 from tests.compare import close
+from tests.helpers_models import TRANSFORMERS, random_ids, small_transformer, tiny_pictures
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
-HANZI = "春眠不觉晓处闻啼鸟夜来风雨声花落知多少"
-KINDS = {
-    "characters": (TextTransformer, dict(alphabet="\n abcdefghijk", context=8)),
-    "poems": (PoemTransformer, dict(alphabet=HANZI + "，。·a", context=24)),
-    "pixels": (PixelTransformer, dict(size=4, classes=3, lags=[0, 1, 2, 3, 4])),
-}
-TEXTS = ("characters", "poems")
-
-
-def small(kind="characters", **more):
-    """A small model whose weights are nowhere zero, unlike freshly initialized ones."""
-    torch.manual_seed(0)
-    transformer, arguments = KINDS[kind]
-    model = transformer(**dict(width=16, layers=2, heads=2, hidden=12) | arguments | more).eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p += 0.3 * torch.randn_like(p)
-    return model.requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def text():
-    return small()
-
-
-@pytest.fixture(scope="module")
-def poems():
-    return small("poems")
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return small("pixels")
-
-
-def random_ids(model, n, seed=0):
-    return torch.randint(model.tokenizer.vocab_size, (n,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def pictures(n, seed=1):
-    return torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
 
 
 # --- The network ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRANSFORMERS)
 def test_no_prediction_depends_on_a_later_token(kind):
     """By gradients: all tokens differ, so that each row of an embedding table belongs to one position; shifted by the lags."""
-    model = small(kind).requires_grad_(True)
+    model = small_transformer(kind).requires_grad_(True)
     T = model.context
     ids = torch.randperm(model.tokenizer.vocab_size, generator=torch.Generator().manual_seed(0))[:T]
     hidden_states = model._hidden_states(ids[None])[0]
@@ -89,7 +47,7 @@ def test_no_prediction_depends_on_a_later_token(kind):
 )
 def test_cached_decoding_equals_the_full_pass(kind, more, dtype, tolerance):
     """At every position, also far beyond the context length, where the window moves."""
-    model = small(kind, **more).to(dtype)
+    model = small_transformer(kind, **more).to(dtype)
     ids, state, previous_start = random_ids(model, 3 * model.context + 3), None, 0
     for n in range(1, len(ids) + 1):
         logits, state = model.next_logits(ids[:n], state)
@@ -112,8 +70,8 @@ def test_the_last_token_can_be_replaced_in_a_cached_state(text):
 
 @pytest.mark.parametrize("prefix_length", [1, 5, 16])
 def test_cached_pixels_equal_the_full_pass(pixels, prefix_length):
-    model = small("pixels").double()
-    ids = model.tokenizer.encode(pictures(2), torch.tensor([1, -1]))[:, :-1]
+    model = small_transformer("pixels").double()
+    ids = model.tokenizer.encode(tiny_pictures(2), torch.tensor([1, -1]))[:, :-1]
     full, cache = model.logits(ids), model.empty_cache(2)
     steps = [
         model.logits(ids[:, :prefix_length], cache, 0),
@@ -124,8 +82,8 @@ def test_cached_pixels_equal_the_full_pass(pixels, prefix_length):
 
 def test_lags_read_the_neighbours_of_a_pixel(pixels):
     """Each lag reads the token that far back: the pixel above is one row length back."""
-    model = small("pixels", layers=0)
-    ids = model.tokenizer.encode(pictures(1), torch.tensor([0]))
+    model = small_transformer("pixels", layers=0)
+    ids = model.tokenizer.encode(tiny_pictures(1), torch.tensor([0]))
     x = model.embed(ids)
     for lag, table in zip(model.lags[1:], model.before):
         for t in range(17):
@@ -134,7 +92,7 @@ def test_lags_read_the_neighbours_of_a_pixel(pixels):
 
 
 def test_products_of_rotated_vectors_depend_only_on_the_distance():
-    model = small(context=64).double()
+    model = small_transformer(context=64).double()
     q, k = torch.randn(2, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     q, k = apply_rotary(torch.stack([q, k])[:, None].expand(2, 64, 8), (model.cos, model.sin))
     products = q @ k.T  # (64, 64)
@@ -146,7 +104,7 @@ def test_products_of_rotated_vectors_depend_only_on_the_distance():
 
 
 def test_products_of_rotated_pixels_depend_only_on_the_difference_in_rows_and_columns():
-    model = small("pixels", size=6, heads=1).double()
+    model = small_transformer("pixels", size=6, heads=1).double()
     q, k = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     q, k = apply_rotary(torch.stack([q, k])[:, None].expand(2, 36, 16), (model.cos, model.sin))
     products, places = {}, [divmod(t - 1, 6) for t in range(36)]  # position 0 holds the class, just before the first pixel
@@ -195,16 +153,16 @@ def test_the_loss_by_hand():
 
 
 def test_the_loss_of_pixels_excludes_the_class(pixels):
-    x, y = pictures(3), torch.tensor([0, 2, -1])
+    x, y = tiny_pictures(3), torch.tensor([0, 2, -1])
     ids = pixels.tokenizer.encode(x, y)
     nats = -pixels.logits(ids[:, :-1]).log_softmax(-1).gather(2, ids[:, 1:, None]).mean()
     assert torch.allclose(pixels.loss((x, y[:, None]))["loss"], nats, atol=1e-6)
 
 
 def test_dropout_only_acts_in_training():
-    model = small(dropout=0.5)
+    model = small_transformer(dropout=0.5)
     ids = torch.tensor([random_ids(model, 9)])
-    assert close(model.loss((ids,))["loss"], small().loss((ids,))["loss"])
+    assert close(model.loss((ids,))["loss"], small_transformer().loss((ids,))["loss"])
     model.train()
     torch.manual_seed(0)
     losses = {model.loss((ids,))["loss"].item() for _ in range(4)}
@@ -225,10 +183,10 @@ def test_impossible_arguments_of_the_constructor_are_refused(transformer, more, 
         transformer(**dict(width=16, heads=2, layers=1, hidden=4) | more)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TRANSFORMERS)
 def test_the_checkpoint_names_its_class(kind, tmp_path):
     """All transformers are one family, and "tokens" in config.json says which they are."""
-    model = small(kind)
+    model = small_transformer(kind)
     model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert (config["family"], config["tokens"]) == ("transformer", kind)
@@ -289,7 +247,7 @@ def llama(model):
 
 
 def test_the_same_weights_give_the_logits_of_llama():
-    model = small(context=32, width=24, heads=3, layers=3)
+    model = small_transformer(context=32, width=24, heads=3, layers=3)
     theirs, ids = llama(model), torch.tensor([random_ids(model, 32), random_ids(model, 32, seed=1)])
     with torch.inference_mode():
         assert torch.allclose(model.logits(ids), theirs(ids).logits, atol=1e-4, rtol=0)
@@ -418,390 +376,6 @@ def test_sampled_tokens_follow_the_probabilities():
         assert bool((share[expected == 0] == 0).all())
         assert bool(((share - expected).abs() <= 4 * (expected * (1 - expected) / 5000).sqrt()).all()), share
     assert sample_next_token(torch.tensor([0.0, 1.0]), g).tolist() == [1]
-
-
-# --- Text -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "kind, prompt",
-    [
-        ("characters", "abc"),
-        ("characters", "abcdefghijkabcdefghijk"),
-        ("characters", ""),
-        ("poems", "五绝|风|花|春眠不觉晓，"),
-        ("poems", ""),
-    ],
-    ids=str,
-)
-def test_generated_scored_and_read_tokens_agree(kind, prompt):
-    """Token by token, although texts are generated with a cache and scored one window at a time."""
-    model = small(kind)
-    tokens = list(model.generate_steps(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1))
-    generated = "".join(token.text for token in tokens)
-    assert generated == model.generate(prompt, max_new_tokens=30, temperature=1.3, top_k=6, seed=1)
-    assert generated == model.tokenizer.decode(token.id for token in tokens)
-    ids, state = model._encode("prompt", prompt), None
-    prompt = prompt or model.tokenizer.decode(ids)
-    score, read = model.score(generated, prompt), list(model.read_steps(generated, prompt, alternatives=5))
-    assert score.symbols == [token.text for token in tokens] == [token.text for token in read]
-    for token, read_token, log_prob, entropy in zip(tokens, read, score.log_probs, score.entropy, strict=True):
-        logits, state = model.next_logits(ids, state)
-        p = logits.softmax(-1)
-        assert token.probability == pytest.approx(p[token.id].item(), rel=1e-4)
-        assert read_token.probability == pytest.approx(token.probability, rel=1e-4)
-        assert log_prob.item() == pytest.approx(math.log(token.probability), abs=1e-4)
-        assert entropy.item() == pytest.approx(-(p * p.log()).sum().item(), abs=1e-4)
-        assert token.entropy == pytest.approx(entropy.item(), abs=1e-4) == read_token.entropy
-        warped = warp_logits(logits, 1.3, 6)
-        ranked = p.argsort(descending=True)[:10].tolist()
-        # Rounding may exchange two equally likely tokens: compare the probability of each listed token, not its rank.
-        for alternatives in (token.alternatives, read_token.alternatives):
-            listed = [model.tokenizer.token_id[symbol] for symbol, *_ in alternatives]
-            assert len(set(listed)) == len(listed) == (10 if alternatives is token.alternatives else 5)
-            assert p[listed].tolist() == pytest.approx(p[ranked[: len(listed)]].tolist(), rel=1e-4)
-            assert [value for _, value, _ in alternatives] == pytest.approx(p[listed].tolist(), rel=1e-4)
-            expected = warped if alternatives is token.alternatives else p  # nothing is cut off from what is only read
-            assert [value for *_, value in alternatives] == pytest.approx(expected[listed].tolist(), rel=1e-4, abs=1e-7)
-        assert warped[token.id] > 0
-        ids = [*ids, token.id]
-
-
-def test_scores_beyond_the_context_equal_those_of_generation(text):
-    """Every prefix, wherever the prompt ends and the windows change."""
-    ids = random_ids(text, 30)
-    whole = text.tokenizer.decode(ids)
-    expected = [text.next_logits(ids[:n])[0].log_softmax(-1)[ids[n]].item() for n in range(1, 30)]
-    for length in (1, 7, 8, 9, 12, 29):
-        score = text.score(whole[length:], whole[:length])
-        assert score.log_probs.tolist() == pytest.approx(expected[length - 1 :], abs=1e-4)
-
-
-def test_temperature_0_takes_the_most_likely_token_for_every_seed(text):
-    tokens = list(text.generate_steps("abc", max_new_tokens=20, temperature=0, seed=0))
-    assert all(token.text == token.alternatives[0][0] and token.alternatives[0][2] == 1 for token in tokens)
-    assert text.generate("abc", max_new_tokens=20, temperature=0) == "".join(token.text for token in tokens)
-
-
-def test_first_tokens_have_the_frequencies_of_their_probabilities(text):
-    (token,) = text.generate_steps("abc", max_new_tokens=1, temperature=2, top_p=0.8, seed=0, alternatives=13)
-    probabilities = {symbol: p for symbol, _, p in token.alternatives}
-    counts = dict.fromkeys(probabilities, 0)
-    for seed in range(800):
-        counts[text.generate("abc", max_new_tokens=1, temperature=2, top_p=0.8, seed=seed)] += 1
-    for symbol, p in probabilities.items():
-        assert abs(counts[symbol] / 800 - p) <= 4 * math.sqrt(p * (1 - p) / 800), symbol
-
-
-def test_the_same_seed_gives_the_same_text_in_concurrent_use(text):
-    def write(seed):
-        return text.generate("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed)
-
-    before = torch.get_rng_state()
-    alone = [write(seed) for seed in range(12)]
-    assert len(set(alone)) == 12
-    with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(write, range(12))) == alone
-    visitors = [
-        text.generate_steps("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed) for seed in range(12)
-    ]
-    in_turns = zip(*([token.text for token in turn] for turn in zip(*visitors)))
-    assert ["".join(parts) for parts in in_turns] == alone
-    assert torch.equal(before, torch.get_rng_state())
-
-
-def test_the_caller_can_restrict_the_tokens(text):
-    def allowed(index):
-        return torch.tensor([symbol == "abc"[index % 3] for symbol in text.tokenizer.symbols])
-
-    assert text.generate("k", max_new_tokens=7, seed=0, allowed_tokens=allowed) == "abcabca"
-    (token,) = text.generate_steps("k", max_new_tokens=1, seed=0, allowed_tokens=allowed, alternatives=1)
-    assert token.alternatives == [("a", pytest.approx(token.probability), 1)]
-    assert token.probability < 0.9  # the model's, without the restriction
-
-
-def test_prompts_are_folded_and_only_the_last_tokens_count(text):
-    def write(prompt):
-        return text.generate(prompt, max_new_tokens=12, seed=0)
-
-    assert write("") == write("\n") == write("春") == write("\x00\x1b")
-    assert write("\u00e1b\x07\u0107") == write("abc")
-    long = "abcdefghijk" * 9090
-    assert len(long) < 100_000 and write(long) == write(long[text.window_start(len(long)) :])
-    assert write("a" * 100_000) == write("a" * (100_000 - text.window_start(100_000)))
-
-
-LIMITS = {  # argument -> values that are refused
-    "prompt": (None, 3, b"a", ["a"], "a" * 100_001),
-    "max_new_tokens": (0, -1, 1.5, None, 100_001, "x"),
-    "temperature": (math.nan, -0.1, 5.1, "hot", None, math.inf),
-    "top_k": (-1, 14, 2.5, None),
-    "top_p": (-0.1, 1.1, math.nan, None),
-    "min_p": (-0.1, 1.1, math.nan),
-    "repetition_penalty": (0.4, 5.1, math.nan, None),
-    "alternatives": (-1, 101, 0.5),
-    "seed": (-1, 2**63, 0.5, "a"),
-}
-
-
-@pytest.mark.parametrize(
-    "argument, bad", [(name, value) for name, values in LIMITS.items() for value in values], ids=lambda value: str(value)[:12]
-)
-def test_bad_arguments_get_a_sentence_before_the_first_token(text, argument, bad):
-    with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
-        text.generate_steps(**{argument: bad})
-
-
-@pytest.mark.parametrize(
-    "call, says",
-    [
-        (lambda m: m.score(""), "text must have"),
-        (lambda m: m.score("春"), "text must have"),
-        (lambda m: m.score(3), "text must be"),
-        (lambda m: m.score("a", 3), "prompt must be"),
-        (lambda m: m.score("a" * 100_001), "text must be"),
-        (lambda m: m.read_steps(""), "text must have"),
-        (lambda m: m.read_steps("a", alternatives=-1), "alternatives must be"),
-        (lambda m: m.attention(None), "text must be"),
-        (lambda m: m.sample(1, temperature=2.1), "temperature must be"),
-        (lambda m: m.sample(0), "n must be"),
-    ],
-    ids=[str(i) for i in range(10)],
-)
-def test_other_impossible_calls_get_a_sentence(text, call, says):
-    with pytest.raises(ValueError, match=rf"^{says}.{{5,200}}\.$"):
-        call(text)
-
-
-def test_text_samples_do_not_depend_on_their_number(text):
-    samples = text.sample(3, seed=5)
-    assert [len(sample) for sample in samples] == [200] * 3 and len(set(samples)) == 3
-    assert samples[:2] == text.sample(2, seed=5) != text.sample(2, seed=6)
-
-
-# --- Poems ------------------------------------------------------------------------------------------------------------
-
-
-@settings(PROPERTY, max_examples=30, phases=[Phase.generate])  # to shrink what fails would take minutes
-@given(
-    form=st.sampled_from(list(FORMS)),
-    heads=st.text(HANZI, max_size=8),
-    title=st.text(max_size=40),
-    data=st.data(),
-    author=st.text(max_size=10),
-    temperature=st.sampled_from([0, 1e-7, 0.5, 1, 5]),
-    top_k=st.integers(0, 9),
-    penalty=st.sampled_from([1.0, 5.0]),
-    seed=st.integers(0, 2**63 - 1),
-)
-def test_poems_hold_their_form(poems, form, heads, title, data, author, temperature, top_k, penalty, seed):
-    lines, length = FORMS[form]
-    heads, title, author = heads[:lines], *(part.replace("|", "").replace("\n", "") for part in (title, author))
-    options = dict(
-        title=title,
-        author=author,
-        heads=heads,
-        temperature=temperature,
-        top_k=top_k,
-        seed=seed,
-        repetition_penalty=penalty,
-        alternatives=0,
-    )
-    body = "".join(token.text for token in poems.poem_steps(form, **options))
-    assert len(body) == lines * (length + 1)
-    written = [body[i : i + length + 1] for i in range(0, len(body), length + 1)]
-    for i, line in enumerate(written):
-        assert set(line[:-1]) <= set(HANZI) and line[-1] == "，。"[i % 2]
-    assert "".join(line[0] for line in written)[: len(heads)] == heads
-    if temperature == 0:  # then the beginning determines the rest: the two most likely tokens are never closer than 0.01 here
-        prefix = body[: data.draw(st.integers(0, len(body) - 1))]
-        assert prefix + "".join(token.text for token in poems.poem_steps(form, prefix=prefix, **options)) == body
-
-
-def test_poems_depend_on_form_title_and_author(poems):
-    def write(form="五绝", **conditions):
-        return "".join(token.text for token in poems.poem_steps(form, seed=0, **conditions))
-
-    assert len({write(), write(title="花"), write(author="花"), write(heads="花"), write("七绝")[:24]}) == 5
-    assert write(title="龘") == write(title="□")  # all unknown characters are the same
-
-
-def test_alternatives_of_a_forced_token_are_the_allowed_ones(poems):
-    first, *_ = poems.poem_steps("五绝", heads="花", seed=0, alternatives=3)
-    assert first.text == first.alternatives[0][0] == "花" and first.alternatives[0][2] == 1
-    assert first.alternatives[0][1] == pytest.approx(first.probability) and first.probability < 0.5
-    assert len(first.alternatives) == 1  # tokens that are not allowed are not listed
-
-
-def test_poems_end_by_themselves(poems):
-    mask = poems.tokenizer.allowed_mask("五绝", 0)
-    steps = poems.generate_steps(
-        "五绝|||",
-        max_new_tokens=50,
-        seed=0,
-        allowed_tokens=lambda index: mask if index < 5 else ~mask & (torch.arange(len(mask)) == 1),
-    )
-    body = "".join(token.text for token in steps)
-    assert len(body) == 6 and body[-1] == "\n"
-    assert all(len(poem) == 200 or poem.index("\n") == len(poem) - 1 for poem in poems.sample(5, temperature=2, seed=0))
-
-
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
-        (dict(form="六绝"), "form must be one of"),
-        (dict(form=None), "form must be one of"),
-        (dict(title="花" * 41), "title must"),
-        (dict(title="a|b"), "title must"),
-        (dict(author="花\n"), "author must"),
-        (dict(author="花" * 11), "author must"),
-        (dict(heads="花花花花花"), "heads must"),
-        (dict(heads="龘"), "heads must"),
-        (dict(heads="，"), "heads must"),
-        (dict(heads="□"), "heads must"),
-        (dict(heads="·"), "heads must"),
-        (dict(heads="a"), "heads must"),
-        (dict(heads=3), "heads must"),
-        (dict(prefix="花"), None),
-        (dict(prefix="，"), "prefix must"),
-        (dict(prefix="花花"), None),
-        (dict(prefix="花花花花花花"), "prefix must"),
-        (dict(prefix="花", heads="风"), "prefix must"),
-        (dict(prefix=None), "prefix must"),
-        (dict(prefix="花" * 99), "prefix must"),
-        (dict(temperature=math.nan), "temperature must"),
-        (dict(seed=-1), "seed must"),
-    ],
-    ids=str,
-)
-def test_bad_arguments_for_poems_get_a_sentence(poems, arguments, says):
-    arguments = {"form": "五绝", **arguments}
-    if says is None:
-        assert len(list(poems.poem_steps(**arguments))) == 24 - len(arguments["prefix"])
-        return
-    with pytest.raises(ValueError, match=rf"(?s)^{says} .{{5,200}}\.$"):
-        poems.poem_steps(**arguments)
-
-
-# --- Pixels -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rows", [0, 1, 3])
-def test_given_rows_stay_and_generated_pixels_come_with_their_probability(pixels, rows):
-    x = pictures(1)
-    steps = list(pixels.complete_steps(x if rows else None, rows=rows, n=3, label=1, temperature=0.7, seed=0))
-    assert [step.rows for step in steps] == list(range(rows + 1, 5))
-    whole = steps[-1].x
-    assert whole.shape == (3, 1, 4, 4) and len(torch.unique(whole, dim=0)) == 3
-    expected = pixels.pixel_log_probs(whole, 1).exp()
-    for step in steps:
-        assert torch.equal(step.x[:, :, :rows], (x[:, :, :rows] * 255).round().expand(3, -1, -1, -1) / 255)
-        assert torch.equal(step.x[:, :, : step.rows], whole[:, :, : step.rows])
-        assert not step.x[:, :, step.rows :].any() and not step.probability[:, step.rows :].any()
-        assert torch.allclose(step.probability[:, rows : step.rows], expected[:, rows : step.rows], rtol=1e-4)
-        assert not step.probability[:, :rows].any()
-
-
-def test_what_is_below_the_given_rows_does_not_matter(pixels):
-    x, other = pictures(1), pictures(1)
-    other[:, :, 2:] = 0.5
-    ends = [list(pixels.complete_steps(picture, rows=2, n=2, seed=0))[-1].x for picture in (x, other)]
-    assert torch.equal(*ends)
-
-
-def test_log_probs_are_normalized_over_the_grey_levels(pixels):
-    x, y = pictures(3), torch.tensor([0, 2, 1])
-    each = pixels.pixel_log_probs(x, y)
-    assert each.shape == (3, 4, 4)
-    ids = pixels.tokenizer.encode(x, y)
-    log_p = pixels.logits(ids[:, :-1])[..., :256].log_softmax(-1)
-    for i, r, c in product(range(3), range(4), range(4)):
-        assert each[i, r, c].item() == pytest.approx(log_p[i, 4 * r + c, ids[i, 1 + 4 * r + c]].item(), abs=1e-4)
-    assert close(pixels.log_prob(x, y), each.sum((1, 2)))
-    assert close(pixels.bits_per_dim(x, y), -each.sum((1, 2)) / (16 * math.log(2)))
-    assert not torch.allclose(pixels.log_prob(x, 0), pixels.log_prob(x, 1), atol=1e-3)
-    assert close(pixels.log_prob(x), pixels.log_prob(x, -1))
-
-
-def binary_model():
-    """A model of binary 2x2 pictures, of which there are sixteen."""
-    model = small("pixels", size=2, lags=[0, 1, 2])
-    model.tokenizer = PixelTokenizer(2, 3, levels=2)  # uses the first rows of a larger table
-    return model, torch.tensor(list(product([0.0, 1.0], repeat=4))).view(16, 1, 2, 2)
-
-
-def test_the_probabilities_of_all_pictures_sum_to_one():
-    model, every = binary_model()
-    for label in (None, 0, 2):
-        assert model.log_prob(every, label).exp().sum().item() == pytest.approx(1, abs=1e-5)
-
-
-def test_without_a_class_likelihoods_are_those_of_the_mixture_of_all_classes():
-    x, pixels = pictures(3), small("pixels")
-    by_class = torch.stack([pixels.log_prob(x, c) for c in range(3)])  # (C, B)
-    assert torch.allclose(pixels.log_prob(x), by_class.logsumexp(0) - math.log(3), atol=1e-4)
-    assert torch.allclose(pixels.log_prob(x, [-1, 2, -1])[1], by_class[2, 1], atol=1e-4)
-    assert torch.allclose(pixels.class_posterior(x), by_class.softmax(0).T.double(), atol=1e-4)
-    assert torch.allclose(pixels.class_posterior(x, rows=0), torch.full((3, 3), 1 / 3, dtype=torch.float64))
-    p = pixels.pixel_log_probs(x)[:, 0, 0].exp()  # before any pixel, the classes are equally likely
-    assert torch.allclose(p, torch.stack([pixels.pixel_log_probs(x, c)[:, 0, 0].exp() for c in range(3)]).mean(0), rtol=1e-4)
-    pixels.embed.weight.data[-1] += 1  # nothing depends on the token for no class, which no picture is trained with
-    assert torch.allclose(pixels.log_prob(x), by_class.logsumexp(0) - math.log(3), atol=1e-4)
-
-
-def test_completions_without_a_class_draw_one_from_its_posterior():
-    model, every = binary_model()
-    x = every[9:10]  # rows (1, 0) and (0, 1)
-    frequencies = torch.zeros(16)
-    for seed in range(12):
-        *_, last = model.complete_steps(x, rows=1, n=64, seed=seed)
-        frequencies += (last.x.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16) / (12 * 64)
-    p = model.log_prob(every).exp() * (every[:, 0, 0] == x[0, 0, 0]).all(1)
-    p = p / p.sum()
-    assert bool(((frequencies - p).abs() <= 4 * (p * (1 - p) / (12 * 64)).sqrt()).all())
-
-
-def test_samples_have_the_frequencies_of_their_probabilities():
-    model, every = binary_model()
-    p = model.log_prob(every, 1).exp()
-    x = model.sample(1500, label=1, seed=0)
-    frequencies = (x.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16) / len(x)
-    assert bool(((frequencies - p).abs() < 4 * (p * (1 - p) / len(x)).sqrt()).all())
-    assert (p.max() - p.min()) > 0.05
-
-
-def test_samples_have_the_labels_and_full_batches_do_not_depend_on_what_follows(pixels):
-    # Exactly: both sides compute the same in batches of the same shape, so that no rounding changes a sampled pixel.
-    x = pixels.sample(3, label=[0, 1, 2], seed=0)
-    steps = pixels.complete_steps(n=3, label=[0, 1, 2], seed=0)
-    assert torch.equal(x, list(steps)[-1].x)
-    cold = pixels.sample(2, label=[0, 1], temperature=0, seed=0)
-    assert torch.equal(cold, pixels.sample(2, label=[0, 1], temperature=0, seed=1)) and not torch.equal(cold[0], cold[1])
-    many = pixels.sample(70, seed=3)
-    assert torch.equal(many[:64], pixels.sample(64, seed=3)) and not torch.equal(many[64:], many[:6])
-
-
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
-        (dict(rows=1), "rows"),
-        (dict(x=pictures(1), rows=4), "rows"),
-        (dict(n=0), "n"),
-        (dict(n=65), "n"),
-        (dict(x=pictures(2), rows=1), "x"),
-        (dict(x=pictures(1) + 1, rows=1), "x"),
-        (dict(x=3, rows=1), "x"),
-        (dict(label=3), "label"),
-        (dict(label=[0, 1], n=3), "label"),
-        (dict(temperature=math.nan), "temperature"),
-        (dict(temperature=2.1), "temperature"),
-        (dict(seed=-1), "seed"),
-    ],
-    ids=[str(i) for i in range(12)],
-)
-def test_bad_arguments_for_pictures_get_a_sentence(pixels, arguments, says):
-    with pytest.raises(ValueError, match=rf"^{says} must be .{{5,200}}\.$"):
-        pixels.complete_steps(**arguments)
 
 
 # --- Surprisal --------------------------------------------------------------------------------------------------------

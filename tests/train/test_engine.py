@@ -1,12 +1,16 @@
 """The training loop: optimizers, averages, snapshots, learning rates, several processes."""
 
+import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 import genmodels as gm
@@ -42,6 +46,7 @@ def test_nan_stops_the_run_and_names_step_and_term(workdir):
         (["--lr", "-1"], "--lr must be"),
         (["--precision", "int8"], "--precision must be"),
         (["--tracker", "wandb"], "--tracker must be"),
+        (["--minutes", "1", "--steps", "9"], "--minutes and --steps both say how long"),
         (["--init-from", "no-such"], "There is no checkpoint 'no-such'"),
     ],
 )
@@ -169,6 +174,13 @@ def test_two_optimizers_take_turns(workdir):
     assert terms["right_loss/loss"] != -terms["left_loss/loss"]  # the second loss is computed after the first update
 
 
+def test_a_run_in_a_thread_needs_no_signals(workdir):
+    recipe, settings = writer(workdir, validate=lambda model: {"loss": 1.0}, samples=lambda model: "")
+    settings.steps = 2
+    with ThreadPoolExecutor(1) as thread:
+        assert (thread.submit(engine.fit, recipe, settings).result() / "model.safetensors").is_file()
+
+
 def test_tensorboard(workdir):
     code, _ = run(tiny.app, workdir, "--steps", "3", "--tracker", "tensorboard")
     assert code == 0 and list((workdir / "runs" / "tiny").rglob("events.out.tfevents.*"))
@@ -240,6 +252,54 @@ def test_muon_updates_the_matrices_and_adamw_the_other_weights(workdir):
     for k, p in training.unwrapped.named_parameters():
         assert torch.allclose(p, twin[k], atol=1e-6), k
         assert not torch.equal(p, before[k]), k
+
+
+def scale_losses(training, scale=2.0**16):
+    """The run's losses are scaled as with --precision fp16, which a CPU does not have. Returns the scaler."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    for optimizer in training.optimizers:  # Accelerate's
+        optimizer.scaler, optimizer._accelerate_step_called = scaler, False
+        optimizer._optimizer_original_step_method = optimizer.optimizer.step
+        optimizer._optimizer_patched_step_method = optimizer.optimizer.step
+    training.accelerator.scaler, training.accelerator.native_amp = scaler, True
+    training.accelerator.state._mixed_precision = "fp16"
+    training.accelerator.autocast = contextlib.nullcontext
+    return scaler
+
+
+@pytest.fixture
+def shared_state():
+    """Accelerate's state, which all its objects share, as it was before."""
+    before = AcceleratorState()._mixed_precision if AcceleratorState._shared_state else "no"
+    yield
+    AcceleratorState()._mixed_precision = before
+
+
+def test_scaled_losses_make_the_same_steps(workdir, shared_state):
+    """Of both optimizers of one loss: the gradients of neither are divided by the scale twice."""
+    plain_run, scaled_run = (engine.Run(*writer(workdir)) for _ in range(2))
+    for plain_run.step in range(3):
+        plain_run._train_step()
+    scaler = scale_losses(scaled_run)
+    for scaled_run.step in range(3):
+        scaled_run._train_step()
+    assert scaler.get_scale() == 2.0**16
+    for a, b in zip(plain_run.optimizers, scaled_run.optimizers):
+        for state, scaled in zip(a.state.values(), b.state.values(), strict=True):
+            assert all(close(scaled[k], state[k], rtol=1e-3) for k in state)
+    for p, q in zip(plain_run.unwrapped.parameters(), scaled_run.unwrapped.parameters()):
+        assert close(p, q, atol=1e-5)
+
+
+def test_a_step_whose_scaled_gradient_overflows_is_skipped_by_both_optimizers(workdir, shared_state):
+    training = engine.Run(*writer(workdir))
+    scaler, loss = scale_losses(training, 2.0**120), training.unwrapped.loss
+    training.unwrapped.loss = lambda batch: {k: 1000 * v for k, v in loss(batch).items()}
+    before = [p.clone() for p in training.unwrapped.parameters()]
+    terms = training._train_step()
+    assert not math.isfinite(terms["gradient"]) and math.isfinite(terms["loss"])
+    assert all(map(torch.equal, before, training.unwrapped.parameters()))
+    assert scaler.get_scale() == 2.0**119
 
 
 def test_muon_updates_a_kernel_like_the_matrix_of_its_outputs():

@@ -1,5 +1,7 @@
 """What all recipes have in common: what they train on, what chooses their weights, what their samples show."""
 
+import json
+import math
 import re
 from collections import Counter
 
@@ -13,6 +15,7 @@ from genmodels.denoiser import add_noise
 from genmodels.tokens import FORMS
 from tests import tiny
 from tests.compare import close
+from tests.other_device import OnDevice, put
 from train import (
     autoencoder,
     classifier,
@@ -51,6 +54,10 @@ RECIPES = {
     "dvae-fashion": lambda s: denoiser.recipe(s, "fashion", vae=True),
     "denoiser-photo": lambda s: denoiser.recipe(s, "photo"),
     "transformer-mnist": lambda s: transformer.recipe(s, "mnist"),
+}
+TEXTS = {
+    "transformer-shakespeare": lambda s: transformer.recipe(s, "shakespeare"),
+    "transformer-tang": lambda s: transformer.recipe(s, "tang"),
 }
 CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]
 
@@ -104,7 +111,7 @@ def splits(monkeypatch, small):
 
 def recipe_of(name, workdir):
     torch.manual_seed(0)
-    recipe = RECIPES[name](engine.Settings(runs=workdir / "runs", data_dir=data.SAMPLES))
+    recipe = (RECIPES | TEXTS)[name](engine.Settings(runs=workdir / "runs", data_dir=data.SAMPLES))
     recipe.model.eval()
     return recipe
 
@@ -139,6 +146,39 @@ def test_a_recipe_trains_on_the_training_split_and_is_chosen_by_the_validation_s
     other.model.load_state_dict(recipe.model.state_dict())
     # an untrained classifier may be as often right; its uncertainty differs
     assert list(scores(other).values()) != pytest.approx(list(expected.values()), rel=1e-6)
+
+
+def on_device(tensors):
+    """A batch on the pretended device."""
+    return [OnDevice(t) for t in tensors]
+
+
+@pytest.mark.parametrize("name", [*RECIPES, *TEXTS])
+def test_a_run_steps_and_validates_where_the_model_is(workdir, splits, name, device, monkeypatch):
+    """The pictures of a recipe stay on the CPU, and its model may be on a GPU."""
+    monkeypatch.setattr(texts, "shakespeare", lambda split, read=texts.shakespeare: read(split)[:600])
+    monkeypatch.setattr(texts, "tang", lambda split, read=texts.tang: read(split)[:3])
+    recipe = recipe_of(name, workdir)
+    expected = scores(recipe)
+    if "transformer" in name:  # its samples take thousands of steps, and no picture
+        recipe.samples = lambda model: ""
+    training = engine.Run(recipe, engine.Settings(runs=workdir / "runs"))
+    training.files.folder.mkdir(parents=True)
+    put(training.ema)
+    training._validate()
+    (line,) = map(json.loads, training.files.lines())
+    assert line["validation"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert training.files.best.is_file() and len(list(training.files.samples.iterdir())) == 1
+
+    model = put(recipe.model)
+    if recipe.snapshot:
+        recipe.snapshot(model, 0)
+    x, *labels = on_device(recipe.train.batch(torch.arange(2)))
+    batch = (recipe.augment(x) if recipe.augment else x), *labels
+    for config in recipe.optimizers:
+        if recipe.anneal:
+            recipe.anneal(model, 0.5)
+        assert math.isfinite(getattr(model, config.method)(batch)["loss"].item())
 
 
 # --- What chooses the weights: the first number of a validation, by hand ----------------------------------------------

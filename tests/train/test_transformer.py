@@ -36,7 +36,7 @@ def small(monkeypatch):
     ],
 )
 def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, read_only, small, options, name):
-    check_recipe(transformer.app, options, name, workdir, read_only)
+    check_recipe(transformer.app, options, name, workdir, read_only, validations=1)  # samples take long
 
 
 @pytest.mark.parametrize(
