@@ -67,6 +67,25 @@ def read_json(name: str, file: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def own_data(family: str = "*") -> dict[str, dict[str, Any]]:
+    """People's own datasets, on which checkpoints of a family, or of all, were trained: {name: what its `data.json` says}.
+
+    Of pictures it has "classes" (their names), "channels" and "size"; of a text its beginning as "text". "checkpoint" is added.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for file in sorted(checkpoint_root().glob(f"{family}-*/data.json")):
+        facts, name = read_json(file.parent.name, "data.json"), file.parent.name.partition("-")[2]
+        if facts.get("name") == name and ("text" in facts or _are_pictures(facts)):
+            found.setdefault(name, facts)
+    return found
+
+
+def _are_pictures(facts: dict[str, Any]) -> bool:
+    names = facts.get("classes")
+    fits = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    return bool(fits and facts.get("channels") in (1, 3) and isinstance(facts.get("size"), int))
+
+
 def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
     """{sampler: [(network calls, FID), ...]}, from a diffusion model's `calls.json`; {} if there is none."""
     rows: dict[str, list[tuple[int, float]]] = {}
