@@ -76,7 +76,7 @@ def own_data(family: str = "*") -> dict[str, dict[str, Any]]:
     for file in sorted(checkpoint_root().glob(f"{family}-*/data.json")):
         facts, name = read_json(file.parent.name, "data.json"), file.parent.name.partition("-")[2]
         if facts.get("name") == name and ("text" in facts or _are_pictures(facts)):
-            found.setdefault(name, facts)
+            found.setdefault(name, {**facts, "checkpoint": file.parent.name})
     return found
 
 

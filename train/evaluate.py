@@ -45,17 +45,18 @@ def family(name: str) -> Family:
 
 def evaluate(evaluation: Evaluation, options: Options) -> None:
     """Measure one checkpoint; on the test split also write its reference values and its card."""
-    values, results = Values(family(evaluation.family).evaluate(evaluation, options)), []
+    values = Values(family(evaluation.family).evaluate(evaluation, options))
+    measured: list[cards.Value] = []
     with torch.inference_mode():
         for value in values:
             print(f"{value.label}: {value}" + (f"   ({value.comparison})" if value.comparison else ""), flush=True)
-            results.append(value)
+            measured.append(value)
     if evaluation.split == "test":
         if not evaluation.own:
             numbers = json.dumps(reference_values(evaluation), indent=1)
             cards.write_text(evaluation.folder / "reference.json", numbers + "\n")
         card = family(evaluation.family).card(evaluation)
-        results = cards.to_results(evaluation, results, card.task, evaluation.split, len(evaluation.data), evaluation.seed)
+        results = cards.to_results(evaluation, measured, card.task, evaluation.split, len(evaluation.data), evaluation.seed)
         cards.write_card(evaluation, card, results, evaluation.command(options), values.headline)
 
 
@@ -138,7 +139,7 @@ def command() -> typer.Typer:
         for option in fields(family(name).options):
             kind, settings = get_args(option.type)
             typer_option = typer.Option(help=f"Of {name}: {settings.help} [default: {option.default}]")
-            annotation = Annotated[kind | None, typer_option]
+            annotation = Annotated[kind | None, typer_option]  # type: ignore[valid-type]
             parameters[option.name] = inspect.Parameter(
                 option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
             )

@@ -46,7 +46,7 @@ GENERATED = 500  # pictures, for the card
 KEPT = 100  # test pictures in a checkpoint, for the page
 Size = Annotated[int | None, typer.Option(help="Of a folder's pictures: 28, 32 or 64. [default: 32, or 28 for small ones]")]
 Name = Annotated[str | None, typer.Option(help="Of a folder's dataset, for FAMILY-NAME. [default: the folder's own]")]
-MODEL = {  # of each family, by the size of the pictures
+MODEL: dict[str, dict[int, dict[str, Any]]] = {  # of each family, by the size of the pictures
     "vae": {
         28: dict(latent=64, levels=2),
         32: dict(latent=64, levels=3),
@@ -183,13 +183,13 @@ def of_options(dataset: str, folder: Path | None, size: int | None, name: str | 
     return own
 
 
-def load(folder: Path | None, size: int | None = None, name: str | None = None, family: str = "") -> OwnPictures:
+def load(folder: Path | None, size: int | None = None, name: str | None = None, family: str | None = None) -> OwnPictures:
     """Read a folder.
 
     Arguments:
         size: of the squares, one of SIZES; None: 28 if most pictures are no larger, else 32.
         name: of the dataset, in names of checkpoints; None: the folder's.
-        family: for which a model will be trained. The others' models of a dataset of this name must have its size and classes.
+        family: for which a model will be trained, if any. The others' models of a dataset of this name must have its size and classes.
     Raises:
         DataError, ValueError: one sentence.
     """
@@ -227,7 +227,8 @@ def load(folder: Path | None, size: int | None = None, name: str | None = None, 
     if small := [s.file.name for s in squares if s.side < size]:
         notes.append(f"Enlarged, {_plural(len(small), 'picture')} smaller than {size}x{size}: {', '.join(small[:3])}.")
     own = OwnPictures(name, title, names, **parts, notes=notes)
-    _check_others(own, family)
+    if family:
+        _check_others(own, family)
     return own
 
 
@@ -326,7 +327,8 @@ def split(hashes: list[float], labels: list[int]) -> dict[str, torch.Tensor]:
     part = [p if in_train[label] else "train" for label, p in zip(labels, part)]  # of a class with a picture or two
     in_train = Counter(label for label, p in zip(labels, part) if p == "train")
     missing = [name for name in ("val", "test") for _ in range(AT_LEAST - part.count(name))]
-    for i in sorted(range(len(hashes)), key=lambda i: hashes[i]):
+    order = sorted(range(len(hashes)), key=lambda i: hashes[i])  # so that the first of a split are of all classes
+    for i in order:
         if missing and part[i] == "train" and in_train[labels[i]] > 1:
             in_train[labels[i]] -= 1
             part[i] = missing.pop()
@@ -335,7 +337,7 @@ def split(hashes: list[float], labels: list[int]) -> dict[str, torch.Tensor]:
             f"{len(hashes)} pictures in {len(set(labels))} classes leave none for validation and for the test: every class "
             "needs one for training. Add pictures, or put them into fewer folders."
         )
-    return {name: torch.tensor([i for i, p in enumerate(part) if p == name]) for name in data.SPLITS}
+    return {name: torch.tensor([i for i in order if part[i] == name]) for name in data.SPLITS}
 
 
 def write_card(checkpoint: Path, own: Any) -> None:
