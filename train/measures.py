@@ -338,7 +338,7 @@ def labels_for_quality(evaluation: Evaluation) -> Tensor:
 def labels_to_sample(evaluation: Evaluation, n: int) -> Tensor:
     """n labels for a conditional model: the classes in turn, or the attributes of the split's real faces in turn."""
     if evaluation.dataset != "avatars":
-        return torch.arange(n) % evaluation.model.classes[0]
+        return torch.arange(n) % (len(evaluation.own["classes"]) if evaluation.own else 10)
     columns = [list(data.ATTRIBUTES).index(a) for a in evaluation.model.conditions]
     return evaluation.data.y[:, columns].repeat(-(-n // len(evaluation.data)), 1)[:n]
 
