@@ -72,12 +72,18 @@ def own_data(family: str = "*") -> dict[str, dict[str, Any]]:
 
     Of pictures it has "classes" (their names), "channels" and "size"; of a text its beginning as "text". "checkpoint" is added.
     """
-    found: dict[str, dict[str, Any]] = {}
+    texts: dict[str, dict[str, Any]] = {}
+    pictures: dict[str, dict[str, Any]] = {}
     for file in sorted(checkpoint_root().glob(f"{family}-*/data.json")):
-        facts, name = read_json(file.parent.name, "data.json"), file.parent.name.partition("-")[2]
-        if facts.get("name") == name and ("text" in facts or _are_pictures(facts)):
-            found.setdefault(name, {**facts, "checkpoint": file.parent.name})
-    return found
+        name = file.parent.name.partition("-")[2]
+        facts = {**read_json(file.parent.name, "data.json"), "checkpoint": file.parent.name}
+        if facts.get("name") != name or not isinstance(facts.get("title"), str):
+            continue
+        if isinstance(facts.get("text"), str):
+            texts.setdefault(name, facts)
+        elif _are_pictures(facts):
+            pictures.setdefault(name, facts)
+    return texts | pictures
 
 
 def _are_pictures(facts: dict[str, Any]) -> bool:

@@ -315,12 +315,16 @@ def read_card(folder: Path) -> tuple[list[EvalResult], dict[str, Any]]:
         raise ValueError(f"{folder / 'README.md'} holds no numbers: run python -m train.evaluate {folder.name}") from e
 
 
+def shipped() -> list[str]:
+    """Names of the checkpoints but those of own datasets."""
+    return [name for name in gm.checkpoints() if not gm.cards.read_json(name, "data.json")]
+
+
 def models_table() -> str:
-    """The table of models, from the cards of all checkpoints but those of own datasets."""
+    """The table of models, from the cards of the shipped checkpoints."""
     families = list(gm.FAMILIES)
     rows = []
-    shipped = [name for name in gm.checkpoints() if not gm.cards.read_json(name, "data.json")]
-    for name in sorted(shipped, key=lambda name: (families.index(family_and_dataset(name)[0]), name)):
+    for name in sorted(shipped(), key=lambda name: (families.index(family_and_dataset(name)[0]), name)):
         _, facts = read_card(checkpoint_folder(name))
         rows.append(
             (

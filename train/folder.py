@@ -189,7 +189,8 @@ def load(folder: Path | None, size: int | None = None, name: str | None = None, 
     Arguments:
         size: of the squares, one of SIZES; None: 28 if most pictures are no larger, else 32.
         name: of the dataset, in names of checkpoints; None: the folder's.
-        family: for which a model will be trained, if any. The others' models of a dataset of this name must have its size and classes.
+        family: for which a model will be trained, if any: other families' models of a dataset of this name must have its size
+            and classes.
     Raises:
         DataError, ValueError: one sentence.
     """
@@ -200,7 +201,7 @@ def load(folder: Path | None, size: int | None = None, name: str | None = None, 
     if not folder.is_dir():
         problem = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {problem}: name the folder of your pictures with --data-dir.")
-    title = readable(name or folder.resolve().name).replace("_", " ")
+    title = readable(name or os.path.basename(os.path.abspath(folder))).replace("_", " ")
     name = check_name(name) if name else name_of(title)
     left_out = LeftOut(folder)
     labels, names = _classes(folder, left_out)

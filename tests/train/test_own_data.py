@@ -476,13 +476,25 @@ def test_digits_under_the_names_of_other_archives(tmp_path, layout, below):
 
 def test_what_a_checkpoint_says_of_own_data_is_checked(workdir):
     good = {"name": "x", "title": "x", "classes": ["a"], "channels": 1, "size": 28}
-    for broken in ({"name": "y"}, {"classes": []}, {"classes": [1]}, {"channels": 2}, {"size": "28"}):
+    for broken in (
+        {"name": "y"},
+        {"title": None},
+        {"text": 3, "classes": None},
+        {"classes": []},
+        {"classes": [1]},
+        {"channels": 2},
+        {"size": "28"},
+    ):
         place = workdir / "checkpoints" / "vae-x"
         place.mkdir(parents=True, exist_ok=True)
         (place / "data.json").write_text(json.dumps(good | broken), encoding="utf-8")
         assert gm.cards.own_data() == {}
     (place / "data.json").write_text(json.dumps(good), encoding="utf-8")
     assert gm.cards.own_data("gan") == {} and data.classes("x") == ["a"]
+    text = workdir / "checkpoints" / "transformer-x"  # of the same name, and before it by the alphabet
+    text.mkdir()
+    (text / "data.json").write_text(json.dumps({"name": "x", "title": "x", "text": "x"}), encoding="utf-8")
+    assert data.classes("x") == ["a"] and gm.cards.own_data("transformer")["x"]["text"] == "x"
     with pytest.raises(ValueError, match="Dataset must be one of mnist, fashion, x"):
         data.classes("y")
     with pytest.raises(data.DataError, match="data.npz"):
