@@ -53,9 +53,10 @@ MODEL: dict[str, dict[int, dict[str, Any]]] = {  # of each family, by the size o
         64: dict(latent=128, levels=4, hidden=384),
     },
     "gan": {
-        28: dict(fine=[24], gamma=1.0),
-        32: dict(fine=[24], gamma=1.0),
-        64: dict(patch=4, latent=128, widths=[64, 96], depth=2, fine=[24], gamma=5.0),
+        # few pictures: strong penalties, and the second task, without which a class soon has a single sample
+        28: dict(fine=[24], gamma=1.0, reconstruction_weight=0.001),
+        32: dict(fine=[24], gamma=1.0, reconstruction_weight=0.001),
+        64: dict(patch=4, latent=128, widths=[64, 96], depth=2, fine=[24], gamma=5.0, reconstruction_weight=0.0004),
     },
     "diffusion": {28: dict(), 32: dict(), 64: dict(patch=4, predicts="x0")},
 }
