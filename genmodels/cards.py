@@ -77,6 +77,31 @@ def read_json(name: str, file: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def own_data(family: str = "*") -> dict[str, dict[str, Any]]:
+    """People's own datasets, on which checkpoints of a family, or of all, were trained: {name: what its `data.json` says}.
+
+    Of pictures it has "classes" (their names), "channels" and "size"; of a text its beginning as "text". "checkpoint" is added.
+    """
+    texts: dict[str, dict[str, Any]] = {}
+    pictures: dict[str, dict[str, Any]] = {}
+    for file in sorted(checkpoint_root().glob(f"{family}-*/data.json")):
+        name = file.parent.name.partition("-")[2]
+        facts = {**read_json(file.parent.name, "data.json"), "checkpoint": file.parent.name}
+        if facts.get("name") != name or not isinstance(facts.get("title"), str):
+            continue
+        if isinstance(facts.get("text"), str):
+            texts.setdefault(name, facts)
+        elif _are_pictures(facts):
+            pictures.setdefault(name, facts)
+    return texts | pictures
+
+
+def _are_pictures(facts: dict[str, Any]) -> bool:
+    names = facts.get("classes")
+    fits = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+    return bool(fits and facts.get("channels") in (1, 3) and isinstance(facts.get("size"), int))
+
+
 def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
     """{sampler: [(network calls, FID), ...]}, from a diffusion model's `calls.json`; {} if there is none."""
     rows: dict[str, list[tuple[int, float]]] = {}

@@ -2,7 +2,8 @@
 
 Datasets: `mnist` (digits) and `fashion` (clothes), both 28x28 greyscale with 10 classes; `avatars` (cartoon faces), 64x64 RGB
 with 16 attributes. `samples(name)` is a small part of each test split that ships with the package, so that the page and the
-tests need no download.
+tests need no download. `samples`, `classes` and `preprocess` also know people's own datasets: the folders of pictures on which
+checkpoints were trained (see `cards.own_data`), which hold some of the test pictures.
 """
 
 import csv
@@ -20,6 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from genmodels.base import check_choice, check_number, generator, import_extra
+from genmodels.cards import checkpoint_root, own_data
 from genmodels.ink import find_ink, is_drawing
 from genmodels.pictures import standardize
 
@@ -156,9 +158,25 @@ def load(name: str, split: str, data_dir: str | Path | None = None) -> Pictures:
 def samples(name: str) -> Pictures:
     """The pictures that ship with the package: 20 test pictures per class (mnist, fashion), 100 test faces (avatars).
 
-    Also "photo": a crop of each of the PHOTOGRAPHS, whose y is its index; three are greyscale.
+    Also "photo": a crop of each of the PHOTOGRAPHS, whose y is its index; three are greyscale. Of an own dataset: those of its
+    test pictures that its checkpoint holds, at most 100.
     """
+    if own := _own(name):
+        file = checkpoint_root() / own["checkpoint"] / "data.npz"
+        return _read_npz(file, name, (own["channels"], own["size"], own["size"]), at_least=1)
     return _read_npz(SAMPLES / f"{check_choice('dataset', name, (*DATASETS, 'photo'))}.npz", name)
+
+
+def classes(name: str) -> list[str]:
+    """Names of the classes of mnist, fashion or an own dataset, which has one class if its folder has no subfolders."""
+    names = CLASSES | {own: facts["classes"] for own, facts in own_data().items() if "classes" in facts}
+    return names[check_choice("Dataset", name, names)]
+
+
+def _own(name: Any) -> dict[str, Any]:
+    """What is known of an own dataset of pictures; {} if there is none of this name."""
+    facts = own_data().get(name, {}) if isinstance(name, str) and name not in SHAPES else {}
+    return facts if "classes" in facts else {}
 
 
 def photograph(name: str) -> Tensor:
@@ -268,6 +286,8 @@ def _download(name: str, root: Path) -> None:
 
 def _read_idx_pair(folder: Path, part: str) -> Pictures:
     folder = folder / "raw" if (folder / "raw").is_dir() else folder
+    if not folder.is_dir() and any(folder.parent.glob(f"{part}-images?idx3-ubyte*")):
+        folder = folder.parent  # Kaggle's archives have the files at the top
     x = _read_idx(folder / f"{part}-images-idx3-ubyte", 3)
     y = _read_idx(folder / f"{part}-labels-idx1-ubyte", 1)
     if x.shape[1:] != (28, 28) or len(x) != len(y):
@@ -281,13 +301,15 @@ def _read_idx_pair(folder: Path, part: str) -> Pictures:
 def _read_idx(file: Path, ndim: int) -> np.ndarray:
     """One file of the IDX format (two zero bytes, type 8 = uint8, number of dimensions, their sizes), gzipped or not."""
     packed = file.with_name(file.name + ".gz")
-    source = file if file.is_file() else packed
+    dotted = file.with_name(file.name.replace("-idx", ".idx"))  # as in Kaggle's archives, where each is also in a folder
+    names = (file, dotted, packed, dotted.with_name(f"{dotted.name}.gz"), file / file.name, dotted / dotted.name)
+    source = next((f for f in names if f.is_file()), packed)
     if not source.is_file():
         raise DataError(
             f"{file} is missing, and so is {packed.name}: name a folder that has it with --data-dir or $GENMODELS_DATA."
         )
     try:
-        raw = source.read_bytes() if source == file else gzip.decompress(source.read_bytes())
+        raw = gzip.decompress(source.read_bytes()) if source.suffix == ".gz" else source.read_bytes()
     except (OSError, EOFError, zlib.error) as e:
         raise DataError(f"{source} cannot be read ({e}): copy or download it again.") from e
     head = 4 + 4 * ndim
@@ -325,18 +347,19 @@ def _read_avatars(folder: Path, part: str) -> Pictures:
     return Pictures(torch.from_numpy(x), mark_hidden(torch.from_numpy(y)))
 
 
-def _read_npz(file: Path, name: str) -> Pictures:
+def _read_npz(file: Path, name: str, shape: tuple[int, ...] | None = None, at_least: int = 3) -> Pictures:
+    shape = shape or SHAPES[name]
     x, y = _load_array(file, "x"), _load_array(file, "y")
     columns = (len(ATTRIBUTES),) if name == "avatars" else ()
     if (
         x.dtype != np.uint8
-        or x.shape[1:] != SHAPES[name]
-        or len(x) < 3
+        or x.shape[1:] != shape
+        or len(x) < at_least
         or y.shape != (len(x), *columns)
         or y.dtype.kind not in "iu"
     ):
         raise DataError(
-            f"{file} must hold x, at least three pictures {SHAPES[name]} of bytes, and as many rows of integer labels y, "
+            f"{file} must hold x, at least {at_least} pictures {shape} of bytes, and as many rows of integer labels y, "
             f"not {x.shape} {x.dtype} and {y.shape} {y.dtype}: copy it again."
         )
     return Pictures(torch.from_numpy(x), torch.from_numpy(y.astype(np.int64)))
@@ -358,15 +381,17 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
 
     Digits as in MNIST (LeCun et al. 1998): light strokes on black, the ink scaled to fit a 20x20 box, its centre of mass in
     the middle of 28x28. Clothes: light on black, the longer side scaled to 28 pixels, centred. Faces: the central square,
-    scaled to 64x64, in colour.
+    scaled to 64x64, in colour; pictures of an own dataset: the same, in its size, in grey or colour.
 
     Arguments:
         picture: a PIL image of any mode and size, or an (H, W), (H, W, 3) or (H, W, 4) uint8 array.
-        name: "mnist", "fashion" or "avatars".
+        name: "mnist", "fashion", "avatars" or an own dataset.
     Raises:
         ValueError: the drawing is empty, the picture has no pixels, or the argument is not a picture.
     """
-    check_choice("dataset", name, DATASETS)
+    own = _own(name)
+    if not own:
+        check_choice("dataset", name, DATASETS)
     if not isinstance(picture, Image.Image):
         pixels = np.asarray(picture)
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,), (4,)):
@@ -378,9 +403,8 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
     if min(picture.size) < 1:
         raise ValueError("The picture has no pixels: choose another one.")
     flat = standardize(picture)
-    if name == "avatars":
-        square = ImageOps.fit(flat.convert("RGB"), (64, 64), Image.Resampling.LANCZOS)
-        return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)[None].float() / 255
+    if own or name == "avatars":
+        return central_square(flat, own.get("channels", 3), own.get("size", 64))[None].float() / 255
     grey = np.asarray(flat.convert("L"))
     is_photograph = name == "mnist" and not is_drawing(grey)
     ink = (255 * find_ink(grey)).astype(np.float32) if is_photograph else np.zeros(1, np.float32)
@@ -411,6 +435,12 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
     out = np.zeros((28, 28), np.float32)
     out[row : row + height, column : column + width] = pixels / pixels.max()
     return torch.from_numpy(out)[None, None]
+
+
+def central_square(picture: Image.Image, channels: int, size: int) -> Tensor:
+    """The central square of a picture as `standardize` returns it, scaled: (channels, size, size) uint8."""
+    square = ImageOps.fit(picture.convert("RGB" if channels == 3 else "L"), (size, size), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(square).reshape(size, size, channels)).permute(2, 0, 1).contiguous()
 
 
 def _border_median(pixels: np.ndarray) -> float:

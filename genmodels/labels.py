@@ -27,7 +27,7 @@ class LabelError(ValueError):
 
 def classes(dataset: str) -> Conditions:
     """The conditions of a model that knows the classes of a data set."""
-    return {"class": gm.data.CLASSES[gm.base.check_choice("Dataset", dataset, list(gm.data.CLASSES))]}
+    return {"class": gm.data.classes(dataset)}
 
 
 def all_conditions(dataset: str) -> Conditions:

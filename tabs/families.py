@@ -32,12 +32,14 @@ def cached(maxsize: int) -> Callable:
 class Family:
     """Models named after a family and a data set, such as "gan-mnist". A name from a visitor never becomes a path.
 
-    titles: {data set: what the page calls it}. others: models of these data sets with longer names.
+    titles: {data set: what the page calls it}. others: models of these data sets with longer names. Checkpoints of people's own
+    pictures, in the folder as the page starts, come after them.
     """
 
-    def __init__(self, name: str, titles: dict[str, str], *others: str):
-        self.name, self.titles = name, titles
-        self.models = (*(f"{name}-{dataset}" for dataset in titles), *others)
+    def __init__(self, name: str, titles: dict[str, str], *others: str, own: bool = False):
+        found = gm.cards.own_data(name).items() if own else ()
+        self.name, self.titles = name, titles | {dataset: facts["title"] for dataset, facts in found if "classes" in facts}
+        self.models = (*(f"{name}-{dataset}" for dataset in self.titles), *others)
 
     def available(self) -> list[str]:
         """Data sets with a checkpoint, or all, so that each says what is missing."""

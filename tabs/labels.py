@@ -82,7 +82,8 @@ def menu_updates(conditions: Conditions) -> dict[str, dict]:
     updates = {name: gr.update(value=ANY, visible=False) for name in MENUS}
     for name, (attribute, values) in zip(MENUS, conditions.items()):
         choices = [*first, ("any", ANY), *((value.replace("_", " "), value) for value in values)]
-        updates[name] = gr.update(label=TITLES.get(attribute, attribute), value=choices[0][1], visible=True, choices=choices)
+        title, visible = TITLES.get(attribute, attribute), len(values) > 1
+        updates[name] = gr.update(label=title, value=choices[0][1], visible=visible, choices=choices)
     return updates
 
 

@@ -32,7 +32,7 @@ class Source(TypedDict):
 def test_pictures(dataset: str) -> tuple["torch.Tensor", list[str | None]]:
     """(x (N, C, H, W) in [0, 1], class of each or None): test pictures, one of each class first."""
     samples = gm.data.samples(dataset)
-    classes = gm.data.CLASSES.get(dataset)
+    classes = None if dataset in ("avatars", "photo") else gm.data.classes(dataset)
     return samples.floats(), [classes[c] for c in samples.y.tolist()] if classes else [None] * len(samples)
 
 

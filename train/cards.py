@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 import genmodels as gm
-from genmodels.base import checkpoint_folder
+from genmodels.base import checkpoint_folder, read_config
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 TABLE_MARKERS = ("<!-- models:begin -->", "<!-- models:end -->")
@@ -102,7 +102,7 @@ Configuration: {config}.
 
 ## Data and licence
 
-{credit}; {licence}. The weights are under the Apache License 2.0, like the code.
+{credit}; {licence}. {weights}
 
 ## Reference
 
@@ -116,12 +116,35 @@ class Checkpoint:
     def __init__(self, name: str | Path) -> None:
         self.folder = checkpoint_folder(name).resolve()
         self.name = self.folder.name
-        self.family, self.dataset = family_and_dataset(self.name)
-        self.title = DATASETS[self.dataset]["title"]
+        self.own = gm.cards.read_json(str(self.folder), "data.json")  # what it says of an own dataset; {} if it is not one
+        if self.own:
+            self.family, self.dataset = read_config(self.folder)["family"], self.own["name"]
+        else:
+            self.family, self.dataset = family_and_dataset(self.name)
+        self.facts = own_facts(self.own) if self.own else DATASETS[self.dataset]
+        self.title = self.facts["title"]
         self.model = gm.load(self.folder)
 
     def runs(self) -> list[dict[str, Any]]:
         return training_runs(self.folder)
+
+
+def own_facts(own: dict[str, Any]) -> dict[str, Any]:
+    """The entry of DATASETS of an own dataset. own: what its `data.json` says."""
+    what = f'the text "{own["title"]}"' if "text" in own else f'the pictures of "{own["title"]}"'
+    facts = {
+        "title": what,
+        "hub": None,
+        "licence": "it is for whoever publishes this checkpoint to say by whom they are and what may be done with them",
+        "credit": f"{what[:1].upper()}{what[1:]}, people's own",
+        "weights": "The weights were made from them by code under the Apache License 2.0.",
+        "licence_tag": None,
+    }
+    if "text" in own:
+        facts["validation_data"] = "the tenth of the text before its last tenth, which was not trained on"
+    else:
+        facts["validation_data"] = f"{own['pictures']['val']:,} other pictures, which were not trained on"
+    return facts
 
 
 @dataclass
@@ -168,7 +191,7 @@ def family_and_dataset(name: str) -> tuple[str, str]:
     if family not in gm.FAMILIES or dataset not in DATASETS:
         raise ValueError(
             f"A checkpoint is named <family>-<dataset>[-variant], with one of the families {', '.join(gm.FAMILIES)} and one "
-            f"of the datasets {', '.join(DATASETS)}; '{name}' is not."
+            f"of the datasets {', '.join(DATASETS)}; '{name}' is not, and has no data.json of an own dataset."
         )
     return family, dataset
 
@@ -210,7 +233,7 @@ def write_card(checkpoint: Checkpoint, card: Card, results: list[EvalResult], co
 
     command: the command line that measured the numbers; headline: for the table of models.
     """
-    runs, dataset = checkpoint.runs(), DATASETS[checkpoint.dataset]
+    runs, dataset = checkpoint.runs(), checkpoint.facts
     facts = {
         "command": command,
         "headline": headline,
@@ -219,7 +242,7 @@ def write_card(checkpoint: Checkpoint, card: Card, results: list[EvalResult], co
         "minutes": round(sum(run.get("minutes") or 0 for run in runs), 1),
     }
     front_matter = ModelCardData(
-        license="apache-2.0",
+        license=dataset.get("licence_tag", "apache-2.0"),
         library_name="genmodels",
         pipeline_tag=card.task,
         tags=[checkpoint.family, "pytorch"],
@@ -258,6 +281,7 @@ def write_card(checkpoint: Checkpoint, card: Card, results: list[EvalResult], co
         validation_data=card.validation_data or dataset.get("validation_data", VALIDATION_DATA),
         credit=dataset["credit"],
         licence=dataset["licence"],
+        weights=dataset.get("weights", "The weights are under the Apache License 2.0, like the code."),
         reference=card.reference,
     )
     write_text(checkpoint.folder / "README.md", f"---\n{front_matter.to_yaml()}\n---\n\n{page}")
@@ -291,11 +315,16 @@ def read_card(folder: Path) -> tuple[list[EvalResult], dict[str, Any]]:
         raise ValueError(f"{folder / 'README.md'} holds no numbers: run python -m train.evaluate {folder.name}") from e
 
 
+def shipped() -> list[str]:
+    """Names of the checkpoints but those of own datasets."""
+    return [name for name in gm.checkpoints() if not gm.cards.read_json(name, "data.json")]
+
+
 def models_table() -> str:
-    """The table of models, from the cards of all checkpoints."""
+    """The table of models, from the cards of the shipped checkpoints."""
     families = list(gm.FAMILIES)
     rows = []
-    for name in sorted(gm.checkpoints(), key=lambda name: (families.index(family_and_dataset(name)[0]), name)):
+    for name in sorted(shipped(), key=lambda name: (families.index(family_and_dataset(name)[0]), name)):
         _, facts = read_card(checkpoint_folder(name))
         rows.append(
             (

@@ -3,6 +3,7 @@
     python -m train.diffusion --dataset mnist        30 minutes on one core, 7,500 steps: validation loss 0.102
     python -m train.diffusion --dataset fashion      60 minutes on one busy core, 10,200 steps: validation loss 0.134
     python -m train.diffusion --dataset avatars      45 minutes on one busy core, 5,300 steps: validation loss 0.033
+    python -m train.diffusion --dataset folder --data-dir my/pictures     30 minutes, your own pictures: see train/folder.py
 
 The network of the avatars predicts the clean picture (see `predicts` of the model): do not compare its loss with the others.
 """
@@ -18,7 +19,7 @@ import typer
 from genmodels import data, metrics
 from genmodels.base import check_choice, check_number, generator
 from genmodels.diffusion import SAMPLERS, Diffusion
-from train import cards, engine, measures
+from train import cards, engine, folder, measures
 from train.cards import Card, Checkpoint, Value
 
 CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]  # the avatars' attributes that the model is conditioned on
@@ -36,12 +37,19 @@ MODEL = {
 }
 
 
-def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
-    """Train the diffusion model of `mnist`, `fashion` or `avatars`."""
-    data.check_choice("--dataset", dataset, data.DATASETS)
-    model = Diffusion(**MODEL[dataset])
-    val = data.load(dataset, "val", settings.data_dir)
-    train = data.load(dataset, "train", settings.data_dir)
+def recipe(
+    settings: engine.Settings, dataset: str = "mnist", size: folder.Size = None, name: folder.Name = None
+) -> engine.Recipe:
+    """Train the diffusion model of `mnist`, `fashion`, `avatars` or a `folder` of your own pictures."""
+    data.check_choice("--dataset", dataset, (*data.DATASETS, "folder"))
+    own = folder.of_options(dataset, settings.data_dir, size, name, "diffusion")
+    if own:
+        model = Diffusion(**own.options("diffusion"), classes=[len(own.classes)])
+        val, train = own.val, own.train
+    else:
+        model = Diffusion(**MODEL[dataset])
+        val = data.load(dataset, "val", settings.data_dir)
+        train = data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
         columns = [list(data.ATTRIBUTES).index(attribute) for attribute in CONDITIONS]
         val = data.Pictures(val.x, val.y[:, columns])
@@ -49,27 +57,33 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
     val = val[torch.arange(min(len(val), 2000))]
 
     def validate(model):
-        g = torch.Generator().manual_seed(0)
-        t = torch.rand(len(val), generator=g)
-        eps = torch.randn(val.x.shape, generator=g)
-        batches = zip(measures.batches(model, val), t.split(500), eps.split(500))
-        errors = [model.error(x, y, *model.on_device(noise)) for (x, y), *noise in batches]
-        return {"loss": torch.cat(errors).mean()}
+        return {"loss": denoising_errors(model, val).mean()}
 
     def samples(model):  # rows of eight: one class per row; avatars take the attributes of the first validation faces
-        y = val.y[:64] if dataset == "avatars" else torch.arange(80) // 8
+        y = own.rows() if own else val.y[:64] if dataset == "avatars" else torch.arange(80) // 8
         return model.sample(len(y), label=y, steps=16, seed=0)
 
     return engine.Recipe(
-        name=f"diffusion-{dataset}",
+        name=f"diffusion-{own.name if own else dataset}",
         model=model,
         train=train,
         validate=validate,
         samples=samples,
         optimizers=[engine.OptimizerConfig(lr=1.5e-3, betas=(0.9, 0.99))],
         batch=64,
-        minutes=60,
+        minutes=30 if own else 60,
+        finish=own and (lambda model, folder: own.save(folder)),
+        after=own and own.write_card,
     )
+
+
+def denoising_errors(model: Diffusion, pictures: data.Pictures) -> torch.Tensor:
+    """The loss of each picture, (N,), at a time and with noise that are always the same."""
+    g = torch.Generator().manual_seed(0)
+    t = torch.rand(len(pictures), generator=g)
+    eps = torch.randn(pictures.x.shape, generator=g)
+    batches = zip(measures.batches(model, pictures), t.split(500), eps.split(500))
+    return torch.cat([model.error(x, y, *model.on_device(noise)) for (x, y), *noise in batches])
 
 
 # --- Evaluation -----------------------------------------------------------------------------------------------------
@@ -95,12 +109,30 @@ class Options(measures.Options):
 
 def evaluate(evaluation: measures.Evaluation, options: Options) -> measures.Evaluator:
     """Quality of the samples, accuracy of the condition, and what fewer function evaluations cost."""
+    if evaluation.own:
+        return (yield from evaluate_own(evaluation, options))
     y = measures.labels_for_quality(evaluation)
     x = evaluation.generate(y, **asdict(options))
     headline = yield from measures.sample_quality(evaluation, x, y)
     if evaluation.split == "test":
         yield from fid_by_function_evaluations(evaluation)
     return headline
+
+
+def evaluate_own(evaluation: measures.Evaluation, options: Options) -> measures.Evaluator:
+    """What needs no classifier: the loss on pictures that were not trained on, and distances of samples."""
+    train = evaluation.load("train")[: len(evaluation.data)]
+    loss = Value(
+        "loss",
+        f"mean squared error of v over all noise levels, {evaluation.split} pictures",
+        denoising_errors(evaluation.model, evaluation.data).mean().item(),
+        comparison=f"training pictures: {denoising_errors(evaluation.model, train).mean():.4g}; the larger the gap, the more "
+        "of them the model has learnt by heart",
+    )
+    yield loss
+    y = measures.labels_to_sample(evaluation, evaluation.generated)
+    distance = yield from measures.own_samples(evaluation, evaluation.generate(y, **asdict(options)))
+    return f"loss {loss}, {distance}"
 
 
 def fid_by_function_evaluations(evaluation: measures.Evaluation) -> Iterator[Value]:
@@ -159,15 +191,15 @@ def card(checkpoint: Checkpoint) -> Card:
         "the samplers: "
         "[DDIM](https://arxiv.org/abs/2010.02502) (2021), [DPM-Solver++](https://arxiv.org/abs/2211.01095) (2022), "
         "[Heun](https://arxiv.org/abs/2206.00364) (2022).",
-        what=f"A conditional diffusion model ({', '.join(model.conditions)}): a U-Net that predicts "
+        what=f"A {measures.conditions_in_words(checkpoint, 'diffusion model')}: a U-Net that predicts "
         f"{model.config['predicts']}, the cosine schedule, and four samplers.",
         code=f"x = model.sample(16, label={label}, seed=0)\n"
         f"for step in model.sample_steps(4, label={label}, steps=16, seed=0):\n    step.x, step.x0, step.eps",
         use="Generating pictures of a class, turning rough drawings into pictures (SDEdit), inpainting; seeing every step; "
         "teaching.",
-        limits=f"{measures.OWN_FEATURES} With guidance above 1, samples no longer follow the distribution of the condition's "
-        f"pictures. Every sample looks like {checkpoint.title}, whatever the condition.",
-        notes=measures.SAMPLE_NOTES,
+        limits=f"{measures.features_note(checkpoint)} With guidance above 1, samples no longer follow the distribution of the "
+        f"condition's pictures. Every sample looks like {checkpoint.title}, whatever the condition.",
+        notes=measures.SAMPLE_NOTES | measures.OWN_NOTES,
         tables=function_evaluations_table(checkpoint),
     )
 

@@ -97,6 +97,7 @@ class Recipe:
     augment: Callable[[Tensor], Tensor] | None = None  # x (B, C, H, W) in [0, 1] -> the same shape
     bits: int = 8  # per weight in the checkpoint, see `GenerativeModel._save_pretrained`
     finish: Callable[[Any, Path], None] | None = None  # (model, folder): writes further files of the checkpoint
+    after: Callable[[Path], None] | None = None  # (folder): what follows when the checkpoint is there, such as its card
     snapshot: Callable[[Any, int], None] | None = None  # (model, step): records the model at the steps of `is_snapshot_step`
     anneal: Callable[[Any, float], None] | None = None  # (model, share of the run done): sets loss weights before each step
 
@@ -106,7 +107,8 @@ class Settings:
     """Options that every recipe has."""
 
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/; it is never written to.")
+        Path | None,
+        typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/, or of your own pictures; it is never written to."),
     ] = None
     out: Annotated[Path | None, typer.Option(help="Folder of the checkpoint. [default: checkpoints/NAME]")] = None
     runs: Annotated[Path, typer.Option(help="Folder for unfinished runs.")] = Path("runs")
@@ -645,6 +647,8 @@ class Run:
                 finish=self.recipe.finish,
             )
             print(f"Published {self.out} (step {self.files.best_step()}, {self.seconds / 60:.1f} minutes).", flush=True)
+            if self.recipe.after:
+                self.recipe.after(self.out)
         self.accelerator.wait_for_everyone()
         if self.settings.tracker:
             self.accelerator.end_training()
@@ -653,7 +657,7 @@ class Run:
 
 def _without_local_paths(arguments: list[str]) -> list[str]:
     """The command line without the options that name folders of this machine."""
-    local = ("--data-dir", "--out", "--runs")
+    local = ("--data-dir", "--text", "--out", "--runs")
     public, is_value = [], False
     for argument in arguments:
         if is_value:

@@ -8,6 +8,8 @@
     python -m train.evaluate transformer-mnist           10,000 exact likelihoods and 2,000 pictures: a quarter of an hour
     python -m train.evaluate denoiser-photo              BSD68 in grey and colour, also by scikit-image's methods: an hour
     python -m train.evaluate flow-mnist                  exact likelihoods, also of other datasets, and 20,000 samples
+    python -m train.evaluate vae-NAME --data-dir my/pictures
+                                                         a checkpoint of own data, which its training has measured, once more
     python -m train.evaluate --cards-only                writes all cards again, from the numbers that they hold
     python -m train.evaluate --table                     writes the table of models into README.md, from the cards
 
@@ -43,16 +45,18 @@ def family(name: str) -> Family:
 
 def evaluate(evaluation: Evaluation, options: Options) -> None:
     """Measure one checkpoint; on the test split also write its reference values and its card."""
-    values, results = Values(family(evaluation.family).evaluate(evaluation, options)), []
+    values = Values(family(evaluation.family).evaluate(evaluation, options))
+    measured: list[cards.Value] = []
     with torch.inference_mode():
         for value in values:
             print(f"{value.label}: {value}" + (f"   ({value.comparison})" if value.comparison else ""), flush=True)
-            results.append(value)
+            measured.append(value)
     if evaluation.split == "test":
-        numbers = json.dumps(reference_values(evaluation), indent=1)
-        cards.write_text(evaluation.folder / "reference.json", numbers + "\n")
+        if not evaluation.own:
+            numbers = json.dumps(reference_values(evaluation), indent=1)
+            cards.write_text(evaluation.folder / "reference.json", numbers + "\n")
         card = family(evaluation.family).card(evaluation)
-        results = cards.to_results(evaluation, results, card.task, evaluation.split, len(evaluation.data), evaluation.seed)
+        results = cards.to_results(evaluation, measured, card.task, evaluation.split, len(evaluation.data), evaluation.seed)
         cards.write_card(evaluation, card, results, evaluation.command(options), values.headline)
 
 
@@ -74,7 +78,9 @@ def rewrite_card(checkpoint: Checkpoint) -> None:
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Checkpoints; with --cards-only, none means all.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/, or your own data.")
+    ] = None,
     split: Annotated[str, typer.Option(help="test; or val for choosing between models, which writes nothing.")] = "test",
     generated: Annotated[
         int, typer.Option("--generated", "--drawn", help="Pictures to generate for FID, precision and recall; twice for CAS.")
@@ -133,7 +139,7 @@ def command() -> typer.Typer:
         for option in fields(family(name).options):
             kind, settings = get_args(option.type)
             typer_option = typer.Option(help=f"Of {name}: {settings.help} [default: {option.default}]")
-            annotation = Annotated[kind | None, typer_option]
+            annotation = Annotated[kind | None, typer_option]  # type: ignore[valid-type]
             parameters[option.name] = inspect.Parameter(
                 option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
             )

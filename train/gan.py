@@ -5,6 +5,7 @@ python -m train.gan --dataset fashion --steps 6100     47 minutes on one busy co
 python -m train.gan --dataset avatars --steps 8000     92 minutes on one busy core: validation FID 35
 python -m train.gan --dataset mnist --classic    DCGAN of the same size, for comparison: dcgan-mnist
 python -m train.gan --dataset mnist --collapse --steps 600 --validations 1    gan-mnist-collapsed: mode collapse on purpose
+python -m train.gan --dataset folder --data-dir my/pictures     30 minutes, your own pictures: see train/folder.py
 """
 
 import json
@@ -20,7 +21,7 @@ import genmodels
 from genmodels import data, metrics
 from genmodels.base import check_number, checkpoint_root
 from genmodels.gan import DCGAN, GAN
-from train import cards, engine, measures
+from train import cards, engine, folder, measures
 from train.cards import Card, Checkpoint, Value
 from train.diffusion import CONDITIONS
 from train.gan_replay import Recorder, generate
@@ -32,48 +33,80 @@ MODEL = {
     "avatars": dict(patch=4, latent=128, widths=[64, 96], depth=2, fine=[24], gamma=5.0, reconstruction_weight=0.0004, **FACES),
 }
 CLASSIC = {"mnist": dict(width=104), "fashion": dict(width=104), "avatars": dict(latent=128, width=34, levels=4, **FACES)}
-COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16}  # pictures per snapshot of the replay
+COLUMNS = {"mnist": 30, "fashion": 30, "avatars": 16, "folder": 16}  # pictures per snapshot of the replay
 VALIDATION_SIZE = 2500  # real pictures at most, and as many generated ones
 
 
-def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = False, collapse: bool = False) -> engine.Recipe:
-    """Train the GAN of `mnist`, `fashion` or `avatars`; with --classic a DCGAN, with --collapse one with mode collapse.
+def recipe(
+    settings: engine.Settings,
+    dataset: str = "mnist",
+    classic: bool = False,
+    collapse: bool = False,
+    size: folder.Size = None,
+    name: folder.Name = None,
+) -> engine.Recipe:
+    """Train the GAN of `mnist`, `fashion`, `avatars` or a `folder` of your own pictures.
+
+    With --classic a DCGAN, with --collapse a GAN with mode collapse.
 
     Collapse is provoked: no gradient penalties, no finer stage, and a generator that learns twenty times as fast as the
     discriminator, so that all its samples move to wherever the score is high at the moment and it cannot follow.
     """
-    data.check_choice("--dataset", dataset, data.DATASETS)
+    data.check_choice("--dataset", dataset, (*data.DATASETS, "folder"))
     if classic and collapse:
         raise ValueError("--collapse leaves out the gradient penalties, which a DCGAN does not have: drop --classic.")
-    name = f"{'dcgan' if classic else 'gan'}-{dataset}{'-collapsed' if collapse else ''}"
+    if dataset == "folder" and (classic or collapse):
+        raise ValueError(
+            "--classic and --collapse are for comparisons on mnist, fashion and avatars, not for --dataset folder."
+        )
+    own = folder.of_options(dataset, settings.data_dir, size, name, "gan")
+    name = f"{'dcgan' if classic else 'gan'}-{own.name if own else dataset}{'-collapsed' if collapse else ''}"
     model: DCGAN | GAN
-    if classic:
+    if own:
+        model = GAN(**own.options("gan"), classes=[len(own.classes)])
+    elif classic:
         model = DCGAN(**CLASSIC[dataset])
     elif collapse:
         model = GAN(**MODEL[dataset] | {"gamma": 0.0, "fine": []})
     else:
         model = GAN(**MODEL[dataset])
-    val = data.load(dataset, "val", settings.data_dir)
-    train = data.load(dataset, "train", settings.data_dir)
+    val = own.val if own else data.load(dataset, "val", settings.data_dir)
+    train = own.train if own else data.load(dataset, "train", settings.data_dir)
     if dataset == "avatars":
         columns = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
         val = data.Pictures(val.x, val.y[:, columns])
         train = data.Pictures(train.x, train.y[:, columns])
     val = val[torch.arange(min(len(val), VALIDATION_SIZE))]
-    classifier = genmodels.load(f"classifier-{dataset}")
-    real_features = metrics.features(classifier, val.x)
+    classifier = None if own else genmodels.load(f"classifier-{dataset}")
+
+    def features_of(x):
+        return metrics.features(classifier, x) if classifier else measures.random_features(x, train.x)
+
+    real_features = features_of(val.x)
 
     def validate(model):
-        features = metrics.features(classifier, generate(model, val.y))
+        if own:  # a few real pictures are not a reason to generate as few
+            y = val.y.repeat(-(-500 // len(val)))
+            return {"frechet": metrics.fid(real_features, features_of(generate(model, y)))}
+        features = features_of(generate(model, val.y))
         precision, recall = metrics.precision_recall(real_features, features)
         return {"fid": metrics.fid(real_features, features), "precision": precision, "recall": recall}
 
     def samples(model):  # a grid with eight per class; for avatars, with the attributes of the first validation faces
+        if own:
+            return generate(model, own.rows())
         return generate(model, val.y[:64] if dataset == "avatars" else torch.arange(80) // 8)
 
     n = COLUMNS[dataset]
     shown = val.y[:n] if dataset == "avatars" else torch.arange(n) // (n // 10)
+    if own:
+        shown = torch.arange(n) % len(own.classes)
     replay = Recorder(settings.runs / name, shown, val)
+
+    def finish(model, folder):
+        replay.finish(model, folder)
+        if own:
+            own.save(folder)
 
     def anneal(model, share):  # strong penalties find all modes, weak ones fine differences: recall grows as they fall
         model.gamma = model.config["gamma"] * 0.1**share
@@ -92,10 +125,11 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", classic: bool = Fa
         samples=samples,
         optimizers=[engine.OptimizerConfig(f"{network}_loss", network, rate, betas) for network, rate in rates.items()],
         batch=64 if classic else 32,
-        minutes=45,
+        minutes=30 if own else 45,
         clip=100.0,
         ema=0.998,
-        finish=replay.finish,
+        finish=finish,
+        after=own and own.write_card,
         snapshot=replay.save_snapshot,
         anneal=None if classic else anneal,
     )
@@ -112,7 +146,7 @@ NOTES = {
     "fid_then": TIME_NOTE,
     "precision": measures.PRECISION_NOTE,
     "cas": measures.cas_note(),
-}
+} | measures.OWN_NOTES
 
 
 @dataclass
@@ -127,6 +161,9 @@ class Options(measures.Options):
 
 def evaluate(evaluation: measures.Evaluation, options: Options) -> measures.Evaluator:
     """Quality of the samples, accuracy of the condition, recall within each class, and a comparison with a DCGAN."""
+    if evaluation.own:
+        y = measures.labels_to_sample(evaluation, evaluation.generated)
+        return (yield from measures.own_samples(evaluation, evaluation.generate(y, truncation=options.truncation)))
     values = measures.Values(quality(evaluation, truncation=options.truncation))
     baseline = checkpoint_root() / evaluation.name.replace("gan-", "dcgan-", 1)
     if not (baseline / "README.md").is_file():  # it must have been measured before
@@ -226,8 +263,8 @@ def card(checkpoint: Checkpoint) -> Card:
     gamma, reconstruction_weight = model.config["gamma"], model.config["reconstruction_weight"]
     penalty = f"gamma {gamma:g}, falling towards {gamma / 10:g} during training" if gamma else "switched off: gamma 0"
     what = (
-        f"A conditional generative adversarial network ({', '.join(model.conditions)}): residual generator and discriminator, "
-        f"the relativistic objective with the gradient penalties R1 and R2 ({penalty})."
+        f"A {measures.conditions_in_words(checkpoint, 'generative adversarial network')}: residual generator and "
+        f"discriminator, the relativistic objective with the gradient penalties R1 and R2 ({penalty})."
     )
     if reconstruction_weight:
         what += (
@@ -247,9 +284,9 @@ def card(checkpoint: Checkpoint) -> Card:
         code=f"x = model.sample(16, label={label}, truncation=0.8, seed=0)\nmodel.score(x, {label})  # by the discriminator",
         use="Generating pictures of a class in one pass; interpolation and directions in latent space; seeing the "
         "discriminator's scores; teaching.",
-        limits=f"{measures.OWN_FEATURES} The model has no likelihood, and a picture that it cannot generate has no code. Its "
-        "discriminator knows only the faults of this generator: it is not a detector of generated pictures. Every sample looks "
-        f"like {checkpoint.title}, whatever the condition.",
+        limits=f"{measures.features_note(checkpoint)} The model has no likelihood, and a picture that it cannot generate "
+        "has no code. Its discriminator knows only the faults of this generator: it is not a detector of generated pictures. "
+        f"Every sample looks like {checkpoint.title}, whatever the condition.",
         notes=NOTES,
     )
 

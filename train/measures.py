@@ -20,7 +20,7 @@ from tqdm import tqdm
 import genmodels as gm
 from genmodels import data, metrics
 from genmodels.base import check_number
-from train import cards, photographs, texts
+from train import cards, folder, photographs, texts
 from train.cards import Card, Checkpoint, Value
 
 Evaluator = Generator[Value, None, str]
@@ -64,7 +64,8 @@ class Values:
 class Evaluation(Checkpoint):
     """A checkpoint, and the data and settings with which it is measured.
 
-    pictures: only the first of the split, for a quick look; generated: pictures to generate; runs: folder of the cache.
+    pictures: only the first of the split, for a quick look; generated: pictures to generate; runs: folder of the cache;
+    data_dir: of an own dataset, its folder or the file of its text; own: that dataset, if it has been read already.
     """
 
     def __init__(
@@ -76,17 +77,21 @@ class Evaluation(Checkpoint):
         data_dir: Path | None = None,
         runs: Path = Path("runs"),
         pictures: int | None = None,
+        own: Any = None,
     ) -> None:
         check_number("--generated", generated, 10, 100_000, whole=True)
         check_number("--seed", seed, 0, 2**31, whole=True)
         super().__init__(name)
         self.split, self.generated, self.seed, self.data_dir = split, generated, seed, data_dir
-        self.cache = runs / "evaluate"
+        self.cache, self.own_data = runs / "evaluate", own
         self.weights_hash = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()[:12]
         self.data = self.load(split)[:pictures]
 
     def load(self, split: str) -> Any:
         """Pictures, a list of photographs, or the characters or the poems of a text."""
+        if self.own:
+            self.own_data = self.own_data or read_own(self.own, self.data_dir)
+            return getattr(self.own_data, split)
         if self.dataset == "photo":
             return photographs.load(split, self.data_dir)
         if self.dataset in texts.DATASETS:
@@ -129,7 +134,20 @@ class Evaluation(Checkpoint):
         default, values = type(options)(), {"generated": self.generated, "seed": self.seed} | asdict(options)
         defaults = {"generated": GENERATED, "seed": 0} | asdict(default)
         changed = [f"--{k} {v}" for k, v in values.items() if v != defaults[k]]
-        return " ".join(["python -m train.evaluate", self.name, *changed])
+        where = ["--data-dir", "FILE" if "text" in self.own else "FOLDER"] if self.own else []
+        return " ".join(["python -m train.evaluate", self.name, *where, *changed])
+
+
+def read_own(facts: dict[str, Any], data_dir: Path | None) -> Any:
+    """An own dataset, read again. facts: what a checkpoint's `data.json` says of it."""
+    if "text" in facts:
+        return texts.read_own(data_dir, facts["name"], "--data-dir")
+    own = folder.load(data_dir, facts["size"], facts["name"])
+    if (own.classes, own.channels) != (facts["classes"], facts["channels"]):
+        raise data.DataError(
+            f"{data_dir} has other classes or colours than the folder of the training: {', '.join(own.classes)}."
+        )
+    return own
 
 
 def save_array(file: Path, array: np.ndarray) -> None:
@@ -146,6 +164,17 @@ OWN_FEATURES = (
     "FID is measured in the features of this repository's own classifier: compare it only with its floor and with numbers in "
     "the same features and of the same N."
 )
+WITHOUT_CLASSIFIER = (
+    "FID, precision, recall, CAS and how often the class is recognised are not among the numbers: they need a classifier "
+    "trained on these pictures, and there is none."
+)
+
+
+def features_note(checkpoint: Checkpoint) -> str:
+    """A card's sentence on the features of its metrics, or on why they are missing."""
+    return WITHOUT_CLASSIFIER if checkpoint.own else OWN_FEATURES
+
+
 FID_NOTE = (
     "FID: Frechet distance ([Heusel et al. 2017](https://arxiv.org/abs/1706.08500)) of Gaussians fitted to the features "
     "of both sets, float64; lower is better, and one number for quality and variety together. The features are those of this "
@@ -170,11 +199,27 @@ def cas_note(per_class: int = 2000) -> str:
 
 
 SAMPLE_NOTES = {"fid": FID_NOTE, "precision": PRECISION_NOTE, "cas": cas_note()}  # of generated pictures
+OWN_NOTES = {
+    "frechet": "Frechet distance in random features: as FID is measured, but in the features of a network with random weights, "
+    "as [Naeem et al. 2020](https://arxiv.org/abs/2002.09797) propose for pictures unlike those of ImageNet. It sees colours, "
+    "layout and coarse shapes. Compare it only with the number beside it and with other models of the same pictures.",
+    "nearest": "Distance to the nearest training picture: a generator that repeats its training pictures has a far smaller one "
+    "than pictures that it has not seen.",
+}
 
 
 def example_label(model: Any) -> int | list[int]:
     """A label for the lines of Python on the card of a conditional model."""
-    return 3 if len(model.classes) == 1 else [1] * len(model.classes)
+    return min(3, model.classes[0] - 1) if len(model.classes) == 1 else [1] * len(model.classes)
+
+
+def conditions_in_words(checkpoint: Checkpoint, kind: str) -> str:
+    """What a card calls a model: "conditional diffusion model (class)", and what the rows of its samples are."""
+    model = checkpoint.model
+    if model.classes == [1]:
+        return kind
+    rows = f"; each row of the picture is a class: {', '.join(checkpoint.own['classes'][:10])}" if checkpoint.own else ""
+    return f"conditional {kind} ({', '.join(model.conditions)}{rows})"
 
 
 # --- Reference values -----------------------------------------------------------------------------------------------
@@ -199,7 +244,7 @@ def reconstruction_quality(evaluation: Evaluation) -> Evaluator:
     x, latent = evaluation.data.x, evaluation.model.latent
     reconstruction = evaluation.map_batches(evaluation.model.reconstruct, x)
     psnr_comparison, ssim_comparison = "", "1: identical pictures"
-    if evaluation.dataset != "avatars":  # the covariance of 12,288 values is too large for PCA
+    if evaluation.dataset in data.CLASSES:  # elsewhere the covariance of up to 12,288 values is too large for PCA
         linear = metrics.pca(evaluation.load("train").x, latent).reconstruct(x).clamp(0, 1)
         psnr_comparison = f"PCA with {latent} components: {metrics.psnr(linear, x).mean():.4g}"
         ssim_comparison = f"PCA with {latent} components: {metrics.ssim(linear, x).mean():.4g}"
@@ -232,6 +277,54 @@ def classes_on_latent_map(evaluation: Evaluation, codes: Tensor, side: int = 30)
 # --- Generated pictures ---------------------------------------------------------------------------------------------
 
 
+def random_features(x: Tensor, reference: Tensor) -> Tensor:
+    """Features (N, 64) of pictures x in a network with random weights, normalized over the reference pictures.
+
+    Always the same network for pictures of one shape; the global random state stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = gm.Classifier(channels=x.shape[1], size=x.shape[2], stem=2 if x.shape[2] > 32 else 1, features=64)
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                module.momentum = 1.0  # the statistics of the last batch
+        network.train().features(reference[:500].float() / 255)
+        return metrics.features(network.eval(), x)
+
+
+def own_samples(evaluation: Evaluation, x: Tensor) -> Evaluator:
+    """What can be said of pictures x generated after an own dataset without a classifier of it. Returns a headline."""
+    train, real = evaluation.load("train").x, evaluation.data.x
+    n = min(len(x), len(train))
+    features = [random_features(part, train) for part in (x[:n], train[:n], real)]
+    distance, floor = (metrics.fid(part, features[2]) for part in features[:2])
+    frechet = Value(
+        "frechet",
+        f"Frechet distance of generated pictures to the {evaluation.split} split, in random features",
+        distance,
+        n=n,
+        comparison=f"as many training pictures: {floor:.4g}",
+        seeded=True,
+    )
+    yield frechet
+    nearest, of_real = (distance_to_nearest(part, train).median().item() for part in (x[:n], real))
+    yield Value(
+        "nearest",
+        "distance to the nearest training picture, root mean square over the pixels, median of generated pictures",
+        nearest,
+        n=n,
+        comparison=f"{evaluation.split} pictures: {of_real:.4g}; 0: a copy, 1: the negative of a black and white picture",
+        seeded=True,
+    )
+    return f"Frechet distance in random features {frechet} (real pictures {floor:.4g})"
+
+
+def distance_to_nearest(x: Tensor, train: Tensor) -> Tensor:
+    """Root mean square difference of each picture of x (N, C, H, W) to the nearest of train, uint8 or floats: (N,)."""
+    flat, known = ((p.float() / 255 if p.dtype == torch.uint8 else p).flatten(1) for p in (x, train))
+    return torch.cat([torch.cdist(part, known).amin(1) for part in flat.split(200)]) / flat.shape[1] ** 0.5
+
+
 def sample_quality(evaluation: Evaluation, x: Tensor, y: Tensor) -> Evaluator:
     """All of the following, of a conditional generator's pictures x with labels y; faces have no CAS."""
     recognised = yield from condition_accuracy(evaluation, x, y)
@@ -252,7 +345,7 @@ def labels_for_quality(evaluation: Evaluation) -> Tensor:
 def labels_to_sample(evaluation: Evaluation, n: int) -> Tensor:
     """n labels for a conditional model: the classes in turn, or the attributes of the split's real faces in turn."""
     if evaluation.dataset != "avatars":
-        return torch.arange(n) % 10
+        return torch.arange(n) % (len(evaluation.own["classes"]) if evaluation.own else 10)
     columns = [list(data.ATTRIBUTES).index(a) for a in evaluation.model.conditions]
     return evaluation.data.y[:, columns].repeat(-(-n // len(evaluation.data)), 1)[:n]
 

@@ -1,6 +1,6 @@
 """A folder of photographs, split for training and validation, and random patches of them to train on.
 
-FOLDER/*.jpg, *.png, ...            any pictures: every twentieth, in the order of names, is for validation
+FOLDER/**/*.jpg, *.png, ...         any pictures, also in its subfolders: every twentieth, by name, is for validation
 FOLDER/bsds/train, bsd68, cbsd68    BSDS500 in the split of the denoising papers: the last two are the test split, in grey and
                                     in colour
 """
@@ -14,18 +14,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from genmodels import data, pictures
+from genmodels import data
 from genmodels.data import DataError
+from train import folder
+from train.folder import EXTENSIONS, LeftOut
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-MAX_PIXELS = 200_000_000  # a larger file is refused
 MAX_SIDE = 1024  # pixels of the longer side: larger pictures are downscaled, which also reduces their own noise
 SPLITS = {"train": "train", "val": "train", "test": "bsd68", "colour": "cbsd68"}  # split -> folder of bsds/
 
 
-def load(split: str, data_dir: Path | str | None = None) -> list[Tensor]:
-    """The photographs of a split, a list of (C, H, W) uint8; C is 1 in the split "test".
+def load(split: str, data_dir: Path | str | None = None, least: int = 1) -> list[Tensor]:
+    """The photographs of a split, a list of (C, H, W) uint8; C is 1 in the split "test". What is left out is printed.
 
+    least: pixels of the shorter side; smaller photographs are left out.
     data_dir: as above, or a folder with the small `photo.npz` of the package, which is then itself split in three. Default:
     $GENMODELS_DATA.
     """
@@ -37,25 +38,31 @@ def load(split: str, data_dir: Path | str | None = None) -> list[Tensor]:
         third = {"train": slice(0, None, 3), "val": slice(1, None, 3)}.get(split, slice(2, None, 3))
         x = [*data._read_npz(root / "photo.npz", "photo")[third].x]
         return [picture[:1] for picture in x] if split == "test" else x
-    folder = root / "bsds" / data.check_choice("split", SPLITS[split], list(SPLITS.values()))
-    if split in ("train", "val") and not folder.is_dir():
-        folder = root
-    files = sorted(f for f in folder.glob("*") if f.suffix.lower() in EXTENSIONS)
+    place = root / "bsds" / data.check_choice("split", SPLITS[split], list(SPLITS.values()))
+    if split in ("train", "val") and not place.is_dir():
+        place = root
+    files, _ = folder.find(place)
     if len(files) < 2:
-        raise DataError(f"{folder} holds {len(files)} pictures ({', '.join(sorted(EXTENSIONS))}): at least two are needed.")
+        raise DataError(f"{place} holds {len(files)} pictures ({', '.join(sorted(EXTENSIONS))}): at least two are needed.")
     if split in ("train", "val"):
         val = set(files[::20])
         files = [f for f in files if (f in val) == (split == "val")]
-    return [_read(f, "L" if split == "test" else "RGB", split in ("train", "val")) for f in files]
+    left_out, photographs = LeftOut(place), []
+    for file, picture in folder.open_all(files, left_out):
+        if split in ("train", "val") and max(picture.size) > MAX_SIDE:
+            picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+        if min(picture.size) < least:
+            left_out.add(f"smaller than {least}x{least}", file)
+        else:
+            photographs.append(_pixels(picture.convert("L" if split == "test" else "RGB")))
+    if not photographs:
+        raise DataError(f"{place} has no picture for {split} that can be used. {' '.join(left_out.sentences())}")
+    for sentence in left_out.sentences():
+        print(f"{split}: {sentence}", flush=True)
+    return photographs
 
 
-def _read(file: Path, mode: str, downscale: bool) -> Tensor:
-    try:
-        picture = pictures.open_picture(file, max_pixels=MAX_PIXELS).convert(mode)
-    except (OSError, ValueError) as e:
-        raise DataError(f"{file} is not a readable picture ({e}): remove it from the folder.") from e
-    if downscale and max(picture.size) > MAX_SIDE:
-        picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+def _pixels(picture: Image.Image) -> Tensor:
     pixels = torch.from_numpy(np.array(picture))
     return (pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1).contiguous()
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,21 @@ def evaluate_plays(evaluation: measures.Evaluation) -> measures.Evaluator:
     )
     yield Value("perplexity", "the same as perplexity", math.exp(nats), n=n)
     return f"{nats:.4f} nats per character ([nanoGPT](https://github.com/karpathy/nanoGPT), 10.65 M: 1.4697)"
+
+
+def evaluate_own(evaluation: measures.Evaluation) -> measures.Evaluator:
+    """Nats per character of the text's last tenth, beside what the frequencies of its characters alone give."""
+    model, own = evaluation.model, evaluation.own_data
+    nats, n = texts.nats_of_blocks(model, evaluation.data)
+    counts, all_counts = Counter(own.train), len(own.train) + len(own.alphabet)
+    unigram = -sum(math.log((counts[c] + 1) / all_counts) for c in evaluation.data) / len(evaluation.data)
+    frequencies = f"frequencies of the training text's characters alone: {unigram:.4g}"
+    yield Value("nats", "negative log-likelihood, nats per character", nats, n=n, comparison=frequencies)
+    V = model.tokenizer.vocab_size
+    comparison = f"{V} equally likely characters: {math.log2(V):.3f}"
+    yield Value("bits", "the same in bits", nats / math.log(2), n=n, comparison=comparison)
+    yield Value("perplexity", "the same as perplexity", math.exp(nats), n=n)
+    return f"{nats:.4f} nats per character (frequencies of characters {unigram:.4f})"
 
 
 def evaluate_poems(evaluation: measures.Evaluation) -> measures.Evaluator:
@@ -169,6 +185,22 @@ def card_of_plays(checkpoint: Checkpoint) -> Card:
         f"{checkpoint.title} and means nothing. It is not an assistant. It has learnt spelling and verse, but not how a scene "
         "develops. It may repeat lines of the training text.",
         notes={"nats": NATS_NOTE},
+    )
+
+
+def card_of_own(checkpoint: Checkpoint) -> Card:
+    beginning = checkpoint.own["text"].split("\n")[0][:20]
+    return Card(
+        **text_facts(checkpoint),
+        what="A decoder-only transformer that writes character by character, with a context of "
+        f"{checkpoint.model.context} characters: rotary positions, gated feed-forward layers, tied input and output "
+        "embeddings. Its alphabet is that of the whole text.",
+        code=f"print(model.generate({beginning!r}, max_new_tokens=300, temperature=0.8, seed=0))\n"
+        f"model.score({beginning!r}).log_probs",
+        use="Seeing what a small language model learns of a text, one character at a time.",
+        limits="It knows the characters and words of one text and nothing of the world: what it writes looks like "
+        f"{checkpoint.title} and means nothing. It is not an assistant. It may repeat lines of the training text.",
+        notes={"nats": f"In blocks of {texts.CONTEXT} characters, each read without what precedes it; natural logarithm."},
     )
 
 

@@ -1,4 +1,4 @@
-"""The two text corpora of the repository, with their training, validation and test splits.
+"""The two text corpora of the repository, with their training, validation and test splits; and people's own texts.
 
 corpora/shakespeare.txt.gz    plays of Shakespeare as one text (public domain; tiny Shakespeare, Andrej Karpathy, 2015)
 corpora/tang-*.txt.gz         regular verse of the Tang, one "title|author|body" per line (public domain; collection
@@ -6,12 +6,18 @@ corpora/tang-*.txt.gz         regular verse of the Tang, one "title|author|body"
 """
 
 import gzip
+import json
+import math
+import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from genmodels.data import DataError
 from genmodels.tokens import FORMS
+from train import cards, folder
 
 CORPORA = Path(__file__).parent / "corpora"
 
@@ -40,6 +46,70 @@ def _read(name):
 
 
 DATASETS = {"shakespeare": shakespeare, "tang": tang}
+
+
+# --- An own text ------------------------------------------------------------------------------------------------------
+
+CONTEXT = 256  # characters, of the model that is trained on it
+SHARE = 0.1  # of the text in each of the splits "val" and "test": its last two tenths
+VALIDATED = 100_000  # characters at most of each validation
+MAX_ALPHABET = 20_000  # different characters
+BEGINNING = 200  # characters that the page shows
+
+
+@dataclass(frozen=True)
+class OwnText:
+    """A text in one file, and its splits."""
+
+    name: str
+    title: str
+    train: str
+    val: str
+    test: str
+
+    @property
+    def alphabet(self) -> str:
+        """The characters of the whole text: the model can write and read all of them."""
+        return "".join(sorted(set(self.train + self.val + self.test)))
+
+    def save(self, checkpoint: Path) -> None:
+        """Write into a checkpoint what the page needs of this text: `data.json`."""
+        sizes = {split: len(getattr(self, split)) for split in ("train", "val", "test")}
+        facts = {"name": self.name, "title": self.title, "text": self.test[:BEGINNING], "characters": sizes}
+        cards.write_text(checkpoint / "data.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+
+    def write_card(self, checkpoint: Path) -> None:
+        folder.write_card(checkpoint, self)
+
+
+def read_own(file: Path | None, name: str | None = None, option: str = "--text") -> OwnText:
+    """A text of any language, in UTF-8. name: of the dataset; None: the file's. option: by which the file is named.
+
+    Raises:
+        DataError, ValueError: one sentence.
+    """
+    if file is None or not file.is_file():
+        problem = "is missing" if file is None else "is a folder" if file.is_dir() else "does not exist"
+        raise DataError(f"{file or 'The file'} {problem}: name the file of your text with {option}.")
+    raw = file.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise DataError(
+            f"{file} is not a text in UTF-8 (its byte {e.start + 1:,} is no part of a character): save it as UTF-8."
+        ) from None
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    least = math.ceil((CONTEXT + 2) / SHARE)
+    if len(text) < least:
+        raise DataError(
+            f"{file} has {len(text):,} characters: at least {least:,} are needed, so that a tenth of it, for validation, is "
+            f"longer than the {CONTEXT} characters that the model reads at once."
+        )
+    if len(set(text)) > MAX_ALPHABET:
+        raise DataError(f"{file} has {len(set(text)):,} different characters: at most {MAX_ALPHABET:,} are possible.")
+    title = folder.readable(name or file.stem).replace("_", " ")
+    val, test = (int(len(text) * (1 - n * SHARE)) for n in (2, 1))
+    return OwnText(folder.check_name(name) if name else folder.name_of(title), title, text[:val], text[val:test], text[test:])
 
 
 class Passages:

@@ -3,6 +3,7 @@
     python -m train.transformer --data shakespeare --whole --steps 1000    78 minutes on one busy core
     python -m train.transformer --data tang --steps 940                    56 minutes; validation perplexity 159
     python -m train.transformer --data mnist --steps 1900                  53 minutes; 0.785 bits per pixel on validation
+    python -m train.transformer --text FILE    30 minutes, your own text, of any language
 
 The texts are part of the repository; only mnist needs `--data-dir`.
 """
@@ -11,6 +12,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import torch
@@ -39,29 +41,38 @@ def recipe(
     whole: Annotated[
         bool, typer.Option("--whole", help="Shakespeare: also train on the validation text, once all choices are made.")
     ] = False,
+    text: Annotated[Path | None, typer.Option(help="File of your own text, in UTF-8, instead of --data.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of your text, for transformer-NAME. [default: the file's own]")] = None,
 ) -> engine.Recipe:
-    """Train the transformer of `shakespeare`, `tang` or `mnist`."""
+    """Train the transformer of `shakespeare`, `tang` or `mnist`, or with --text of a text of your own."""
     check_choice("--data", data, DATASETS)
-    if whole and data != "shakespeare":
+    if whole and (data != "shakespeare" or text):
         raise ValueError("--whole is for --data shakespeare; the other datasets train on their training split.")
-    if data == "shakespeare":
+    if name and not text:
+        raise ValueError("--name is for your own text: name its file with --text.")
+    own = texts.read_own(text, name) if text else None
+    if own:
+        parts = own_text(own)
+    elif data == "shakespeare":
         parts = shakespeare(whole)
     elif data == "tang":
         parts = tang()
     else:
         parts = mnist(settings.data_dir)
     return engine.Recipe(
-        name=f"transformer-{data}",
+        name=f"transformer-{own.name if own else data}",
         model=parts.model,
         train=parts.train,
         validate=parts.validate,
         samples=parts.samples,
         optimizers=[engine.OptimizerConfig(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
         batch=parts.batch,
-        minutes=90,
+        minutes=30 if own else 90,
         warmup=100,
         ema=0.99,
         cooldown=0.5,
+        finish=own and (lambda model, folder: own.save(folder)),
+        after=own and own.write_card,
     )
 
 
@@ -97,6 +108,20 @@ def shakespeare(whole):
         return {metric: texts.nats_of_blocks(model, val)[0]}
 
     return Parts(model, train, validate, samples, batch=64)
+
+
+def own_text(own):
+    model = TextTransformer(alphabet=own.alphabet, **MODEL["shakespeare"] | {"context": texts.CONTEXT})
+    train = texts.Passages(torch.tensor(model.tokenizer.encode(own.train)), model.context)
+    print(f"{own.title}: {len(own.train):,} characters for training, {len(own.alphabet):,} different ones.", flush=True)
+
+    def samples(model):
+        return "\n\n".join(f"--- seed {s}\n\n" + model.generate(max_new_tokens=300, temperature=0.8, seed=s) for s in range(4))
+
+    def validate(model):
+        return {"nats": texts.nats_of_blocks(model, own.val[: texts.VALIDATED])[0]}
+
+    return Parts(model, train, validate, samples, batch=32)
 
 
 def tang():
@@ -165,12 +190,19 @@ MEASURING = {
     "tang": Measuring(
         text_transformer.evaluate_poems, text_transformer.card_of_poems, text_transformer.reference_values_of_poems
     ),
+    "text": Measuring(text_transformer.evaluate_own, text_transformer.card_of_own, text_transformer.reference_values_of_plays),
     "mnist": Measuring(pixel_transformer.evaluate, pixel_transformer.card, pixel_transformer.reference_values),
 }
+
+
+def measuring(checkpoint: Checkpoint) -> Measuring:
+    return MEASURING["text" if checkpoint.own else checkpoint.dataset]
+
+
 FAMILIES = {
     "transformer": measures.Family(
-        evaluate=lambda evaluation, options: MEASURING[evaluation.dataset].evaluate(evaluation),
-        card=lambda checkpoint: MEASURING[checkpoint.dataset].card(checkpoint),
+        evaluate=lambda evaluation, options: measuring(evaluation).evaluate(evaluation),
+        card=lambda checkpoint: measuring(checkpoint).card(checkpoint),
         reference_values=lambda model, dataset: MEASURING[dataset].reference_values(model),
     )
 }

@@ -4,6 +4,7 @@ python -m train.vae --dataset mnist                25 minutes on two idle cores:
 python -m train.vae --dataset fashion              10 minutes on two idle cores: test PSNR 23 dB
 python -m train.vae --dataset avatars              60 minutes on two idle cores: test PSNR 32 dB
 python -m train.vae --dataset mnist --latent 2     4 minutes each (also fashion), for the page's map: vae-mnist-2d
+python -m train.vae --dataset folder --data-dir my/pictures     10 minutes, your own pictures: see train/folder.py
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from genmodels import data, metrics
 from genmodels.base import check_number
 from genmodels.vae import VAE, measure_latents, save_latents
-from train import attributes, engine, measures
+from train import attributes, engine, folder, measures
 from train.cards import Card, Checkpoint, Value
 
 MODEL = {
@@ -46,17 +47,28 @@ BETA = {"mnist": 1.0, "fashion": 2.0, "avatars": 1.0}
 
 
 def recipe(
-    settings: engine.Settings, dataset: str = "mnist", latent: int | None = None, beta: float | None = None
+    settings: engine.Settings,
+    dataset: str = "mnist",
+    latent: int | None = None,
+    beta: float | None = None,
+    size: folder.Size = None,
+    name: folder.Name = None,
 ) -> engine.Recipe:
-    """Train the VAE on `mnist`, `fashion` or `avatars`; with --latent 2 the one with two-dimensional codes."""
-    data.check_choice("--dataset", dataset, data.DATASETS)
-    if latent not in (None, 2) or (latent == 2 and dataset == "avatars"):
+    """Train the VAE on `mnist`, `fashion`, `avatars` or a `folder` of your own pictures; with --latent 2 the one with
+    two-dimensional codes."""
+    data.check_choice("--dataset", dataset, (*data.DATASETS, "folder"))
+    if latent not in (None, 2) or (latent == 2 and dataset not in data.CLASSES):
         raise ValueError("--latent must be 2 (mnist or fashion only), or not given.")
-    default_beta = 1.0 if latent == 2 else BETA[dataset]
+    default_beta = 1.0 if latent == 2 else BETA.get(dataset, 1.0)
     beta = default_beta if beta is None else check_number("--beta", beta, 0.01, 100)
-    model = VAE(**(MODEL_2D if latent == 2 else MODEL[dataset]), beta=beta)
-    val = data.load(dataset, "val", settings.data_dir)
-    train = data.load(dataset, "train", settings.data_dir)
+    own = folder.of_options(dataset, settings.data_dir, size, name, "vae")
+    if own:
+        model = VAE(**own.options("vae"), likelihood="gaussian", beta=beta)
+        val, train = own.val, own.train
+    else:
+        model = VAE(**(MODEL_2D if latent == 2 else MODEL[dataset]), beta=beta)
+        val = data.load(dataset, "val", settings.data_dir)
+        train = data.load(dataset, "train", settings.data_dir)
 
     def validate(model):
         terms = []
@@ -68,25 +80,28 @@ def recipe(
         return {"loss": model.beta * kl - log_px, "elbo": log_px - kl, "kl": kl, "psnr": -10 * mse.log10()}
 
     def samples(model):  # four rows of pictures, each above its reconstruction, then four rows of prior samples
-        x = val[torch.arange(32)].floats().to(model.device)
+        x = val[torch.arange(32) % len(val)].floats().to(model.device)
         pairs = torch.stack([x, model.reconstruct(x)], 1).view(4, 8, 2, *x.shape[1:]).transpose(1, 2).flatten(0, 2)
         return torch.cat([pairs, model.sample(32, seed=0)])
 
     def finish(model, folder):
-        names = data.ATTRIBUTES if dataset == "avatars" else {"class": data.CLASSES[dataset]}
+        names = data.ATTRIBUTES if dataset == "avatars" else {"class": own.classes if own else data.CLASSES[dataset]}
         save_latents(measure_latents(model, train.x, train.y, names), folder)
+        if own:
+            own.save(folder)
 
     return engine.Recipe(
-        name=f"vae-{dataset}" + ("-2d" if latent == 2 else ""),
+        name=f"vae-{own.name if own else dataset}" + ("-2d" if latent == 2 else ""),
         model=model,
         train=train,
         validate=validate,
         samples=samples,
         optimizers=[engine.OptimizerConfig(lr=6e-4 if dataset == "avatars" else 1e-3)],
-        batch=32 if dataset == "avatars" else 128,
-        minutes=4 if latent == 2 else MINUTES[dataset],
+        batch=32 if dataset == "avatars" else 64 if own else 128,
+        minutes=4 if latent == 2 else MINUTES.get(dataset, 10),
         clip=200.0,
         finish=finish,
+        after=own and own.write_card,
     )
 
 
@@ -214,6 +229,8 @@ def prior_samples(evaluation: measures.Evaluation) -> measures.Evaluator:
     """Decoded samples of the prior against real pictures; grey ones also with a linear model. Returns a headline."""
     n = evaluation.generated
     x = torch.cat([evaluation.model.sample(min(500, n - i), seed=evaluation.seed + i) for i in range(0, n, 500)])
+    if evaluation.own:
+        return (yield from measures.own_samples(evaluation, x))
     linear = metrics.pca(evaluation.load("train").x, 64) if evaluation.dataset != "avatars" else None
     return (yield from measures.compare_with_real(evaluation, x, linear))
 
@@ -255,8 +272,9 @@ def card(checkpoint: Checkpoint) -> Card:
         code="x = model.sample(16, seed=0)\nreconstruction = model.decode(model.encode(x).mean)",
         use="Generating, interpolating and comparing pictures by their codes; teaching; a baseline for likelihoods.",
         limits="`sample` and `decode` return the decoder's mean without pixel noise: blurred where the code leaves "
-        f"something open. {measures.OWN_FEATURES} Every input comes back as something like {checkpoint.title}.",
-        notes={"elbo": ELBO_NOTE, "nll": NLL_NOTE, "psnr": PSNR_NOTE, **fid_and_precision, "moved": attributes.NOTE},
+        f"something open. {measures.features_note(checkpoint)} Every input comes back as something like {checkpoint.title}.",
+        notes={"elbo": ELBO_NOTE, "nll": NLL_NOTE, "psnr": PSNR_NOTE, **fid_and_precision, "moved": attributes.NOTE}
+        | measures.OWN_NOTES,
         tables=tables,
     )
 

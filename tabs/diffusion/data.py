@@ -2,4 +2,4 @@
 
 from tabs.families import Family
 
-DIFFUSION = Family("diffusion", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"})
+DIFFUSION = Family("diffusion", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, own=True)

@@ -6,7 +6,7 @@ import genmodels as gm
 from tabs import labels, sources
 from tabs.families import Family
 
-GAN = Family("gan", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"})
+GAN = Family("gan", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, own=True)
 COLLAPSED = "gan-mnist-collapsed"  # trained to collapse; only its replay is shown
 
 

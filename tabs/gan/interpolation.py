@@ -59,13 +59,19 @@ def sampling_call(n, label, seed):
     return f"model.sample_latents({n}, {'' if label is None else f'label={label}, '}seed={seed})"
 
 
+def opening(dataset):
+    """The ends with which the tool opens."""
+    names = gm.labels.single_values(GAN.conditions(dataset))
+    first, last = OPENING.get(GAN.check(dataset), (names[0], names[-1]))
+    return Ends(first=first, last=last, last_seed=int(first == last))
+
+
 def open_dataset(dataset):
-    first, last = OPENING[GAN.check(dataset)]
-    choices, ends = labels.single_choices(GAN.conditions(dataset)), Ends(first=first, last=last)
+    choices, ends = labels.single_choices(GAN.conditions(dataset)), opening(dataset)
     updates = {
-        "first": gr.update(choices=choices, value=first),
+        "first": gr.update(choices=choices, value=ends.first),
         "first_seed": ends.first_seed,
-        "last": gr.update(choices=choices, value=last),
+        "last": gr.update(choices=choices, value=ends.last),
         "last_seed": ends.last_seed,
     }
     return {**updates, **show(dataset, **ends.model_dump())}

@@ -36,7 +36,7 @@ def build_text(first_visit):
             with gr.Tab("Attention", id="attention"):
                 inspection.lay_out_attention(parts, bars)
             with gr.Tab("Surprisal", id="surprise") as surprisal_tab:
-                surprisal.build(events.first_visit(None, surprisal_tab, surprisal_visited))
+                surprisal.build(events.first_visit(None, surprisal_tab, surprisal_visited), parts["model"])
     parts["lines"] = layout.python_panel("transformer", "text", "Reproduce in Python")
     writing.connect(parts, first_visit)
 
@@ -50,7 +50,8 @@ def build(first_visit):
         "Write a text, then click a character to change what follows."
     )
     with gr.Tabs(elem_classes="parts"):
-        with gr.Tab("Shakespeare", id="text", visible=texts.SHAKESPEARE in offered):
+        written = "Texts" if texts.OWN else texts.WRITERS[texts.SHAKESPEARE]
+        with gr.Tab(written, id="text", visible=any(name in offered for name in texts.WRITERS)):
             build_text(first_visit)
         with gr.Tab("Tang poems 唐诗", id="poems", visible=texts.TANG in offered) as poems_tab:
             poems.build(events.first_visit(None, poems_tab, poems_visited))

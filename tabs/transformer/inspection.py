@@ -32,8 +32,7 @@ def predict_next(model, text):
     return model.next_logits(ids)[0], ids
 
 
-def next_token_bars(text, options: Writing):
-    model = gm.load(texts.SHAKESPEARE)
+def next_token_bars(model, text, options: Writing):
     logits, ids = predict_next(model, text)
     logits, order = logits.sort(descending=True, stable=True)
     return {
@@ -44,8 +43,8 @@ def next_token_bars(text, options: Writing):
     }
 
 
-def attention_map(text):
-    symbols, maps = gm.load(texts.SHAKESPEARE).attention(text)
+def attention_map(model, text):
+    symbols, maps = model.attention(text)
     n = min(ATTENTION_TOKENS, len(symbols))
     maps = (maps[:, :, -n:, -n:] * 255).round().byte().contiguous()
     return {
@@ -57,16 +56,18 @@ def attention_map(text):
     }
 
 
-def inspect_position(event: gr.EventData, **controls):
+def inspect_position(event: gr.EventData, model=texts.SHAKESPEARE, **controls):
     """The visitor selected a position of the text -> bars, attention."""
     data = event._data if isinstance(event._data, dict) else {}
     text = texts.check("text", data.get("text"), texts.MAX_TEXT + texts.MAX_NEW_TOKENS)
-    return {"bars": next_token_bars(text, Writing.read(**controls)), "attention": attention_map(text)}
+    transformer = texts.writer(model)
+    return {"bars": next_token_bars(transformer, text, Writing.read(**controls)), "attention": attention_map(transformer, text)}
 
 
-def preview(prompt, **controls):
+def preview(prompt, model=texts.SHAKESPEARE, **controls):
     """The visitor types a prompt -> bars."""
-    return {"bars": next_token_bars(texts.check("prompt", prompt, texts.MAX_PROMPT), Writing.read(**controls))}
+    prompt = texts.check("prompt", prompt, texts.MAX_PROMPT)
+    return {"bars": next_token_bars(texts.writer(model), prompt, Writing.read(**controls))}
 
 
 def text_next(
@@ -106,8 +107,9 @@ def lay_out_attention(parts, bars):
     )
     attention = AttentionMap({"message": "The map appears with the text."}, elem_id="transformer-attention")
     controls, outputs = {name: parts[name] for name in WARPING}, {"bars": bars}
-    events.live(parts["stage"].click, inspect_position, controls, {**outputs, "attention": attention})
-    prompt = {"prompt": parts["prompt"], **controls}
+    chosen = {"model": parts["model"], **controls}
+    events.live(parts["stage"].click, inspect_position, chosen, {**outputs, "attention": attention})
+    prompt = {"prompt": parts["prompt"], **chosen}
     events.live(parts["prompt"].change, preview, prompt, outputs, events.in_place(outputs))
     for control in controls.values():
         events.in_browser(control.input, UPDATE_OPTIONS, {**controls, **outputs}, outputs)

@@ -74,11 +74,16 @@ def buttons(controls: type[Controls], tool: str, start: str, stop: str) -> dict:
         }
 
 
-def connect(parts: dict, generate: Callable, inputs: dict, first_visit: Callable, generate_opening: Callable) -> Callable:
-    """The events of a stage. Returns the function that connects further ones: `stream(trigger, fn, inputs)`."""
+def connect(
+    parts: dict, generate: Callable, inputs: dict, first_visit: Callable, generate_opening: Callable, chosen: dict | None = None
+) -> Callable:
+    """The events of a stage. Returns the function that connects further ones: `stream(trigger, fn, inputs)`.
+
+    chosen: inputs of the run with which the tool opens.
+    """
     runs = events.Runs()
     stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
-    stream(first_visit, generate_opening, {})
+    stream(first_visit, generate_opening, chosen or {})
     stream(events.new_seed(parts["start"], parts["seed"]).then, generate, inputs)
     stream(parts["seed"].submit, generate, inputs)
     runs.stop(parts["stop"].click)

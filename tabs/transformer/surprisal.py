@@ -16,15 +16,15 @@ MAX_SCORED_TEXT = 10_000  # the same for the API
 EXAMPLE = "To be, or not to be, that is the question.\nTo bee, or not two bees, that is the quantum question!"
 
 
-def show(text):
+def show(text, model=texts.SHAKESPEARE):
     """The visitor's own text -> surprisal, surprisal_lines."""
-    model = gm.load(texts.SHAKESPEARE)
-    folded, notes = texts.fold(model, texts.check("text", text, MAX_LIVE_TEXT))
+    transformer = texts.writer(model)
+    folded, notes = texts.fold(transformer, texts.check("text", text, MAX_LIVE_TEXT))
     if not text:
         raise ValueError("Type or paste a text: each of its characters will be coloured by its surprisal.")
     if not folded:
         raise ValueError(f"The text has nothing in it that the model knows. {notes}")
-    tokens = list(model.read_steps(folded))
+    tokens = list(transformer.read_steps(folded))
     mean = gm.text_transformer.mean_surprisal(tokens)
     lines = (
         f"text = {text!r}\nscore = model.score(text)\n"
@@ -36,7 +36,7 @@ def show(text):
     stats = f"{mean['bits']:.2f} bits per character · perplexity {mean['perplexity']:.1f}"
     return {
         "surprisal": {"tokens": texts.records(tokens), "notes": notes, "stats": stats},
-        "surprisal_lines": programs.program(lines, texts.SHAKESPEARE),
+        "surprisal_lines": programs.program(lines, model),
     }
 
 
@@ -65,10 +65,16 @@ def text_score(
     }
 
 
-def build(first_visit):
+def example(model):
+    """Another model -> a text in its language; the text's change shows it."""
+    return {"text": texts.beginning(model, EXAMPLE, 100)}
+
+
+def build(first_visit, model):
+    """model: the choice of the text that the transformer was trained on."""
     layout.hint("Your own text: which characters did the model not expect?")
     text = gr.Textbox(
-        EXAMPLE,
+        example(model.value)["text"],
         label="Your text",
         show_label=False,
         lines=4,
@@ -76,9 +82,10 @@ def build(first_visit):
         elem_id="transformer-own",
         elem_classes="plain",
         max_length=MAX_LIVE_TEXT,
-        placeholder="Type or paste a text in English.",
+        placeholder="Type or paste a text in the language of the model.",
     )
     view = TokenView(name="Your text", branch=False, elem_id="transformer-surprise")
     outputs = {"surprisal": view, "surprisal_lines": layout.python_panel("transformer", "surprise", "Reproduce in Python")}
     for trigger in (first_visit, text.change):  # `change`, because `input` misses some ways of pasting
-        events.live(trigger, show, {"text": text}, outputs, events.in_place(outputs))
+        events.live(trigger, show, {"text": text, "model": model}, outputs, events.in_place(outputs))
+    events.act(model.input, example, {"model": model}, {"text": text})

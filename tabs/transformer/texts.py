@@ -9,7 +9,10 @@ import genmodels as gm
 from tabs.components.token_view import Token
 from tabs.controls import ControlError
 
-SHAKESPEARE, TANG = MODELS = ("transformer-shakespeare", "transformer-tang")
+SHAKESPEARE, TANG = "transformer-shakespeare", "transformer-tang"
+OWN = {facts["checkpoint"]: facts for facts in gm.cards.own_data("transformer").values() if "text" in facts}
+MODELS = (SHAKESPEARE, TANG, *OWN)
+WRITERS = {SHAKESPEARE: "Shakespeare"} | {name: facts["title"] for name, facts in OWN.items()}  # of plain texts
 MAX_NEW_TOKENS = 1000  # per run
 MAX_TEXT = 20_000  # characters of a text that the visitor continues again and again
 MAX_PROMPT = 100_000  # characters
@@ -18,6 +21,24 @@ MAX_PROMPT = 100_000  # characters
 def load(name: str) -> "gm.TextTransformer":
     """The model of that name; a visitor's string never becomes a path."""
     return gm.load(gm.base.check_choice("model", name, MODELS))
+
+
+def writer(name: str) -> "gm.TextTransformer":
+    """The model of a plain text."""
+    return gm.load(gm.base.check_choice("Text", name, WRITERS))
+
+
+def available() -> list[str]:
+    """The models of plain texts with a checkpoint, or all, so that each says what is missing."""
+    return gm.cards.shipped(WRITERS) or list(WRITERS)
+
+
+def beginning(name: str, shakespeare: str, limit: int) -> str:
+    """Words of a model's text to begin with. shakespeare: those of his."""
+    if name == SHAKESPEARE:
+        return shakespeare
+    words = OWN[name]["text"].strip()[:limit]
+    return words.rpartition(" ")[0] or words
 
 
 def check(name: str, value: str, limit: int) -> str:

@@ -9,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import layout, programs
+from tabs import events, layout, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
 from tabs.transformer import runs, texts
@@ -32,9 +32,10 @@ class Writing(Controls):
     seed: Seed = SEED
 
 
-def stream(prompt, keep, options, notes=""):
+def stream(name, prompt, keep, options, notes=""):
     """Continue a prompt in the model's alphabet: yields stage, lines. keep: how many tokens the stage already shows."""
-    model, shown, method = gm.load(texts.SHAKESPEARE), "" if keep else prompt[-SHOWN_PROMPT:], gm.TextTransformer.generate_steps
+    model, shown, method = texts.writer(name), "" if keep else prompt[-SHOWN_PROMPT:], gm.TextTransformer.generate_steps
+    options = options.model_copy(update={"top_k": min(options.top_k, model.tokenizer.vocab_size)})
     given = model.read_steps(shown, prompt[:-SHOWN_PROMPT]) if shown else ()
     steps = itertools.chain(given, model.generate_steps(prompt, **options.arguments(method)))
 
@@ -46,30 +47,42 @@ def stream(prompt, keep, options, notes=""):
         # with this length the same seed gives the same part of a text that was stopped
         call = options.call("model.generate", method, "prompt", max_new_tokens=n)
         body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
-        return programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
+        return programs.program(body, name) if n else programs.STOPPED
 
     kinds = itertools.chain(["given"] * len(shown), itertools.repeat(""))
     return (yield from runs.stream(steps, kinds, show, lines, given=len(shown)))
 
 
-def write(prompt, **controls):
+def write(prompt, model=texts.SHAKESPEARE, **controls):
     """A new text."""
-    options, model = Writing.read(**controls), gm.load(texts.SHAKESPEARE)
-    prompt, notes = texts.fold(model, texts.check("prompt", prompt, texts.MAX_PROMPT))
+    options = Writing.read(**controls)
+    prompt, notes = texts.fold(texts.writer(model), texts.check("prompt", prompt, texts.MAX_PROMPT))
     if len(prompt) > SHOWN_PROMPT:
         notes = f"Only the last {SHOWN_PROMPT:,} characters of the prompt are shown. {notes}"
     # a new line is the context of a text's first character
-    return (yield from stream(prompt or "\n", 0, options, notes))
+    return (yield from stream(model, prompt or "\n", 0, options, notes))
 
 
-def continue_text(event: gr.EventData, **controls):
+def continue_text(event: gr.EventData, model=texts.SHAKESPEARE, **controls):
     """The text on the stage continues."""
     options, request = Writing.read(**controls), runs.read_request(event)
-    prompt, _ = texts.fold(gm.load(texts.SHAKESPEARE), request["text"])
-    yield from stream(prompt or "\n", request["keep"], options)
+    prompt, _ = texts.fold(texts.writer(model), request["text"])
+    yield from stream(model, prompt or "\n", request["keep"], options)
 
 
-open_text = functools.partial(runs.opening, texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT))
+def opening_prompt(model):
+    return texts.beginning(model, OPENING_PROMPT, 20)
+
+
+def open_text(model=texts.SHAKESPEARE):
+    """The run with which a text opens."""
+    yield from runs.opening(model, functools.partial(write, opening_prompt(model), model))
+
+
+def choose_text(model):
+    """Another model -> its prompt."""
+    texts.writer(model)
+    return {"prompt": opening_prompt(model)}
 
 
 def text_generate(
@@ -100,16 +113,27 @@ def text_generate(
 def poster():
     """The beginning of the first sample that the training run saved."""
     try:
-        text = (gm.cards.checkpoint_root() / texts.SHAKESPEARE / "samples.txt").read_text(encoding="utf-8")
+        text = (gm.cards.checkpoint_root() / texts.available()[0] / "samples.txt").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
     return "\n".join(line for line in text.splitlines() if not line.startswith("---"))[:400].strip()
 
 
 def lay_out_controls():
+    models = texts.available()
     parts = {
+        "model": gr.Radio(
+            [(texts.WRITERS[name], name) for name in models],
+            value=models[0],
+            label="Text",
+            show_label=False,
+            container=False,
+            visible=len(models) > 1,
+            elem_id="transformer-model",
+            elem_classes="small-pills",
+        ),
         "prompt": gr.Textbox(
-            OPENING_PROMPT,
+            opening_prompt(models[0]),
             label="Prompt",
             lines=2,
             max_lines=5,
@@ -131,7 +155,9 @@ def lay_out_stage():
 
 
 def connect(parts, first_visit):
-    controls = {name: parts[name] for name in Writing.model_fields}
-    stream = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text)
+    chosen = {"model": parts["model"]}
+    controls = chosen | {name: parts[name] for name in Writing.model_fields}
+    stream = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text, chosen)
+    stream(events.act(parts["model"].input, choose_text, chosen, {"prompt": parts["prompt"]}).then, open_text, chosen)
     for trigger in (parts["stage"].input, parts["stage"].release):
         stream(trigger, continue_text, controls)

@@ -24,7 +24,7 @@ def prepare():
 def open_test_tiles(dataset):
     """Test pictures for both tools, and whether there is a pad to draw on."""
     tiles = sources.tiles(dataset, TEST_TILES, chosen=-1)
-    return {"tiles": tiles, "end_tiles": tiles, "drawing": gr.update(visible=dataset != "avatars")}
+    return {"tiles": tiles, "end_tiles": tiles, "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
 
 
 def card(dataset, size):

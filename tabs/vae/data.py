@@ -8,7 +8,7 @@ from tabs import families, programs
 from tabs.components import raw
 from tabs.families import Family
 
-VAE = Family("vae", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, "vae-mnist-2d", "vae-fashion-2d")
+VAE = Family("vae", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, "vae-mnist-2d", "vae-fashion-2d", own=True)
 CODE_LIMIT = 30  # largest absolute value of a number of a code
 COLLAPSED_NATS = 0.01  # a dimension with a smaller mean KL carries no information: the model does not use it
 TEST_TILES = 20  # test pictures to choose from
@@ -16,8 +16,8 @@ SAVE = programs.save(1, 8)
 
 
 def model_name(dataset: str, size: str) -> str:
-    """Name of the model for a data set and the size of its code, "full" or "2d"; for faces there is only the full code."""
-    return f"vae-{dataset}" + ("-2d" if size == "2d" and dataset != "avatars" else "")
+    """Name of the model for a data set and the size of its code, "full" or, for digits and clothes, "2d"."""
+    return f"vae-{dataset}" + ("-2d" if size == "2d" and dataset in gm.data.CLASSES else "")
 
 
 def load_vae(name: str) -> "gm.VAE":

@@ -60,7 +60,10 @@ def classifier_report(dataset, x):
 
 def start(dataset):
     """Another data set -> the rows that it has, with nothing edited."""
-    values, outputs = gm.labels.all_conditions(dataset), {"memory": None}
+    judged = gm.cards.shipped((f"classifier-{dataset}",)) or dataset in gm.data.DATASETS
+    values = gm.labels.all_conditions(dataset) if judged else {}
+    report = "" if judged else "Edits begin with what a classifier says of the picture: there is none of these pictures."
+    outputs = {"memory": None, "report": report}
     for attribute in TITLES:
         outputs |= {f"{attribute}_row": gr.update(visible=attribute in values), f"{attribute}_amount": 0.0}
         if attribute in values:  # a hidden list keeps its value in the browser, so it must keep its choices, too
@@ -144,8 +147,9 @@ def lay_out(dataset, code_view):
             row = Edit.components(f"vae-{attribute}", target={"label": title, "elem_id": f"vae-{attribute}"})
             targets[attribute], amounts[f"{attribute}_amount"] = row.values()
     inputs = {"sliders": code_view["sliders"], **memory, **targets, **amounts}
-    outputs = {"report": gr.Markdown(elem_id="vae-verdict"), **memory, **amounts, **code_view}
+    report = {"report": gr.Markdown(elem_id="vae-verdict")}
+    outputs = {**report, **memory, **amounts, **code_view}
     for attribute, target in targets.items():
         events.act(target.input, functools.partial(apply, attribute, True), inputs, outputs)
         events.live(amounts[f"{attribute}_amount"].input, functools.partial(apply, attribute, False), inputs, outputs)
-    return start, {"dataset": dataset}, {**memory, **rows, **targets, **amounts}
+    return start, {"dataset": dataset}, {**report, **memory, **rows, **targets, **amounts}

@@ -35,6 +35,7 @@ def initial_pair(name):
     """Codes of two test pictures to start with: [first, last]."""
     x, _ = sources.test_pictures(VAE.dataset_of(name))
     indices = [0, 3] if VAE.dataset_of(name) == "fashion" else [3, 8]  # a T-shirt becomes a dress, a 3 an 8
+    indices = indices if len(x) > max(indices) else [0, -1]
     return [code_list(z[None]) for z in load_vae(name).encode(x[indices]).mean]
 
 

@@ -26,8 +26,8 @@ def _map(folder, dataset):
 
 def show(dataset):
     """-> map: both maps of a data set, autoencoder and VAE."""
-    if dataset == "avatars":
-        message = "Faces need a code of more than two numbers, so they have no map. Choose digits or clothes."
+    if dataset not in gm.data.CLASSES:
+        message = "These pictures need a code of more than two numbers, so they have no map. Choose digits or clothes."
         return {"map": {"message": message}}
     maps = []
     for title, name in (("Autoencoder", f"autoencoder-{dataset}"), ("VAE", f"vae-{dataset}-2d")):

@@ -14,7 +14,6 @@ from tabs.components.tiles import Tiles
 from tabs.controls import SEED, Controls, Expression, Seed, slider
 from tabs.vae.data import SAVE, VAE, code_list, code_tensor, decode_program, load_vae, model_name, picture, slider_code, view
 
-LATENT_SIZES = {"mnist": 40, "fashion": 64, "avatars": 128}  # of the full code, named before a model is loaded
 SAMPLES = 12  # new pictures at a time
 
 
@@ -73,12 +72,13 @@ def choose_sample(dataset, size, event: gr.EventData, **controls):
 
 
 def size_choices(dataset):
-    return [(f"Full code ({LATENT_SIZES[dataset]})", "full"), ("2-D code", "2d")]
+    numbers = gm.cards.read_json(f"vae-{dataset}", "config.json").get("latent", "")  # known before a model is loaded
+    return [(f"Full code ({numbers})", "full"), ("2-D code", "2d")]
 
 
 def open_model(dataset, size, **controls):
     """Another model -> size, tiles, sliders, stage, lines."""
-    sizes = gr.update(choices=size_choices(dataset), visible=dataset != "avatars")
+    sizes = gr.update(choices=size_choices(dataset), visible=dataset in gm.data.CLASSES)
     return {"size": sizes, **sample(dataset, size, **controls)}
 
 

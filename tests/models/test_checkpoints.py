@@ -46,7 +46,7 @@ SHIPPED = {
     "transformer-tang",
     "transformer-mnist",
 }
-FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json")}
+FOUND = {file.parent.name for file in ROOT.glob("[!.]*/config.json") if not (file.parent / "data.json").exists()}
 VAES = sorted(name for name in SHIPPED | FOUND if name.startswith("vae-"))
 MIN_ACCURACY = {"mnist": 0.985, "fashion": 0.90, "avatars": 0.95}  # of the classifiers on the sample pictures
 TEST = {  # pictures of the test split, characters of whole blocks, characters of poems

@@ -33,6 +33,7 @@ class Stub(measures.Evaluation):
         self.name, self.dataset, self.split = f"stub-{dataset}", dataset, split
         self.family, self.title, self.weights_hash = "stub", "MNIST", "0" * 12
         self.generated, self.seed, self.model, self.judge = generated, seed, model, judge or Judge()
+        self.own = {}
         self.folder, self.cache, self.data_dir = tmp_path, tmp_path / "cache", None
         self.data = splits[split]
 

@@ -63,7 +63,9 @@ def test_turned_photographs_are_upright(tmp_path):
     assert photographs.load("train", tmp_path)[0].shape == (3, 20, 10)
 
 
-@pytest.mark.parametrize("folder, sentence", [("one", "at least two are needed"), ("broken", "is not a readable picture")])
+@pytest.mark.parametrize(
+    "folder, sentence", [("one", "at least two are needed"), ("broken", "this file is not a picture that can be read")]
+)
 def test_what_is_wrong_with_a_folder_is_said_in_a_sentence(tmp_path, folder, sentence):
     write(tmp_path / "one", ["1.png"])
     write(tmp_path / "broken", ["1.png"])

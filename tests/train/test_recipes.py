@@ -99,7 +99,7 @@ class Splits:
         x = 255 - pictures.x if split in self.inverted else pictures.x
         return data.Pictures(x.repeat(self.repeated, 1, 1, 1), pictures.y.repeat(self.repeated, *[1] * (pictures.y.ndim - 1)))
 
-    def photos(self, split, data_dir=None):
+    def photos(self, split, data_dir=None, least=1):
         assert split in ("train", "val"), f"a recipe reads the {split} split"
         return [255 - p if split in self.inverted else p for p in self.photographs(split, data.SAMPLES)]
 
