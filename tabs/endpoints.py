@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import gradio as gr
 from PIL.Image import Image
 
+import genmodels as gm
 from tabs import events
 from tabs.components.upload import upload
 from tabs.controls import ControlError, Controls
@@ -46,6 +47,9 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     def call(**values):
         """The call of `fn`, with controls checked."""
         groups = {name: kind.read(**{f: values.pop(f) for f in kind.parameters}) for name, kind in controls.items()}
+        for name in values:
+            if arguments[name][0] is Upload:
+                _check_picture(name, values[name])
         return fn(**values, **groups)
 
     run: Callable = events.guarded(_naming_parameters(call))
@@ -71,6 +75,15 @@ def _naming_parameters(fn):
             raise ValueError(e.by_name) from None
 
     return run
+
+
+def _check_picture(name, path):
+    """Raise a ValueError that names the argument, if its file is not a picture."""
+    try:
+        if path is not None:
+            gm.pictures.read(path)
+    except ValueError as e:
+        raise ValueError(f"{name}: {e}") from None
 
 
 def _box(name, kind, default):
