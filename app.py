@@ -24,7 +24,7 @@ except ModuleNotFoundError as e:
 from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
-from hosting import calls, files, head, sessions, theme  # noqa: E402
+from hosting import calls, files, head, mcp, sessions, theme  # noqa: E402
 from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
@@ -38,6 +38,7 @@ def has_checkpoint(family):
 
 
 files.write_complete()
+mcp.prepare()
 modules = [importlib.import_module(module) for _, module in TABS]
 
 with calls.Page(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:

@@ -8,6 +8,7 @@ import html
 import logging
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 from fastapi.exceptions import RequestValidationError
@@ -72,6 +73,8 @@ def _checked(block, value):
             raise TypeError
         if path.startswith("data:"):
             path = processing_utils.save_base64_to_cache(path, block.GRADIO_CACHE)
+        elif "/gradio_api/file=" in path:  # the address of another result: a server may not download from itself
+            path = unquote(path.split("/gradio_api/file=")[1])
         return {**value, "path": path, "url": None, "meta": {"_type": "gradio.FileData"}}
     return value
 
