@@ -85,10 +85,11 @@ def mount(app, path):
 
 
 def main():
+    environment.check_address()
     try:
         server, *_ = demo.launch(prevent_thread_lock=True, **OPTIONS)
-    except OSError as e:
-        raise SystemExit(f"The page cannot be served at {environment.address()}: {e}") from e
+    except OSError as e:  # of all the ports that are tried when none is named
+        raise SystemExit(f"The page cannot be served: {e}") from e
     start(server)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as containers end a program: what is temporary is removed
     demo.block_thread()
