@@ -1,5 +1,6 @@
 """`make space`: what a Hugging Face Space gets, what it forces, and what is said when the Hub refuses. No network."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -192,3 +193,10 @@ def test_a_name_that_the_hub_does_not_allow(monkeypatch):
     with pytest.raises(SystemExit, match="upload to user/na me did not succeed: Repo id must") as refused:
         space.main("user/na me")
     assert is_sentence(str(refused.value))
+
+
+def test_make_works_in_a_folder_that_was_moved():
+    """Other programs in .venv/bin begin with the path of the folder in which they were installed."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\(BIN\)/(\S+)", makefile)) == {"python"}
+    assert importlib.util.find_spec(re.search(r"-m (\S+)", space.LOGIN)[1])

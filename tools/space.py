@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ZERO_GPU = "zero-a10g"  # its name since it was one
 HARDWARE = sorted(hardware.value for hardware in huggingface_hub.SpaceHardware)
 
+LOGIN = ".venv/bin/python -m huggingface_hub.cli.hf auth login"  # .venv/bin/hf stops working when the folder is moved
+
 # The versions that ZeroGPU has, as of September 2026: https://huggingface.co/docs/hub/spaces-zerogpu#supported-versions
 PYTHON = ("3.10.13", "3.12.12")
 TORCH = ("2.8.0", "2.9.1", "2.10.0", "2.11.0", "2.12.1", "2.13.0")
@@ -77,7 +79,7 @@ def create(repo: str, hardware: str) -> str:
 
 
 ADVICE = {  # status of the Hub's answer -> what to do
-    401: "Hugging Face does not know this token: run `.venv/bin/hf auth login`, or set HF_TOKEN to one that is valid.",
+    401: f"Hugging Face does not know this token: run `{LOGIN}`, or set HF_TOKEN to one that is valid.",
     402: "Hugging Face wants a paid plan of {user} for {hardware}: leave HARDWARE out, for a free account may have two Spaces "
     "on ZeroGPU, or see https://huggingface.co/pro.",
     403: "This token may not write to {repo}: use one with write access from https://huggingface.co/settings/tokens, and a "
@@ -115,7 +117,7 @@ def main(
     if hardware and hardware not in HARDWARE:
         raise SystemExit(f"HARDWARE must be one of {', '.join(HARDWARE)}, not {hardware[:40]!r}.")
     if not huggingface_hub.get_token():
-        raise SystemExit("No Hugging Face token: run `.venv/bin/hf auth login`, or set HF_TOKEN to one with write access.")
+        raise SystemExit(f"No Hugging Face token: run `{LOGIN}`, or set HF_TOKEN to one with write access.")
     try:
         url = create(repo, hardware)
         upload(repo)
