@@ -65,7 +65,10 @@ OPTIONS = {
     "js": head.KEYS.read_text(encoding="utf-8"),
     "css_paths": Path(__file__).parent / "tabs" / "page.css",
     "app_kwargs": {
-        "middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))],
+        "middleware": [
+            Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8")),
+            Middleware(calls.Streams),
+        ],
         "exception_handlers": calls.HANDLERS,
     },
 }
@@ -92,7 +95,11 @@ def main():
         raise SystemExit(f"The page cannot be served: {e}") from e
     start(server)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as containers end a program: what is temporary is removed
-    demo.block_thread()
+    try:
+        demo.block_thread()
+    except SystemExit:
+        pass
+    environment.end()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Gradio answers `{"error": null}` to most of them, prints a traceback, and ignore
 
 import copy
 import html
+import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import gradio as gr
 from fastapi.exceptions import RequestValidationError
 from gradio import processing_utils
 from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -116,7 +118,7 @@ async def _unreadable(request: Request, error: Any) -> JSONResponse:
 
 
 def _answer(request, status, sentence):
-    log.warning("%s: %s", request.url.path[:200], sentence)
+    log.warning("%s: %s", " ".join(request.url.path[:200].split()), sentence)
     return JSONResponse({"detail": sentence}, status)
 
 
@@ -127,3 +129,28 @@ HANDLERS: dict = {  # of FastAPI
     ValueError: _wrong_arguments,
     RequestValidationError: _unreadable,
 }
+
+
+class Streams:
+    """ASGI middleware for streams of results that nobody asked for, or that were read already.
+
+    Gradio answers "404: Not Found" in the stream, which has begun, and then raises an error for its own sake.
+    """
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def send_sentence(message):
+            if message.get("body", b"").startswith(b'event: error\ndata: "404'):
+                answer = {"error": "There is no such call, or its answer was read already."}
+                message = {**message, "body": f"event: error\ndata: {json.dumps(answer)}\n\n".encode()}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_sentence)
+        except RuntimeError as e:
+            if not isinstance(e.__cause__, HTTPException):
+                raise
+            log.warning("%s: the answer was read already, or there was no such call.", " ".join(scope["path"][:200].split()))
+            await send({"type": "http.response.body", "body": b""})

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import socket
+import sys
 import tempfile
 
 DEFAULTS = {
@@ -65,6 +66,13 @@ def _choose_folder():
         what = f"This user cannot write to GRADIO_TEMP_DIR, {folder[:80]!r}" if folder else "There is no folder to write to"
         raise SystemExit(f"{what}: name one for temporary files in TMPDIR or GRADIO_TEMP_DIR.") from e
     os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
+
+
+def end() -> None:
+    """End the program, with what is to be done at its end. Python's own way out aborts while another thread computes."""
+    sys.stdout.flush()
+    atexit._run_exitfuncs()
+    os._exit(0)
 
 
 def check_address() -> None:

@@ -114,4 +114,4 @@ def page_url(tmp_path_factory, all_checkpoints):
         yield url
     finally:
         server.terminate()
-        server.wait(20)
+        assert server.wait(20) == 0, "the page did not end as it should:\n" + log.read_text(encoding="utf-8")

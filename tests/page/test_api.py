@@ -144,6 +144,13 @@ def test_a_request_that_reaches_no_function_gets_a_sentence(site, path, body, st
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_an_answer_that_was_read_already_is_told_from_a_traceback(site, caplog, capsys):
+    answer = site.get("call/vae_sample/nothing").text
+    assert json.loads(answer.split("data: ")[1]) == {"error": "There is no such call, or its answer was read already."}
+    assert len(caplog.messages) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_fault_of_the_page_is_answered_too_and_its_traceback_is_in_the_log(capsys):
     with calls.Page() as page:
         gr.Button().click(lambda: {}["missing"], None, gr.JSON(), api_name="broken")
