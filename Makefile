@@ -2,7 +2,7 @@
 # make test [ARGS="-k vae"]   all tests, in two processes of one thread, and the examples in docstrings
 # make test-threads           the tests of the models' mathematics once more, in one process of two threads
 # make lint                   ruff check, ruff format --check, mypy
-# make space REPO=user/name   puts this folder on Hugging Face as a Space
+# make space REPO=user/name [HARDWARE=cpu-basic]     puts this folder on Hugging Face as a Space
 # PYTHON=... names another interpreter for a new .venv.
 
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -30,7 +30,7 @@ lint: $(DEV)
 	$(BIN)/python -m mypy
 
 space: $(APP)
-	@$(BIN)/python tools/space.py $(REPO)
+	@$(BIN)/python tools/space.py "$(REPO)" "$(HARDWARE)"
 
 # The two stamps are newer than the requirement files they stand for: nothing is installed twice.
 $(APP): requirements.txt

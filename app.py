@@ -11,9 +11,10 @@ import signal
 import sys
 from pathlib import Path
 
-from hosting import environment
+from hosting import environment, zero_gpu
 
 environment.prepare()
+zero_gpu.prepare()
 
 try:
     import gradio as gr
@@ -23,7 +24,7 @@ except ModuleNotFoundError as e:
 from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
-from hosting import head, sessions, theme  # noqa: E402
+from hosting import calls, files, head, mcp, sessions, theme  # noqa: E402
 from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
@@ -36,9 +37,11 @@ def has_checkpoint(family):
     return any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
 
 
+files.write_complete()
+mcp.prepare()
 modules = [importlib.import_module(module) for _, module in TABS]
 
-with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
+with calls.Page(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
     gr.Markdown(HEADER, elem_classes="header")
     visited = [None, *(gr.State(False) for _ in modules[1:])]
     with gr.Tabs():
@@ -61,7 +64,13 @@ OPTIONS = {
     "theme": theme.theme(),
     "js": head.KEYS.read_text(encoding="utf-8"),
     "css_paths": Path(__file__).parent / "tabs" / "page.css",
-    "app_kwargs": {"middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))]},
+    "app_kwargs": {
+        "middleware": [
+            Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8")),
+            Middleware(calls.Streams),
+        ],
+        "exception_handlers": calls.HANDLERS,
+    },
 }
 
 
@@ -73,18 +82,24 @@ def start(server):
 def mount(app, path):
     """Add the page to an application on FastAPI, at a path such as "/lab". Returns the application."""
     gr.mount_gradio_app(app, demo, path, **OPTIONS)
+    demo.has_launched = True  # else Gradio takes every file of this machine for an upload
     start(app.routes[-1].app)
     return app
 
 
 def main():
+    environment.check_address()
     try:
         server, *_ = demo.launch(prevent_thread_lock=True, **OPTIONS)
-    except OSError as e:
-        raise SystemExit(f"The page cannot be served at {environment.address()}: {e}") from e
+    except OSError as e:  # of all the ports that are tried when none is named
+        raise SystemExit(f"The page cannot be served: {e}") from e
     start(server)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as containers end a program: what is temporary is removed
-    demo.block_thread()
+    try:
+        demo.block_thread()
+    except SystemExit:
+        pass
+    environment.end()
 
 
 if __name__ == "__main__":

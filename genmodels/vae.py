@@ -403,6 +403,6 @@ def edit(latents: Latents, z: Tensor, values: dict[str, str], attribute: str, ta
     For faces, what follows from the change changes too, see `data.change_attribute`. amount: -3 to 3.
     """
     vectors = latents.values[check_choice("attribute", attribute, list(latents.values))]
-    check_choice(f"value of {attribute}", target, [value for value in vectors if value != "hidden"])
+    check_choice(f"target: value of {attribute}", target, [value for value in vectors if value != "hidden"])
     after = {"class": target} if attribute == "class" else change_attribute(values, attribute, target)
     return latents.change(z, values, after, amount)

@@ -1,8 +1,11 @@
 """What the page needs from the machine it runs on. To be called before gradio is imported: that reads the environment."""
 
 import atexit
+import errno
 import os
 import shutil
+import socket
+import sys
 import tempfile
 
 DEFAULTS = {
@@ -22,29 +25,69 @@ def prepare() -> None:
     """
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_ROOT_PATH", "GRADIO_TEMP_DIR"):
+        _strip(name)
     _check_port()
-    if not os.environ.get("GRADIO_TEMP_DIR"):
-        try:
-            folder = tempfile.mkdtemp(prefix="genmodels-")
-        except OSError as e:
-            raise SystemExit(
-                "There is no folder for temporary files that can be written to: name one in TMPDIR or GRADIO_TEMP_DIR."
-            ) from e
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _spell_root_path()
+    _choose_folder()
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, as in some containers
         os.environ["HOME"] = os.environ["GRADIO_TEMP_DIR"]
 
 
+def _strip(name):
+    value = os.environ.pop(name, "").strip()
+    if value:
+        os.environ[name] = value
+
+
 def _check_port():
-    port = os.environ.get("GRADIO_SERVER_PORT", "").strip()
-    if not port:
-        os.environ.pop("GRADIO_SERVER_PORT", None)
-    elif not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
+    port = os.environ.get("GRADIO_SERVER_PORT")
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
         raise SystemExit(f"GRADIO_SERVER_PORT must be a whole number from 1 to 65535, not {port[:40]!r}.")
 
 
-def address() -> str:
-    """Where the page will be, for an error message."""
-    name = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    return f"{name}:{os.environ.get('GRADIO_SERVER_PORT', '7860 to 7959')}"
+def _spell_root_path():
+    """/lab, however it was written; a whole address stays one."""
+    path = os.environ.pop("GRADIO_ROOT_PATH", "").strip("/")
+    if path:
+        os.environ["GRADIO_ROOT_PATH"] = path if "://" in path else "/" + path
+
+
+def _choose_folder():
+    folder = os.environ.get("GRADIO_TEMP_DIR")
+    try:
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        else:
+            folder = tempfile.mkdtemp(prefix="genmodels-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    except OSError as e:
+        what = f"This user cannot write to GRADIO_TEMP_DIR, {folder[:80]!r}" if folder else "There is no folder to write to"
+        raise SystemExit(f"{what}: name one for temporary files in TMPDIR or GRADIO_TEMP_DIR.") from e
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
+
+
+def end() -> None:
+    """End the program, with what is to be done at its end. Python's own way out aborts while another thread computes."""
+    sys.stdout.flush()
+    atexit._run_exitfuncs()
+    os._exit(0)
+
+
+def check_address() -> None:
+    """Raise SystemExit with a sentence, if the page cannot be served at the address that the environment names."""
+    name, port = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), os.environ.get("GRADIO_SERVER_PORT")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(name.strip("[]"), int(port or 0), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Gradio does
+            server.bind(address)
+    except PermissionError as e:
+        raise SystemExit(f"This user may not serve port {port}: set GRADIO_SERVER_PORT to one from 1024 on.") from e
+    except (OSError, UnicodeError) as e:
+        if isinstance(e, OSError) and e.errno == errno.EADDRINUSE:
+            raise SystemExit(f"Port {port} is in use by another program: set GRADIO_SERVER_PORT to another one.") from e
+        raise SystemExit(
+            f"GRADIO_SERVER_NAME must be a name or an address of this machine, such as 127.0.0.1 or 0.0.0.0, not {name[:80]!r}."
+        ) from e

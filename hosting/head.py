@@ -29,6 +29,7 @@ class Head:
                 body.append(message.get("body", b""))
                 if not message.get("more_body"):
                     page = b"".join(body).replace(b"<head>", b"<head>" + self.tag, 1)
+                    page = page.replace(b'href="/manifest.json"', b'href="./manifest.json"')  # also below another path
                     headers = [header for header in start["headers"] if header[0].lower() != b"content-length"]
                     await send({**start, "headers": [*headers, (b"content-length", str(len(page)).encode())]})
                     await send({"type": "http.response.body", "body": page})

@@ -2,6 +2,7 @@
 
 import collections
 import inspect
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import gradio as gr
 from PIL.Image import Image
 
+import genmodels as gm
 from tabs import events
 from tabs.components.upload import upload
 from tabs.controls import ControlError, Controls
@@ -46,6 +48,9 @@ def endpoint(fn: Callable, stream: bool = False) -> None:
     def call(**values):
         """The call of `fn`, with controls checked."""
         groups = {name: kind.read(**{f: values.pop(f) for f in kind.parameters}) for name, kind in controls.items()}
+        for name in values:
+            if arguments[name][0] is Upload:
+                _check_picture(name, values[name])
         return fn(**values, **groups)
 
     run: Callable = events.guarded(_naming_parameters(call))
@@ -73,6 +78,15 @@ def _naming_parameters(fn):
     return run
 
 
+def _check_picture(name, path):
+    """Raise a ValueError that names the argument, if its file is not a picture."""
+    try:
+        if path is not None:
+            gm.pictures.read(path)
+    except ValueError as e:
+        raise ValueError(f"{name}: {e}") from None
+
+
 def _box(name, kind, default):
     """The hidden component of an endpoint's argument. It checks nothing: `fn` does."""
     if kind is Upload:
@@ -80,7 +94,10 @@ def _box(name, kind, default):
     if get_origin(kind) is Literal:
         return gr.Dropdown(list(get_args(kind)), value=default, label=name, visible=False)
     component = {bool: gr.Checkbox, int: gr.Number, float: gr.Number, str: gr.Textbox, list: gr.JSON}[get_origin(kind) or kind]
-    return component(default, label=name, visible=False)
+    box = component(default, label=name, visible=False)
+    if component is gr.JSON:  # of which Gradio tells the API's users no type
+        setattr(box, "api_info", lambda: {"type": "array", "items": {"type": "number"}})  # noqa: B010
+    return box
 
 
 def _result(kind):
@@ -94,6 +111,7 @@ def _documented(fn, arguments, controls):
     """The docstring of `fn`, with a line for each argument that it does not describe itself."""
     summary, _, returns = (inspect.getdoc(fn) or "").partition("\nReturns:")
     summary, _, described = summary.partition("\nArgs:")
+    described = re.sub(r"\n {5,}", " ", described)  # of an argument's lines Gradio shows the first
     texts = {name: text for kind in controls.values() for name, text in kind.document().items()}
     if get_origin(arguments.get("model", (None,))[0]) is Literal:
         texts["model"] = f"one of {', '.join(map(_model, get_args(arguments['model'][0])))}."

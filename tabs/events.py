@@ -50,7 +50,7 @@ def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
         except (ValueError, ImportError) as e:  # CheckpointError, DataError, ControlError; a library that is not installed
             if on_error:
                 return on_error(sentence(e))
-            raise gr.Error(html.escape(sentence(e)), duration=8, print_exception=False) from None
+            raise gr.Error(html.escape(sentence(e), quote=False), duration=8, print_exception=False) from None
 
     return run
 

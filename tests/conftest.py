@@ -1,6 +1,7 @@
 """Environment variables that must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
 import functools
+import importlib.util
 import os
 import socket
 import subprocess
@@ -91,6 +92,7 @@ def page_url(tmp_path_factory, all_checkpoints):
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(log.parent),
         "GENMODELS_CHECKPOINTS": str(all_checkpoints),
+        "GRADIO_MCP_SERVER": str(importlib.util.find_spec("mcp") is not None),
     }
     env.pop("OMP_NUM_THREADS", None)  # the page sets its own
     root = Path(__file__).resolve().parent.parent
@@ -110,4 +112,4 @@ def page_url(tmp_path_factory, all_checkpoints):
         yield url
     finally:
         server.terminate()
-        server.wait(20)
+        assert server.wait(20) == 0, "the page did not end as it should:\n" + log.read_text(encoding="utf-8")

@@ -7,7 +7,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import space
 from huggingface_hub import metadata_load
@@ -46,8 +45,8 @@ def test_the_space_gets_the_same_versions():
     assert front["sdk"] == "gradio"
     assert "==" + front["sdk_version"] == requirements("requirements.txt")["gradio"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert front["python_version"] == "3.11"
-    assert project["requires-python"] == ">=" + front["python_version"]
+    assert front["python_version"] in space.PYTHON
+    assert project["requires-python"] == ">=3.11"  # as text, the newest of a Space's is newer
     assert front["license"] == project["license"].lower()
     page, dev = requirements("requirements.txt"), requirements("requirements-dev.txt")
     assert set(project["dependencies"]) <= set(page)
@@ -229,28 +228,6 @@ def test_the_readme_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
     assert [file.name for file in tmp_path.iterdir()] == ["digits.png"]
-
-
-def test_a_space_gets_the_project_and_nothing_else(files, monkeypatch, capsys):
-    calls = {}
-    monkeypatch.setenv("HF_TOKEN", "hf_test")
-    monkeypatch.setattr(huggingface_hub, "create_repo", lambda repo, **k: calls.update(create=(repo, k)) or "https://x")
-    monkeypatch.setattr(huggingface_hub, "upload_folder", lambda **k: calls.update(upload=k))
-    space.main("user/name")
-    assert calls["create"] == ("user/name", {"repo_type": "space", "space_sdk": "gradio", "exist_ok": True})
-    sent = calls["upload"]["allow_patterns"]
-    assert {"app.py", "README.md", "requirements.txt"} <= set(sent)
-    assert not [name for name in sent if name.startswith((".venv/", ".git/", "runs/", ".pytest_cache/"))]
-    assert "https://x" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("repo", "sentence"), [("", "Name the Space"), ("name", "Name the Space"), ("user/name", "No Hugging Face token")]
-)
-def test_space_says_what_is_missing(repo, sentence, monkeypatch):
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-    with pytest.raises(SystemExit, match=sentence):
-        space.main(repo)
 
 
 def test_an_older_python_gives_a_clear_error(tmp_path):

@@ -1,14 +1,19 @@
 """The page on other people's machines and in other people's applications."""
 
+import contextlib
 import importlib
 import os
+import re
+import socket
 import subprocess
 import sys
 import tempfile
+import urllib.parse
+from types import SimpleNamespace
 
 import fastapi
 import pytest
-from helpers import ROOT, is_sentence
+from helpers import ROOT, is_sentence, photograph
 from starlette.testclient import TestClient
 
 from hosting import environment
@@ -18,7 +23,9 @@ from tabs import events
 @pytest.fixture
 def variables(monkeypatch):
     """The environment, of which a test may change anything."""
-    for name in (*environment.DEFAULTS, "GRADIO_SERVER_PORT", "GRADIO_TEMP_DIR"):
+    names = ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_ROOT_PATH", "GRADIO_TEMP_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.tempdir)
+    for name in (*environment.DEFAULTS, *names):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setattr(environment.atexit, "register", lambda *args, **kwargs: None)
@@ -33,7 +40,7 @@ def test_a_port_that_is_none_is_refused_in_a_sentence(variables, port):
     assert is_sentence(str(refused.value)) and "GRADIO_SERVER_PORT must be a whole number from 1 to 65535" in str(refused.value)
 
 
-@pytest.mark.parametrize(("port", "used"), [("", None), (" ", None), ("7861", "7861"), ("80", "80")])
+@pytest.mark.parametrize(("port", "used"), [("", None), (" ", None), ("7861", "7861"), ("80", "80"), (" 7860 ", "7860")])
 def test_no_port_is_the_default_one(variables, tmp_path, port, used):
     variables.setenv("GRADIO_SERVER_PORT", port)
     variables.setattr(tempfile, "tempdir", str(tmp_path))
@@ -47,6 +54,7 @@ def test_each_run_has_a_folder_of_its_own_for_uploads(variables, tmp_path):
     folders = []
     for _ in range(2):
         variables.delenv("GRADIO_TEMP_DIR", raising=False)
+        variables.setattr(tempfile, "tempdir", str(tmp_path))
         environment.prepare()
         folders.append(os.environ["GRADIO_TEMP_DIR"])
     assert folders[0] != folders[1]
@@ -57,6 +65,55 @@ def test_without_a_folder_to_write_to_a_sentence_says_so(variables, tmp_path):
     variables.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(SystemExit, match="TMPDIR or GRADIO_TEMP_DIR"):
         environment.prepare()
+
+
+def test_a_folder_that_is_named_is_checked_and_takes_all_temporary_files(variables, tmp_path):
+    (tmp_path / "file").touch()
+    variables.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file" / "below"))
+    with pytest.raises(SystemExit, match="This user cannot write to GRADIO_TEMP_DIR") as refused:
+        environment.prepare()
+    assert is_sentence(str(refused.value))
+    variables.setenv("GRADIO_TEMP_DIR", str(tmp_path / "new"))
+    environment.prepare()
+    assert tempfile.gettempdir() == str(tmp_path / "new")
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def test_an_address_that_can_be_served(variables):
+    for name, port in (("", ""), ("127.0.0.1", str(free_port())), ("0.0.0.0", ""), ("localhost", str(free_port()))):
+        variables.setenv("GRADIO_SERVER_NAME", name or "127.0.0.1")
+        variables.setenv("GRADIO_SERVER_PORT", port)
+        environment.check_address()
+
+
+@pytest.mark.parametrize("name", ["no such name", "256.1.1.1", "http://localhost", "203.0.113.7", "a" * 300, "a..b"])
+def test_a_name_that_is_not_this_machines_is_refused_in_a_sentence(variables, name):
+    variables.setenv("GRADIO_SERVER_NAME", name)
+    with pytest.raises(SystemExit, match="GRADIO_SERVER_NAME must be a name or an address of this machine") as refused:
+        environment.check_address()
+    assert is_sentence(str(refused.value))
+
+
+def test_a_port_that_is_in_use_or_reserved_is_refused_in_a_sentence(variables):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        variables.setenv("GRADIO_SERVER_PORT", str(other.getsockname()[1]))
+        with pytest.raises(SystemExit, match="is in use by another program: set GRADIO_SERVER_PORT"):
+            environment.check_address()
+
+    def bind(*args):
+        raise PermissionError(13, "Permission denied")
+
+    variables.setattr(socket, "socket", lambda *args: contextlib.nullcontext(SimpleNamespace(setsockopt=print, bind=bind)))
+    variables.setenv("GRADIO_SERVER_PORT", "80")
+    with pytest.raises(SystemExit, match="This user may not serve port 80"):
+        environment.check_address()
 
 
 def test_the_users_folder_is_found_where_the_system_knows_none(variables, tmp_path):
@@ -87,3 +144,61 @@ def test_it_is_mounted_in_another_application(monkeypatch):
         too_large = {"files": ("large.png", b"0" * (41 << 20))}
         assert client.post("/lab/gradio_api/upload", files=too_large).status_code == 413
     assert type(page.demo.state_holder).__module__ == "hosting.sessions"
+
+
+class Proxy:
+    """An ASGI application in front of another: what comes below `path` goes on without it, as nginx and HAProxy do it."""
+
+    def __init__(self, app, path):
+        self.app, self.path = app, path
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            assert scope["path"].startswith(self.path + "/"), f"{scope['path']} would not reach the page"
+            headers = [(name, value) for name, value in scope["headers"] if name != b"x-forwarded-proto"]
+            path = scope["path"].removeprefix(self.path)
+            forwarded = [*headers, (b"x-forwarded-proto", b"https")]
+            scope = {**scope, "path": path, "raw_path": path.encode(), "headers": forwarded}
+        await self.app(scope, receive, send)
+
+
+def test_a_proxy_serves_it_below_a_path(monkeypatch, tmp_path):
+    """The page, all files that its HTML names, an upload, a call of the API, and the file that it answers with."""
+    monkeypatch.setattr(events, "start", lambda *preparations: None)
+    page = importlib.import_module("app")
+    monkeypatch.setattr(page.demo, "root_path", "/lab")  # as Gradio reads GRADIO_ROOT_PATH
+    public = "https://example.com/lab"
+    with TestClient(Proxy(page.mount(fastapi.FastAPI(), "/"), "/lab"), base_url=public) as client:
+        text = client.get(public + "/").text
+        config = client.get(public + "/config").json()
+        assert config["root"] == public
+        links = {link for link in re.findall(r'(?:src|href)="([^"#]+)"', text) if not link.startswith(("data:", "http"))}
+        assert any("assets/" in link for link in links)
+        for link in links:
+            assert client.get(urllib.parse.urljoin(public + "/", link)).status_code == 200, link
+        with open(photograph(tmp_path), "rb") as file:
+            (path,) = client.post(public + "/gradio_api/upload", files={"files": file}).json()
+        data = ["vae-mnist", {"path": path, "meta": {"_type": "gradio.FileData"}}, 0]
+        call = client.post(public + "/gradio_api/call/vae_encode", json={"data": data}).json()["event_id"]
+        events_of_call = client.get(f"{public}/gradio_api/call/vae_encode/{call}").text
+        address = re.search(r'"url": "(https?://[^"]+)"', events_of_call)[1]
+        assert address.startswith(public + "/gradio_api/file=")
+        assert client.get(address).content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("", None),
+        ("/", None),
+        ("lab", "/lab"),
+        ("/lab/", "/lab"),
+        (" /a/b ", "/a/b"),
+        ("https://x.org/lab/", "https://x.org/lab"),
+    ],
+)
+def test_the_path_of_a_proxy_in_any_spelling(variables, tmp_path, given, used):
+    variables.setattr(tempfile, "tempdir", str(tmp_path))
+    variables.setenv("GRADIO_ROOT_PATH", given)
+    environment.prepare()
+    assert os.environ.get("GRADIO_ROOT_PATH") == used

@@ -1,0 +1,156 @@
+"""Calls of the page's functions that cannot be run: each is answered in a sentence, and is one line in the log.
+
+Gradio answers `{"error": null}` to most of them, prints a traceback, and ignores what is sent beyond a function's arguments.
+"""
+
+import copy
+import html
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import gradio as gr
+from fastapi.exceptions import RequestValidationError
+from gradio import processing_utils
+from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+log = logging.getLogger(__name__)
+
+FILE = 'must be a picture\'s file: {"path": as /gradio_api/upload answers} or {"url": a public address or a data URI}'
+
+
+class Page(gr.Blocks):
+    """A gr.Blocks that refuses calls like this."""
+
+    async def process_api(self, block_fn, *args, **options):
+        try:
+            return await super().process_api(block_fn, *args, **options)
+        except gr.Error as e:
+            if not e.print_exception:
+                fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+                log.warning("%s: %s", fn.api_name or fn.name, " ".join(html.unescape(str(e.message)).split()))
+            raise
+        except Exception as e:  # a fault of the page: its traceback is printed
+            raise gr.Error("The page could not compute this: its log says why.", duration=8) from e
+
+    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
+        """Each input by itself, so that an error can name it."""
+        names = _names(block_fn)
+        if len(inputs) < len(names) or block_fn.api_visibility == "public" and len(inputs) > len(names):
+            n = f"{len(names)} value{'s' * (len(names) != 1)}"
+            raise refusal(f"{block_fn.api_name} takes {n} ({', '.join(names)}), not {len(inputs)}.")
+        values: list[Any] = []
+        for i, (name, block, value) in enumerate(zip(names, block_fn.inputs, inputs)):
+            single = copy.copy(block_fn)
+            single.inputs, single.component_prop_inputs = [block], [0] if i in block_fn.component_prop_inputs else []
+            try:
+                values += await super().preprocess_data(single, [_checked(block, value)], state, explicit_call)
+            except Exception as e:
+                raise refusal(f"{name} {_problem(e, block)}") from None
+        return values
+
+
+def refusal(sentence: str) -> gr.Error:
+    return gr.Error(html.escape(sentence, quote=False), duration=8, print_exception=False)
+
+
+def _names(block_fn) -> Sequence[str]:
+    """The names of a function's arguments, as users of the API know them."""
+    named = list(block_fn.input_keyword_names or [])
+    return [f"value {i + 1}" for i in range(len(block_fn.inputs) - len(named))] + named
+
+
+def _checked(block, value):
+    """A value that Gradio would otherwise take silently for another one. Raises: TypeError."""
+    if isinstance(block, gr.Textbox) and not isinstance(value, (str, type(None))):
+        raise TypeError
+    if isinstance(block, gr.Image) and value is not None:  # a file; without "meta" Gradio does not check where it lies
+        path = value.get("path") or value.get("url") if isinstance(value, dict) else None
+        if not isinstance(path, str) or not path:
+            raise TypeError
+        if path.startswith("data:"):
+            path = processing_utils.save_base64_to_cache(path, block.GRADIO_CACHE)
+        elif "/gradio_api/file=" in path:  # the address of another result: a server may not download from itself
+            path = unquote(path.split("/gradio_api/file=")[1])
+        return {**value, "path": path, "url": None, "meta": {"_type": "gradio.FileData"}}
+    return value
+
+
+def _problem(error, block):
+    """What is wrong with a value, as the end of a sentence that begins with its name."""
+    if isinstance(block, gr.Image):
+        return f"{FILE}."
+    if isinstance(block, (gr.Dropdown, gr.Radio)):
+        return f"must be one of {', '.join(str(value) for _, value in block.choices)}."
+    if isinstance(error, gr.Error):
+        return f"is not allowed: {error.message}"
+    kinds = {gr.Textbox: "a text", gr.Number: "a number", gr.Slider: "a number", gr.Checkbox: "true or false"}
+    return f"must be {next((text for kind, text in kinds.items() if isinstance(block, kind)), 'of another kind')}."
+
+
+# --- Requests that reach no function ----------------------------------------------------------------------------------
+
+ROUTES = ("/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/", "/gradio_api/queue/join")
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    if not any(route in request.url.path for route in ROUTES):
+        raise error
+    return _answer(request, 404, "There is no such function: /gradio_api/info lists the names and their arguments.")
+
+
+async def _wrong_arguments(request: Request, error: Exception) -> JSONResponse:
+    """Named arguments, which Gradio sorts before a call begins; its sentence says which is missing or not known."""
+    if "/gradio_api/call/v2/" not in request.url.path:
+        raise error
+    return _answer(request, 422, str(error))
+
+
+async def _unreadable(request: Request, error: Any) -> JSONResponse:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    return _answer(request, 422, f"The request cannot be read: {place or 'its body'}: {first['msg'].lower()}.")
+
+
+def _answer(request, status, sentence):
+    log.warning("%s: %s", " ".join(request.url.path[:200].split()), sentence)
+    return JSONResponse({"detail": sentence}, status)
+
+
+HANDLERS: dict = {  # of FastAPI
+    FnIndexInferError: _unknown,
+    KeyError: _unknown,
+    TypeError: _wrong_arguments,
+    ValueError: _wrong_arguments,
+    RequestValidationError: _unreadable,
+}
+
+
+class Streams:
+    """ASGI middleware for streams of results that nobody asked for, or that were read already.
+
+    Gradio answers "404: Not Found" in the stream, which has begun, and then raises an error for its own sake.
+    """
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        async def send_sentence(message):
+            if message.get("body", b"").startswith(b'event: error\ndata: "404'):
+                answer = {"error": "There is no such call, or its answer was read already."}
+                message = {**message, "body": f"event: error\ndata: {json.dumps(answer)}\n\n".encode()}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_sentence)
+        except RuntimeError as e:
+            if not isinstance(e.__cause__, HTTPException):
+                raise
+            log.warning("%s: the answer was read already, or there was no such call.", " ".join(scope["path"][:200].split()))
+            await send({"type": "http.response.body", "body": b""})
