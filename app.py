@@ -49,7 +49,8 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
     for module in modules:
         for fn in module.ENDPOINTS:
             endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
-demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
+demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
+demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 
 
 OPTIONS = {
@@ -79,7 +80,7 @@ def mount(app, path):
 
 def main():
     try:
-        server, *_ = demo.launch(prevent_thread_lock=True, **OPTIONS)
+        server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, **OPTIONS)
     except OSError as e:
         raise SystemExit(f"The page cannot be served at {environment.address()}: {e}") from e
     start(server)

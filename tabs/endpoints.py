@@ -2,7 +2,6 @@
 
 import collections
 import inspect
-import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -117,7 +116,6 @@ def _stepwise(fn):
         try:
             while (result := step()) is not None:
                 yield result
-                time.sleep(0.001)  # whoever waits for the lane comes first
         finally:
             steps.close()
 
