@@ -110,9 +110,8 @@ class Turn:
 
     def order(self, clock: float) -> tuple:
         """The smallest comes first: what is urgent, then who has computed least lately, then who came first."""
-        used = [
-            self.lane.usage.seconds(clock, name) + max(0, clock - self.running_since) for name in (self.visitor.address, self.visitor)
-        ]
+        running = max(0, clock - self.running_since)
+        used = [running + self.lane.usage.seconds(clock, name) for name in (self.visitor.address, self.visitor)]
         return self.may_wait(clock), *used, self.number
 
     def comes_before(self, running: "Turn", clock: float) -> bool:

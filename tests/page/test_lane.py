@@ -355,7 +355,7 @@ def test_what_was_used_long_ago_does_not_count():
     clock[0] += 2 * lane.HALF_LIFE
     assert usage.seconds(clock[0], "a") == pytest.approx(1.0)
     usage.add(clock[0], "a", 1.0)
-    assert usage.seconds(clock[0], "a") == pytest.approx(2.0) and usage.at(clock[0], "b") == 0
+    assert usage.seconds(clock[0], "a") == pytest.approx(2.0) and usage.seconds(clock[0], "b") == 0
     clock[0] += 50 * lane.HALF_LIFE
     for i in range(lane.MAX_NAMES + 9):
         usage.add(clock[0], i, 0.0)
