@@ -7,6 +7,7 @@ In an application of your own on FastAPI:
 """
 
 import importlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -23,11 +24,14 @@ except ModuleNotFoundError as e:
 from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
-from hosting import head, sessions, theme  # noqa: E402
+from hosting import head, sessions, theme, uploads  # noqa: E402
 from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
+PRIVACY = """**Your pictures.** Uploads, webcam pictures and results are kept on the computer that serves this page. They are
+deleted when you close the page, or an hour after its connection was lost. Drawings are in its memory alone, and no longer than
+that. Other visitors cannot see any of them, and no model is trained on them."""
 
 
 def has_checkpoint(family):
@@ -38,7 +42,7 @@ def has_checkpoint(family):
 
 modules = [importlib.import_module(module) for _, module in TABS]
 
-with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
+with gr.Blocks(title="Generative models, live", fill_width=True) as demo:
     gr.Markdown(HEADER, elem_classes="header")
     visited = [None, *(gr.State(False) for _ in modules[1:])]
     with gr.Tabs():
@@ -46,11 +50,21 @@ with gr.Blocks(title="Generative models, live", delete_cache=(3600, 6 * 3600), f
             family = name.split(".")[-1]
             with gr.Tab(title, id=family, visible=has_checkpoint(family)) as tab:
                 module.build(events.first_visit(demo, tab, tab_visited))
+    gr.Markdown(PRIVACY, elem_classes="hint", elem_id="privacy")
     for module in modules:
         for fn in module.ENDPOINTS:
             endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
+
+
+files = uploads.Files(os.environ["GRADIO_TEMP_DIR"])
+
+
+def leave(session):
+    """A visitor has closed the page."""
+    files.end(session)
+    sessions.forget(demo, session)
 
 
 OPTIONS = {
@@ -62,12 +76,18 @@ OPTIONS = {
     "theme": theme.theme(),
     "js": head.KEYS.read_text(encoding="utf-8"),
     "css_paths": Path(__file__).parent / "tabs" / "page.css",
-    "app_kwargs": {"middleware": [Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8"))]},
+    "app_kwargs": {
+        "middleware": [
+            Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8")),
+            Middleware(uploads.Watch, files=files, leave=leave),
+        ]
+    },
 }
 
 
 def start(server):
     sessions.keep_little(server, demo)
+    uploads.keep_briefly(demo, files)
     events.start(*(module.prepare for module in modules))
 
 

@@ -1,9 +1,12 @@
 """What the page needs from the machine it runs on. To be called before gradio is imported: that reads the environment."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
+import time
+from pathlib import Path
 
 DEFAULTS = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -11,11 +14,15 @@ DEFAULTS = {
 }
 
 
+FOLDER = "genmodels-uploads-"
+ABANDONED = 3600  # seconds
+
+
 def prepare() -> None:
     """Check and complete the environment variables.
 
-    Uploads and results lie in a folder of this run alone, which is removed at its end: Gradio's own is shared by all users of
-    a machine, so that the second one cannot write to it.
+    Uploads and results lie in a folder of this run alone, in $GRADIO_TEMP_DIR if that is set. It is removed at the end of the
+    run or, if that crashes, by a later one. Gradio's own is shared by all users of a machine: the second cannot write to it.
 
     Raises:
         SystemExit: one sentence, if a variable has a value that does not work.
@@ -23,17 +30,26 @@ def prepare() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     _check_port()
-    if not os.environ.get("GRADIO_TEMP_DIR"):
-        try:
-            folder = tempfile.mkdtemp(prefix="genmodels-")
-        except OSError as e:
-            raise SystemExit(
-                "There is no folder for temporary files that can be written to: name one in TMPDIR or GRADIO_TEMP_DIR."
-            ) from e
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    parent = os.environ.get("GRADIO_TEMP_DIR") or None
+    try:
+        folder = tempfile.mkdtemp(prefix=FOLDER, dir=parent)
+    except OSError as e:
+        raise SystemExit(
+            "There is no folder for temporary files that can be written to: name one in TMPDIR or GRADIO_TEMP_DIR."
+        ) from e
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _remove_abandoned(Path(folder).parent)
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, as in some containers
         os.environ["HOME"] = os.environ["GRADIO_TEMP_DIR"]
+
+
+def _remove_abandoned(parent):
+    """Remove the folders of runs that crashed: those of others are looked after (uploads.py), which changes their time."""
+    for folder in parent.glob(FOLDER + "*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > ABANDONED:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_port():

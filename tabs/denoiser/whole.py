@@ -1,7 +1,6 @@
 """The whole picture at full resolution, restored tile by tile."""
 
 import functools
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,17 +17,15 @@ from tabs.denoiser import pictures
 from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import Noise, Restoration
 
-DOWNLOAD_SECONDS = 3600  # how long a file to download is kept
 # Disabled, not hidden: a button that is hidden and shown again at once is sometimes not rendered (Gradio 6.31).
 NO_FILE = gr.update(value=None, interactive=False)
 
 
 def save_png(x):
-    """Save a picture (1, C, H, W) in a folder of its own and return its path; old folders are removed."""
-    for folder in Path(tempfile.gettempdir()).glob("denoised-*"):
-        if time.time() - folder.stat().st_mtime > DOWNLOAD_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix="denoised-")) / "restored.png"
+    """Save a picture (1, C, H, W) among the visitors' files, in a folder of its own, and return its path."""
+    folder = Path(gr.utils.get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(dir=folder)) / "restored.png"
     with lane.beside():
         gm.pictures.grid(x).save(path, compress_level=1)
     return str(path)
