@@ -185,8 +185,8 @@ def rows(results):
 
 def main(readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False):
     """Measure how visitors share the page and print a table."""
-    results = measure()
-    remark = f" for the models of the page, load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    load = f", load average {os.getloadavg()[0]:.1f} before it" if hasattr(os, "getloadavg") else ""
+    results, remark = measure(), f" for the models of the page{load}"
     common.report("visitors", rows(results), readme, threads=lane.THREADS, remark=remark)
 
 

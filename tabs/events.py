@@ -61,6 +61,14 @@ def give_way_between_layers() -> None:
     torch.nn.modules.module.register_module_forward_pre_hook(lane.give_way)
 
 
+def import_optimizers() -> None:
+    """Before a handler optimizes: the first optimizer imports for a second, for which others would wait in the lane."""
+    import torch
+
+    with lane.beside():
+        torch.optim.Adam([torch.zeros(1)])
+
+
 def visitor() -> lane.Visitor:
     """Whose event this thread handles. An address in a header counts only if the server trusts the proxy that it is from."""
     request = LocalContext.request.get(None)
@@ -327,6 +335,5 @@ def start(*preparations: Callable[[], Iterable[Callable]]) -> None:
         for prepare in preparations:
             for task in prepare():
                 guarded(task, on_error=print)()  # the tab will say so itself
-        torch.optim.Adam([torch.zeros(1)])  # the first one imports for a second, for which others would wait in the lane
 
     threading.Thread(target=run, daemon=True, name="models").start()
