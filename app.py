@@ -7,6 +7,7 @@ In an application of your own on FastAPI:
 """
 
 import importlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -24,11 +25,14 @@ except ModuleNotFoundError as e:
 from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
-from hosting import calls, files, head, mcp, sessions, theme  # noqa: E402
+from hosting import calls, files, head, mcp, sessions, theme, uploads  # noqa: E402
 from tabs import TABS, endpoints, events  # noqa: E402
 
 HEADER = """# Generative models, live
 Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
+PRIVACY = """**Your pictures.** Uploads, webcam pictures and results are kept on the computer that serves this page. They are
+deleted when you close the page, or an hour after its connection was lost. Drawings are in its memory alone, and no longer than
+that. Other visitors cannot see any of them, and no model is trained on them."""
 
 
 def has_checkpoint(family):
@@ -41,7 +45,7 @@ files.write_complete()
 mcp.prepare()
 modules = [importlib.import_module(module) for _, module in TABS]
 
-with calls.Page(title="Generative models, live", delete_cache=(3600, 6 * 3600), fill_width=True) as demo:
+with calls.Page(title="Generative models, live", fill_width=True) as demo:
     gr.Markdown(HEADER, elem_classes="header")
     visited = [None, *(gr.State(False) for _ in modules[1:])]
     with gr.Tabs():
@@ -49,10 +53,21 @@ with calls.Page(title="Generative models, live", delete_cache=(3600, 6 * 3600), 
             family = name.split(".")[-1]
             with gr.Tab(title, id=family, visible=has_checkpoint(family)) as tab:
                 module.build(events.first_visit(demo, tab, tab_visited))
+    gr.Markdown(PRIVACY, elem_classes="hint", elem_id="privacy")
     for module in modules:
         for fn in module.ENDPOINTS:
             endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
-demo.queue(api_open=False, max_size=100, default_concurrency_limit=16)  # events.py computes one request at a time
+demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
+demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
+
+
+visitors_files = uploads.Files(os.environ["GRADIO_TEMP_DIR"])
+
+
+def leave(session):
+    """A visitor has closed the page."""
+    visitors_files.end(session)
+    sessions.forget(demo, session)
 
 
 OPTIONS = {
@@ -68,6 +83,7 @@ OPTIONS = {
         "middleware": [
             Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8")),
             Middleware(calls.Streams),
+            Middleware(uploads.Watch, files=visitors_files, leave=leave),
         ],
         "exception_handlers": calls.HANDLERS,
     },
@@ -76,6 +92,7 @@ OPTIONS = {
 
 def start(server):
     sessions.keep_little(server, demo)
+    uploads.keep_briefly(demo, visitors_files)
     events.start(*(module.prepare for module in modules))
 
 
@@ -90,7 +107,7 @@ def mount(app, path):
 def main():
     environment.check_address()
     try:
-        server, *_ = demo.launch(prevent_thread_lock=True, **OPTIONS)
+        server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, **OPTIONS)
     except OSError as e:  # of all the ports that are tried when none is named
         raise SystemExit(f"The page cannot be served: {e}") from e
     start(server)

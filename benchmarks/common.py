@@ -17,6 +17,7 @@ MINUTES = {  # of each benchmark on two idle cores, the shortest first
     "flow": 0.5,
     "gan": 1,
     "transformer": 1,
+    "visitors": 1.5,
     "diffusion": 2,
     "denoiser": 2,
     "page": 5,

@@ -28,7 +28,7 @@ from playwright.sync_api import sync_playwright
 import genmodels as gm
 from benchmarks import common
 from benchmarks.common import p95
-from tabs import events
+from tabs import lane
 from tabs.components import raw
 
 VAES = ("vae-mnist", "vae-fashion", "vae-avatars")
@@ -124,7 +124,7 @@ def move(url, event, model, z):
 
 def decoding():
     """{model: (pixels per side, milliseconds of each decoding and packing of a picture)}, on as many threads as the page."""
-    torch.set_num_threads(events.THREADS)
+    torch.set_num_threads(lane.THREADS)
     times = {}
     for name in VAES:
         vae = gm.load(name)
@@ -275,7 +275,7 @@ def main(readme: Annotated[bool, typer.Option("--readme", help="Write the table 
         *starting_rows(*starting()),
         *visiting_rows(*visiting()),
     ]
-    common.report("page", rows, readme, threads=events.THREADS)
+    common.report("page", rows, readme, threads=lane.THREADS)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@
     if (address.includes('/queue/data')) return fetchResults(input, options);
     return fetchFromServer(input, options);
   };
+  // A page that the browser keeps for its Back button may come back: only one that is gone for good has left.
+  window.addEventListener('pagehide', event => {
+    if (!heartbeat || event.persisted) return;
+    navigator.sendBeacon(String(heartbeat.input.url ?? heartbeat.input).replace('/heartbeat/', '/leave/'));
+  });
   tabs.onmessage = event => { usedSince.add(event.data); update(); };
   document.addEventListener('visibilitychange', used);
   for (const action of ['pointerdown', 'keydown', 'focusin']) document.addEventListener(action, used, {capture: true, passive: true});

@@ -1,12 +1,15 @@
 """What the page needs from the machine it runs on. To be called before gradio is imported: that reads the environment."""
 
 import atexit
+import contextlib
 import errno
 import os
 import shutil
 import socket
 import sys
 import tempfile
+import time
+from pathlib import Path
 
 DEFAULTS = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -14,11 +17,15 @@ DEFAULTS = {
 }
 
 
+FOLDER = "genmodels-uploads-"
+ABANDONED = 3600  # seconds
+
+
 def prepare() -> None:
     """Check and complete the environment variables.
 
-    Uploads and results lie in a folder of this run alone, which is removed at its end: Gradio's own is shared by all users of
-    a machine, so that the second one cannot write to it.
+    Uploads and results lie in a folder of this run alone, in $GRADIO_TEMP_DIR if that is set. It is removed at the end of the
+    run or, if that crashes, by a later one. Gradio's own is shared by all users of a machine: the second cannot write to it.
 
     Raises:
         SystemExit: one sentence, if a variable has a value that does not work.
@@ -40,6 +47,14 @@ def _strip(name):
         os.environ[name] = value
 
 
+def _remove_abandoned(parent):
+    """Remove the folders of runs that crashed: those of others are looked after (uploads.py), which changes their time."""
+    for folder in parent.glob(FOLDER + "*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > ABANDONED:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _check_port():
     port = os.environ.get("GRADIO_SERVER_PORT")
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65535):
@@ -54,18 +69,18 @@ def _spell_root_path():
 
 
 def _choose_folder():
-    folder = os.environ.get("GRADIO_TEMP_DIR")
+    """A folder of this run alone, in $GRADIO_TEMP_DIR if that is set."""
+    parent = os.environ.get("GRADIO_TEMP_DIR")
     try:
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        else:
-            folder = tempfile.mkdtemp(prefix="genmodels-")
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        if parent:
+            os.makedirs(parent, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=FOLDER, dir=parent)
     except OSError as e:
-        what = f"This user cannot write to GRADIO_TEMP_DIR, {folder[:80]!r}" if folder else "There is no folder to write to"
+        what = f"This user cannot write to GRADIO_TEMP_DIR, {parent[:80]!r}" if parent else "There is no folder to write to"
         raise SystemExit(f"{what}: name one for temporary files in TMPDIR or GRADIO_TEMP_DIR.") from e
     os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _remove_abandoned(Path(folder).parent)
 
 
 def end() -> None:

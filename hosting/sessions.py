@@ -60,3 +60,10 @@ def keep_little(app: App, page: gr.Blocks) -> None:
     """Let a running page keep its sessions like this. app: what `launch` returns first; page: the gr.Blocks."""
     app.state_holder = Sessions()
     app.state_holder.set_blocks(page)
+
+
+def forget(page: gr.Blocks, session_id: str) -> None:
+    """The visitor has closed the page."""
+    with page.state_holder.lock:
+        page.state_holder.session_data.pop(session_id, None)
+        page.state_holder.time_last_used.pop(session_id, None)

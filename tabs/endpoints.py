@@ -3,7 +3,6 @@
 import collections
 import inspect
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -135,7 +134,6 @@ def _stepwise(fn):
         try:
             while (result := step()) is not None:
                 yield result
-                time.sleep(0.001)  # whoever waits for the lane comes first
         finally:
             steps.close()
 

@@ -18,34 +18,33 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 import genmodels as gm
+from tabs import lane
 from tabs.components import Component
 
 OnError = Callable[[str], Any]  # a sentence -> outputs that show it
 Components = dict[str, Any]  # name of a handler's argument or output -> its component
 
-# All visitors share two cores: one computation at a time. Two with two threads each slow each other down tenfold.
-THREADS = 1
-_lane = threading.Lock()
-
 
 # --- Errors and the computing lane ------------------------------------------------------------------------------------
 
 
-def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
+def guarded(fn: Callable, on_error: OnError | None = None, urgent: bool = False) -> Callable:
     """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback, and so
     does a library that is not installed.
 
-    on_error: sentence -> outputs that show it in place; without it, it appears as a message in the corner.
+    on_error: sentence -> outputs that show it in place; without it, it appears as a message in the corner. urgent: see `Turn`.
     """
 
     @functools.wraps(fn)
     def run(*args, **kwargs):
         import torch
 
+        give_way_between_layers()
         try:
-            with _lane, torch.no_grad():
+            with lane.turn(visitor(), urgent), torch.no_grad():
                 return fn(*args, **kwargs)
         except (ValueError, ImportError) as e:  # CheckpointError, DataError, ControlError; a library that is not installed
             if on_error:
@@ -53,6 +52,29 @@ def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
             raise gr.Error(html.escape(sentence(e), quote=False), duration=8, print_exception=False) from None
 
     return run
+
+
+@functools.cache
+def give_way_between_layers() -> None:
+    import torch
+
+    torch.nn.modules.module.register_module_forward_pre_hook(lane.give_way)
+
+
+def import_optimizers() -> None:
+    """Before a handler optimizes: the first optimizer imports for a second, for which others would wait in the lane."""
+    import torch
+
+    with lane.beside():
+        torch.optim.Adam([torch.zeros(1)])
+
+
+def visitor() -> lane.Visitor:
+    """Whose event this thread handles. An address in a header counts only if the server trusts the proxy that it is from."""
+    request = LocalContext.request.get(None)
+    if request is None:
+        return lane.Visitor()
+    return lane.Visitor.from_host(request.client.host if request.client else "", request.session_hash or "")
 
 
 def sentence(error: Exception) -> str:
@@ -87,7 +109,7 @@ def act(
     trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None, **flags: Any
 ) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
-    compute = guarded(fn, on_error)
+    compute = guarded(fn, on_error, urgent=True)
 
     def run(*event, **values):
         return _by_component(compute(**_with_event(event, values)), outputs)
@@ -220,7 +242,7 @@ class Runs:
     stage: the name that the stage has among the outputs of each event.
     """
 
-    FLAGS = {"trigger_mode": "multiple", "concurrency_limit": 4, **PRIVATE}
+    FLAGS = {"trigger_mode": "multiple", "concurrency_limit": None, **PRIVATE}
     NUMBER = "(counter, number, ...values) => [counter, window.actions = (window.actions || 0) + 1, ...values]"
 
     def __init__(self, stage: str = "stage"):
@@ -236,7 +258,7 @@ class Runs:
         **flags: Any,
     ) -> Any:
         """An event like `events.act`; one of its outputs is the stage. Stop does not end it."""
-        compute = guarded(fn, on_error)
+        compute = guarded(fn, on_error, urgent=True)
 
         def run(counter, number, *event, **values):
             number = number or 0  # anyone can send anything
@@ -265,7 +287,6 @@ class Runs:
                     if not ended() and time.monotonic() - sent_at >= 1 / rate:
                         sent_at, sent, waiting = time.monotonic(), waiting, None
                         yield _by_component(sent, outputs)
-                    time.sleep(0.001)  # whoever waits for the lane comes first
                 if counter.newest == number < counter.stopped and (result := guarded(output_after_stop)(steps)):
                     waiting = self._numbered(result, number)
                 if waiting and counter.newest == number:
@@ -307,13 +328,12 @@ def start(*preparations: Callable[[], Iterable[Callable]]) -> None:
     """Once the page answers: import torch with the right number of threads, then what each tab's `prepare` lists."""
 
     def run():
-        os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # read when torch is imported; also by its own threads
+        os.environ.setdefault("OMP_NUM_THREADS", str(lane.THREADS))  # read when torch is imported; also by its own threads
         import torch
 
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(lane.THREADS)
         for prepare in preparations:
             for task in prepare():
                 guarded(task, on_error=print)()  # the tab will say so itself
-                time.sleep(0.01)  # whoever waits for the lane comes first
 
     threading.Thread(target=run, daemon=True, name="models").start()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, programs
+from tabs import events, lane, programs
 from tabs.components import sheet
 from tabs.components.draw_pad import DrawPad
 from tabs.components.tiles import Tiles
@@ -62,7 +62,8 @@ def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
 
 
 def upload(dataset: str, path: str) -> Source:
-    x = gm.data.preprocess(gm.pictures.read(path), dataset)
+    with lane.beside():
+        x = gm.data.preprocess(gm.pictures.read(path), dataset)
     lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 

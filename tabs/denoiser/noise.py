@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field, model_validator
 
 import genmodels as gm
-from tabs import endpoints, events
+from tabs import endpoints, events, lane
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.denoiser import pictures
 
@@ -58,7 +58,8 @@ class Restoration(Controls):
         if self.kind != "none" and x.shape[2] * x.shape[3] > MAX_NOISY_PIXELS:
             limit = f"pictures of at most {MAX_NOISY_PIXELS // 10**6} megapixels"
             raise ValueError(f"Noise can be added to {limit}: choose a smaller one, or '{KINDS['none'].title}'.")
-        return self.add_to(x)
+        with lane.beside():
+            return self.add_to(x)
 
     def python_line(self) -> str:
         """The line that makes `noisy`."""
@@ -122,7 +123,8 @@ def add_noise(
     """
     noisy = options.add_to_whole(pictures.upload_or_example("photo", picture, photograph_number, "photograph_number"))
     facts = {"kind": options.kind, "strength": options.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
-    return facts, gm.pictures.grid(noisy)
+    with lane.beside():
+        return facts, gm.pictures.grid(noisy)
 
 
 def lay_out(dataset):

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 import genmodels as gm
-from tabs import sources
+from tabs import lane, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
 from tabs.denoiser.data import DENOISER
@@ -59,7 +59,8 @@ def example(dataset: str, i: int, name: str = "index") -> CroppedSource:
 def upload(dataset: str, path: str) -> CroppedSource:
     if DENOISER.check(dataset) != "photo":
         return cropped(sources.upload(dataset, path))
-    x = gm.data.pixel_tensor(gm.pictures.read(path))
+    with lane.beside():
+        x = gm.data.pixel_tensor(gm.pictures.read(path))
     lines = f"picture = gm.data.pixel_tensor(Image.open({Path(path).name!r})) / 255  # the file that you uploaded\n"
     return cropped({"dataset": dataset, "x": x, "lines": lines}, str(path))
 
@@ -75,7 +76,8 @@ def whole_picture(source: CroppedSource):
         return source["x"]
     if source["whole"] in gm.data.PHOTOGRAPHS:
         return gm.data.photograph(source["whole"])
-    return gm.data.pixel_tensor(gm.pictures.read(source["whole"])).float() / 255
+    with lane.beside():
+        return gm.data.pixel_tensor(gm.pictures.read(source["whole"])).float() / 255
 
 
 def drawing(dataset: str, ink) -> CroppedSource:

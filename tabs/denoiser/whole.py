@@ -1,7 +1,6 @@
 """The whole picture at full resolution, restored tile by tile."""
 
 import functools
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,25 +10,24 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import endpoints, events, layout, sources
+from tabs import endpoints, events, lane, layout, sources
 from tabs.components import raw
 from tabs.components.stage import Stage
 from tabs.denoiser import pictures
 from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import Noise, Restoration
 
-DOWNLOAD_SECONDS = 3600  # how long a file to download is kept
 # Disabled, not hidden: a button that is hidden and shown again at once is sometimes not rendered (Gradio 6.31).
 NO_FILE = gr.update(value=None, interactive=False)
 
 
 def save_png(x):
-    """Save a picture (1, C, H, W) in a folder of its own and return its path; old folders are removed."""
-    for folder in Path(tempfile.gettempdir()).glob("denoised-*"):
-        if time.time() - folder.stat().st_mtime > DOWNLOAD_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix="denoised-")) / "restored.png"
-    gm.pictures.grid(x).save(path, compress_level=1)
+    """Save a picture (1, C, H, W) among the visitors' files, in a folder of its own, and return its path."""
+    folder = Path(gr.utils.get_upload_folder())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(dir=folder)) / "restored.png"
+    with lane.beside():
+        gm.pictures.grid(x).save(path, compress_level=1)
     return str(path)
 
 
@@ -84,7 +82,8 @@ def denoise(
     if options.method != "ours":
         if noisy.shape[2] * noisy.shape[3] > 1_000_000:
             raise ValueError("scikit-image's methods take pictures of at most 1 megapixel: upload a smaller one.")
-        x = gm.denoiser.classical(noisy, options.method, options.reference_sigma)
+        with lane.beside():
+            x = gm.denoiser.classical(noisy, options.method, options.reference_sigma)
     elif family == "dvae":
         x = gm.load(model).restore(noisy)
     else:
@@ -92,12 +91,14 @@ def denoise(
             yield {"done": step.done}, None  # the computing lane is free for others in between; only the last output is sent
             x = step.x
     facts = {"width": x.shape[3], "height": x.shape[2], "seconds": round(time.monotonic() - start, 3)}
-    if options.kind != "none":
-        clean = pictures.whole_picture(source)
-        for suffix, result in (("before", noisy), ("after", x)):
-            psnr, ssim = gm.denoiser.quality(result, clean)
-            facts |= {f"psnr_{suffix}": psnr if psnr < 1000 else None, f"ssim_{suffix}": ssim}
-    yield facts, gm.pictures.grid(x)
+    with lane.beside():
+        if options.kind != "none":
+            clean = pictures.whole_picture(source)
+            for suffix, result in (("before", noisy), ("after", x)):
+                psnr, ssim = gm.denoiser.quality(result, clean)
+                facts |= {f"psnr_{suffix}": psnr if psnr < 1000 else None, f"ssim_{suffix}": ssim}
+        picture = gm.pictures.grid(x)
+    yield facts, picture
 
 
 def lay_out(inputs):

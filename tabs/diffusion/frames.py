@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, labels, programs
+from tabs import events, labels, lane, programs
 from tabs.components import cell, sheet
 from tabs.diffusion.data import DIFFUSION
 from tabs.sources import Source
@@ -39,8 +39,10 @@ def stage_value(rows, frames, start, steps, live=False):
         frames = [frames[round(i * (len(frames) - 1) / (limit - 1))] for i in range(limit)]
     sigma = gm.diffusion.alpha_sigma(torch.linspace(start, 0, steps + 1))[1]
     cells = torch.cat([cells[row] for row in range(len(rows)) for _, cells in frames])
+    with lane.beside():
+        pictures = sheet(cells, len(frames))
     return {
-        **sheet(cells, len(frames)),
+        **pictures,
         "rows": rows,
         "numbers": [step for step, _ in frames],
         "live": live,

@@ -57,6 +57,7 @@ def take_points(event: gr.EventData):
 
 def train(drawn, **controls):
     """Fit a flow to the points, step by step: yields plane, lines."""
+    events.import_optimizers()
     options = Plane.read(**controls)
     points, lines = points_of(options.shape, drawn)
     fit = options.call("gm.plane.fit_plane", gm.plane.fit_plane, "points", seconds=SECONDS, layers=options.layers, seed=0)

@@ -55,6 +55,7 @@ def show_source(source):
 
 def invert(dataset, source, label):
     """GAN inversion: yields film, lines."""
+    events.import_optimizers()
     source = sources.require(source, dataset)
     options = Inversion.read(label=label, steps=STEPS)
     number = data.parse_label(dataset, options.label)
@@ -88,6 +89,7 @@ def gan_project(
     """
     import torch
 
+    events.import_optimizers()
     dataset = GAN.dataset_of(model)
     x = sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"]
     label = data.parse_label(dataset, options.label)

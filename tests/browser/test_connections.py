@@ -1,6 +1,10 @@
 """Several tabs of one browser. A browser opens six connections to a server, and Gradio's page would hold one for good."""
 
+import os
+import time
+
 import pytest
+from helpers import photograph
 from helpers_browser import PIXELS, changed
 
 pytestmark = pytest.mark.browser
@@ -61,3 +65,23 @@ def test_a_hidden_tab_holds_no_connection_and_comes_back(tabs):
     with page.expect_request(lambda request: "/heartbeat/" in request.url):
         page.evaluate(HIDE, False)
     move_a_slider(page)
+
+
+def test_a_visitors_upload_goes_when_the_page_is_closed_and_not_when_it_is_hidden(tabs, tmp_path):
+    (page,) = tabs(1)
+    page.get_by_role("tab", name="Your picture").first.click()
+    before = page.evaluate(PIXELS, STAGE)
+    with page.expect_response(lambda response: "/gradio_api/upload?" in response.url) as response:
+        page.set_input_files("#vae-upload input[type=file]", photograph(tmp_path))
+    (path,) = response.value.json()
+    changed(page, STAGE, before)
+    with page.expect_event("requestfailed", lambda request: "/heartbeat/" in request.url):
+        page.evaluate(HIDE, True)
+    page.evaluate(HIDE, False)
+    move_a_slider(page)
+    assert os.path.isfile(path)
+    page.close()
+    deadline = time.monotonic() + 30
+    while os.path.exists(path):
+        assert time.monotonic() < deadline, "the upload is still there"
+        time.sleep(0.1)

@@ -63,6 +63,10 @@ def rows_of(name, untimed, monkeypatch):
 
         untimed(gan)
         return [*gan.sampling(1), *gan.latency_rows([50.0, 60.0], [40.0])]
+    if name == "visitors":
+        from benchmarks import visitors
+
+        return visitors.rows((title, [10.0, 20.0], 0) for title in visitors.TITLES)
     from benchmarks import page
 
     return [

@@ -4,7 +4,6 @@ import math
 import os
 import re
 import shutil
-import time
 
 import gradio as gr
 import numpy as np
@@ -215,15 +214,11 @@ def test_noise_is_limited_to_small_pictures_and_restoring_is_not(tmp_path, monke
     assert last(whole.restore(source, "photo", **controls("none", 0)))["file"]["interactive"]
 
 
-def test_files_to_download_do_not_pile_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(whole.tempfile, "tempdir", str(tmp_path))
-    first = whole.save_png(torch.rand(1, 3, 4, 4))
-    second = whole.save_png(torch.rand(1, 1, 4, 4))
-    assert os.path.isfile(first) and first != second
-    old = time.time() - whole.DOWNLOAD_SECONDS - 10
-    os.utime(os.path.dirname(first), (old, old))
-    whole.save_png(torch.rand(1, 1, 4, 4))
-    assert not os.path.exists(first) and os.path.isfile(second)
+def test_files_to_download_lie_among_the_visitors_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    first, second = (whole.save_png(torch.rand(1, c, 4, 4)) for c in (3, 1))
+    assert os.path.isfile(first) and os.path.isfile(second) and first != second
+    assert os.path.dirname(os.path.dirname(first)) == str(tmp_path / "files")
 
 
 def test_another_picture_has_no_result_yet():

@@ -81,7 +81,7 @@ def test_values_go_in_by_name_and_only_what_changes_comes_out():
 # --- Streams ----------------------------------------------------------------------------------------------------------
 
 
-def streamed(steps, rate=1000):
+def streamed(steps, rate=1e9):
     """What `Runs.stream` registers for a generator function. Called with a counter and a number, it yields outputs by name."""
     handlers, outputs = [], {"stage": gr.JSON(), "text": gr.Textbox()}
     events.Runs().stream(lambda fn, *args, **flags: handlers.append(fn), steps, {}, outputs, rate=rate)

@@ -17,7 +17,7 @@ from helpers import ROOT, is_sentence, photograph
 from starlette.testclient import TestClient
 
 from hosting import environment
-from tabs import events
+from tabs import events, lane
 
 
 @pytest.fixture
@@ -143,6 +143,10 @@ def test_it_is_mounted_in_another_application(monkeypatch):
         assert ".live-picture" in config["css"] and not config["show_error"]
         too_large = {"files": ("large.png", b"0" * (41 << 20))}
         assert client.post("/lab/gradio_api/upload", files=too_large).status_code == 413
+        small = client.post("/lab/gradio_api/upload", files={"files": ("small.png", b"0")}).json()[0]
+        page.files.keep("visitor", [{"path": small}])
+        assert client.post("/lab/gradio_api/leave/visitor").status_code == 204 and not os.path.exists(small)
+        assert page.demo.limiter.total_tokens == page.demo.max_threads > lane.MAX_TURNS
     assert type(page.demo.state_holder).__module__ == "hosting.sessions"
 
 

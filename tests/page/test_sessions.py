@@ -60,6 +60,15 @@ def test_what_is_changed_for_one_visitor_is_changed_for_no_other(page, visitors)
     assert visitors["b"][state] == "as it opens"
 
 
+def test_of_a_visitor_who_has_left_nothing_is_kept(page, visitors):
+    _, state = slider_and_state(page)
+    visitors["a"][state] = visitors["b"][state] = "a drawing"
+    sessions.forget(page, "a")
+    sessions.forget(page, "never here")
+    assert list(visitors.session_data) == list(visitors.time_last_used) == ["b"]
+    assert visitors["a"][state] == "as it opens"
+
+
 def test_a_visitor_costs_kilobytes(page, visitors):
     slider, _ = slider_and_state(page)
     tracemalloc.start()
