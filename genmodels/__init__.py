@@ -55,6 +55,7 @@ _MODULES = (
     "pictures",
     "pixel_transformer",
     "plane",
+    "rhyme",
     "text_transformer",
     "tokens",
     "transformer",

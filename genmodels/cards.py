@@ -197,6 +197,25 @@ def perplexities() -> str:
     return f"perplexity {ours:.1f} against {ours / (1 - below):.1f}" if ours and below else ABSENT
 
 
+def rhyme_shares(name: str = "transformer-tang") -> str:
+    """How many poems rhyme in today's pronunciation, from the checkpoint's `rhymes.json`, in words."""
+    try:
+        results = read_json(name, "rhymes.json")
+        forms = results["forms"]
+        real, ours, without = (
+            " / ".join(f"{100 * measured[rules]['rhyme today']:.1f}" for measured in forms.values())
+            for rules in ("test", "rhyme", "any division")
+        )
+        n, n_without = (min(measured[rules]["n"] for measured in forms.values()) for rules in ("rhyme", "any division"))
+        return (
+            f"of real test poems {real} % ({' / '.join(forms)}) rhyme on all even lines in today's Mandarin; of {n} poems of "
+            f"each form by the model (temperature {results['temperature']:g}, seeds from {results['seed']} on) {ours} %; "
+            f"of {n_without} without the preference {without} %"
+        )
+    except (KeyError, TypeError, ValueError):
+        return ABSENT
+
+
 def samplers_table(datasets: dict[str, str], samplers: dict[str, str]) -> str:
     """Of each sampler the FID with at most 16 network calls, the best one and that with the most calls, as Markdown."""
     rows = ["| | sampler | up to 16 calls | best | most calls |", "|---|---|---|---|---|"]

@@ -15,6 +15,7 @@ Reference:
 import functools
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,6 +104,16 @@ def tone_violations(body: str, pattern: str) -> list[int]:
 def closest_pattern(form: str, body: str) -> str:
     """The tone pattern that a body violates least."""
     return min(tone_patterns(form), key=lambda pattern: len(tone_violations(body, pattern)))
+
+
+def rhyming(form: str, body: str) -> tuple[str, list[int]]:
+    """(name of the rhyme that most even lines of a body, or of a beginning of it, end in; "" if there is none; the positions
+    of the characters that have it: at the ends of even lines, perhaps of the first)."""
+    length = FORMS[form][1]
+    ends = range(length - 1, len(body), length + 1)
+    counts = Counter(name for i in ends[1::2] for name in sorted(rhymes().get(body[i], ())))
+    name = max(counts, key=counts.__getitem__, default="")
+    return name, [i for i in [*ends[:1], *ends[1::2]] if name in rhymes().get(body[i], ())]
 
 
 class Verse(NamedTuple):

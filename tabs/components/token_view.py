@@ -16,6 +16,15 @@ class Token(Alternative):
     alternatives: list[Alternative]  # the most likely
 
 
+class Verse(TypedDict):
+    """Marks of a poem: a symbol per character of its body, as strings."""
+
+    tones: str  # 平, 仄, 中 for a character that has both, or a space
+    pattern: str  # the tone pattern: 平, 仄, 中 for either, or punctuation
+    rhyming: str  # 韵 for a character that rhymes, or a space
+    rhyme: str  # its name
+
+
 class TokenView(Component):
     """Tokens, each coloured by its surprisal.
 
@@ -37,5 +46,6 @@ class TokenView(Component):
         notes: NotRequired[str]  # what became of the input
         title: NotRequired[str]  # of a poem
         author: NotRequired[str]
+        verse: NotRequired[Verse]
         request: NotRequired[Any]  # events carry it back
         live: NotRequired[bool]  # the run goes on

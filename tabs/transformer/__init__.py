@@ -62,5 +62,6 @@ def build(first_visit):
         measured="; ".join(headlines) + ".",
         bits=gm.cards.bits_by_class(),
         perplexities=gm.cards.perplexities(),
+        rhymes=gm.cards.rhyme_shares(),
     )
     events.act(first_visit, card, {}, {"card": layout.models_card()})

@@ -1,7 +1,9 @@
 """Tang poems that follow their form."""
 
 import functools
+import inspect
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
@@ -10,13 +12,15 @@ from pydantic import Field, StringConstraints
 
 import genmodels as gm
 from tabs import layout, programs
+from tabs.components import token_view
 from tabs.components.token_view import TokenView
-from tabs.controls import Controls, Seed, dropdown, radio, slider, textbox
+from tabs.controls import Controls, Seed, checkbox, dropdown, radio, slider, textbox
 from tabs.transformer import runs, texts
 
 FORMS = {"五绝": "五绝 4 × 5", "七绝": "七绝 4 × 7", "五律": "五律 8 × 5", "七律": "七律 8 × 7"}
 AUTHORS = ["李白", "杜甫", "王维", "白居易", "李商隐", "杜牧", "孟浩然", "刘禹锡"]
 CONDITIONS = ("title", "author", "heads")
+RULES = ("rhyme", "tones")
 
 
 class Poem(Controls):
@@ -33,6 +37,8 @@ class Poem(Controls):
     temperature: Annotated[float, slider(step=0.05, maximum=2)] = Field(0.8, ge=0, le=5, title="温度 Temperature")
     top_p: Annotated[float, slider(step=0.02)] = Field(1, ge=0, le=1, title="Top-p 核采样")
     seed: Seed = Field(0, ge=0, le=2**31, title="种子 Seed")
+    rhyme: Annotated[bool, checkbox()] = Field(True, title="押韵 Rhyme")
+    tones: Annotated[bool, checkbox()] = Field(False, title="平仄 Tone pattern")
 
     @classmethod
     def read(cls, **values) -> Self:
@@ -44,10 +50,29 @@ class Poem(Controls):
         values = {**{name: getattr(self, name) for name in CONDITIONS}, "prefix": prefix}
         return {name: text for name, text in values.items() if text}
 
+    def rules(self) -> dict[str, bool]:
+        """Those of the rules that are not `poem_steps`' defaults."""
+        defaults = inspect.signature(gm.PoemTransformer.poem_steps).parameters
+        return {name: getattr(self, name) for name in RULES if getattr(self, name) != defaults[name].default}
+
 
 def sample(poem: Poem, prefix="", **options):
     sampling = poem.arguments(gm.TextTransformer.generate_steps, **options)
-    return gm.load(texts.TANG).poem_steps(poem.form, **poem.conditions(prefix), **sampling)
+    return gm.load(texts.TANG).poem_steps(poem.form, **poem.conditions(prefix), **poem.rules(), **sampling)
+
+
+def verse_marks(form: str, body: str) -> token_view.Verse:
+    """What the view marks in a body, or in a beginning of it. A single character does not rhyme yet."""
+    name, positions = gm.rhyme.rhyming(form, body)
+    if len(positions) < 2:
+        name, positions = "", []
+    tones = (gm.rhyme.tone_classes().get(c, " ") for c in body)
+    return {
+        "tones": "".join("中" if len(tone) > 1 else tone for tone in tones),
+        "pattern": gm.rhyme.closest_pattern(form, body)[: len(body)],
+        "rhyme": name,
+        "rhyming": "".join("韵" if i in positions else " " for i in range(len(body))),
+    }
 
 
 def stream(poem: Poem, prefix="", keep=0):
@@ -60,13 +85,14 @@ def stream(poem: Poem, prefix="", keep=0):
     def show(records, n, start, live):
         request = {name: getattr(poem, name) for name in ("form", *CONDITIONS)}
         stats = f"{poem.form} · {texts.count(n, '字 characters', start)}"
-        facts = {"title": poem.title, "author": poem.author, "request": request, "stats": stats, "live": live}
+        verse = verse_marks(poem.form, prefix + "".join(json.loads(record)["symbol"] for record in records.splitlines()))
+        facts = {"title": poem.title, "author": poem.author, "verse": verse, "request": request, "stats": stats, "live": live}
         return {"tokens": records, "keep": keep, **facts}
 
     def lines(n, stopped):
         if stopped:
             return programs.STOPPED
-        conditions = [f"{name}={text!r}" for name, text in poem.conditions(prefix).items()]
+        conditions = [f"{name}={value!r}" for name, value in (poem.conditions(prefix) | poem.rules()).items()]
         call = poem.call("model.poem_steps", gm.TextTransformer.generate_steps, repr(poem.form), *conditions)
         first = f"{prefix!r} + " if prefix else ""
         body = f'poem = {first}"".join(token.text for token in {call})\nprint(poem.replace("。", "。\\n"))\n'
@@ -95,7 +121,7 @@ def text_poem(poem: Poem = Poem(title="", author="")) -> Iterator[dict]:  # noqa
     """Write a Tang poem that follows its form. 作一首唐诗。
 
     Returns:
-        The poem, its lines, and the probability of each character.
+        The poem, its lines, the probability of each character, and the name of its rhyme (平水韵), empty if it has none.
     """
     tokens = yield from texts.collected(sample(poem, alternatives=0))
     body = "".join(token.text for token in tokens)
@@ -103,21 +129,30 @@ def text_poem(poem: Poem = Poem(title="", author="")) -> Iterator[dict]:  # noqa
         "poem": body,
         "lines": [line for line in body.replace("。", "，").split("，") if line],
         "tokens": [[token.text, token.probability] for token in tokens],
+        "rhyme": rhyme_of(poem.form, body),
     }
+
+
+def rhyme_of(form: str, body: str) -> str:
+    """The name of the rhyme that all even lines of a poem have; empty if there is none."""
+    lines, length = gm.tokens.FORMS[form]
+    name, positions = gm.rhyme.rhyming(form, body)
+    return name if set(positions) >= set(range(2 * length, len(body), 2 * (length + 1))) else ""
 
 
 def build(first_visit):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
             conditions = Poem.components("transformer", "form", *CONDITIONS)
-            sampling = Poem.components("transformer-poem", "temperature", "top_p")
+            sampling = Poem.components("transformer-poem", *RULES, "temperature", "top_p")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
             parts = {"stage": TokenView(name="诗 Poem", poem=True, middle=5, elem_id="transformer-poem")}
             parts |= runs.buttons(Poem, "poem", "作诗 Write", "停 Stop")
             layout.hint(
                 "**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see its alternatives; choose "
                 "one, and the poem continues from there. The poem keeps its form because only tokens that the form allows are "
-                "sampled: a character within a line, a punctuation mark at its end."
+                "sampled: a character within a line, a punctuation mark at its end; and at the end of an even line, one "
+                "that rhymes. ○ level and ● oblique tones are marked whether or not they have to follow a pattern."
             )
     parts["lines"] = layout.python_panel("transformer", "poem", "Reproduce in Python")
 

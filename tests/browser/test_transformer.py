@@ -4,6 +4,8 @@ import pytest
 from gradio_client import Client
 from helpers_browser import PIXELS, open_tab
 
+from genmodels.rhyme import closest_pattern, rhyming, tone_violations
+
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=window.hacked=1>${window.hacked=1}"
@@ -192,6 +194,7 @@ def test_a_poem_with_heads_is_written_and_rewritten(opened):
     assert [v[0] for v in verses()] == list("春夏秋冬") and [len(v) for v in verses()] == [6] * 4
     assert opened.locator("#transformer-poem .title b").inner_text() == HOSTILE[:40]
     assert opened.locator("#transformer-poem img").count() == 0 and opened.evaluate("window.hacked") is None
+    assert marked(opened, "rhymes")[-2:] == [10, 22]
     before = verses()
     opened.locator("#transformer-poem .token").nth(8).click()
     opened.locator("#transformer-poem .alternative:enabled").first.click()
@@ -201,8 +204,41 @@ def test_a_poem_with_heads_is_written_and_rewritten(opened):
     after = verses()
     assert after[0] == before[0] and after[1][:2] == before[1][:2] and after[1][2] != before[1][2]
     assert [v[0] for v in after] == list("春夏秋冬") and [len(v) for v in after] == [6] * 4
+    assert marked(opened, "rhymes")[-2:] == [10, 22]
     opened.locator("#transformer-poem .turn").click()
     assert opened.evaluate(MODE) == "horizontal-tb"
+
+
+def marked(page, kind):
+    """Positions of the marked characters."""
+    return page.locator(f"#transformer-poem .token.{kind}").evaluate_all("all => all.map(t => +t.dataset.i)")
+
+
+def test_rhymes_and_tones_are_marked_and_switched(opened):
+    open_tab(opened, "Tang poems")
+    wait_until_finished(opened, "#transformer-poem")
+    opened.get_by_role("radio", name="五绝").click()
+    opened.locator("#transformer-heads input, #transformer-heads textarea").fill("")
+    opened.locator("#transformer-poem-seed input").fill("0")
+    write(opened, "poem")
+    token = opened.locator("#transformer-poem .token").nth(22)
+    assert token.evaluate("t => getComputedStyle(t, '::before').borderTopStyle") == "solid"  # not by its colour alone
+    assert "韵 rhymes" in token.get_attribute("aria-label") and "平 level" in token.get_attribute("title")
+    tones = "all => all.map(t => getComputedStyle(t, '::after').content)"
+    shown = opened.locator("#transformer-poem .token").evaluate_all(tones)
+    assert set(shown[:5]) <= {'"○"', '"●"', '"◐"'} and shown[5] in ('""', "none")
+    opened.locator("#transformer-poem-rhyme input").uncheck()
+    write(opened, "poem")
+    body = text(opened, "#transformer-poem")
+    assert marked(opened, "breaking") == tone_violations(body, closest_pattern("五绝", body)) != []
+    assert f"against the pattern: {len(marked(opened, 'breaking'))}" in opened.locator("#transformer-poem .marks").inner_text()
+    opened.locator("#transformer-poem-rhyme input").check()
+    opened.locator("#transformer-poem-tones input").check()
+    write(opened, "poem")
+    body = text(opened, "#transformer-poem")
+    assert marked(opened, "breaking") == [] == tone_violations(body, closest_pattern("五绝", body))
+    assert marked(opened, "rhymes") == rhyming("五绝", body)[1] and len(marked(opened, "rhymes")) > 1
+    assert f"rhyme {rhyming('五绝', body)[0]}" in opened.locator("#transformer-poem .marks").inner_text()
 
 
 def test_a_picture_is_completed_row_by_row(opened):

@@ -1,15 +1,26 @@
 """Poems of the shipped checkpoint keep rhymes and tones; the table of rhymes is that of the training poems and the books."""
 
 import functools
+import json
+import shutil
 
 import pytest
 import torch
 
 import genmodels as gm
-from genmodels.rhyme import VerseRules, closest_pattern, rhyme_table, rhymes, tone_classes, tone_patterns, tone_violations
+from genmodels.rhyme import (
+    VerseRules,
+    closest_pattern,
+    rhyme_table,
+    rhymes,
+    rhyming,
+    tone_classes,
+    tone_patterns,
+    tone_violations,
+)
 from genmodels.tokens import FORMS
 from train import texts
-from train.rhymes import count_repeats, line_ends, make_table, perplexities, rhymes_today
+from train.rhymes import count_repeats, line_ends, main, make_table, perplexities, rhymes_today, statistics
 
 SEEDS = range(3)
 CASES = [
@@ -145,6 +156,15 @@ def test_patterns_are_those_of_the_textbooks():
                 assert all({a, b} == {"平", "仄"} for a, b in zip(first[1:-1:2], second[1:-1:2]))
 
 
+def test_the_rhyme_of_a_body_is_that_of_most_even_lines():
+    body = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
+    assert rhyming("五绝", body) == ("尤", [10, 22]) and rhyming("五绝", body[:11]) == ("尤", [10])
+    assert rhyming("五绝", body.replace("尽", "秋")) == ("尤", [4, 10, 22])
+    assert rhyming("五绝", body.replace("目", "愁")) == ("尤", [10, 22])  # an odd line
+    assert rhyming("五绝", body[:5]) == rhyming("五绝", "") == ("", [])
+    assert rhyming("五律", "".join(4 * "一" + end + "。" for end in "一流一楼一天一秋")) == ("尤", [10, 22, 46])
+
+
 def test_violations_are_found_where_they_are():
     body = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
     assert closest_pattern("五绝", body) == tone_patterns("五绝")[0] and not tone_violations(body, tone_patterns("五绝")[0])
@@ -156,6 +176,21 @@ def test_perplexity_under_the_rules_is_renormalized(poet):
     poems = texts.tang("val")[:12]
     for share, plain, constrained in perplexities(poet, poems).values():
         assert 0.2 < share <= 1 and 0.5 * plain < constrained < plain
+
+
+def test_the_command_writes_what_it_measures_and_keeps_other_forms(tmp_path, monkeypatch):
+    shutil.copytree(gm.base.checkpoint_folder("transformer-tang"), tmp_path / "transformer-tang")
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    file = tmp_path / "transformer-tang" / "rhymes.json"
+    others = {"forms": {"七律": {"test": {"n": 1}}}, "perplexity": {}}
+    file.write_text(json.dumps(others), encoding="utf-8")
+    main(poems=2, any_division=1, form=["五绝"])
+    results = json.loads(file.read_text(encoding="utf-8"))
+    assert results["forms"]["七律"] == {"test": {"n": 1}} and results["perplexity"] == {}
+    found = results["forms"]["五绝"]
+    assert [found[rules]["n"] for rules in ("test", "rhyme", "any division")] == [90, 2, 1]
+    assert found["rhyme"] == statistics("五绝", [text(write("五绝", seed)) for seed in range(2)])
+    assert gm.rhyme.OTHER_DIVISION < 1  # it was switched off for that one poem only
 
 
 def test_today_judges_by_finals():

@@ -50,9 +50,9 @@ def controls(length=30, temperature=0.8, top_k=0, top_p=1, min_p=0, seed=0):
     return {"max_new_tokens": length, **values}
 
 
-def poem_controls(form="五绝", title="", author="", heads="", temperature=1, top_p=1, seed=0):
+def poem_controls(form="五绝", title="", author="", heads="", temperature=1, top_p=1, seed=0, **rules):
     conditions = {"form": form, "title": title, "author": author, "heads": heads}
-    return {**conditions, "temperature": temperature, "top_p": top_p, "seed": seed}
+    return {**conditions, "temperature": temperature, "top_p": top_p, "seed": seed, **rules}
 
 
 def picture_controls(rows, n=1, label="any", temperature=1, seed=0):
@@ -250,6 +250,70 @@ def test_another_character_rewrites_the_rest_of_the_poem():
     assert f"prefix={prefix!r}" in output["lines"]
 
 
+@pytest.mark.parametrize("heads", ["", "春夏秋冬"])
+def test_the_view_marks_rhymes_and_tones_as_the_model_does(heads):
+    stage = last(poems.write(**poem_controls(heads=heads, tones=True, seed=1)))["stage"]
+    body, verse = body_of(stage), stage["verse"]
+    tokens = list(gm.load(texts.TANG).poem_steps("五绝", heads=heads, tones=True, seed=1, alternatives=0))
+    assert body == "".join(token.text for token in tokens)
+    assert [i for i, mark in enumerate(verse["rhyming"]) if mark == "韵"] == [i for i, t in enumerate(tokens) if t.rhyme]
+    assert {verse["rhyme"]} == {token.rhyme for token in tokens} - {""}
+    assert [tone.strip() for tone in verse["tones"]] == ["中" if t.tone == "平仄" else t.tone for t in tokens]
+    assert verse["pattern"] in gm.rhyme.tone_patterns("五绝")
+    broken = gm.rhyme.tone_violations(body, verse["pattern"])
+    assert all(verse["pattern"][i] + verse["tones"][i] in ("平仄", "仄平") for i in broken)
+    assert set(broken) <= {0, 6, 12, 18} if heads else not broken  # the heads are the visitor's
+
+
+def test_rules_that_are_switched_off_are_not_kept():
+    bodies = {
+        (rhyme, tones): [
+            body_of(last(poems.write(**poem_controls(seed=s, rhyme=rhyme, tones=tones)))["stage"]) for s in range(4)
+        ]
+        for rhyme in (False, True)
+        for tones in (False, True)
+    }
+    for (rhyme, tones), found in bodies.items():
+        broken = [len(gm.rhyme.tone_violations(body, gm.rhyme.closest_pattern("五绝", body))) for body in found]
+        assert all(poems.rhyme_of("五绝", body) for body in found) == rhyme and (sum(broken) == 0) == tones
+
+
+def test_marks_of_a_beginning_cover_it_and_one_line_does_not_rhyme_yet():
+    body = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
+    marks = {n: poems.verse_marks("五绝", body[:n]) for n in (0, 5, 11, 23, 24)}
+    assert all(len(verse[key]) == n for n, verse in marks.items() for key in ("tones", "pattern", "rhyming"))
+    assert [verse["rhyme"] for verse in marks.values()] == ["", "", "", "尤", "尤"]
+    assert marks[24]["tones"][:5] == "仄仄平平仄" and marks[24]["rhyming"].split("韵") == [" " * 10, " " * 11, " "]
+
+
+def test_a_poem_is_continued_by_the_rules_of_the_moment():
+    first = last(poems.write(**poem_controls("七绝", seed=2, temperature=0.8)))["stage"]
+    prefix, rules = body_of(first)[:16], {"rhyme": True, "tones": True}
+    output = last(poems.continue_poem(event(text=prefix, keep=16, request=first["request"]), temperature=0.8, seed=3, **rules))
+    body = prefix + body_of(output["stage"])
+    assert "tones=True" in output["lines"] and "rhyme=" not in output["lines"]
+    assert output["stage"]["verse"] == poems.verse_marks("七绝", body) and poems.rhyme_of("七绝", body)
+    assert not [i for i in gm.rhyme.tone_violations(body, output["stage"]["verse"]["pattern"]) if i >= 16]
+
+
+def test_rules_are_in_the_link_and_refuse_what_is_no_switch():
+    poem = poems.Poem.read(rhyme=False, tones=True)
+    assert poems.Poem.parse(poem.query()) == poem and poem.query() == "rhyme=false&tones=true"
+    assert "Rhyme must be true or false" in refusal(poems.write, **poem_controls(rhyme=1))
+    assert "Tone pattern must be true or false" in refusal(poems.write, **poem_controls(tones="yes"))
+
+
+def test_the_measured_rhymes_are_those_of_the_file(own_checkpoints):
+    file = own_checkpoints / texts.TANG / "rhymes.json"
+    results = json.loads(file.read_text(encoding="utf-8"))
+    for form, found in results["forms"].items():
+        assert all(f"{100 * values['rhyme today']:.1f}" in gm.cards.rhyme_shares() for values in found.values())
+        assert form in gm.cards.rhyme_shares() and found["rhyme"]["rhyme by the books"] == 1
+    assert "of 500 poems" in gm.cards.rhyme_shares() and "from 0 on" in gm.cards.rhyme_shares()
+    file.write_text("{}", encoding="utf-8")
+    assert gm.cards.rhyme_shares() == gm.cards.ABSENT
+
+
 def test_bad_orders_for_poems_get_a_sentence():
     for values, says in (
         (("六绝",), "Form must be one of"),
@@ -349,8 +413,10 @@ def test_the_lines_reproduce_the_poem(tmp_path, monkeypatch):
     output = last(poems.write(**poem_controls("七绝", "春'夜", "李白", "春", 0.8, 0.9, 2)))
     body = body_of(output["stage"])
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body
+    assert "rhyme" not in output["lines"] and "tones" not in output["lines"]  # the method's own defaults
     request = {"text": body[:5], "keep": 5, "request": output["stage"]["request"]}
-    output = last(poems.continue_poem(event(**request), temperature=1, top_p=1, seed=2))
+    output = last(poems.continue_poem(event(**request), temperature=1, top_p=1, seed=2, rhyme=False, tones=True))
+    assert "rhyme=False, tones=True" in output["lines"]
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body[:5] + body_of(output["stage"])
 
 
@@ -530,6 +596,11 @@ def test_endpoints_return_what_the_models_return(client):
     assert [t["drawn"] for t in result["tokens"]] == pytest.approx(sampling_p, abs=1e-4) and sampling_p[3:] == [0, 0]
     result = client.predict(form="五绝", heads="春夏秋冬", seed=4, api_name="/text_poem")
     assert follows_form(result["poem"], "五绝", "春夏秋冬") and [line[0] for line in result["lines"]] == list("春夏秋冬")
+    assert all(result["rhyme"] in gm.rhyme.rhymes()[line[-1]] for line in result["lines"][1::2])
+    free = client.predict(form="五绝", seed=4, rhyme=False, tones=True, api_name="/text_poem")
+    options = {"rhyme": False, "tones": True, "temperature": 0.8, "seed": 4, "alternatives": 0}
+    assert free["poem"] == "".join(token.text for token in gm.load(texts.TANG).poem_steps("五绝", **options))
+    assert free["rhyme"] == poems.rhyme_of("五绝", free["poem"])
     facts, file = client.predict(rows=26, n=2, seed=1, api_name="/pixels_complete")
     *_, final = gm.load(pixels.PIXELS).complete_steps(gm.data.samples("mnist").floats()[2:3], rows=26, n=2, seed=1)
     assert np.abs(np.asarray(Image.open(file)).astype(int) - np.asarray(gm.pictures.grid(final.x, 2, scale=4))).max() <= 1
@@ -553,6 +624,8 @@ BAD = [
     ("/text_poem", {"heads": HOSTILE[:4]}),
     ("/text_poem", {"heads": "春" * 9}),
     ("/text_poem", {"title": "春" * 41}),
+    ("/text_poem", {"rhyme": "yes"}),
+    ("/text_poem", {"tones": 1}),
     ("/pixels_complete", {"rows": 28}),
     ("/pixels_complete", {"n": 9}),
     ("/pixels_complete", {"picture": 5}),
@@ -594,6 +667,8 @@ PROPERTIES = {
         "temperature": nearly(0, 5),
         "top_p": nearly(0, 1),
         "seed": nearly(0, 9),
+        "rhyme": st.one_of(st.booleans(), anything),
+        "tones": st.one_of(st.booleans(), anything),
     },
     pixels.pixels_complete: {
         "picture": st.one_of(st.none(), anything),

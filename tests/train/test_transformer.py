@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -115,6 +116,29 @@ def test_numbers_of_a_transformer_of_poems(root):
     assert values["share"] == pytest.approx(np.mean([c not in symbols for c in bodies]), rel=1e-4)
     assert {args["N"] for *_, args in numbers} == {len(bodies)}
     assert "1000 characters" in card.content and "MIT" in card.content
+
+
+def test_the_card_of_poems_shows_what_was_measured_of_rhymes(tmp_path):
+    folder = tmp_path / "transformer-tang"
+    shutil.copytree(gm.base.checkpoint_folder(folder.name), folder)
+    values = {"n": 1234, "rhyme today": 0.987, "rhyme by the books": 1, "line repeated": 0, "tones kept": 0.5, "repeats": 1.25}
+    results = {
+        "command": "python -m train.rhymes --poems 1234",
+        "seed": 7,
+        "temperature": 0.8,
+        "forms": {"五律": {rules: values for rules in ("test", "rhyme", "any division")}},
+        "perplexity": {"rhyme": {"share": 0.85, "without the rules": 160.25, "with the rules": 120.75}},
+    }
+    (folder / "rhymes.json").write_text(json.dumps(results), encoding="utf-8")
+    evaluate.rewrite_card(cards.Checkpoint(folder))
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert text.count("| 98.7% | 100.0% | 0.0% | 50.0% | 1.25 |") == 3 and "| 五律 | without the preference | 1,234 |" in text
+    assert results["command"] in text and "seeds from 7 on" in text and "not enforced" not in text
+    assert "the 85.0% that keep rhyme, 160.2 without the rules and 120.8 with them" in text
+    assert "chosen while looking at this judge" in text
+    (folder / "rhymes.json").unlink()
+    evaluate.rewrite_card(cards.Checkpoint(folder))
+    assert "train.rhymes" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_numbers_of_a_transformer_of_pixels(root):
