@@ -145,7 +145,7 @@ def test_it_is_mounted_in_another_application(monkeypatch):
         too_large = {"files": ("large.png", b"0" * (41 << 20))}
         assert client.post("/lab/gradio_api/upload", files=too_large).status_code == 413
         small = client.post("/lab/gradio_api/upload", files={"files": ("small.png", b"0")}).json()[0]
-        page.files.keep("visitor", [{"path": small}])
+        page.visitors_files.keep("visitor", [{"path": small}])
         assert client.post("/lab/gradio_api/leave/visitor").status_code == 204 and not os.path.exists(small)
         assert page.demo.limiter.total_tokens == page.demo.max_threads > lane.MAX_TURNS
     assert type(page.demo.state_holder).__module__ == "hosting.sessions"
