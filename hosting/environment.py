@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import errno
+import io
 import os
 import shutil
 import socket
@@ -30,6 +31,8 @@ def prepare() -> None:
     Raises:
         SystemExit: one sentence, if a variable has a value that does not work.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # Gradio prints what some locales cannot write
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     for name in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "GRADIO_ROOT_PATH", "GRADIO_TEMP_DIR"):

@@ -93,6 +93,8 @@ def page_url(tmp_path_factory, all_checkpoints):
         "GRADIO_TEMP_DIR": str(log.parent),
         "GENMODELS_CHECKPOINTS": str(all_checkpoints),
         "GRADIO_MCP_SERVER": str(importlib.util.find_spec("mcp") is not None),
+        # As on many Windows machines: nothing may depend on the locale's encoding.
+        **{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     }
     env.pop("OMP_NUM_THREADS", None)  # the page sets its own
     root = Path(__file__).resolve().parent.parent

@@ -207,3 +207,11 @@ def test_the_path_of_a_proxy_in_any_spelling(variables, tmp_path, given, used):
     variables.setenv("GRADIO_ROOT_PATH", given)
     environment.prepare()
     assert os.environ.get("GRADIO_ROOT_PATH") == used
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="LC_ALL is not what Windows goes by")
+def test_gradios_messages_can_be_printed_in_any_locale():
+    code = "from hosting import environment; environment.prepare(); print(chr(0x1F528) + chr(0x8BD7))"
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True)
+    assert done.returncode == 0 and done.stdout == b"\\U0001f528\\u8bd7\n", done.stderr
