@@ -1,5 +1,6 @@
 """Checkpoints of people's own data appear in their tabs, under their own names, and every tool works with them."""
 
+import functools
 import importlib
 import json
 import sys
@@ -57,10 +58,12 @@ def page(tmp_path_factory):
         save(root, own, "vae", likelihood="gaussian")
         save(root, own, "gan")
         save(root, own, "diffusion", widths=[8], heads=1)
-    text = OwnText("Онегин", "Онегин", TEXT * 3, TEXT, TEXT)
-    writer = tiny.untrained(lambda: tiny.make("transformer", "TextTransformer", alphabet=text.alphabet, context=16))
-    writer.save_pretrained(root / "transformer-Онегин")
-    text.save(root / "transformer-Онегин")
+    for name, words in (("Онегин", TEXT), ("论语", "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？")):
+        text = OwnText(name, name, words * 3, words, words)
+        options = dict(kind="TextTransformer", alphabet=text.alphabet, context=16)
+        writer = tiny.untrained(functools.partial(tiny.make, "transformer", **options))
+        writer.save_pretrained(root / f"transformer-{name}")
+        text.save(root / f"transformer-{name}")
     before = {name: module for name, module in sys.modules.items() if name.split(".")[0] in ("app", "tabs")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENMODELS_CHECKPOINTS", str(root))
@@ -139,7 +142,7 @@ def test_programs_of_own_pictures_run(visitor, tmp_path, monkeypatch):
 
 
 def test_an_own_text_is_written_scored_and_inspected(page, visitor):
-    assert choices(page, "transformer-model") == [("Онегин", "transformer-Онегин")]
+    assert choices(page, "transformer-model") == [(name, f"transformer-{name}") for name in ("Онегин", "论语")]
     assert visitor["transformer-prompt"] == "Мой дядя самых"
     assert visitor["transformer-own"].startswith("Мой дядя самых честных")
     visitor.press("Write", "transformer-text")
@@ -150,6 +153,17 @@ def test_an_own_text_is_written_scored_and_inspected(page, visitor):
     assert 'gm.load("transformer-Онегин")' in visitor["transformer-surprise-python"]
     visitor.send("transformer-text", "click", text="Мой дядя")
     assert visitor["transformer-attention"]["n"] == 8
+
+
+def test_another_text_brings_its_own_words(visitor):
+    visitor.set("transformer-model", "transformer-论语")
+    assert visitor["transformer-prompt"] == "学而时习之，不亦说乎？有朋自远方来，不亦"
+    assert 'gm.load("transformer-论语")' in visitor["transformer-text-python"]
+    tokens = [json.loads(line)["symbol"] for line in visitor["transformer-text"]["tokens"].splitlines()]
+    assert "".join(tokens).startswith("学而时习之") and set("".join(tokens)) <= set("学而时习之，不亦说乎？有朋自远方来乐")
+    assert visitor["transformer-own"].startswith("学而时习之")
+    visitor.set("transformer-prompt", "有朋", "change")
+    assert visitor["transformer-next"]["context"] == "有朋"
 
 
 def test_the_api_offers_own_models_and_refuses_others(page):
