@@ -24,6 +24,15 @@ def changed_back(page, selector, before):
     page.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[selector, before])
 
 
+def chosen_tiles(page, tiles, expected):
+    """Waits until just these of the small pictures look chosen."""
+    page.wait_for_function(
+        """([tiles, expected]) => JSON.stringify([...document.querySelectorAll(`${tiles} button`)].flatMap(
+            (e, i) => e.ariaPressed === 'true' ? [i] : [])) === JSON.stringify(expected)""",
+        arg=[tiles, expected],
+    )
+
+
 def open_tab(page, name):
     """Open a tab. On a narrow screen those that do not fit are in a menu."""
     page.get_by_role("tab").first.wait_for()

@@ -76,10 +76,9 @@ def buttons(controls: type[Controls], tool: str, start: str, stop: str) -> dict:
 
 def connect(parts: dict, generate: Callable, inputs: dict, first_visit: Callable, generate_opening: Callable) -> Callable:
     """The events of a stage. Returns the function that connects further ones: `stream(trigger, fn, inputs)`."""
-    runs = events.Runs()
+    runs = events.Runs(stop=parts["stop"])
     stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
     stream(first_visit, generate_opening, {})
     stream(events.new_seed(parts["start"], parts["seed"]).then, generate, inputs)
     stream(parts["seed"].submit, generate, inputs)
-    runs.stop(parts["stop"].click)
     return stream

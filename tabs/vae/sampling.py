@@ -16,6 +16,7 @@ from tabs.vae.data import SAVE, VAE, code_list, code_tensor, decode_program, loa
 
 LATENT_SIZES = {"mnist": 40, "fashion": 64, "avatars": 128}  # of the full code, named before a model is loaded
 SAMPLES = 12  # new pictures at a time
+FRAME_SAMPLE = "(stage, tiles) => ({...tiles, chosen: Number.isInteger(stage?.origin) ? stage.origin : -1})"
 
 
 class Sampling(Controls):
@@ -29,7 +30,7 @@ class Sampling(Controls):
 def move_slider(sliders):
     """A slider moved -> stage."""
     name, z = slider_code(sliders)
-    return {"stage": picture(load_vae(name).decode(z.round(decimals=3)))}
+    return {"stage": picture(load_vae(name).decode(z.round(decimals=3)), origin="slider")}
 
 
 def slider_lines(sliders):
@@ -59,7 +60,7 @@ def sample(dataset, size, chosen=0, **controls):
     origin = "random noise" if label is None else "random attributes and noise"
     caption = f"Sample {chosen + 1} of seed {options.seed}, decoded from {origin}."
     tiles = {**sheet(x, options.n), "labels": [f"sample {i + 1}" for i in range(options.n)], "chosen": chosen}
-    return {"tiles": tiles, **view(name, z[chosen : chosen + 1], x[chosen : chosen + 1], lines, caption)}
+    return {"tiles": tiles, **view(name, z[chosen : chosen + 1], x[chosen : chosen + 1], lines, caption, chosen)}
 
 
 def sample_with_new_seed(dataset, size, temperature):
@@ -119,4 +120,5 @@ def lay_out(model, sliders, lines):
     events.live(temperature["temperature"].input, sample, {**model, **controls}, outputs)
     events.live(tiles.input, choose_sample, {**model, **controls}, code_view)
     events.act(zero.click, reset, model, code_view)
+    events.in_browser(stage.change, FRAME_SAMPLE, {"stage": stage, "tiles": tiles}, {"tiles": tiles})
     return code_view, tiles, controls

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from helpers_browser import changed, open_tab
+from helpers_browser import PIXELS, changed, open_tab
 from playwright.sync_api import expect
 
 from tabs import TABS
@@ -120,6 +120,13 @@ def test_ten_tabs_on_a_phone(browser):
 def diffusion(visit):
     with visit("Diffusion") as page:
         page.wait_for_selector("#diffusion-stage input:enabled")
+        yield page
+
+
+@pytest.fixture(scope="module")
+def flow(visit):
+    with visit("Flow") as page:
+        page.wait_for_selector("#flow-stage canvas")
         yield page
 
 
@@ -270,13 +277,63 @@ def test_a_heic_picture_is_refused_in_a_sentence(visit, tmp_path):
         assert place.locator("img").count() == 0
 
 
+@pytest.mark.parametrize(
+    ("box", "typed", "result"),
+    [
+        ("#flow-n input[type=number]", "45", "30"),
+        ("#flow-n input[type=number]", "2.6", "3"),
+        ("#flow-temperature input[type=number]", "-1", "0"),
+        ("#flow-stage ~ * input[aria-label=Seed]", "-5", "0"),
+        ("#flow-stage ~ * input[aria-label=Seed]", "3.7", "4"),
+        ("#flow-stage ~ * input[aria-label=Seed]", "", "7"),
+    ],
+)
+def test_a_number_box_says_what_it_takes_and_takes_it(flow, box, typed, result):
+    box, shown = flow.locator(box), flow.locator("#flow-stage canvas").count()
+    box.fill("7") if typed == "" else None
+    box.fill(typed)
+    flow.locator(".upload-note", has_text=" must be a ").first.wait_for()  # and nothing is computed meanwhile
+    assert flow.locator("#flow-stage canvas").count() == shown
+    flow.keyboard.press("Tab")
+    assert box.input_value() == result
+    if typed == "45":
+        flow.wait_for_function("document.querySelectorAll('#flow-stage canvas').length === 30")
+
+
+def test_a_seed_counts_when_its_box_is_left(diffusion):
+    stage = "#diffusion-stage canvas"
+    before = diffusion.evaluate(PIXELS, stage)
+    diffusion.get_by_role("spinbutton", name="Seed").fill("123")
+    diffusion.keyboard.press("Tab")
+    changed(diffusion, stage, before)
+
+
+def test_a_page_without_a_camera_says_so(visit):
+    with visit("Denoising") as page:
+        place = page.locator("#denoiser-upload")
+        place.get_by_role("button", name="Capture from camera").click()
+        prompt, icons = page.get_by_text("Click to Access Webcam"), place.locator(".source-selection")
+        assert prompt.bounding_box()["y"] + prompt.bounding_box()["height"] <= icons.bounding_box()["y"]
+        prompt.click()
+        page.locator(".upload-note", has_text="no camera").wait_for()
+
+
+def test_the_footer_has_no_stray_dot(phone):
+    assert phone.locator("footer .divider").locator("visible=true").count() == 0
+
+
+def test_reports_are_spoken(visit):
+    with visit() as page:
+        page.wait_for_selector("#vae-map .map")
+        page.wait_for_function("document.querySelectorAll('.report').length > 0")
+        page.wait_for_function("[...document.querySelectorAll('.report')].every(e => e.ariaLive === 'polite')")
+
+
 def test_the_map_by_keyboard(visit):
     with visit() as page:
         page.wait_for_selector("#vae-map .map")
         page.locator("#vae-map .map").first.focus()
         stage = "#vae-map .view"
-        from helpers_browser import PIXELS
-
         before = page.evaluate(PIXELS, stage)
         for _ in range(12):
             page.keyboard.press("ArrowRight")
