@@ -46,8 +46,8 @@ function curves() {
     position(x) + ',' + Math.min(102, Math.max(-2, 96 - 92 * (y - low) / (high - low || 1)))).join(' ')}));
   find('.high').textContent = all.length ? high.toPrecision(2) : '';
   find('.low').textContent = all.length ? low.toPrecision(2) : '';
-  ticks.replaceChildren(...[0, .25, .5, .75, 1].map(share => {
-    const k = Math.round(share * range.max), tick = make('span', '', (k ? '' : facts.unit + ' ') + (value.live ? k : facts.numbers[k]).toLocaleString('en'));
+  ticks.replaceChildren(...[...new Set([0, .25, .5, .75, 1].map(share => Math.round(share * range.max)))].map(k => {
+    const tick = make('span', '', (k ? '' : facts.unit + ' ') + (value.live ? k : facts.numbers[k]).toLocaleString('en'));
     tick.style.left = 100 * (range.max > 0 ? k / range.max : 0) + '%';
     return tick;
   }));

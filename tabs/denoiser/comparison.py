@@ -43,10 +43,7 @@ def our_methods(dataset, options: Restoration, noisy):
 
 
 def stage_value(source: CroppedSource, results, clean, kind):
-    """Value of the stage: the results, the clean picture, and the noise that our network removed. results: see `run`.
-
-    kind: of the noise.
-    """
+    """Value of the stage: the results (see `run`), the clean picture, and what our network removed. kind: of the noise."""
     import torch
 
     (noisy, _), (restored, _) = results["noisy"], results["our network"]

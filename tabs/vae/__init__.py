@@ -84,12 +84,8 @@ def build(first_visit):
     events.act(map_view.click, latent_map.choose, {**chosen, **controls}, model_view)
     opening = sampling.open_model, {**model, **controls}, model_view
     test_outputs = {"tiles": own["tiles"], "end_tiles": end_tiles, "drawing": own["drawing"], **of_own}
-    per_model = (
-        (open_test_tiles, chosen, test_outputs),
-        interpolation_step,
-        editing_step,
-        (card, model, {"card": model_card}),
-    )
+    tiles_step, card_step = (open_test_tiles, chosen, test_outputs), (card, model, {"card": model_card})
+    per_model = tiles_step, interpolation_step, editing_step, card_step
     events.when_opened((size.input,), opening)
     events.when_opened((first_visit, dataset.input), opening, (latent_map.show, chosen, {"map": map_view}), *per_model)
     events.when_opened((size.change,), *per_model)

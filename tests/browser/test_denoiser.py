@@ -51,7 +51,7 @@ def test_divider_choice_and_zoom_need_no_server(opened, requests):
     assert clean != restored
     opened.locator("#denoiser-stage .zoom").focus()
     opened.keyboard.press("End")
-    assert opened.locator(RIGHT).get_attribute("width") == "24"
+    assert opened.locator(RIGHT).get_attribute("width") == "16"
     zoomed = opened.evaluate(PIXELS, RIGHT)
     opened.locator("#denoiser-stage .view").focus()
     opened.keyboard.press("ArrowLeft")
