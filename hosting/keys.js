@@ -9,15 +9,20 @@
     timers.set(e.target, setTimeout(() => e.target.dispatchEvent(new PointerEvent('pointerup', {bubbles: true})), 300));
   });
 
-  // What has the keyboard's focus may be disabled by what it did, such as a Stop button: the focus goes to its neighbour.
-  let focused = null;
-  document.addEventListener('focusin', e => { focused = e.target; });
-  new MutationObserver(changes => {
-    for (const {target} of changes) {
-      const lost = document.activeElement === target || document.activeElement === document.body;
-      if (target === focused && target.disabled && lost) target.closest('.row')?.querySelector('button:enabled')?.focus();
-    }
-  }).observe(document.body, {subtree: true, attributes: true, attributeFilter: ['disabled']});
+  // What has the keyboard's focus may be disabled or removed by what it did, such as a Stop button: its neighbour gets the focus.
+  const FOCUSABLE = ['button:enabled:not([tabindex="-1"])', ':is(input, select, textarea):enabled, [tabindex="0"]'];
+  let focused = null, around = [];
+  document.addEventListener('focusin', e => {
+    focused = e.target;
+    around = [];
+    for (let parent = focused.parentElement; parent && parent.tagName !== 'MAIN'; parent = parent.parentElement) around.push(parent);
+  });
+  document.addEventListener('pointerdown', () => { focused = null; }, true);  // if it leads to no focus, there is none to keep
+  new MutationObserver(() => {
+    if (!focused || focused.isConnected && !focused.disabled || ![document.body, focused].includes(document.activeElement)) return;
+    const neighbours = around.filter(e => e.isConnected).flatMap(e => FOCUSABLE.flatMap(kind => [...e.querySelectorAll(kind)]));
+    neighbours.find(e => e.checkVisibility())?.focus({preventScroll: true});
+  }).observe(document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ['disabled']});
 
   // A number box: while it holds what is not allowed, a sentence says so and nothing is computed; when the visitor leaves it,
   // the nearest number that is allowed takes its place. Gradio would send anything, or nothing, and show another number.
@@ -156,7 +161,7 @@
       if (scrolls) box.tabIndex = 0; else if (box.getAttribute('tabindex') === '0') box.removeAttribute('tabindex');
     }
     for (const e of document.querySelectorAll('div.empty[aria-label]:not([role])')) e.setAttribute('role', 'img');
-    for (const e of document.querySelectorAll('.report:not([aria-live])')) e.setAttribute('aria-live', 'polite');
+    for (const e of document.querySelectorAll('.report:not(.report .report, [aria-live])')) e.setAttribute('aria-live', 'polite');
   }
   let waiting;
   const later = () => { waiting ??= setTimeout(() => { waiting = undefined; mark(); }, 300); };

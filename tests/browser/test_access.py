@@ -5,6 +5,7 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 from helpers_browser import PIXELS, changed, open_tab
+from PIL import Image
 from playwright.sync_api import expect
 
 from tabs import TABS
@@ -325,8 +326,23 @@ def test_the_footer_has_no_stray_dot(phone):
 def test_reports_are_spoken(visit):
     with visit() as page:
         page.wait_for_selector("#vae-map .map")
-        page.wait_for_function("document.querySelectorAll('.report').length > 0")
-        page.wait_for_function("[...document.querySelectorAll('.report')].every(e => e.ariaLive === 'polite')")
+        open_tab(page, "Your picture")
+        page.locator("#vae-own button").first.click()
+        page.wait_for_function(
+            "document.querySelector('#vae-report')?.closest('[aria-live=polite]')?.textContent.includes('ELBO')"
+        )
+
+
+def test_focus_stays_near_a_button_that_goes(visit, tmp_path):
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    with visit() as page:
+        page.wait_for_selector("#vae-map .map")
+        open_tab(page, "Your picture")
+        page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
+        page.get_by_role("button", name="Remove Image").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("!document.querySelector('#vae-upload img')")
+        page.wait_for_function("document.activeElement.closest('#vae-upload')")
 
 
 def test_the_map_by_keyboard(visit):

@@ -74,6 +74,7 @@ def test_a_plane_is_learnt_live_stopped_and_its_layers_looked_through(opened):
 
 
 def test_focus_does_not_stay_on_a_button_that_is_disabled(opened):
+    open_tab(opened, "In two dimensions")
     opened.locator("#flow-train").click()
     opened.wait_for_selector("#flow-stop:not([disabled])")
     opened.locator("#flow-stop").focus()
