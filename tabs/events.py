@@ -260,7 +260,9 @@ class Runs:
 
         def run(counter, number, *event, **values):
             number = number or 0
-            steps, sent_at, waiting, sent = fn(**_with_event(event, values)), 0.0, None, {}
+            steps, sent_at = fn(**_with_event(event, values)), 0.0
+            waiting: dict | None = None
+            sent: dict = {}
 
             def ended():
                 return max(counter.newest, counter.stopped) > number

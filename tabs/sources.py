@@ -158,16 +158,16 @@ class Chooser:
         """
         tiles = {f"tiles_{k}": part for k, part in enumerate([parts["tiles"], *more_tiles])}
         pad, file, chosen = {"pad": parts["pad"]}, {"upload": parts["upload"]}, []
-        for trigger, act, handler, values, emptied, framed in (  # framed: number of the tile that looks chosen, as JavaScript
-            *(
-                (part.input, events.act, self.choose_test_picture, {}, pad | file, f"tiles[{k}].chosen")
-                for k, part in enumerate(tiles.values())
-            ),
+        ways: list[tuple[Callable, Callable, Callable, dict, dict, Any]] = [
+            (part.input, events.act, self.choose_test_picture, {}, pad | file, f"tiles[{k}].chosen")
+            for k, part in enumerate(tiles.values())
+        ] + [
             (parts["pad"].input, events.live, self.choose_drawing, {"ink": parts["pad"]}, file, -1),
             (parts["pad"].release, events.live, self.choose_first, {}, file, self.first),
             (parts["upload"].clear, events.act, self.choose_first, {}, pad, self.first),
             (parts["upload"].upload, events.act, self.choose_upload, {"path": parts["upload"]}, pad, -1),
-        ):
+        ]
+        for trigger, act, handler, values, emptied, framed in ways:  # framed: the tile that looks chosen, in JavaScript
             chosen.append(event := act(trigger, handler, {**inputs, **values}, outputs))
             script = f"(...tiles) => [...tiles.map(v => ({{...v, chosen: {framed}}})), {', '.join(['null'] * len(emptied))}]"
             events.in_browser(event.success, script, tiles, tiles | emptied)

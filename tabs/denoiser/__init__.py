@@ -63,9 +63,7 @@ def build(first_visit):
     # Of two events of one trigger the page starts the second when the first has ended: the short ones come first.
     for trigger in changes:
         connect_whole(trigger)
-    moves = [
-        events.act(part.release, pictures.move, {"source": source, **place}, {"source": source}, trigger_mode="always_last")
-        for part in place.values()
-    ]
+    look, of_source = {"source": source, **place}, {"source": source}
+    moves = [events.act(part.release, pictures.move, look, of_source, trigger_mode="always_last") for part in place.values()]
     triggers = [compare_button.click, *changes, *(event.then for event in moves)]
     comparison.connect(inputs, {"stage": stage, "lines": lines}, triggers)

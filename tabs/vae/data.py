@@ -61,10 +61,7 @@ def decode_program(name: str, z: list[float]) -> str:
 
 
 def view(name: str, z, x=None, lines: str = "", caption: str = "", origin: Any = None) -> dict:
-    """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines.
-
-    origin: the number of a sample, "edit", or "slider"; anything else is another picture.
-    """
+    """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines."""
     z, kl = code_list(z), load_latents(gm.base.checkpoint_folder(name)).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
     dims = [{"index": i, "label": f"#{i + 1} · {kl[i]:.2f} nats"} for i in kl.argsort(descending=True).tolist()]
@@ -73,5 +70,6 @@ def view(name: str, z, x=None, lines: str = "", caption: str = "", origin: Any =
 
 
 def picture(x, caption: str = "", origin: Any = None) -> dict:
+    """Value of the stage. origin: the number of a sample, "edit" or "slider"; anything else is another picture."""
     label = f"The picture decoded from the latent code. {caption}"
     return {**raw(x[0]), "caption": caption, "label": label, "origin": origin}
