@@ -92,6 +92,10 @@ _FOLDER = {"mnist": "MNIST", "fashion": "FashionMNIST", "avatars": "avatars"}
 SAMPLES = Path(__file__).parent / "samples"
 
 
+class EmptyPicture(ValueError):
+    """A visitor's picture with nothing in it."""
+
+
 class DataError(ValueError):
     """A dataset is missing or broken. The message is one sentence that names the file and says what to do."""
 
@@ -387,7 +391,8 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
         picture: a PIL image of any mode and size, or an (H, W), (H, W, 3) or (H, W, 4) uint8 array.
         name: "mnist", "fashion", "avatars" or an own dataset.
     Raises:
-        ValueError: the drawing is empty, the picture has no pixels, or the argument is not a picture.
+        EmptyPicture: a ValueError, if the drawing is empty.
+        ValueError: the picture has no pixels, or the argument is not a picture.
     """
     own = _own(name)
     if not own:
@@ -414,7 +419,7 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
             grey = 255 - grey
         ink = np.clip(grey - np.float32(_border_median(grey)), 0, None)
     if ink.max() < 8:
-        raise ValueError("The drawing is empty: draw something first.")
+        raise EmptyPicture("The drawing is empty: draw something first.")
     ink *= 255 / ink.max()
     box = Image.fromarray((ink > 25).astype(np.uint8)).getbbox()
     cropped = Image.fromarray(ink).crop(box)  # floats: a thin line in a large picture must not round to zero

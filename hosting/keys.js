@@ -9,7 +9,69 @@
     timers.set(e.target, setTimeout(() => e.target.dispatchEvent(new PointerEvent('pointerup', {bubbles: true})), 300));
   });
 
-  // A sentence under a place for uploads, which a screen reader speaks.
+  // What has the keyboard's focus may be disabled or removed by what it did, such as a Stop button: its neighbour gets the focus.
+  const FOCUSABLE = ['button:enabled:not([tabindex="-1"])', ':is(input, select, textarea):enabled, [tabindex="0"]'];
+  let focused = null, around = [];
+  document.addEventListener('focusin', e => {
+    focused = e.target;
+    around = [];
+    for (let parent = focused.parentElement; parent && parent.tagName !== 'MAIN'; parent = parent.parentElement) around.push(parent);
+  });
+  document.addEventListener('pointerdown', () => { focused = null; }, true);  // if it leads to no focus, there is none to keep
+  new MutationObserver(() => {
+    if (!focused || focused.isConnected && !focused.disabled || ![document.body, focused].includes(document.activeElement)) return;
+    const neighbours = around.filter(e => e.isConnected).flatMap(e => FOCUSABLE.flatMap(kind => [...e.querySelectorAll(kind)]));
+    neighbours.find(e => e.checkVisibility())?.focus({preventScroll: true});
+  }).observe(document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ['disabled']});
+
+  // A number box: while it holds what is not allowed, a sentence says so and nothing is computed; when the visitor leaves it,
+  // the nearest number that is allowed takes its place. Gradio would send anything, or nothing, and show another number.
+  const NUMBER = 'main input[type=number]';
+  const lastAllowed = new WeakMap();
+  function check(box) {
+    const [low, high] = [box.min, box.max].map(bound => bound === '' ? null : +bound), whole = +box.step % 1 === 0;
+    const value = box.value === '' ? NaN : +box.value;  // also where there is text
+    const nearest = Number.isNaN(value) ? lastAllowed.get(box) ?? box.min :
+      Math.min(high ?? Infinity, Math.max(low ?? -Infinity, whole ? Math.round(value) : value));
+    const name = box.closest('.block')?.querySelector('[data-testid=block-info]')?.textContent.trim() || 'This';
+    const range = low !== null && high !== null ? ` from ${low} to ${high}` : low !== null ? ` of at least ${low}` : '';
+    return {nearest: String(nearest), allowed: value === nearest, sentence: `${name} must be a ${whole ? 'whole ' : ''}number${range}`};
+  }
+  const place = box => box.closest('.small-controls') ?? box.closest('.block');
+  let sentenceTimer;
+  document.addEventListener('input', e => {
+    if (!e.target.matches(NUMBER)) return;
+    clearTimeout(sentenceTimer);
+    const {allowed, sentence} = check(e.target);
+    e.target.setAttribute('aria-invalid', !allowed);
+    if (allowed) {
+      lastAllowed.set(e.target, e.target.value);
+      return say(place(e.target), '');
+    }
+    e.stopImmediatePropagation();
+    sentenceTimer = setTimeout(() => say(place(e.target), sentence + '.'), 600);  // it may be half typed
+  }, true);
+  function settle(box) {
+    clearTimeout(sentenceTimer);
+    const {nearest, allowed, sentence} = check(box), typed = box.value;
+    if (allowed) return;
+    box.value = nearest;
+    box.dispatchEvent(new Event('input', {bubbles: true}));
+    say(place(box), typed === '' ? sentence + '.' : `${sentence}: ${typed} became ${nearest}.`);
+    sentenceTimer = setTimeout(() => say(place(box), ''), 8000);
+  }
+  document.addEventListener('focusin', e => {
+    if (e.target.matches(NUMBER) && check(e.target).allowed) lastAllowed.set(e.target, e.target.value);
+  });
+  document.addEventListener('keydown', e => { if (e.key === 'Enter' && e.target.matches(NUMBER)) settle(e.target); }, true);
+  document.addEventListener('change', e => {
+    if (!e.target.matches(NUMBER)) return;
+    settle(e.target);
+    // A seed counts when the visitor leaves its box, as it does with Enter.
+    e.target.dispatchEvent(new KeyboardEvent('keypress', {key: 'Enter', bubbles: true, cancelable: true}));
+  }, true);
+
+  // A sentence under a place for uploads or a number box, which a screen reader speaks.
   function say(upload, text) {
     let note = upload.nextElementSibling;
     if (!note || !note.matches('.upload-note')) {
@@ -60,6 +122,20 @@
       input.dispatchEvent(new Event('change', {bubbles: true}));
     }, 100);
   }, true);
+  // Gradio says nothing where there is no camera.
+  const getCamera = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+  if (!getCamera) Object.defineProperty(navigator, 'mediaDevices', {value: {enumerateDevices: async () => []}});
+  navigator.mediaDevices.getUserMedia = async options => {
+    try {
+      if (getCamera) return await getCamera(options);
+    } catch (e) {
+      say(pasteTarget, e.name === 'NotAllowedError' ? 'The browser was not allowed to use the camera: allow it beside the address, and try again.' :
+        'There is no camera that the browser can use.');
+      return new Promise(() => {});  // the button stays
+    }
+    say(pasteTarget, 'Over plain http the browser does not let a page use the camera. Upload a picture.');
+    return new Promise(() => {});
+  };
   if (!navigator.clipboard) Object.defineProperty(navigator, 'clipboard', {value: {
     async writeText(text) {
       const box = document.createElement('textarea'), focused = document.activeElement;
@@ -85,6 +161,7 @@
       if (scrolls) box.tabIndex = 0; else if (box.getAttribute('tabindex') === '0') box.removeAttribute('tabindex');
     }
     for (const e of document.querySelectorAll('div.empty[aria-label]:not([role])')) e.setAttribute('role', 'img');
+    for (const e of document.querySelectorAll('.report:not(.report .report, [aria-live])')) e.setAttribute('aria-live', 'polite');
   }
   let waiting;
   const later = () => { waiting ??= setTimeout(() => { waiting = undefined; mark(); }, 300); };

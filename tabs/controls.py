@@ -40,9 +40,27 @@ class Widget:
     options: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
+class _Unchecked:
+    """Sends what the visitor typed, unrounded: `Controls.read` says in a sentence what is wrong with it."""
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+    def get_block_name(self) -> str:  # in the browser it is Gradio's
+        return type(self).__name__.lower()
+
+
+class Slider(_Unchecked, gr.Slider):
+    pass
+
+
+class Number(_Unchecked, gr.Number):
+    pass
+
+
 def slider(step: float = 1, **options: Any) -> Widget:
     """A slider over the field's range; `maximum` may offer less than the check allows."""
-    return Widget(gr.Slider, {"step": step, "buttons": [], **options})
+    return Widget(Slider, {"step": step, "buttons": [], **options})
 
 
 def dropdown(choices: list | None = None, **options: Any) -> Widget:
@@ -59,7 +77,7 @@ def checkbox(**options: Any) -> Widget:
 
 
 def number(**options: Any) -> Widget:
-    return Widget(gr.Number, {"precision": 0, **options})
+    return Widget(Number, {"precision": 0, **options})
 
 
 def textbox(**options: Any) -> Widget:
@@ -106,7 +124,7 @@ class Controls(BaseModel):
             "elem_id": f"{prefix}-{name.replace('_', '-')}",
             "elem_classes": "plain",
         }
-        if widget.component in (gr.Slider, gr.Number):
+        if widget.component in (Slider, Number):
             options |= {"minimum": low, "maximum": high}
         return widget.component(**{**options, **widget.options, **changes})
 

@@ -199,7 +199,7 @@ def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_
 
 def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
     """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
-    flags = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
+    flags = {"queue": False, "trigger_mode": "multiple", **PRIVATE}  # what comes while one runs would be dropped
     return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
 
 
@@ -239,14 +239,19 @@ class Runs:
     what is older than what it shows. Gradio's `cancels` would not do: of two events of one trigger the page begins the
     second when the first has ended, it does not wait for its own requests to cancel, and two at once fail on the server.
 
-    stage: the name that the stage has among the outputs of each event.
+    stage: the name that the stage has among the outputs of each event. stop: the button that ends a run, which is enabled
+    while there is one.
     """
 
     FLAGS = {"trigger_mode": "multiple", "concurrency_limit": None, **PRIVATE}
     NUMBER = "(counter, number, ...values) => [counter, window.actions = (window.actions || 0) + 1, ...values]"
 
-    def __init__(self, stage: str = "stage"):
+    def __init__(self, stage: str = "stage", stop: gr.Button | None = None):
         self.stage, self.inputs = stage, [gr.State(RunCounter()), gr.Number(visible=False)]
+        self.stop_button = {"stop": stop} if stop else {}
+        if stop:
+            stop.interactive = False
+            stop.click(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self.FLAGS)
 
     def act(
         self,
@@ -263,7 +268,9 @@ class Runs:
         def run(counter, number, *event, **values):
             number = number or 0  # anyone can send anything
             result = {} if counter.newest > number else compute(**_with_event(event, values))
-            return _by_component(self._numbered(result, number), outputs) if counter.begin(number) else gr.skip()
+            if not counter.begin(number):
+                return gr.skip()
+            return _by_component(self._numbered(result, number) | self._stoppable(False), outputs | self.stop_button)
 
         return self._listen(trigger, run, fn, inputs, outputs, **flags)
 
@@ -275,7 +282,9 @@ class Runs:
 
         def run(counter, number, *event, **values):
             number = number or 0
-            steps, sent_at, waiting, sent = fn(**_with_event(event, values)), 0.0, None, {}
+            steps, sent_at = fn(**_with_event(event, values)), 0.0
+            waiting: dict | None = None
+            sent: dict = {}
 
             def ended():
                 return max(counter.newest, counter.stopped) > number
@@ -284,14 +293,21 @@ class Runs:
             try:
                 while (result := step()) is not None and counter.begin(number):
                     waiting = {**(waiting or {}), **self._numbered(result, number)}
+                    if not sent:
+                        waiting |= self._stoppable(True)
                     if not ended() and time.monotonic() - sent_at >= 1 / rate:
                         sent_at, sent, waiting = time.monotonic(), waiting, None
-                        yield _by_component(sent, outputs)
+                        yield _by_component(sent, outputs | self.stop_button)
                 if counter.newest == number < counter.stopped and (result := guarded(output_after_stop)(steps)):
                     waiting = self._numbered(result, number)
-                if waiting and counter.newest == number:
-                    sent = waiting
-                    yield _by_component(sent, outputs)
+                last = {**(waiting or {}), **self._stoppable(False)}
+                if last and (waiting or sent) and counter.newest == number:
+                    sent = {**sent, **last}
+                    yield _by_component({self.stage: sent[self.stage], **last}, outputs | self.stop_button)
+            except gr.Error:
+                if sent and counter.newest == number:
+                    yield _by_component({self.stage: sent[self.stage], **self._stoppable(False)}, outputs | self.stop_button)
+                raise
             finally:
                 steps.close()
             # Gradio sends the last output twice, the second time perhaps after a newer run has begun.
@@ -299,14 +315,13 @@ class Runs:
 
         return self._listen(trigger, run, fn, inputs, outputs)
 
-    def stop(self, trigger: Callable) -> None:
-        """Ends the run; its latest picture stays."""
-        trigger(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self.FLAGS)
+    def _stoppable(self, running):
+        return {name: gr.update(interactive=running) for name in self.stop_button}
 
     def _listen(self, trigger, run, fn, inputs, outputs, **flags):
         _accept_event(run, fn, ["counter", "number"])
-        flags = {**self.FLAGS, **flags}
-        return trigger(run, self.inputs, list(outputs.values()), inputs_kwargs=inputs, js=self.NUMBER, **flags)
+        flags, outputs = {**self.FLAGS, **flags}, [*outputs.values(), *self.stop_button.values()]
+        return trigger(run, self.inputs, outputs, inputs_kwargs=inputs, js=self.NUMBER, **flags)
 
     def _numbered(self, values, number):
         """Outputs with the number of the action in the stage's value."""

@@ -6,13 +6,14 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
+from tabs.controls import Number
 
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
     """(button that draws with a fresh seed, the seed's number box, button that resets)."""
     with gr.Row(elem_classes="small-controls"):
         new_button = gr.Button(new, variant="primary", scale=3, min_width=110)
-        seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
+        seed = Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
         reset_button = gr.Button(reset, scale=2, min_width=80)
     return new_button, seed, reset_button
 

@@ -63,7 +63,11 @@ def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
 
 def upload(dataset: str, path: str) -> Source:
     with lane.beside():
-        x = gm.data.preprocess(gm.pictures.read(path), dataset)
+        picture = gm.pictures.read(path)
+        try:
+            x = gm.data.preprocess(picture, dataset)
+        except gm.data.EmptyPicture:
+            raise ValueError("The uploaded picture is empty: it shows one colour only. Choose another one.") from None
     lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
@@ -110,15 +114,18 @@ class Chooser:
         return self.follow(self.example(dataset, int(events.event_number(event, "index", self.n - 1))), **values)
 
     def choose_drawing(self, ink: "np.ndarray | None", dataset: str = "mnist", **values: Any) -> dict:
-        return self.follow(self.drawing(dataset, ink), **values)
+        return {} if ink is None else self.follow(self.drawing(dataset, ink), **values)  # None: emptied meanwhile
 
     def choose_upload(self, path: str, dataset: str = "mnist", **values: Any) -> dict:
         return self.follow(self.upload(dataset, path), **values)
 
+    def choose_first(self, dataset: str = "mnist", **values: Any) -> dict:
+        return self.follow(self.example(dataset, self.first), **values)
+
     def open_dataset(self, dataset: str = "mnist", **values: Any) -> dict:
         """Another data set: its test pictures, one of them chosen. One draws digits and clothes only."""
         opened = {"tiles": self.tiles(dataset, self.n, self.first), "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
-        return opened | self.follow(self.example(dataset, self.first), **values)
+        return opened | self.choose_first(dataset, **values)
 
     def lay_out(
         self,
@@ -141,13 +148,32 @@ class Chooser:
 
     @staticmethod
     def opened(parts: dict) -> dict:
-        """The parts that another data set changes. A pad that is an output loses its props."""
+        """The parts that another data set changes on the server; `connect` empties the pad and the box in the browser."""
         return {"tiles": parts["tiles"], "drawing": parts["drawing"]}
 
-    def connect(self, parts: dict, inputs: dict, outputs: dict) -> list:
-        """Wire the parts. inputs: the data set, and what else `follow` takes. Returns the events that choose a picture."""
-        return [
-            events.act(parts["tiles"].input, self.choose_test_picture, inputs, outputs),
-            events.live(parts["pad"].input, self.choose_drawing, {**inputs, "ink": parts["pad"]}, outputs),
-            events.act(parts["upload"].upload, self.choose_upload, {**inputs, "path": parts["upload"]}, outputs),
+    def connect(self, parts: dict, inputs: dict, outputs: dict, *more_tiles: Tiles) -> list:
+        """Wire the parts. inputs: the data set, and what else `follow` takes. Returns the events that choose a picture.
+
+        Only what was chosen last looks chosen. When the visitor removes it, the first test picture takes its place. more_tiles:
+        the same test pictures in other places.
+        """
+        tiles = {f"tiles_{k}": part for k, part in enumerate([parts["tiles"], *more_tiles])}
+        pad, file, chosen = {"pad": parts["pad"]}, {"upload": parts["upload"]}, []
+        ways: list[tuple[Callable, Callable, Callable, dict, dict, Any]] = [
+            (part.input, events.act, self.choose_test_picture, {}, pad | file, f"tiles[{k}].chosen")
+            for k, part in enumerate(tiles.values())
+        ] + [
+            (parts["pad"].input, events.live, self.choose_drawing, {"ink": parts["pad"]}, file, -1),
+            (parts["pad"].release, events.live, self.choose_first, {}, file, self.first),
+            (parts["upload"].clear, events.act, self.choose_first, {}, pad, self.first),
+            (parts["upload"].upload, events.act, self.choose_upload, {"path": parts["upload"]}, pad, -1),
         ]
+        for trigger, act, handler, values, emptied, framed in ways:  # framed: the tile that looks chosen, in JavaScript
+            chosen.append(event := act(trigger, handler, {**inputs, **values}, outputs))
+            script = f"(...tiles) => [...tiles.map(v => ({{...v, chosen: {framed}}})), {', '.join(['null'] * len(emptied))}]"
+            events.in_browser(event.success, script, tiles, tiles | emptied)
+        events.in_browser(chosen[-1].failure, "() => null", {}, file)
+        for control in inputs.values():  # another data set or model
+            if isinstance(control, gr.Radio):
+                events.in_browser(control.change, "() => [null, null]", {}, pad | file)
+        return chosen

@@ -69,6 +69,15 @@ def shows_what_its_lines_compute(page, tab, canvases, computed):
         off = max(np.abs(shown[i] - x[i]).max() if shown[i].shape == x[i].shape else 255 for i in canvases)
 
 
+def chosen_tiles(page, tiles, expected):
+    """Waits until just these of the small pictures look chosen."""
+    page.wait_for_function(
+        """([tiles, expected]) => JSON.stringify([...document.querySelectorAll(`${tiles} button`)].flatMap(
+            (e, i) => e.ariaPressed === 'true' ? [i] : [])) === JSON.stringify(expected)""",
+        arg=[tiles, expected],
+    )
+
+
 def open_tab(page, name):
     """Open a tab. On a narrow screen those that do not fit are in a menu."""
     page.get_by_role("tab").first.wait_for()

@@ -1,7 +1,7 @@
 const view = find('.view'), bar = find('.bar'), divider = find('.divider'), zoom = find('.zoom'), select = find('select');
 const box = find('.tiles'), caption = find('.caption'), tags = [find('.left-tag'), find('.right-tag')];
 const canvases = [find('.left'), find('.right')];
-let value = null, image = null, selected = [0, 1], names = [], centre = [.5, .5], tiles = [], drag = null;
+let value = null, image = null, selected = [0, 1], names = [], centre = [.5, .5], tiles = [], drag = null, announcement;
 
 // Draws the part of picture i that is in sight, around `centre`, onto a canvas.
 function drawVisible(canvas, i) {
@@ -90,6 +90,8 @@ function load(v) {
     caption.textContent = v.caption || '';
     build(v);
     draw();
+    clearTimeout(announcement);  // not every step of a slider
+    announcement = setTimeout(() => announce(v.pictures.map(spoken).join(' ')), 1000);
   });
 }
 onValue(load);

@@ -1,6 +1,6 @@
 const COLOURS = ['#3b82f6', '#b45cd6'];
 const frames = find('.frames'), canvas = find('.frames canvas'), reference = find('.reference'), controls = find('.playback'), range = find('input');
-const play = find('.play'), plot = find('.plot'), out = find('output'), score = find('.score');
+const play = find('.play'), plot = find('.plot'), ticks = find('.ticks'), out = find('output'), score = find('.score');
 let value = null, image = null, facts = null, cursor = null;
 const stop = playback(play, range, draw, () => ({last: +range.max, delay: Math.min(250, Math.max(50, 6000 / (+range.max || 1)))}));
 
@@ -23,8 +23,8 @@ function draw() {
   const total = value.live ? value.total : facts.numbers.at(-1);
   const parts = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${total.toLocaleString('en')}`)];
   facts.lines.forEach(({name, points}, i) => {
-    const point = points.findLast(({x}) => x <= number) || points[0];
-    if (point) parts.push(legendItem('', COLOURS[i], `${name} ${point.y.toPrecision(2)}`));
+    const point = points.findLast(({x}) => x <= number);  // none before the first was measured
+    if (points.length) parts.push(legendItem('', COLOURS[i], `${name} ${point ? point.y.toPrecision(2) : '–'}`));
   });
   out.replaceChildren(...parts);
   canvas.setAttribute('aria-label', `${value.label}. ${parts[0].textContent}`);
@@ -44,6 +44,13 @@ function curves() {
   plot.replaceChildren();
   facts.lines.forEach(({points}, i) => part(plot, 'polyline', {stroke: COLOURS[i], points: points.map(({x, y}) =>
     position(x) + ',' + Math.min(102, Math.max(-2, 96 - 92 * (y - low) / (high - low || 1)))).join(' ')}));
+  find('.high').textContent = all.length ? high.toPrecision(2) : '';
+  find('.low').textContent = all.length ? low.toPrecision(2) : '';
+  ticks.replaceChildren(...[...new Set([0, .25, .5, .75, 1].map(share => Math.round(share * range.max)))].map(k => {
+    const tick = make('span', '', (k ? '' : facts.unit + ' ') + (value.live ? k : facts.numbers[k]).toLocaleString('en'));
+    tick.style.left = 100 * (range.max > 0 ? k / range.max : 0) + '%';
+    return tick;
+  }));
   cursor = part(plot, 'line', {y1: 0, y2: 100});
 }
 

@@ -1,6 +1,7 @@
 const UNIT = props.unit, box = find('.plane'), canvas = find('canvas'), context = canvas.getContext('2d'), SIDE = canvas.width;
 const bar = find('.bar'), range = find('input'), text = find('.text');
-let value = null, points = new Int16Array(0), density = null, grid = null, cross = null;  // grid: its coordinates
+const undo = find('.undo'), clear = find('.clear');
+let value = null, points = new Int16Array(0), density = null, grid = null, cross = null, strokes = [];  // grid: its coordinates; strokes: how many came before each
 const toCanvas = (x, y) => [(x / UNIT + 1) / 2 * SIDE, (1 - y / UNIT) / 2 * SIDE];
 
 function unpack(base64) { return new Int16Array(decode(base64).buffer); }
@@ -52,15 +53,27 @@ function add(x, y) {  // three points scattered around a position, each from 0 t
   density = grid = null; bar.hidden = true;
   draw();
 }
+function keep(n) {  // the first n coordinates, without what was learnt from all of them
+  points = points.slice(0, n);
+  strokes = strokes.filter(k => k < n);
+  density = grid = null; bar.hidden = true;
+  draw();
+  send();
+}
+function begin() { return mayDraw() && strokes.push(points.length); }
+undo.addEventListener('click', () => keep(strokes.at(-1) || 0));
+clear.addEventListener('click', () => keep(0));
 function send() { trigger('input', {points: encode(new Uint8Array(points.buffer))}); }
 function mayDraw() { return value && value.draw && !value.live; }
-onStroke(canvas, mayDraw, add, send);
+onStroke(canvas, begin, add, send);
 canvas.addEventListener('keydown', e => {
   if (!mayDraw()) return;
   const step = ARROWS[e.key];
   cross = cross || [SIDE / 2, SIDE / 2];
   if (step) cross = cross.map((k, i) => Math.min(SIDE - 6, Math.max(6, k + 12 * step[i])));
-  else if (e.key === ' ') { add(cross[0] / SIDE, cross[1] / SIDE); send(); }
+  else if (e.key === ' ') { begin(); add(cross[0] / SIDE, cross[1] / SIDE); send(); }
+  else if (e.key === 'Delete') keep(0);
+  else if (e.key === 'Backspace') keep(strokes.at(-1) || 0);
   else return;
   e.preventDefault();
   draw();
@@ -77,11 +90,15 @@ function load(v) {
   if (!v || v.message) { value = null; return; }
   value = v;
   points = unpack(v.points);
+  strokes = strokes.filter(k => k < points.length);
   density = v.density ? heatmap(v.density) : null;
   grid = v.grid ? unpack(v.grid.coordinates) : null;
   bar.hidden = !grid || !!v.live;
   range.max = grid ? v.grid.stages - 1 : 0;
   range.value = range.max;
+  find('.edit').hidden = !v.draw || !!v.live;
+  undo.disabled = clear.disabled = !points.length;
+  text.setAttribute('aria-live', v.live ? 'off' : 'polite');  // of a training its end
   text.textContent = v.text || '';
   canvas.classList.toggle('open', !!v.draw && !v.live);
   draw();

@@ -1,5 +1,7 @@
 """The stage: the one large picture of a tab."""
 
+from typing import Any, NotRequired
+
 from tabs.components import Component, Raw
 
 
@@ -11,3 +13,4 @@ class Stage(Component):
     class Value(Raw):
         caption: str
         label: str  # for screen readers
+        origin: NotRequired[Any]  # what made the picture, for scripts of the page

@@ -1,17 +1,27 @@
 const box = find('.tiles');
-let tiles = [];
+let tiles = [], source = null;
 function select(i) {
   if (props.pick) tiles.forEach((t, k) => t.setAttribute('aria-pressed', k === i));
+}
+function choose(i) {
+  select(i);
+  props.value = {...props.value, chosen: i};  // for scripts of the page
+  trigger('input', {index: i});
 }
 /** @param {Sheet & {labels: string[], chosen: number}} v */
 function load(v) {
   box.setAttribute('aria-label', props.name);
   box.style.setProperty('--columns', props.columns);
-  if (!v || !v.source) { box.replaceChildren(); tiles = []; return; }
+  if (!v || !v.source) { box.replaceChildren(); tiles = []; source = null; return; }
+  const chosen = v.chosen === undefined ? -1 : v.chosen;
+  if (v.source === source && tiles.length === v.n) {  // another one is chosen of the same pictures
+    shownLoad = loads;
+    return select(chosen);
+  }
   openSheet(v, image => {
     if (tiles.length !== v.n) {
       tiles = Array.from({length: v.n}, (_, i) => {
-        const tile = props.pick ? makeButton('tile', '', () => { select(i); trigger('input', {index: i}); }) : make('figure', 'tile');
+        const tile = props.pick ? makeButton('tile', '', () => choose(i)) : make('figure', 'tile');
         tile.append(make('canvas'));
         if (!props.pick) tile.append(make('figcaption'));
         return tile;
@@ -24,7 +34,8 @@ function load(v) {
       describe(tile.firstChild, 'img', label);
       if (props.pick) tile.title = tile.ariaLabel = label; else tile.lastChild.textContent = label;
     });
-    select(v.chosen === undefined ? -1 : v.chosen);
+    select(chosen);
+    source = v.source;
   });
 }
 onValue(load);

@@ -29,4 +29,5 @@ def upload(webcam=False, **props):
     """A gr.Image that gives the file's path without decoding it, so that `genmodels.pictures.read` can check it first."""
     # A function, not a constructor: the browser gets only those properties of an Image that its class has as arguments.
     look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload", "buttons": [], **props}
+    look["webcam_options"] = gr.WebcamOptions(mirror=False)  # what the camera sees: a mirrored 3 is no 3
     return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], **look)

@@ -45,6 +45,8 @@ def build(first_visit):
             gr.Markdown("### Picture")
             look = {"columns": 5, "pad_visible": False, "webcam": True}
             parts = pictures.PICTURES.lay_out("denoiser", "Pictures", "denoiser-pictures", **look)
+            with gr.Row(elem_classes="small-controls"):
+                place = pictures.Crop.components("denoiser")
             inputs = {"source": source, **chosen, **controls}
             connect_whole = whole.lay_out(inputs)
     lines = layout.python_panel("denoiser")
@@ -53,12 +55,15 @@ def build(first_visit):
 
     opened = events.when_opened(
         (first_visit, dataset.input),
-        (open_dataset, chosen, {"source": source, **pictures.PICTURES.opened(parts), **controls}),
+        (open_dataset, chosen, {"source": source, **place, **pictures.PICTURES.opened(parts), **controls}),
         (DENOISER.card, chosen, {"card": model_card}),
     )
-    choices = [*opened[open_dataset], *pictures.PICTURES.connect(parts, chosen, {"source": source})]
+    choices = [*opened[open_dataset], *pictures.PICTURES.connect(parts, chosen, {"source": source, **place})]
+    changes = [*noise_changes, *(event.then for event in choices)]
     # Of two events of one trigger the page starts the second when the first has ended: the short ones come first.
-    for event in choices:
-        connect_whole(event.then)
-    triggers = [compare_button.click, *noise_changes, *(event.then for event in choices)]
+    for trigger in changes:
+        connect_whole(trigger)
+    look, of_source = {"source": source, **place}, {"source": source}
+    moves = [events.act(part.release, pictures.move, look, of_source, trigger_mode="always_last") for part in place.values()]
+    triggers = [compare_button.click, *changes, *(event.then for event in moves)]
     comparison.connect(inputs, {"stage": stage, "lines": lines}, triggers)

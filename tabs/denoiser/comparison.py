@@ -13,6 +13,8 @@ from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import CLASSICAL, Noise, Restoration, in_python
 from tabs.denoiser.pictures import CroppedSource
 
+UNFILLED = " Our network has not learnt to fill a missing block of a photograph: it removes noise around it."
+
 
 def timed(restore, clean):
     """(restored picture, its caption: milliseconds, and PSNR and SSIM if there is a clean picture)"""
@@ -25,7 +27,7 @@ def timed(restore, clean):
 def format_quality(x, clean):
     with lane.beside():
         psnr, ssim = gm.denoiser.quality(x, clean)
-    return f"{psnr:.1f} dB" + (f" · {ssim:.3f}" if ssim is not None else "")
+    return f"PSNR {psnr:.1f} dB" + (f" · SSIM {ssim:.3f}" if ssim is not None else "")
 
 
 def our_methods(dataset, options: Restoration, noisy):
@@ -41,14 +43,15 @@ def our_methods(dataset, options: Restoration, noisy):
     return methods
 
 
-def stage_value(source: CroppedSource, results, clean):
-    """Value of the stage: the results, the clean picture, and the noise that our network removed. results: see `run`."""
+def stage_value(source: CroppedSource, results, clean, kind):
+    """Value of the stage: the results (see `run`), the clean picture, and what our network removed. kind: of the noise."""
     import torch
 
     (noisy, _), (restored, _) = results["noisy"], results["our network"]
     original = {} if clean is None else {"clean picture": (clean, "")}
     results = {**results, **original, "removed noise": (0.5 + noisy - restored, "grey: no change")}
     h, w = noisy.shape[2:]
+    unfilled = kind == "missing block" and kind not in DENOISER.load(source["dataset"]).noises
     with lane.beside():
         pictures = sheet(torch.cat([x for x, _ in results.values()]), len(results))
     return {
@@ -56,7 +59,7 @@ def stage_value(source: CroppedSource, results, clean):
         "pictures": [{"name": name, "note": note} for name, (_, note) in results.items()],
         "left": 0,
         "right": 1,
-        "caption": f"{source['size']} pixels" + (f": the central {w} × {h}" if source["crop"] else ""),
+        "caption": f"{source['size']} pixels{f', {w} × {h} of them on the stage' * bool(source['crop'])}.{UNFILLED * unfilled}",
     }
 
 
@@ -78,12 +81,12 @@ def run(source, dataset, methods=(), **controls):
     noisy = options.add_to(source["x"])
     results = {"noisy": (noisy, "" if clean is None else format_quality(noisy, clean))}  # name -> (picture, its caption)
     results |= {name: timed(restore, clean) for name, restore in our_methods(dataset, options, noisy).items()}
-    yield {"stage": stage_value(source, results, clean), "lines": program(source, options)}
+    yield {"stage": stage_value(source, results, clean, options.kind), "lines": program(source, options)}
     for method in methods:
         restore = functools.partial(gm.denoiser.classical, noisy, method, options.reference_sigma)
         with lane.beside():
             results[method] = timed(restore, clean)
-        yield {"stage": stage_value(source, results, clean)}
+        yield {"stage": stage_value(source, results, clean, options.kind)}
 
 
 def show(source, dataset, **controls):

@@ -1,16 +1,21 @@
-"""The picture to work on: a free photograph, a test picture, a drawing or an upload; whole, and its centre for the stage."""
+"""The picture to work on: a free photograph, a test picture, a drawing or an upload; whole, and a part of it for the stage."""
 
 import functools
 from pathlib import Path
+from typing import Annotated
+
+import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
 from tabs import lane, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
+from tabs.controls import Controls, slider
 from tabs.denoiser.data import DENOISER
 from tabs.sources import Source
 
-CROP = 384  # largest side of a picture on the stage
+CROP = 256  # largest side of a picture on the stage: more would not follow a slider
 
 
 class CroppedSource(Source):
@@ -21,13 +26,20 @@ class CroppedSource(Source):
     crop: str  # Python that makes x of `picture`
 
 
-def centre_crop(x, side):
-    """(the centre of pictures (B, C, H, W), at most side x side; the slices that crop it, as Python)."""
+class Crop(Controls):
+    """Which part of a larger picture is on the stage."""
+
+    left: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="On the stage: from the left", description="%")
+    top: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="On the stage: from the top", description="%")
+
+
+def crop(x, side, place: Crop = Crop()):  # noqa: B008
+    """(a part of pictures (B, C, H, W), at most side x side; the slices that crop it, as Python)."""
     H, W = x.shape[2:]
-    top, left = max(0, (H - side) // 2), max(0, (W - side) // 2)
+    top, left = max(0, H - side) * place.top // 100, max(0, W - side) * place.left // 100
     bottom, right = min(H, top + side), min(W, left + side)
-    crop = f"[..., {top}:{bottom}, {left}:{right}]" if max(H, W) > side else ""
-    return x[..., top:bottom, left:right], crop
+    slices = f"[..., {top}:{bottom}, {left}:{right}]" if max(H, W) > side else ""
+    return x[..., top:bottom, left:right], slices
 
 
 @functools.lru_cache(maxsize=2)
@@ -35,16 +47,16 @@ def photograph_thumbnails():
     """(N, 3, 96, 96) in [0, 1]"""
     import torch
 
-    squares = [centre_crop(x, min(x.shape[2:]))[0] for x in map(gm.data.photograph, gm.data.PHOTOGRAPHS)]
+    squares = [crop(x, min(x.shape[2:]))[0] for x in map(gm.data.photograph, gm.data.PHOTOGRAPHS)]
     return torch.cat([torch.nn.functional.interpolate(x, (96, 96), mode="area").expand(-1, 3, -1, -1) for x in squares])
 
 
-def cropped(source: Source, whole: str | None = None) -> CroppedSource:
+def cropped(source: Source, whole: str | None = None, place: Crop = Crop()) -> CroppedSource:  # noqa: B008
     """source: x is the whole picture, uint8 or floats."""
     x = source["x"]
-    part, crop = centre_crop(x, CROP)
+    part, slices = crop(x, CROP, place)
     part = part.clone() if part.is_floating_point() else part.float() / 255
-    return {**source, "x": part, "whole": whole, "size": f"{x.shape[3]:,} × {x.shape[2]:,}", "crop": crop}
+    return {**source, "x": part, "whole": whole, "size": f"{x.shape[3]:,} × {x.shape[2]:,}", "crop": slices}
 
 
 def example(dataset: str, i: int, name: str = "index") -> CroppedSource:
@@ -94,4 +106,15 @@ def tiles(dataset: str, n: int, chosen: int) -> Tiles.Value:
     return {**sheet(photograph_thumbnails(), n), "labels": names, "chosen": chosen}
 
 
-PICTURES = sources.Chooser(example=example, drawing=drawing, upload=upload, tiles=tiles)
+def choose(source: CroppedSource):
+    """Another picture -> source, left, top."""
+    return {"source": source} | dict.fromkeys(Crop.model_fields, gr.update(value=50, visible=bool(source["crop"])))
+
+
+def move(source: CroppedSource, **place):
+    """-> source: another part of the same picture."""
+    whole: Source = {**sources.require(source), "x": whole_picture(source)}
+    return {"source": cropped(whole, source["whole"], Crop.read(**place))}
+
+
+PICTURES = sources.Chooser(choose, example=example, drawing=drawing, upload=upload, tiles=tiles)

@@ -53,7 +53,7 @@ def restore(source, dataset, **controls):
 
 
 def reset(source):
-    """Another picture, of which there is no result yet."""
+    """Another picture or other noise, of which there is no result yet."""
     return {"result": {"message": f"Ready: {source['size']} pixels." if source else ""}, "file": NO_FILE}
 
 
@@ -102,17 +102,16 @@ def denoise(
 
 
 def lay_out(inputs):
-    """Lay out and wire the tool. Returns what connects the events after which there is another source: `connect(trigger)`."""
+    """Lay out and wire the tool. Returns what connects the events of another source or other noise: `connect(trigger)`."""
     gr.Markdown("### Whole image, full resolution")
     layout.hint(
-        "The comparison shows at most the central 384 × 384 pixels of a photograph. Here the network restores the "
-        "whole image, tile by tile."
+        "The comparison shows at most 256 × 256 pixels of a photograph. Here the network restores the whole image, tile by "
+        "tile."
     )
     with gr.Row(elem_classes="small-controls"):
         start = gr.Button("Restore the whole image", scale=3, min_width=110, elem_id="denoiser-whole")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
-    outputs, runs = {"result": Stage(elem_id="denoiser-result")}, events.Runs("result")
+    outputs, runs = {"result": Stage(elem_id="denoiser-result")}, events.Runs("result", stop)
     outputs["file"] = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
     runs.stream(start.click, restore, inputs, outputs, rate=4)
-    runs.stop(stop.click)
     return functools.partial(runs.act, fn=reset, inputs={"source": inputs["source"]}, outputs=outputs)

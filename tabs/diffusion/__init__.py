@@ -49,7 +49,7 @@ def build(first_visit):
     )
     model_card = layout.models_card()
 
-    chosen, outputs, runs = {"dataset": dataset}, {"stage": stage, "lines": lines}, events.Runs()
+    chosen, outputs, runs = {"dataset": dataset}, {"stage": stage, "lines": lines}, events.Runs(stop=stop)
     inputs = {**chosen, **controls}
     stream = functools.partial(runs.stream, outputs=outputs, rate=12)  # smooth, and not too much for a slow browser
     sampling.connect(stream, inputs, new)
@@ -57,7 +57,6 @@ def build(first_visit):
         stream(button, compare_runs, inputs)
     editing_step = editing.connect(stream, inputs, own, mask)
     stream(fill.click, inpainting.inpaint, {"source": own["source"], "mask": mask["mask"], **inputs})
-    runs.stop(stop.click)
     events.when_opened(
         (first_visit, dataset.input),
         (sampling.open_dataset, chosen, {**controls, **outputs}),

@@ -128,9 +128,9 @@ def connect(stream, inputs, parts, mask_parts):
     source, noise = {"source": parts["source"]}, {"t": parts["t"], "seed": inputs["seed"]}
     views = {**source, "noisy": parts["noisy"], "mask": mask_parts["mask"]}
     present = {"dataset": inputs["dataset"], "mask": mask_parts["mask"], **noise}
-    events.live(parts["t"].input, show_noise, {**source, **noise}, {"noisy": parts["noisy"]})
-    PICTURES.connect(parts, present, views)
-    events.act(mask_parts["tiles"].input, PICTURES.choose_test_picture, present, views)
+    for trigger, on_error in ((parts["t"].input, None), (noise["seed"].change, events.ignore)):
+        events.live(trigger, show_noise, {**source, **noise}, {"noisy": parts["noisy"]}, on_error)
+    PICTURES.connect(parts, present, views, mask_parts["tiles"])
     stream(parts["denoise"].click, edit, {**source, "strength": parts["t"], **inputs})
     opened = {"tiles": parts["tiles"], "mask_tiles": mask_parts["tiles"], "drawing": parts["drawing"], **views}
     return open_dataset, {"dataset": inputs["dataset"], "t": parts["t"]}, opened

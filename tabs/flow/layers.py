@@ -68,6 +68,6 @@ def lay_out():
     )
     return {
         "layers": Scrubber(ends=("picture", "noise"), elem_id="flow-unfold"),
-        "layers_text": gr.Markdown(elem_id="flow-error"),
+        "layers_text": gr.Markdown(elem_id="flow-error", elem_classes="report"),
         "layers_lines": layout.python_panel("flow", "unfold"),
     }

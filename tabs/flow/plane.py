@@ -95,16 +95,16 @@ def lay_out(first_visit):
         "The same kind of layer on points of the plane, trained live. The grid is straight in noise space; "
         "the layers transform it."
     )
-    runs, drawn = events.Runs("plane"), {"drawn": gr.State()}
+    drawn = {"drawn": gr.State()}
     points = {**Plane.components("flow", "shape"), **drawn}
     plane = PlaneView(most_points=MOST_POINTS, elem_id="flow-plane")
     with gr.Row(elem_classes="small-controls"):
         layers = Plane.components("flow", "layers")
         start = gr.Button("Train", variant="primary", scale=2, min_width=80, elem_id="flow-train")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="flow-stop")
-    outputs = {"plane": plane, "lines": layout.python_panel("flow", "plane")}
+    runs, outputs = events.Runs("plane", stop), {"plane": plane, "lines": layout.python_panel("flow", "plane")}
     sketched = events.live(plane.input, take_points, {}, drawn)
     for trigger in (points["shape"].input, sketched.then, first_visit):
         runs.act(trigger, show_points, points, outputs)
+    runs.live(layers["layers"].input, show_points, points, outputs)
     runs.stream(start.click, train, {**points, **layers}, outputs, rate=8)
-    runs.stop(stop.click)

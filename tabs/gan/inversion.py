@@ -106,8 +106,7 @@ def lay_out(dataset, source, label):
     with gr.Row(elem_classes="small-controls"):
         find = gr.Button("Project (GAN inversion)", variant="primary", scale=3, elem_id="gan-find")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="gan-stop")
-    runs = events.Runs("film")
+    runs = events.Runs("film", stop)
     outputs = {"film": Film(elem_id="gan-nearest"), "lines": layout.python_panel("gan", "own")}
     runs.stream(find.click, invert, {"dataset": dataset, "source": source, "label": label}, outputs, rate=12)
-    runs.stop(stop.click)
     return functools.partial(runs.act, fn=show_source, inputs={"source": source}, outputs=outputs)

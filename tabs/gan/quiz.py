@@ -126,7 +126,9 @@ def new_quiz(dataset):
 
 def lay_out(dataset):
     """Lay out and wire the tool. Returns the step that opens a dataset."""
-    parts = {"words": gr.Markdown("The pictures appear once the model is loaded.", elem_id="gan-quiz-words")}
+    parts = {
+        "words": gr.Markdown("The pictures appear once the model is loaded.", elem_id="gan-quiz-words", elem_classes="report")
+    }
     parts["pictures"] = Gallery(pick=True, name="Which one is real?", elem_id="gan-quiz")
     with gr.Row(elem_classes="small-controls"):
         parts["next"] = gr.Button("Next four", variant="primary", scale=2, min_width=90)

@@ -105,11 +105,11 @@ def gan_score(
 
 
 def lay_out(dataset):
-    """Lay out and wire the tool. Returns (what another dataset changes, the events that choose another picture)."""
+    """Lay out and wire the tool. Returns (what another dataset changes, the events of another picture or label)."""
     layout.hint("How real does your picture look to the discriminator?")
     parts = PICTURES.lay_out("gan")
     with parts["upload"].parent:
         parts |= Scoring.components("gan")
     outputs = {"source": gr.State(), "label": parts["label"], "verdict": Verdict(elem_id="gan-verdict")}
-    events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
-    return {**PICTURES.opened(parts), **outputs}, PICTURES.connect(parts, {"dataset": dataset}, outputs)
+    labelled = events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
+    return {**PICTURES.opened(parts), **outputs}, [labelled, *PICTURES.connect(parts, {"dataset": dataset}, outputs)]

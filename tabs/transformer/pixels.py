@@ -68,12 +68,15 @@ def film(pictures, steps, live=False):
     bits = [(step.rows, -step.probability[:, step.rows - 1].clamp_min(1e-9).log2().mean().item()) for step in steps[1:]]
     curve = line("bits per pixel", [(row, round(b, 3)) for row, b in bits])
     rows = [step.rows for step in (steps[-1:] if live else steps)]
+    label = "Generated pictures, and below each the surprisal of its pixels"
+    if bits and not live:
+        label += f". All generated rows: {sum(b for _, b in bits) / len(bits):.3f} bits per pixel"
     return {
         **pictures,
         "facts": json.dumps({"unit": "row", "numbers": rows, "lines": [curve]}),
         "live": live,
         "total": SIDE,
-        "label": "Generated pictures, and below each the surprisal of its pixels",
+        "label": label,
     }
 
 

@@ -81,10 +81,9 @@ def connect(
 
     chosen: inputs of the run with which the tool opens.
     """
-    runs = events.Runs()
+    runs = events.Runs(stop=parts["stop"])
     stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
     stream(first_visit, generate_opening, chosen or {})
     stream(events.new_seed(parts["start"], parts["seed"]).then, generate, inputs)
     stream(parts["seed"].submit, generate, inputs)
-    runs.stop(parts["stop"].click)
     return stream

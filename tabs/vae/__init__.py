@@ -22,9 +22,10 @@ def prepare():
 
 
 def open_test_tiles(dataset):
-    """Test pictures for both tools, and whether there is a pad to draw on."""
+    """Test pictures for both tools, none of them chosen, and whether there is a pad to draw on."""
     tiles = sources.tiles(dataset, TEST_TILES, chosen=-1)
-    return {"tiles": tiles, "end_tiles": tiles, "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
+    drawing = gr.update(visible=dataset in gm.data.CLASSES)
+    return {"tiles": tiles, "end_tiles": tiles, "drawing": drawing, **encoding.NO_PICTURE}
 
 
 def card(dataset, size):
@@ -69,7 +70,7 @@ def build(first_visit):
             with gr.Tab("Map", id="map"):
                 map_view = latent_map.lay_out()
             with gr.Tab("Your picture", id="own"):
-                own = encoding.lay_out(model, code_view)
+                own, of_own = encoding.lay_out(model, code_view)
             with gr.Tab("Interpolate", id="between"):
                 end_tiles, interpolation_step = interpolation.lay_out(model, code_view)
             with gr.Tab("Edit attributes", id="change"):
@@ -83,9 +84,9 @@ def build(first_visit):
     model_view, chosen = {"size": size, "tiles": samples, **code_view}, {"dataset": dataset}
     events.act(map_view.click, latent_map.choose, {**chosen, **controls}, model_view)
     opening = sampling.open_model, {**model, **controls}, model_view
-    test_outputs = {"tiles": own["tiles"], "end_tiles": end_tiles, "drawing": own["drawing"]}
-    per_dataset = (open_test_tiles, chosen, test_outputs), (latent_map.show, chosen, {"map": map_view})
-    per_model = interpolation_step, editing_step, (card, model, {"card": model_card})
+    test_outputs = {"tiles": own["tiles"], "end_tiles": end_tiles, "drawing": own["drawing"], **of_own}
+    tiles_step, card_step = (open_test_tiles, chosen, test_outputs), (card, model, {"card": model_card})
+    per_model = tiles_step, interpolation_step, editing_step, card_step
     events.when_opened((size.input,), opening)
-    events.when_opened((first_visit, dataset.input), opening, *per_dataset, *per_model)
+    events.when_opened((first_visit, dataset.input), opening, (latent_map.show, chosen, {"map": map_view}), *per_model)
     events.when_opened((size.change,), *per_model)

@@ -59,14 +59,16 @@ def decode_program(name: str, z: list[float]) -> str:
     return programs.program(f"z = torch.tensor([[\n{numbers}\n]])\nx = model.decode(z)\n{SAVE}", name)
 
 
-def view(name: str, z, x=None, lines: str = "", caption: str = "") -> dict:
+def view(name: str, z, x=None, lines: str = "", caption: str = "", origin: Any = None) -> dict:
     """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines."""
     z, kl = code_list(z), load_latents(name).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
     dims = [{"index": i, "label": f"#{i + 1} · {kl[i]:.2f} nats"} for i in kl.argsort(descending=True).tolist()]
     sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum())}
-    return {"sliders": sliders, "stage": picture(x, caption), "lines": lines or decode_program(name, z)}
+    return {"sliders": sliders, "stage": picture(x, caption, origin), "lines": lines or decode_program(name, z)}
 
 
-def picture(x, caption: str = "") -> dict:
-    return {**raw(x[0]), "caption": caption, "label": f"The picture decoded from the latent code. {caption}"}
+def picture(x, caption: str = "", origin: Any = None) -> dict:
+    """Value of the stage. origin: the number of a sample, "edit" or "slider"; anything else is another picture."""
+    label = f"The picture decoded from the latent code. {caption}"
+    return {**raw(x[0]), "caption": caption, "label": label, "origin": origin}

@@ -22,6 +22,9 @@ TITLES = {  # of the attributes that can be edited on the page: one row of contr
     "background": "Background",
     "class": "Class",
 }
+# Edits belong to the picture that they were made on, and the classifier's report to the one that it was given.
+FORGET_EDITS = """(stage, report, ...edits) => stage?.origin === 'edit' ? [] : stage?.origin === 'slider' ? [report && ''] :
+    [report && '', ...edits.map(value => typeof value === 'number' ? value && 0 : value && '')]"""
 
 
 class Edit(Controls):
@@ -98,7 +101,7 @@ def apply(row, target_chosen, sliders, memory, **controls):
             z = edit_code(name, z, memory["values"], edit)
             change = f"{memory['values'][attribute]} → {edit.target}"
             captions.append(f"{TITLES[attribute]}: {change}".replace("_", " "))
-    outputs = view(name, z, caption=", ".join(captions))
+    outputs = view(name, z, caption=", ".join(captions), origin="edit")
     code = outputs["sliders"]["z"]
     report = classifier_report(VAE.dataset_of(name), load_vae(name).decode(code_tensor(name, code)))
     if target and memory["values"].get(row) == target:
@@ -147,9 +150,11 @@ def lay_out(dataset, code_view):
             row = Edit.components(f"vae-{attribute}", target={"label": title, "elem_id": f"vae-{attribute}"})
             targets[attribute], amounts[f"{attribute}_amount"] = row.values()
     inputs = {"sliders": code_view["sliders"], **memory, **targets, **amounts}
-    report = {"report": gr.Markdown(elem_id="vae-verdict")}
+    report = {"report": gr.Markdown(elem_id="vae-verdict", elem_classes="report")}
     outputs = {**report, **memory, **amounts, **code_view}
     for attribute, target in targets.items():
         events.act(target.input, functools.partial(apply, attribute, True), inputs, outputs)
         events.live(amounts[f"{attribute}_amount"].input, functools.partial(apply, attribute, False), inputs, outputs)
+    of_picture = {**report, **targets, **amounts}
+    events.in_browser(code_view["stage"].change, FORGET_EDITS, {"stage": code_view["stage"], **of_picture}, of_picture)
     return start, {"dataset": dataset}, {**report, **memory, **rows, **targets, **amounts}

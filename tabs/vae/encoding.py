@@ -37,6 +37,7 @@ def encode(source: Source, size):
 
 
 PICTURES = sources.Chooser(encode, TEST_TILES)
+NO_PICTURE = {"comparison": {}, "report": ""}  # of another model
 
 
 def vae_encode(
@@ -59,12 +60,13 @@ def vae_encode(
 
 
 def lay_out(model, code_view):
-    """Lay out and wire the tool. Returns its components by name."""
+    """Lay out and wire the tool. Returns (where a picture is chosen, what is shown of it)."""
     layout.hint(
         "Choose a test picture (not used in training), or bring your own. The encoder turns it into a latent code, and the "
         "decoder reconstructs it from the code alone."
     )
     parts = PICTURES.lay_out("vae", min_width=150, height=224)
     comparison = Tiles(pick=False, columns=3, name="Input and reconstruction", elem_id="vae-pair")
-    PICTURES.connect(parts, model, {"comparison": comparison, "report": gr.Markdown(elem_id="vae-report"), **code_view})
-    return parts
+    shown = {"comparison": comparison, "report": gr.Markdown(elem_id="vae-report", elem_classes="report")}
+    PICTURES.connect(parts, model, {**shown, **code_view})
+    return parts, shown

@@ -108,4 +108,6 @@ def lay_out(model, code_view):
     events.act(tiles.input, choose_end, inputs, outputs)
     events.act(use_stage.click, stage_as_end, {**inputs, "sliders": code_view["sliders"]}, outputs)
     events.act(frames.release, to_stage, memory, code_view)
+    for trigger in (inputs["end"].input, use_stage.click):  # the frame is that of the end that was chosen last
+        events.in_browser(trigger, "tiles => ({...tiles, chosen: -1})", {"tiles": tiles}, {"tiles": tiles})
     return tiles, (start, model, outputs)

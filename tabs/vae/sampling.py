@@ -15,6 +15,7 @@ from tabs.controls import SEED, Controls, Expression, Seed, slider
 from tabs.vae.data import SAVE, VAE, code_list, code_tensor, decode_program, load_vae, model_name, picture, slider_code, view
 
 SAMPLES = 12  # new pictures at a time
+FRAME_SAMPLE = "(stage, tiles) => ({...tiles, chosen: Number.isInteger(stage?.origin) ? stage.origin : -1})"
 
 
 class Sampling(Controls):
@@ -28,7 +29,7 @@ class Sampling(Controls):
 def move_slider(sliders):
     """A slider moved -> stage."""
     name, z = slider_code(sliders)
-    return {"stage": picture(load_vae(name).decode(z.round(decimals=3)))}
+    return {"stage": picture(load_vae(name).decode(z.round(decimals=3)), origin="slider")}
 
 
 def slider_lines(sliders):
@@ -58,7 +59,7 @@ def sample(dataset, size, chosen=0, **controls):
     origin = "random noise" if label is None else "random attributes and noise"
     caption = f"Sample {chosen + 1} of seed {options.seed}, decoded from {origin}."
     tiles = {**sheet(x, options.n), "labels": [f"sample {i + 1}" for i in range(options.n)], "chosen": chosen}
-    return {"tiles": tiles, **view(name, z[chosen : chosen + 1], x[chosen : chosen + 1], lines, caption)}
+    return {"tiles": tiles, **view(name, z[chosen : chosen + 1], x[chosen : chosen + 1], lines, caption, chosen)}
 
 
 def sample_with_new_seed(dataset, size, temperature):
@@ -119,4 +120,5 @@ def lay_out(model, sliders, lines):
     events.live(temperature["temperature"].input, sample, {**model, **controls}, outputs)
     events.live(tiles.input, choose_sample, {**model, **controls}, code_view)
     events.act(zero.click, reset, model, code_view)
+    events.in_browser(stage.change, FRAME_SAMPLE, {"stage": stage, "tiles": tiles}, {"tiles": tiles})
     return code_view, tiles, controls

@@ -5,6 +5,7 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 from helpers_browser import CANVASES, PIXELS, SMALL_TEXT, changed, open_tab, unfold
+from PIL import Image
 from playwright.sync_api import expect
 
 from tabs import TABS
@@ -47,6 +48,13 @@ def diffusion(page):
     open_tab(page, "Diffusion")
     page.wait_for_selector("#diffusion-stage input:enabled")
     return page
+
+
+@pytest.fixture(scope="module")
+def flow(visit):
+    with visit("Flow") as page:
+        page.wait_for_selector("#flow-stage canvas")
+        yield page
 
 
 @pytest.mark.parametrize(
@@ -184,6 +192,69 @@ def test_a_heic_picture_is_refused_in_a_sentence(page, tmp_path):
     place.locator("input[type=file]").set_input_files(file)
     page.locator(".upload-note", has_text="HEIC").wait_for()
     assert place.locator("img").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("box", "typed", "result"),
+    [
+        ("#flow-n input[type=number]", "45", "30"),
+        ("#flow-n input[type=number]", "2.6", "3"),
+        ("#flow-temperature input[type=number]", "-1", "0"),
+        ("#flow-stage ~ * input[aria-label=Seed]", "-5", "0"),
+        ("#flow-stage ~ * input[aria-label=Seed]", "3.7", "4"),
+        ("#flow-stage ~ * input[aria-label=Seed]", "", "7"),
+    ],
+)
+def test_a_number_box_says_what_it_takes_and_takes_it(flow, box, typed, result):
+    box, shown = flow.locator(box), flow.locator("#flow-stage canvas").count()
+    box.fill("7") if typed == "" else None
+    box.fill(typed)
+    flow.locator(".upload-note", has_text=" must be a ").first.wait_for()  # and nothing is computed meanwhile
+    assert flow.locator("#flow-stage canvas").count() == shown
+    flow.keyboard.press("Tab")
+    assert box.input_value() == result
+    if typed == "45":
+        flow.wait_for_function("document.querySelectorAll('#flow-stage canvas').length === 30")
+
+
+def test_a_seed_counts_when_its_box_is_left(diffusion):
+    stage = "#diffusion-stage canvas"
+    before = diffusion.evaluate(PIXELS, stage)
+    diffusion.get_by_role("spinbutton", name="Seed").fill("123")
+    diffusion.keyboard.press("Tab")
+    changed(diffusion, stage, before)
+
+
+def test_a_page_without_a_camera_says_so(visit):
+    with visit("Denoising") as page:
+        place = page.locator("#denoiser-upload")
+        place.get_by_role("button", name="Capture from camera").click()
+        prompt, icons = page.get_by_text("Click to Access Webcam"), place.locator(".source-selection")
+        assert prompt.bounding_box()["y"] + prompt.bounding_box()["height"] <= icons.bounding_box()["y"]
+        prompt.click()
+        page.locator(".upload-note", has_text="no camera").wait_for()
+
+
+def test_reports_are_spoken(visit):
+    with visit() as page:
+        page.wait_for_selector("#vae-map .map")
+        open_tab(page, "Your picture")
+        page.locator("#vae-own button").first.click()
+        page.wait_for_function(
+            "document.querySelector('#vae-report')?.closest('[aria-live=polite]')?.textContent.includes('ELBO')"
+        )
+
+
+def test_focus_stays_near_a_button_that_goes(visit, tmp_path):
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    with visit() as page:
+        page.wait_for_selector("#vae-map .map")
+        open_tab(page, "Your picture")
+        page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
+        page.get_by_role("button", name="Remove Image").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("!document.querySelector('#vae-upload img')")
+        page.wait_for_function("document.activeElement.closest('#vae-upload')")
 
 
 def test_the_map_by_keyboard(page):

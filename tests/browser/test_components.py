@@ -132,7 +132,7 @@ SENT = {  # component -> its events
     "plane": ["input"],
     "sliders": ["input"],
     "mask": ["input"],
-    "pad": ["input"],
+    "pad": ["input", "release"],
     "text": ["click", "input", "release"],
 }
 FAST = {"queue": False, "show_progress": "hidden"}
@@ -340,6 +340,18 @@ def test_the_film_has_its_frames_in_order_and_their_pictures_in_rows_or_columns(
         assert bar == pytest.approx(80 - 66 * min(1, [0.1, 0.2, 0.3][k] / 0.3), abs=0.01)
     curve = np.array(points_of(board.page.locator("#film polyline").get_attribute("points"))).reshape(-1, 2)
     assert curve.tolist() == pytest.approx(np.array([[0, 4], [50, 96 - 92 / 3], [100, 96]]))  # a high loss is at the top
+
+
+def test_a_film_says_what_its_axis_is_and_nothing_before_the_first_measurement(board):
+    lines = [components.line("loss", [(50, 4), (100, 2), (900, 1)])]
+    facts = {"unit": "step", "numbers": [0, 50, 900], "lines": lines}
+    board.show(film={**components.sheet(pictures(3), 3), "per": 1, "across": 1, "facts": json.dumps(facts), "label": ""})
+    assert board.texts("#film .ticks span") == ["step 0", "50", "900"]  # of the frames, at even distances
+    assert (board.texts("#film .high"), board.texts("#film .low")) == (["4.0"], ["1.0"])
+    board.page.locator("#film input").focus()
+    for key, loss in (("Home", "–"), ("ArrowRight", "4.0")):
+        board.page.keyboard.press(key)
+        assert board.texts("#film output span")[1] == f"loss {loss}"
 
 
 def test_a_film_that_is_still_running_shows_its_latest_frame(board):
@@ -613,6 +625,15 @@ def test_a_drawing_is_sent_as_it_stands_on_the_pad(board):
     _, _, ink = board.event(lambda: board.page.keyboard.press("Space"))
     rows, columns = np.nonzero(ink > 128)
     assert rows.mean() == pytest.approx(30, abs=1) and columns.max() > 90 and columns.min() > 60
+
+
+def test_a_drawing_is_emptied_by_the_visitor_and_by_the_page(board):
+    board.event(lambda: board.drag("#pad canvas", (0.2, 0.15), (0.7, 0.15)))
+    name, event, ink = board.event(board.page.locator("#pad button").click)
+    assert (name, event, ink) == ("pad", "release", None)
+    board.event(lambda: board.drag("#pad canvas", (0.2, 0.15), (0.7, 0.15)))
+    board.show(pad=None)
+    board.until(lambda: canvas(board.page, "#pad canvas")[42, 120].max() == 0)
 
 
 # --- Texts ------------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_divider_choice_and_zoom_need_no_server(opened, requests):
     assert clean != restored
     opened.locator("#denoiser-stage .zoom").focus()
     opened.keyboard.press("End")
-    assert opened.locator(RIGHT).get_attribute("width") == "24"
+    assert opened.locator(RIGHT).get_attribute("width") == "16"
     zoomed = opened.evaluate(PIXELS, RIGHT)
     opened.locator("#denoiser-stage .view").focus()
     opened.keyboard.press("ArrowLeft")
@@ -100,6 +100,40 @@ def test_an_uploaded_noisy_photograph_is_restored_whole_and_downloaded(opened, t
         opened.locator("#denoiser-file").click()
     restored = Image.open(download.value.path())
     assert restored.size == (120, 90) and (np.asarray(restored) != pixels).any()
+
+
+MESSAGE = "document.querySelector('#denoiser-result .message').textContent"
+
+
+def test_another_picture_ends_the_restoration_of_the_last_one(opened, tmp_path):
+    Image.linear_gradient("L").resize((2400, 2000)).save(tmp_path / "large.png")
+    opened.locator("#denoiser-upload input[type=file]").set_input_files(str(tmp_path / "large.png"))
+    opened.wait_for_function(f"{MESSAGE}.startsWith('Ready: 2,400')")
+    assert opened.locator("#denoiser-stop").is_disabled()
+    opened.locator("#denoiser-whole").click()
+    opened.wait_for_function(f"/[1-9]\\d* %/.test({MESSAGE})")
+    assert opened.locator("#denoiser-stop").is_enabled()
+    opened.locator("#denoiser-pictures button").nth(2).click()
+    opened.wait_for_function(f"{MESSAGE}.startsWith('Ready: 600')")
+    opened.wait_for_selector("#denoiser-stop[disabled]")
+    assert opened.locator("#denoiser-upload img").count() == 0
+
+
+def test_other_noise_has_no_result_and_no_file_yet(opened):
+    opened.locator("#denoiser-whole").click()
+    opened.wait_for_selector("#denoiser-file:not([disabled])")
+    opened.get_by_role("radio", name="Missing block").click()
+    opened.wait_for_selector("#denoiser-file[disabled]")
+    opened.wait_for_function(f"{MESSAGE}.startsWith('Ready')")
+    opened.wait_for_selector("#denoiser-stage .caption:text('not learnt to fill')")
+
+
+def test_the_part_on_the_stage_is_chosen(opened):
+    before = opened.evaluate(PIXELS, LEFT)
+    opened.locator("#denoiser-left input[type=range]").focus()
+    opened.keyboard.press("Home")
+    changed(opened, LEFT, before)
+    wait_for_tiles(opened, ALL)
 
 
 def test_digits_can_be_drawn(opened):

@@ -69,6 +69,19 @@ def test_a_plane_is_learnt_live_stopped_and_its_layers_looked_through(opened):
     opened.locator("#flow-plane input[type=range]").focus()
     opened.keyboard.press("Home")
     assert opened.evaluate(PIXELS, PLANE) not in (before, learnt)
+    opened.locator("#flow-depth input[type=range]").focus()  # of another number of layers nothing is learnt yet
+    opened.keyboard.press("ArrowLeft")
+    opened.wait_for_function("document.querySelector('#flow-plane .text').textContent === '1,000 points.'")
+
+
+def test_focus_does_not_stay_on_a_button_that_is_disabled(opened):
+    open_tab(opened, "In two dimensions")
+    opened.locator("#flow-train").click()
+    opened.wait_for_selector("#flow-stop:not([disabled])")
+    opened.locator("#flow-stop").focus()
+    opened.keyboard.press("Enter")
+    opened.wait_for_selector("#flow-stop[disabled]")
+    opened.wait_for_function("document.activeElement.id === 'flow-train'")
 
 
 def test_the_visitor_draws_points(opened):
@@ -87,3 +100,8 @@ def test_the_visitor_draws_points(opened):
     opened.keyboard.press("ArrowLeft")
     opened.keyboard.press("Space")
     opened.wait_for_function(f"document.querySelector('#flow-plane .text').textContent.startsWith('{n + 3} points')")
+    opened.locator("#flow-plane .undo").click()
+    opened.wait_for_function(f"document.querySelector('#flow-plane .text').textContent.startsWith('{n} points')")
+    opened.locator("#flow-plane .clear").click()
+    opened.wait_for_function("document.querySelector('#flow-plane .text').textContent.includes('Press and drag')")
+    assert opened.locator("#flow-plane .undo").is_disabled()

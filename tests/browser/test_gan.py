@@ -93,7 +93,10 @@ def test_the_replay_is_scrubbed_without_the_server(opened, requests):
     opened.locator("#gan-replay input[type=range]").focus()
     opened.keyboard.press("Home")
     assert opened.evaluate(PIXELS, canvas) != last_picture
-    assert words() != last_words and "step 0 of" in words()
+    assert words() != last_words and "step 0 of" in words() and words().count("loss –") == 2  # none was measured yet
+    ticks = opened.locator("#gan-replay .ticks span").all_inner_texts()
+    numbers = [int(tick.removeprefix("step ").replace(",", "")) for tick in ticks]
+    assert len(ticks) == 5 and numbers[0] == 0 and numbers == sorted(numbers) and f"{numbers[-1]:,}" in words()
     assert histogram.get_attribute("d") != last_histogram
     assert curves == 2 and requests == []
     first = opened.evaluate(PIXELS, canvas)
@@ -121,3 +124,6 @@ def test_a_drawing_is_scored_and_its_inversion_stops(opened):
     opened.wait_for_selector("#gan-nearest input[type=range]:not([disabled])")
     assert int(opened.locator("#gan-nearest input[type=range]").get_attribute("max")) < 100
     assert opened.locator("#gan-nearest .frames canvas").is_visible()
+    opened.locator("#gan-judged-as input").click()  # for another label there is no result yet
+    opened.get_by_role("option", name="7", exact=True).click()
+    opened.wait_for_function("document.querySelector('#gan-nearest .frames').hidden")

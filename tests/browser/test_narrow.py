@@ -115,3 +115,7 @@ def test_ten_tabs_on_a_phone(browser):
         page.context.close()
     finally:
         demo.close()
+
+
+def test_the_footer_has_no_stray_dot(phone):
+    assert phone.locator("footer .divider").locator("visible=true").count() == 0

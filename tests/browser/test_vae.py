@@ -1,7 +1,17 @@
 """The VAE tab in a real browser: what a visitor does, and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed, draw_stroke, open_tab, scrub, shows_what_its_lines_compute
+from helpers_browser import (
+    PIXELS,
+    changed,
+    changed_back,
+    chosen_tiles,
+    draw_stroke,
+    open_tab,
+    scrub,
+    shows_what_its_lines_compute,
+)
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -60,6 +70,18 @@ def test_new_samples_and_the_same_seed_again(page):
     assert changed(page, STAGE, first) == chosen
 
 
+def test_only_a_sample_on_the_stage_has_a_frame(page):
+    for leave in (
+        lambda: page.get_by_role("button", name="Reset").locator("visible=true").click(),
+        lambda: page.locator("#vae-sliders input").first.press("ArrowRight"),
+    ):
+        page.locator("#vae-samples button").nth(3).click()
+        page.wait_for_selector("#vae-stage figcaption:text('Sample 4')")
+        chosen_tiles(page, "#vae-samples", [3])
+        leave()
+        chosen_tiles(page, "#vae-samples", [])
+
+
 def test_switching_the_dataset_and_the_size_of_the_code(page):
     before = page.evaluate(PIXELS, STAGE)
     page.get_by_role("radio", name="2-D code").click()
@@ -106,11 +128,51 @@ def test_drawing(page):
     assert page.locator("#vae-pair figure").count() == 3
 
 
+def test_only_the_picture_that_was_chosen_last_looks_chosen(page, tmp_path):
+    open_tab(page, "Your picture")
+    pad, uploaded = "#vae-pad canvas", page.locator("#vae-upload img")
+    page.locator("#vae-pad button").click()
+    empty = page.evaluate(PIXELS, pad)
+    draw_stroke(page, "#vae-pad")
+    changed(page, pad, empty)
+    chosen_tiles(page, "#vae-own", [])
+    page.locator("#vae-own button").nth(4).click()
+    changed_back(page, pad, empty)
+    chosen_tiles(page, "#vae-own", [4])
+    draw_stroke(page, "#vae-pad")
+    chosen_tiles(page, "#vae-own", [])
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
+    changed_back(page, pad, empty)
+    uploaded.wait_for()
+    page.get_by_role("button", name="Remove Image").click()  # the first test picture takes its place
+    chosen_tiles(page, "#vae-own", [0])
+    draw_stroke(page, "#vae-pad")
+    chosen_tiles(page, "#vae-own", [])
+    page.locator("#vae-pad button").click()
+    chosen_tiles(page, "#vae-own", [0])
+
+
+@pytest.mark.parametrize("choice", ["2-D code", "Clothes"])
+def test_nothing_of_the_last_model_stays(page, choice):
+    open_tab(page, "Your picture")
+    page.locator("#vae-pad button").click()
+    empty = page.evaluate(PIXELS, "#vae-pad canvas")
+    draw_stroke(page, "#vae-pad")
+    page.wait_for_selector("#vae-report :text('ELBO')")
+    page.get_by_role("radio", name=choice).click()
+    page.wait_for_function("!document.querySelector('#vae-report').innerText.includes('ELBO')")
+    page.wait_for_function("!document.querySelector('#vae-pair canvas')")
+    changed_back(page, "#vae-pad canvas", empty)
+    chosen_tiles(page, "#vae-own", [])
+
+
 def test_uploading_a_file_that_is_not_a_picture(page, tmp_path):
     open_tab(page, "Your picture")
     (tmp_path / "a.png").write_text("no picture", encoding="utf-8")
     page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
     page.wait_for_selector("[data-testid=toast-body]:has-text('not a picture')")
+    page.wait_for_function("!document.querySelector('#vae-upload img')")
 
 
 def test_scrubbing_an_interpolation_sends_no_request(page, requests, computed):
@@ -151,3 +213,23 @@ def test_editing_the_class_of_a_digit_after_a_face(page):
     page.get_by_role("option", name="7", exact=True).click()
     changed(page, STAGE, before)
     page.wait_for_selector("#vae-verdict :text('class')")
+
+
+def test_edits_and_what_a_classifier_says_go_with_their_picture(page):
+    open_tab(page, "Edit attributes")
+    says = "document.querySelector('#vae-verdict').innerText.trim()"
+    strength = "document.querySelector('#vae-class-amount input[type=number]').value"
+    ways = (
+        (lambda: page.locator("#vae-sliders input").first.press("ArrowRight"), "1"),
+        (lambda: page.get_by_role("button", name="New samples").click(), "0"),
+        (lambda: page.get_by_role("radio", name="Clothes").click(), "0"),
+    )
+    page.get_by_role("button", name="New samples").click()  # without the edits of another test
+    page.wait_for_function(f"!{says} && {strength} === '0'")
+    for k, (leave, kept) in enumerate(ways):
+        page.locator("#vae-class input").click()
+        page.get_by_role("option").nth(4 + k).click()
+        page.wait_for_function(f"{says} && {strength} === '1'")
+        leave()
+        page.wait_for_function(f"!{says}")
+        page.wait_for_function(f"{strength} === '{kept}'")

@@ -357,6 +357,8 @@ STATED = {  # the page's control -> its default, where the API has another or no
     "flow-first": "3",
     "flow-last": "8",
     "denoiser-strength": 25,
+    "denoiser-left": 50,
+    "denoiser-top": 50,
     "gan-order": "sampled",
     "gan-mixed": False,
     "gan-quiz-seed": 0,

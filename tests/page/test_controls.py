@@ -68,7 +68,9 @@ class Model:
 def test_every_field_with_a_widget_is_a_component():
     parts = Sampling.components("gan", label={"choices": ["any", "3"]}, n={"value": 4})
     kinds = [gr.Slider, gr.Slider, gr.Radio, gr.Dropdown, gr.Checkbox, gr.Number, gr.Number]
-    assert [type(part) for part in parts.values()] == kinds
+    assert all(isinstance(part, kind) for part, kind in zip(parts.values(), kinds, strict=True))
+    names = ["slider", "slider", "radio", "dropdown", "checkbox", "number", "number"]
+    assert [part.get_block_name() for part in parts.values()] == names  # as the browser knows them
     assert list(parts) == [name for name in Sampling.model_fields if name != "directions"]
     assert [part.elem_id for part in parts.values()][:5] == ["gan-n", "gan-temperature", "gan-sampler", "gan-label", "other-id"]
     assert (parts["n"].value, parts["n"].minimum, parts["n"].maximum, parts["n"].label) == (4, 1, 16, "Samples")
@@ -78,6 +80,17 @@ def test_every_field_with_a_widget_is_a_component():
     assert [value for _, value in parts["label"].choices] == ["any", "3"]
     assert (parts["steps"].minimum, parts["steps"].maximum, parts["steps"].precision) == (1, 250, 0)
     assert list(Sampling.components("gan", "seed", "n")) == ["seed", "n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "title"),
+    [("n", 45, "Samples"), ("n", None, "Samples"), ("seed", -5, "Seed"), ("seed", 3.7, "Seed"), ("seed", None, "Seed")],
+)
+def test_what_a_number_box_sends_is_neither_rounded_nor_refused_without_its_name(name, value, title):
+    sent = Sampling.components("gan", name)[name].preprocess(value)
+    assert sent == value
+    with pytest.raises(ControlError, match=f"^{title} must be a whole number from "):
+        Sampling.read(**{name: sent})
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_all_methods_are_compared_with_their_metrics(dataset, small):
     for name, note in (version.values() for version in stage["pictures"]):
         if name in expected and "clean" not in name and "removed" not in name:
             psnr, ssim = quality(expected[name], clean)
-            shown_psnr, shown_ssim = map(float, re.match(r"(.*) dB · (0\.\d{3})", note).groups())
+            shown_psnr, shown_ssim = map(float, re.match(r"PSNR (.*) dB · SSIM (0\.\d{3})", note).groups())
             assert shown_psnr == pytest.approx(psnr, abs=0.051) and shown_ssim == pytest.approx(ssim, abs=0.00051), name
             assert ("ms" in note) == (name != "noisy")
 
@@ -147,10 +147,25 @@ def test_the_stage_shows_the_centre_of_a_large_photograph(tmp_path):
     source = pictures.upload("photo", upload_file(tmp_path, (1000, 500)))
     x = pictures.whole_picture(source)
     assert x.shape == (1, 3, 500, 1000)
-    assert torch.equal(source["x"], x[..., 58:442, 308:692])  # the same pixels
+    assert torch.equal(source["x"], x[..., 122:378, 372:628])  # the same pixels
     assert source["size"] == "1,000 × 500"
     grey = pictures.upload("photo", upload_file(tmp_path, mode="L"))
     assert grey["x"].shape == (1, 1, 50, 60) and grey["crop"] == ""
+    assert [pictures.choose(s)["left"]["visible"] for s in (source, grey)] == [True, False]
+
+
+def test_the_visitor_moves_the_part_on_the_stage(tmp_path):
+    source = pictures.upload("photo", upload_file(tmp_path, (1000, 500)))
+    moved = pictures.move(pictures.move(source, left=100, top=0)["source"], left=0, top=100)["source"]
+    assert moved["crop"] == "[..., 244:500, 0:256]" and moved["whole"] == source["whole"]
+    assert torch.equal(moved["x"], pictures.whole_picture(source)[..., 244:, :256])
+    assert "from the left must be a whole number from 0 to 100" in refusal(pictures.move, source, left=101, top=0)
+
+
+@pytest.mark.parametrize(("dataset", "kind"), [("photo", "missing block"), ("photo", "gaussian"), ("mnist", "missing block")])
+def test_the_stage_says_that_a_block_of_a_photograph_is_not_filled(dataset, kind, small):
+    shown = comparison.show(pictures.example(dataset, 1), dataset, **controls(kind, 30))["stage"]
+    assert ("not learnt to fill" in shown["caption"]) == (dataset == "photo" and kind == "missing block")
 
 
 def test_the_methods_and_kinds_are_those_of_the_package():

@@ -189,6 +189,39 @@ def test_a_stopped_run_yields_its_last_state():
     assert not counter.begin(float("nan"))
 
 
+def test_stop_is_enabled_while_there_is_a_run():
+    def refused_later():
+        yield {"stage": {"i": 0}}
+        raise ValueError("No.")
+
+    with gr.Blocks() as page:
+        button, stop, outputs = gr.Button(), gr.Button(), {"stage": gr.JSON(), "text": gr.Textbox()}
+        runs = events.Runs(stop=stop)
+        for steps in (counting(3), refused_later):
+            runs.stream(button.click, steps, {}, outputs, rate=1000)
+        runs.act(button.click, lambda: {"stage": {"i": 9}}, {}, outputs)
+    end, run, refused, act = (fn.fn for fn in page.fns.values())
+    assert not stop.interactive
+
+    def enabled(values):
+        return [value[stop]["interactive"] for value in values if stop in value]
+
+    counter = events.RunCounter()
+    assert enabled(run(counter, 1)) == [True, False]
+    first = run(counter, 2)
+    assert enabled([next(first)]) == [True]
+    assert enabled([act(counter, 3)]) == [False]
+    assert enabled(first) == []  # what it says now is outdated
+    first = run(counter, 4)
+    next(first)
+    end(counter, 5)
+    assert enabled(first) == [False]
+    failing = refused(counter, 6)
+    assert enabled([next(failing), next(failing)]) == [True, False]
+    with pytest.raises(gr.Error):
+        next(failing)
+
+
 def test_an_action_on_the_stage_is_numbered_and_dropped_when_outdated():
     with gr.Blocks() as page:
         step, canvas = gr.Number(), gr.JSON()
@@ -207,9 +240,7 @@ def test_visitors_end_only_their_own_runs():
 
     with gr.Blocks() as page:
         button, stop, outputs = gr.Button(), gr.Button(), {"stage": gr.JSON(), "text": gr.Textbox()}
-        runs = events.Runs()
-        runs.stream(button.click, steps, {}, outputs)
-        runs.stop(stop.click)
+        events.Runs(stop=stop).stream(button.click, steps, {}, outputs)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True)
 
     def post(path, visitor, fn_index, number):
@@ -226,10 +257,10 @@ def test_visitors_end_only_their_own_runs():
     streams = {}
     try:
         for visitor in ("one", "other"):
-            post("queue/join", visitor, 0, 1)
+            post("queue/join", visitor, 1, 1)
             streams[visitor] = urllib.request.urlopen(f"{url}gradio_api/queue/data?session_hash={visitor}", timeout=20)
             until(streams[visitor], b"process_generating")
-        post("run/predict", "one", 1, 2)
+        post("run/predict", "one", 0, 2)
         until(streams["one"], b"process_completed")
         for _ in range(5):
             until(streams["other"], b"process_generating")

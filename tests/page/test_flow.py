@@ -113,8 +113,13 @@ def test_a_drawing_and_a_file_are_prepared_as_the_data_were(tmp_path):
     drawing, upload = likelihood.PICTURES.choose_drawing(stroke()), likelihood.PICTURES.choose_upload(photograph(tmp_path))
     for x in (drawing["source"]["x"], upload["source"]["x"]):
         assert x.shape == (1, 1, 28, 28) and 0 <= x.min() < x.max() <= 1
-    with pytest.raises(ValueError, match="The drawing is empty"):
-        likelihood.PICTURES.choose_drawing(None)
+    assert likelihood.PICTURES.choose_drawing(None) == {}  # the pad was emptied before its last stroke was computed
+
+
+def test_an_upload_of_one_colour_is_named_as_such(tmp_path):
+    Image.new("RGB", (60, 60), "teal").save(tmp_path / "plain.png")
+    says = refusal(likelihood.PICTURES.choose_upload, str(tmp_path / "plain.png"))
+    assert says == "The uploaded picture is empty: it shows one colour only. Choose another one."
 
 
 @pytest.mark.parametrize("index", [10, -1, 0.5, None, "a"])

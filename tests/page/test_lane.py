@@ -665,7 +665,7 @@ def test_sliders_are_followed_to_their_last_position_and_streams_are_not_held_ba
         (fn, blocks[target])
         for fn in events_of_page
         for target, event in fn.targets
-        if event == "input" and type(blocks.get(target)) in MOVING
+        if event == "input" and isinstance(blocks.get(target), MOVING)
     ]
     assert len(sliders) > 20
     for fn, component in sliders:

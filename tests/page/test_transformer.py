@@ -55,6 +55,15 @@ def poem_controls(form="五绝", title="", author="", heads="", temperature=1, t
     return {**conditions, "temperature": temperature, "top_p": top_p, "seed": seed, **rules}
 
 
+def test_the_bits_of_all_generated_pixels_are_shown_at_the_end():
+    *running, ended = pixels.complete(sources.test_picture("mnist", 2), **picture_controls(25, n=2))
+    assert not any("bits per pixel" in output["stage"]["label"] for output in running)
+    options = pixels.Completions(**picture_controls(25, n=2))
+    *_, step = pixels.sample(sources.test_picture("mnist", 2), options)[0]
+    bits = -step.probability[:, 25:].log2().mean().item()
+    assert f"All generated rows: {bits:.3f} bits per pixel" in ended["stage"]["label"]
+
+
 def picture_controls(rows, n=1, label="any", temperature=1, seed=0):
     return {"rows": rows, "n": n, "label": label, "temperature": temperature, "seed": seed}
 
