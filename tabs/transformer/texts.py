@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator
 
@@ -37,7 +38,9 @@ def beginning(name: str, shakespeare: str, limit: int) -> str:
     """Words of a model's text to begin with. shakespeare: those of his."""
     if name == SHAKESPEARE:
         return shakespeare
-    words = OWN[name]["text"].strip()[:limit]
+    text = OWN[name]["text"]
+    letters = re.search(r"[^\W\d_]{2}", text)  # not the line of asterisks above a chapter
+    words = text[letters.start() if letters else 0 :].strip()[:limit]
     return words.rpartition(" ")[0] or words
 
 

@@ -59,7 +59,7 @@ def page(tmp_path_factory):
         save(root, own, "gan")
         save(root, own, "diffusion", widths=[8], heads=1)
     for name, words in (("Онегин", TEXT), ("论语", "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？")):
-        text = OwnText(name, name, words * 3, words, words)
+        text = OwnText(name, name, words * 3, words, "* * *\n\n" + words)
         options = dict(kind="TextTransformer", alphabet=text.alphabet, context=16)
         writer = tiny.untrained(functools.partial(tiny.make, "transformer", **options))
         writer.save_pretrained(root / f"transformer-{name}")
@@ -160,7 +160,7 @@ def test_another_text_brings_its_own_words(visitor):
     assert visitor["transformer-prompt"] == "学而时习之，不亦说乎？有朋自远方来，不亦"
     assert 'gm.load("transformer-论语")' in visitor["transformer-text-python"]
     tokens = [json.loads(line)["symbol"] for line in visitor["transformer-text"]["tokens"].splitlines()]
-    assert "".join(tokens).startswith("学而时习之") and set("".join(tokens)) <= set("学而时习之，不亦说乎？有朋自远方来乐")
+    assert "".join(tokens).startswith("学而时习之") and set("".join(tokens)) <= set("* \n学而时习之，不亦说乎？有朋自远方来乐")
     assert visitor["transformer-own"].startswith("学而时习之")
     visitor.set("transformer-prompt", "有朋", "change")
     assert visitor["transformer-next"]["context"] == "有朋"
