@@ -199,7 +199,7 @@ def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_
 
 def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
     """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
-    flags = {"queue": False, "trigger_mode": "multiple", **PRIVATE}  # what comes while one runs would be dropped
+    flags = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
     return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
 
 
