@@ -24,9 +24,9 @@ test-threads: $(DEV)
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -n 0 $(MATHEMATICS:%=tests/models/test_%.py) $(ARGS)
 
 lint: $(DEV)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 space: $(APP)
 	@$(BIN)/python tools/space.py $(REPO)
@@ -34,10 +34,10 @@ space: $(APP)
 # The two stamps are newer than the requirement files they stand for: nothing is installed twice.
 $(APP): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("genmodels needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ": name another one with make PYTHON=...")'
-	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/pip install -r requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -r requirements.txt
 	@touch $@
 
 $(DEV): $(APP) requirements-dev.txt
-	$(BIN)/pip install -r requirements-dev.txt
+	$(BIN)/python -m pip install -r requirements-dev.txt
 	@touch $@

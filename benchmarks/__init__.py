@@ -1,1 +1,1 @@
-"""Speed, as ratios measured within one run. These are not tests: nothing here passes or fails."""
+"""Speed, as ratios measured within one run (and `solvers`, of quality). These are not tests: nothing here passes or fails."""

@@ -7,20 +7,18 @@ Nothing else may run on the machine meanwhile. Each number is the median of seve
 on all cores.
 """
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
 import genmodels as gm
-from benchmarks.diffusion import in_turns
+from benchmarks import common
+from benchmarks.common import in_turns
 from genmodels.denoiser import add_noise, classical, quality
 
-ROOT = Path(__file__).resolve().parent.parent
 SIGMA = 25 / 255
 LARGE = """
 import resource, sys, time
@@ -45,17 +43,17 @@ def speeds(model, rounds):
     return rows
 
 
+def restore_large(restore):
+    """(seconds, peak memory in GB) of a picture of 12 megapixels in its own process, restored or only loaded."""
+    command = [sys.executable, "-c", LARGE, str(int(restore))]
+    output = subprocess.run(command, cwd=common.ROOT, capture_output=True, text=True, check=True).stdout
+    return [float(value) for value in output.split()]
+
+
 def large():
-    """A picture of 12 megapixels in a process of its own: seconds, and peak memory."""
-
-    def measure(restore):
-        """(seconds, peak memory in GB), with the picture restored or only loaded."""
-        command = [sys.executable, "-c", LARGE, str(int(restore))]
-        output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        return [float(value) for value in output.split()]
-
-    _, memory_without = measure(False)
-    seconds, memory = measure(True)
+    """A picture of 12 megapixels: seconds, and peak memory."""
+    _, memory_without = restore_large(False)
+    seconds, memory = restore_large(True)
     return [
         (
             "12 megapixels in colour, peak memory of the process",
@@ -94,13 +92,7 @@ def main(
     """Measure the denoiser of photographs and print a table."""
     model = gm.load("denoiser-photo")
     rows = [*speeds(model, rounds), *compare_with_means(model, rounds), *large()]
-    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.denoiser` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
-    print(f"{note}\n\n{table}")
-    if readme:
-        file, begin, end = ROOT / "README.md", "<!-- denoiser-benchmarks:begin -->", "<!-- denoiser-benchmarks:end -->"
-        head, tail = file.read_text(encoding="utf-8").split(begin)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail.split(end)[1]}", encoding="utf-8")
+    common.report("denoiser", rows, readme)
 
 
 if __name__ == "__main__":

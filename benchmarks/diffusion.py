@@ -8,10 +8,6 @@ The weights do not matter: without the checkpoint `diffusion-mnist` they are ran
 """
 
 import functools
-import os
-import statistics
-import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated
 
@@ -21,25 +17,13 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import genmodels as gm
-from genmodels.base import CheckpointError, generator
+from benchmarks import common
+from benchmarks.common import in_turns, record_layers, run_layers
+from genmodels.base import generator
 from genmodels.diffusion import Diffusion, alpha_sigma
 
-ROOT = Path(__file__).resolve().parent.parent
 N, STEPS = 16, 16  # samples, and network calls for each
 TIMES = 100 * STEPS  # of diffusers, whose times are integers: a multiple of STEPS contains all of our times
-
-
-def in_turns(rounds, *jobs):
-    """Median seconds of each job; the first round is a warm-up."""
-    times = [[] for _ in jobs]
-    for i in range(rounds + 1):
-        for job, seconds in zip(jobs, times):
-            start = time.perf_counter()
-            job()
-            if i:
-                seconds.append(time.perf_counter() - start)
-    return [statistics.median(seconds) for seconds in times]
 
 
 def network_inputs(model, n):
@@ -48,34 +32,16 @@ def network_inputs(model, n):
     return x, torch.full((n,), 0.5), model.labels(None, n)
 
 
-def record_layer_inputs(net, inputs):
-    """[(layer, its input)] of every convolution and linear layer in one network call."""
-    calls = []
-    layers = [module for module in net.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_pre_hook(lambda layer, args: calls.append((layer, args[0].clone()))) for layer in layers]
-    net(*inputs)
-    for hook in hooks:
-        hook.remove()
-    return calls
-
-
-def run_layers(calls):
-    for layer, x in calls:
-        layer(x)
-
-
 def measure_network(model, rounds):
     """Network calls per second, and the share of their time that the bare layers take."""
     rows = []
     for n in (1, 16, 64):
         inputs = network_inputs(model, n)
         call_network = functools.partial(model.net, *inputs)
-        call_layers = functools.partial(run_layers, record_layer_inputs(model.net, inputs))
+        call_layers = functools.partial(run_layers, record_layers(model.net, call_network))
         network, layers = in_turns(max(3, rounds * 16 // n), call_network, call_layers)
         speed = f"{1 / network:.1f}/s, {n / network:.0f} pictures/s"
-        rows.append(
-            (f"network calls, batch {n}", speed, f"its bare layers take **{layers / network:.0%}** of that; target: 60 %")
-        )
+        rows.append((f"network calls, batch {n}", speed, f"its bare layers take **{layers / network:.0%}** of that; aim: 60 %"))
     return rows
 
 
@@ -89,8 +55,8 @@ def measure_loop(model, rounds):
         lambda: [model.net(*inputs) for _ in range(STEPS)],
     )
     return [
-        (f"{N} digits in {STEPS} steps", f"{sample:.2f} s", "target: 1.0 s"),
-        ("the same network calls without a loop", f"{bare:.2f} s", f"the loop adds **{sample / bare - 1:.1%}**; target: 5 %"),
+        (f"{N} digits in {STEPS} steps", f"{sample:.2f} s", "aim: 1.0 s"),
+        ("the same network calls without a loop", f"{bare:.2f} s", f"the loop adds **{sample / bare - 1:.1%}**; aim: 5 %"),
     ]
 
 
@@ -196,21 +162,10 @@ def main(
     rounds: Annotated[int, typer.Option(help="How often each job is timed.")] = 15,
 ):
     """Measure the diffusion model and print a table."""
-    try:
-        model = gm.load("diffusion-mnist")
-        weights = "diffusion-mnist"
-    except CheckpointError:
-        model = Diffusion().eval().requires_grad_(False)
-        weights = "random weights"
+    model, weights = common.load("diffusion-mnist", Diffusion)
     with torch.inference_mode():
         rows = [*measure_network(model, rounds), *measure_loop(model, rounds), *measure_diffusers(model, rounds)]
-    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.diffusion` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s), {weights}."
-    print(f"{note}\n\n{table}")
-    if readme:
-        file, begin, end = ROOT / "README.md", "<!-- diffusion-benchmarks:begin -->", "<!-- diffusion-benchmarks:end -->"
-        head, tail = file.read_text(encoding="utf-8").split(begin)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail.split(end)[1]}", encoding="utf-8")
+    common.report("diffusion", rows, readme, remark=f", {weights}")
 
 
 if __name__ == "__main__":

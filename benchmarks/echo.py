@@ -29,7 +29,7 @@ with gr.Blocks() as demo:
         def echo(sliders):
             return {"stage": raw(torch.from_numpy(uniform(sliders["z"][0]))[None] / 255)}
 
-        start = {"model": "none", "z": [0.0] * 40, "dims": [[i, f"#{i + 1}"] for i in range(40)], "unused": 0}
+        start = {"model": "none", "z": [0.0] * 40, "dims": [{"index": i, "label": f"#{i + 1}"} for i in range(40)], "unused": 0}
         sliders = Sliders(start, elem_id="vae-sliders")
         stage = Stage(raw(torch.zeros(1, 28, 28)), elem_id="vae-stage")
         lines = gr.Code(language="python", interactive=False)

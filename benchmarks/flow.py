@@ -7,30 +7,14 @@ Run nothing else on the machine meanwhile. The variants take turns; the table ha
 checkpoint `flow-mnist` they are random.
 """
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from torch import nn
 
 import genmodels as gm
-from benchmarks.diffusion import in_turns
-from genmodels.base import CheckpointError
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def record_layers(model, call):
-    """[(layer, input)] of every convolution and linear layer in one call."""
-    inputs = []
-    layers = [module for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_pre_hook(lambda layer, args: inputs.append((layer, args[0].clone()))) for layer in layers]
-    call()
-    for hook in hooks:
-        hook.remove()
-    return inputs
+from benchmarks import common
+from benchmarks.common import in_turns, record_layers, run_layers
 
 
 def measure(model, rounds):
@@ -42,9 +26,9 @@ def measure(model, rounds):
     likelihood, likelihood_layers_only, sampling, decoding_layers_only, round_trip = in_turns(
         rounds,
         lambda: model.log_prob(x),
-        lambda: [layer(h) for layer, h in likelihood_layers],
+        lambda: run_layers(likelihood_layers),
         lambda: model.sample(16, seed=0),
-        lambda: [layer(h) for layer, h in decoding_layers],
+        lambda: run_layers(decoding_layers),
         lambda: model.decode(model.encode(x[:1], seed=0)),
     )
     return [
@@ -67,19 +51,10 @@ def main(
     rounds: Annotated[int, typer.Option(help="Repetitions of each measurement.")] = 20,
 ):
     """Measure the flow and print a table."""
-    try:
-        model = gm.load("flow-mnist")
-    except CheckpointError:
-        model = gm.Flow().eval().requires_grad_(False)
+    model, weights = common.load("flow-mnist", gm.Flow)
     with torch.inference_mode():
         rows = measure(model, rounds)
-    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.flow` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
-    print(f"{note}\n\n{table}")
-    if readme:
-        file, begin, end = ROOT / "README.md", "<!-- flow-benchmarks:begin -->", "<!-- flow-benchmarks:end -->"
-        head, tail = file.read_text(encoding="utf-8").split(begin)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail.split(end)[1]}", encoding="utf-8")
+    common.report("flow", rows, readme, remark=f", {weights}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@
 Nothing else may run on the machine at the same time. Medians of one run; the alternatives are timed in turns.
 """
 
-import os
 import shutil
-from pathlib import Path
 from statistics import median
 from typing import Annotated
 
@@ -17,17 +15,17 @@ import typer
 from playwright.sync_api import sync_playwright
 
 import genmodels as gm
-from benchmarks.diffusion import in_turns
-from benchmarks.page import MOVES, p95, serving
+from benchmarks import common
+from benchmarks.common import in_turns, p95
+from benchmarks.page import MOVES, serving
 
-ROOT = Path(__file__).resolve().parent.parent
 DIRECTION, STAGE = "#gan-sliders input[type=range]", "#gan-stage"  # on the page
 
 
 def sampling(rounds):
     """Time to sample a grid of pictures, on all cores."""
     rows = []
-    for name, n, target in (("gan-mnist", 64, 60), ("gan-fashion", 64, 60), ("gan-avatars", 16, 150)):
+    for name, n, aim in (("gan-mnist", 64, 60), ("gan-fashion", 64, 60), ("gan-avatars", 16, 150)):
         if name not in gm.checkpoints():
             continue
         model = gm.load(name)
@@ -40,14 +38,14 @@ def sampling(rounds):
             (
                 f"{n} pictures of `{name}`",
                 f"{1000 * sample:.0f} ms",
-                f"target: {target} ms; without sampling the latent codes {1000 * synthesis:.0f} ms",
+                f"aim: {aim} ms; without sampling the latent codes {1000 * synthesis:.0f} ms",
             )
         )
     return rows
 
 
-def slider_latency(rounds=4, moves=15):
-    """From a slider of a direction to the new picture in the browser, compared with the same wiring without a model."""
+def moves_in_browser(rounds=4, moves=15):
+    """Milliseconds from a slider of a direction to the new picture in a browser: of the page, and of its wiring alone."""
     times = {"page": [], "stage": []}
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -69,11 +67,16 @@ def slider_latency(rounds=4, moves=15):
                     if turn > 0:
                         times[name] += durations
         browser.close()
-    page_time, baseline_time = (f"{median(t):.0f} / {p95(t):.0f} ms" for t in times.values())
-    ratio = median(times["page"]) / median(times["stage"])
+    return times["page"], times["stage"]
+
+
+def latency_rows(page, stage):
+    """Rows of the table, from the milliseconds of single moves."""
+    page_time, baseline_time = (f"{median(times):.0f} / {p95(times):.0f} ms" for times in (page, stage))
+    ratio = median(page) / median(stage)
     return [
         ("from a slider of a direction to the new picture in the browser, p50 / p95", page_time, ""),
-        ("the same wiring without a model", baseline_time, f"ratio **{ratio:.2f}**; target: 1.3"),
+        ("the same for this page's wiring without a model", baseline_time, f"ratio **{ratio:.2f}**; aim: 1.3"),
     ]
 
 
@@ -83,14 +86,8 @@ def main(
 ):
     """Measure the GAN and print a table."""
     with torch.inference_mode():
-        rows = [*sampling(rounds), *slider_latency()]
-    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.gan` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
-    print(f"{note}\n\n{table}")
-    if readme:
-        file, begin, end = ROOT / "README.md", "<!-- gan-benchmarks:begin -->", "<!-- gan-benchmarks:end -->"
-        before, after = file.read_text(encoding="utf-8").split(begin)
-        file.write_text(f"{before}{begin}\n{note}\n\n{table}\n{end}{after.split(end)[1]}", encoding="utf-8")
+        rows = sampling(rounds)
+    common.report("gan", [*rows, *latency_rows(*moves_in_browser())], readme)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import psutil
@@ -27,10 +26,11 @@ import typer
 from playwright.sync_api import sync_playwright
 
 import genmodels as gm
+from benchmarks import common
+from benchmarks.common import p95
 from tabs import events
 from tabs.components import raw
 
-ROOT = Path(__file__).resolve().parent.parent
 VAES = ("vae-mnist", "vae-fashion", "vae-avatars")
 
 # Moves a slider n times and waits for the new pixels: until the canvas is drawn, or the new image is decoded.
@@ -82,7 +82,7 @@ def serving(*command):
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, *command, *([str(port)] if "-m" in command else [])],
-        cwd=ROOT,
+        cwd=common.ROOT,
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -119,34 +119,28 @@ def move(url, event, model, z):
     return json.loads(urllib.request.urlopen(request, timeout=30).read())["data"]
 
 
-def median(values):
-    return statistics.median(values)
-
-
-def p95(values):
-    return sorted(values)[int(0.95 * (len(values) - 1))]
+# --- What is measured: names and milliseconds, seconds or GB ---
 
 
 def decoding():
-    """Server time of one move: decoding and packing the picture, with the page's number of threads."""
+    """{model: (pixels per side, milliseconds of each decoding and packing of a picture)}, on as many threads as the page."""
     torch.set_num_threads(events.THREADS)
-    rows = []
+    times = {}
     for name in VAES:
         vae = gm.load(name)
-        times = []
+        milliseconds = []
         with torch.no_grad():
             for i in range(220):
                 z = torch.full((1, vae.latent), i / 220)
                 started = time.perf_counter()
                 raw(vae.decode(z)[0])
-                times.append((time.perf_counter() - started) * 1000)
-        target = 15 if vae.size == 64 else 3
-        rows.append((f"one decode, {name}", f"{median(times[20:]):.1f} ms (p95 {p95(times[20:]):.1f})", f"aim: {target} ms"))
-    return rows
+                milliseconds.append((time.perf_counter() - started) * 1000)
+        times[name] = vae.size, milliseconds[20:]  # the first ones are a warm-up
+    return times
 
 
 def moving(rounds=4, moves=15):
-    """Time from a slider's move to the new picture in a browser, compared with a gr.Image and with the page without a model."""
+    """{page: milliseconds of each move of a slider in a browser}: this page, a gr.Image, and this page without a model."""
     pages = {
         "page": ("app.py",),
         "image": ("-m", "benchmarks.echo", "image"),
@@ -173,18 +167,11 @@ def moving(rounds=4, moves=15):
                     durations = tab.evaluate(MOVES, [slider, picture, moves])
                     times[name] += durations if turn else []
         browser.close()
-    medians = {name: median(times[name]) for name in pages}
-    quantiles = {name: f"{median(times[name]):.0f} / {p95(times[name]):.0f} ms" for name in pages}
-    to_image, to_stage = medians["page"] / medians["image"], medians["page"] / medians["stage"]
-    return [
-        ("slider to new picture in the browser, p50 / p95", quantiles["page"], ""),
-        ("the same for a gr.Image without a model", quantiles["image"], f"ratio **{to_image:.2f}**; must: 1.0, aim: 0.6"),
-        ("the same for this page's wiring without a model", quantiles["stage"], f"ratio **{to_stage:.2f}**; aim: 1.3"),
-    ]
+    return times
 
 
 def starting(times=3):
-    """From `python app.py` to the first response, compared with a bare page; to the first picture; memory with all models."""
+    """(seconds from `python app.py` to the first page, of a bare page, to the first picture; GB with every model loaded)."""
     page, bare, live = [], [], []
     memory = 0
     for _ in range(times):
@@ -200,19 +187,14 @@ def starting(times=3):
                 memory = psutil.Process(process.pid).memory_info().rss / 2**30
         with serving("-m", "benchmarks.echo", "bare") as (_, _, seconds):
             bare.append(seconds)
-    return [
-        (
-            "`python app.py` to the first page",
-            f"{median(page):.1f} s (bare Gradio page: {median(bare):.1f} s)",
-            f"ratio **{median(page) / median(bare):.2f}**; aim: 1.5",
-        ),
-        ("`python app.py` to the first live picture", f"{median(live):.1f} s", ""),
-        ("memory with every checkpoint loaded", f"{memory:.2f} GB", "aim: 1.5 GB"),
-    ]
+    return page, bare, live, memory
 
 
 def visiting(visitors=16, seconds=15):
-    """All visitors drag sliders at once: each requests the next picture 50 ms after the previous one has arrived."""
+    """All visitors drag sliders at once: each requests the next picture 50 ms after the previous one has arrived.
+
+    Returns (milliseconds of each request, sentences of the errors).
+    """
     durations, errors = [], []
     with serving("app.py") as (url, *_):
         event = live_event(url)
@@ -238,6 +220,44 @@ def visiting(visitors=16, seconds=15):
             thread.start()
         for thread in threads:
             thread.join()
+    return durations, errors
+
+
+# --- Rows of the table ---
+
+
+def decoding_rows(times):
+    rows = []
+    for name, (size, milliseconds) in times.items():
+        measured = f"{median(milliseconds):.1f} ms (p95 {p95(milliseconds):.1f})"
+        rows.append((f"one decode, {name}", measured, f"aim: {15 if size == 64 else 3} ms"))
+    return rows
+
+
+def moving_rows(times):
+    medians = {name: median(values) for name, values in times.items()}
+    quantiles = {name: f"{median(values):.0f} / {p95(values):.0f} ms" for name, values in times.items()}
+    to_image, to_stage = medians["page"] / medians["image"], medians["page"] / medians["stage"]
+    return [
+        ("slider to new picture in the browser, p50 / p95", quantiles["page"], ""),
+        ("the same for a gr.Image without a model", quantiles["image"], f"ratio **{to_image:.2f}**; must: 1.0, aim: 0.6"),
+        ("the same for this page's wiring without a model", quantiles["stage"], f"ratio **{to_stage:.2f}**; aim: 1.3"),
+    ]
+
+
+def starting_rows(page, bare, live, memory):
+    return [
+        (
+            "`python app.py` to the first page",
+            f"{median(page):.1f} s (bare Gradio page: {median(bare):.1f} s)",
+            f"ratio **{median(page) / median(bare):.2f}**; aim: 1.5",
+        ),
+        ("`python app.py` to the first live picture", f"{median(live):.1f} s", ""),
+        ("memory with every checkpoint loaded", f"{memory:.2f} GB", "aim: 1.5 GB"),
+    ]
+
+
+def visiting_rows(durations, errors, visitors=16, seconds=15):
     return [
         (
             f"{visitors} visitors moving sliders for {seconds} s, p50 / p95",
@@ -249,15 +269,13 @@ def visiting(visitors=16, seconds=15):
 
 def main(readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False):
     """Measure the page and print a table."""
-    rows = [*decoding(), *moving(), *starting(), *visiting()]
-    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.page` on {os.cpu_count()} cores, {events.THREADS} thread(s) for the models of the page."
-    print(table)
-    if readme:
-        file = ROOT / "README.md"
-        head, remainder = file.read_text(encoding="utf-8").split("<!-- benchmarks:begin -->")
-        tail = remainder.split("<!-- benchmarks:end -->")[1]
-        file.write_text(f"{head}<!-- benchmarks:begin -->\n{note}\n\n{table}\n<!-- benchmarks:end -->{tail}", encoding="utf-8")
+    rows = [
+        *decoding_rows(decoding()),
+        *moving_rows(moving()),
+        *starting_rows(*starting()),
+        *visiting_rows(*visiting()),
+    ]
+    common.report("page", rows, readme, threads=events.THREADS)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ Nothing else should run on the machine meanwhile. Medians over rounds in which t
 matter: without the checkpoint `transformer-shakespeare` they are random.
 """
 
-import os
 import time
 from itertools import islice
-from pathlib import Path
 from statistics import median
 from typing import Annotated
 
@@ -19,23 +17,18 @@ import torch.nn.functional as F
 import typer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-import genmodels as gm
-from benchmarks.diffusion import in_turns
-from genmodels.base import CheckpointError
+from benchmarks import common
+from benchmarks.common import in_turns
 from genmodels.text_transformer import TextTransformer
 from genmodels.transformer import sample_next_token, warp_logits
 
-ROOT = Path(__file__).resolve().parent.parent
 TOKENS = 200  # new tokens per text
 PROMPT = "ROMEO:\nBut, soft! what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n"
 
 
-def load_model():
-    try:
-        return gm.load("transformer-shakespeare")
-    except CheckpointError:
-        alphabet = "".join(sorted({*PROMPT, *map(chr, range(97, 123)), *map(chr, range(65, 91))}))
-        return TextTransformer(alphabet=alphabet, hidden=680).eval().requires_grad_(False)
+def untrained():
+    alphabet = "".join(sorted({*PROMPT, *map(chr, range(97, 123)), *map(chr, range(65, 91))}))
+    return TextTransformer(alphabet=alphabet, hidden=680)
 
 
 def llama(model):
@@ -78,12 +71,8 @@ def first_token(model, prompt, rounds):
     return median(milliseconds[1:])
 
 
-def main(
-    readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False,
-    rounds: Annotated[int, typer.Option(help="How often each candidate is timed.")] = 7,
-):
-    """Measure the transformer and print a table."""
-    model = load_model()
+def measure(model, rounds):
+    """Rows of the table."""
     peer = llama(model)
     ids = model.tokenizer.encode(PROMPT[:56])
     prompt = torch.tensor([ids])
@@ -99,7 +88,7 @@ def main(
         generate, generate_steps, transformers, uncached = (TOKENS / seconds for seconds in times)
         latency = first_token(model, (2 * PROMPT)[:200], 3 * rounds)
     size = sum(p.numel() for p in model.parameters()) / 1e6
-    rows = [
+    return [
         (f"`generate`, {size:.2f} M parameters, {TOKENS} tokens", f"{generate:.0f} tokens/s", "aim: 500"),
         ("`generate_steps`, ten alternatives per token", f"{generate_steps:.0f} tokens/s", ""),
         (
@@ -110,15 +99,15 @@ def main(
         ("this network without a KV cache", f"{uncached:.0f} tokens/s", f"with it {generate / uncached:.1f} times as fast"),
         ("first token after a prompt of 200 characters", f"{latency:.1f} ms", "aim: 50 ms"),
     ]
-    table = "\n".join(["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    note = f"`python -m benchmarks.transformer` on {os.cpu_count()} cores, {torch.get_num_threads()} thread(s)."
-    print(f"{note}\n\n{table}")
-    if readme:
-        file = ROOT / "README.md"
-        begin, end = "<!-- transformer-benchmarks:begin -->", "<!-- transformer-benchmarks:end -->"
-        head, tail = file.read_text(encoding="utf-8").split(begin)
-        _, tail = tail.split(end)
-        file.write_text(f"{head}{begin}\n{note}\n\n{table}\n{end}{tail}", encoding="utf-8")
+
+
+def main(
+    readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False,
+    rounds: Annotated[int, typer.Option(help="How often each candidate is timed.")] = 7,
+):
+    """Measure the transformer and print a table."""
+    model, weights = common.load("transformer-shakespeare", untrained)
+    common.report("transformer", measure(model, rounds), readme, remark=f", {weights}")
 
 
 if __name__ == "__main__":

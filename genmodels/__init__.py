@@ -40,12 +40,16 @@ TRANSFORMERS = {  # "tokens" in the config.json of a transformer -> (module, cla
 _MODULES = (
     "autoencoder",
     "base",
+    "cards",
     "classifier",
     "data",
     "denoiser",
     "diffusion",
     "flow",
     "gan",
+    "hanzi",
+    "ink",
+    "labels",
     "layers",
     "metrics",
     "pictures",
@@ -71,7 +75,8 @@ def load(name_or_path: "str | Path") -> Any:  # a GenerativeModel; its methods d
     Raises:
         genmodels.base.CheckpointError: one sentence on what is missing or broken. Nothing is ever unpickled.
 
-    The same folder is read once: later calls share the loaded model, which no call changes. For a copy of your own, for
+    The same folder is read once, and again after its files have changed: later calls share the loaded model, which no call
+    changes. For a copy of your own, for
     example to train further, use `gm.VAE.from_pretrained(folder).train().requires_grad_()`.
     """
     from genmodels.base import load_checkpoint
@@ -81,7 +86,7 @@ def load(name_or_path: "str | Path") -> Any:  # a GenerativeModel; its methods d
 
 def checkpoints() -> list[str]:
     """Names of the checkpoints that `load` finds, sorted."""
-    from genmodels.base import checkpoint_root
+    from genmodels.cards import checkpoint_root
 
     root = checkpoint_root()
     return sorted(f.parent.name for f in root.glob("[!.]*/config.json")) if root.is_dir() else []

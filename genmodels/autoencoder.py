@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
-from genmodels.base import GenerativeModel, check_latents, check_pictures
+from genmodels.base import GenerativeModel, upcast
 
 
 class Autoencoder(GenerativeModel):
@@ -35,11 +35,11 @@ class Autoencoder(GenerativeModel):
 
     def encode(self, x: Tensor) -> Tensor:
         """The code of each picture: (B, C, H, W) in [0, 1] -> (B, D)."""
-        return self.encoder(check_pictures("x", x, self.channels, self.size))
+        return upcast(self.encoder(self.check_pictures("x", x).to(self.dtype)))
 
     def decode(self, z: Tensor) -> Tensor:
         """The reconstruction from each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return torch.sigmoid(self.decoder(check_latents(z, self.latent)))
+        return torch.sigmoid(upcast(self.decoder(self.check_latents("z", z).to(self.dtype))))
 
     def likelihood(self, z: Tensor) -> Independent:
         """p(x | z) = N(x; decode(z), 1): its log-probability is the negative squared error, up to scale and a constant."""
@@ -47,8 +47,8 @@ class Autoencoder(GenerativeModel):
 
     def loss(self, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
         """batch: (x, _). Returns `loss`, the mean of -log p(x | f(x)), and `mse` per pixel."""
-        x, _ = batch
-        p = _unit_normal(torch.sigmoid(self.decoder(self.encoder(x))))
+        x, _ = self.on_device(batch)
+        p = _unit_normal(torch.sigmoid(upcast(self.decoder(self.encoder(x.to(self.dtype))))))
         return {"loss": -p.log_prob(x).mean(), "mse": (p.mean - x).square().mean().detach()}
 
 

@@ -1,6 +1,5 @@
 """Shared by all models: saving, strict loading, private random numbers, checks of arguments."""
 
-import functools
 import importlib
 import json
 import math
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genmodels import FAMILIES, checkpoints
+from genmodels.cards import checkpoint_root
 
 
 class CheckpointError(ValueError):
@@ -46,6 +46,10 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     all visitors of the page share one loaded model.
     """
 
+    channels: int
+    size: int
+    latent: int
+    classes: list[int]
     renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
 
     def forward(self, *args: Any, method: str = "loss", **kwargs: Any) -> Any:
@@ -68,9 +72,33 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         """The class that a `config.json` of this family describes."""
         return cls
 
+    # Where a model computes: a public method moves its tensors to `device`, casts what a network reads to `dtype`, and returns
+    # `upcast` results, in 32 bits or more, so that sums and logarithms of a model in 16 bits keep their precision.
+
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of the weights."""
+        return next(self.parameters()).dtype
+
+    def on_device(self, batch: Sequence[Tensor | None]) -> list[Any]:
+        """A batch where the model is, so that a loss takes pictures and labels from anywhere."""
+        return [None if x is None else x.to(self.device) for x in batch]
+
+    def check_pictures(self, name: str, x: Any) -> Tensor:
+        """`check_pictures` with the model's shape, where the model is."""
+        return check_pictures(name, x, self.channels, self.size).to(self.device)
+
+    def check_latents(self, name: str, z: Any) -> Tensor:
+        """`check_latents` with the model's length, where the model is."""
+        return check_latents(z, self.latent, name).to(self.device)
+
+    def check_labels(self, label: Any, n: int) -> Tensor:
+        """`check_labels` with the model's classes, where the model is."""
+        return check_labels(label, n, self.classes).to(self.device)
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
         """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.
@@ -114,7 +142,10 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         map_location: str | torch.device = "cpu",
         **model_kwargs: Any,
     ) -> "GenerativeModel":
-        """Strict, and never unpickles: the mixin's own loads with strict=False and falls back on pickle."""
+        """Strict, and never unpickles: the mixin's own loads with strict=False and falls back on pickle.
+
+        map_location: the device on which the model is wanted.
+        """
         if os.path.isdir(model_id):
             folder = Path(model_id)
         else:
@@ -132,7 +163,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         if not file.is_file():
             raise CheckpointError(f"{file} is missing: train the model again or copy the whole checkpoint folder.")
         try:
-            weights = load_file(file, device=str(map_location))
+            weights = load_file(file)
         except (SafetensorError, OSError) as e:
             raise CheckpointError(f"{file} is truncated or not a safetensors file ({e}): copy it again.") from e
         config = read_config(folder)
@@ -151,7 +182,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
             raise CheckpointError(
                 f"{file} does not fit the {model_class.__name__} that its config.json describes: {reason}"
             ) from e
-        return model.eval().requires_grad_(False)
+        return model.eval().requires_grad_(False).to(map_location)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -180,11 +211,6 @@ def dequantize_8bit(w: Tensor, scale: Tensor) -> Tensor:
     return w.float() * scale.view(-1, *[1] * (w.ndim - 1))
 
 
-def checkpoint_root() -> Path:
-    """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
-    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(__file__).resolve().parent.parent / "checkpoints")
-
-
 def checkpoint_folder(name_or_path: str | Path) -> Path:
     """The folder of a checkpoint: that path if it is a folder, else that name under `checkpoint_root()`."""
     path = Path(str(name_or_path))
@@ -203,20 +229,32 @@ def checkpoint_folder(name_or_path: str | Path) -> Path:
     return folder
 
 
+MAX_LOADED = 64  # models that are kept
 _load_lock = threading.Lock()
+_loaded: dict[Path, tuple[list[tuple[int, ...]], GenerativeModel]] = {}  # folder -> state of its files, its model
 
 
 def load_checkpoint(name_or_path: str | Path) -> GenerativeModel:
-    """`genmodels.load`: a folder's model, read once and shared."""
+    """`genmodels.load`: a folder's model, read once and shared, until training writes its files anew."""
     folder = checkpoint_folder(name_or_path).resolve()
     with _load_lock:  # two visitors who open a tab at once must not both read the file
-        return _load_folder(folder)
+        state = [_file_state(folder / name) for name in ("config.json", "model.safetensors")]
+        if folder not in _loaded or _loaded[folder][0] != state:
+            module, name = FAMILIES[read_config(folder)["family"]]
+            _loaded.pop(folder, None)
+            _loaded[folder] = state, getattr(importlib.import_module(module), name).from_pretrained(folder)
+            while len(_loaded) > MAX_LOADED:
+                _loaded.pop(next(iter(_loaded)))
+        return _loaded[folder][1]
 
 
-@functools.lru_cache(maxsize=64)
-def _load_folder(folder: Path) -> GenerativeModel:
-    module, name = FAMILIES[read_config(folder)["family"]]
-    return getattr(importlib.import_module(module), name).from_pretrained(folder)
+def _file_state(file: Path) -> tuple[int, ...]:
+    """What changes when a file is written anew; empty if there is none."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return ()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def import_extra(module: str, extra: str) -> Any:
@@ -226,6 +264,19 @@ def import_extra(module: str, extra: str) -> Any:
     except ModuleNotFoundError as e:
         library = module.split(".")[0]
         raise ImportError(f'{library} is missing: install it with pip install "genmodels[{extra}]".') from e
+
+
+WITHOUT_DOUBLES = ["mps"]  # devices without 64-bit floats
+
+
+def upcast(x: Tensor) -> Tensor:
+    """x in 32 bits, or in 64 if it has as many."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def exact(x: Tensor) -> Tensor:
+    """x in 64 bits; on the CPU if its device has no such numbers."""
+    return (x.cpu() if x.device.type in WITHOUT_DOUBLES else x).double()
 
 
 def generator(seed: int | None) -> torch.Generator:
@@ -240,6 +291,20 @@ def generator(seed: int | None) -> torch.Generator:
     else:
         g.manual_seed(check_number("seed", seed, 0, 2**63 - 1, whole=True))
     return g
+
+
+def random_seed(g: torch.Generator) -> int:
+    """The seed of another generator."""
+    return int(torch.randint(2**62, (1,), generator=g))
+
+
+def randn_rows(n: int, *shape: int, g: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers (n, *shape), row by row, so that row i is the same for every n.
+
+    `torch.randn(n, *shape)` would give other numbers for another n, unless 16 divides the length of a row. `torch.rand` and
+    `torch.randint` make one number after another, so that their rows never depend on n.
+    """
+    return torch.stack([torch.randn(shape, generator=g, dtype=dtype) for _ in range(n)])
 
 
 @overload

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genmodels.base import GenerativeModel, check_pictures
+from genmodels.base import GenerativeModel, upcast
 
 
 class Classifier(GenerativeModel):
@@ -61,11 +61,14 @@ class Classifier(GenerativeModel):
 
     def features(self, x: Tensor) -> Tensor:
         """Activations of the last hidden layer: (B, C, H, W) in [0, 1] -> (B, F)."""
-        return self.body(2 * check_pictures("x", x, self.channels, self.size) - 1)
+        return upcast(self._features(self.check_pictures("x", x)))
+
+    def _features(self, x: Tensor) -> Tensor:
+        return self.body((2 * x - 1).to(self.dtype))
 
     def logits(self, x: Tensor) -> tuple[Tensor, ...]:
         """Logits (B, values) of each of the K attributes."""
-        return self.head(self.features(x)).split(self.classes, dim=1)
+        return upcast(self.head(self.features(x).to(self.dtype))).split(self.classes, dim=1)
 
     def predict(self, x: Tensor) -> Tensor:
         """The most likely value of each attribute: (B, K)."""
@@ -73,9 +76,21 @@ class Classifier(GenerativeModel):
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). Cross-entropy, mean over the attributes, and `accuracy`. Labels of -1 do not count."""
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1)  # (B, K)
-        logits = self.head(self.dropout(self.body(2 * x - 1))).split(self.classes, dim=1)
+        logits = upcast(self.head(self.dropout(self._features(x)))).split(self.classes, dim=1)
         losses = [F.cross_entropy(s, t, ignore_index=-1) for s, t in zip(logits, y.T) if bool((t >= 0).any())]
         correct = torch.stack([s.argmax(1) for s in logits], dim=1)[y >= 0] == y[y >= 0]
         return {"loss": torch.stack(losses).mean(), "accuracy": correct.float().mean()}
+
+
+def describe(classifier: Classifier, names: dict[str, list[str]], x: Tensor) -> dict[str, tuple[str, float]]:
+    """The prediction for one picture (1, C, H, W): attribute -> (its value, probability).
+
+    names: attribute -> names of its values, in the order of the classifier's outputs; see `labels.all_conditions`.
+    """
+    predictions = {}
+    for (attribute, values), logits in zip(names.items(), classifier.logits(x)):
+        probability, index = logits.softmax(1)[0].max(0)
+        predictions[attribute] = (values[int(index)], float(probability))
+    return predictions

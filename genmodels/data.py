@@ -20,6 +20,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from genmodels.base import check_choice, check_number, generator, import_extra
+from genmodels.ink import find_ink, is_drawing
+from genmodels.pictures import standardize
 
 CLASSES = {
     "mnist": [str(d) for d in range(10)],
@@ -202,10 +204,11 @@ ATTRIBUTE_GROUPS = [
 def sample_attributes(n: int, *, seed: int | None = None) -> Tensor:
     """Labels (n, 16) of new faces: each group of attributes is copied from another face of the sample set."""
     y, g = samples("avatars").y, generator(seed)
-    sampled = torch.empty(check_number("n", n, 1, 4096, whole=True), len(ATTRIBUTES), dtype=y.dtype)
-    for group in ATTRIBUTE_GROUPS:
+    rows = torch.randint(len(y), (check_number("n", n, 1, 4096, whole=True), len(ATTRIBUTE_GROUPS)), generator=g)
+    sampled = torch.empty(len(rows), len(ATTRIBUTES), dtype=y.dtype)
+    for group, row in zip(ATTRIBUTE_GROUPS, rows.T):
         columns = [list(ATTRIBUTES).index(attribute) for attribute in group]
-        sampled[:, columns] = y[torch.randint(len(y), (len(sampled),), generator=g)][:, columns]
+        sampled[:, columns] = y[row][:, columns]
     return sampled
 
 
@@ -374,15 +377,18 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
         picture = Image.fromarray(pixels)
     if min(picture.size) < 1:
         raise ValueError("The picture has no pixels: choose another one.")
-    flat = _flatten(ImageOps.exif_transpose(picture))  # phones store photographs rotated, with a tag that says so
+    flat = standardize(picture)
     if name == "avatars":
         square = ImageOps.fit(flat.convert("RGB"), (64, 64), Image.Resampling.LANCZOS)
         return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1)[None].float() / 255
-    grey = flat.convert("L")
-    if _border_median(np.asarray(grey)) > 127:  # dark ink on light paper
-        grey = ImageOps.invert(grey)
-    ink = np.asarray(grey).astype(np.float32)
-    ink = np.clip(ink - _border_median(ink), 0, None)
+    grey = np.asarray(flat.convert("L"))
+    is_photograph = name == "mnist" and not is_drawing(grey)
+    ink = (255 * find_ink(grey)).astype(np.float32) if is_photograph else np.zeros(1, np.float32)
+    is_blank = is_photograph and np.ptp(np.quantile(grey, (0.02, 0.98))) < 96  # paper, lines and a little shade
+    if not ink.any() and not is_blank:
+        if _border_median(grey) > 127:  # dark ink on light paper
+            grey = 255 - grey
+        ink = np.clip(grey - np.float32(_border_median(grey)), 0, None)
     if ink.max() < 8:
         raise ValueError("The drawing is empty: draw something first.")
     ink *= 255 / ink.max()
@@ -416,31 +422,9 @@ def pixel_tensor(picture: Image.Image) -> Tensor:
     """The pixels of a photograph: (1, C, H, W) uint8, C = 1 if it has no colour; upright, transparency removed.
 
     Arguments:
-        picture: a PIL image of any mode, also 16-bit greyscale, CMYK and palettes.
+        picture: a PIL image as `Image.open` returns it; see `pictures.standardize`.
     """
-    flat = _flatten(ImageOps.exif_transpose(picture))
-    if flat.mode not in ("1", "L", "RGB"):
-        flat = flat.convert("RGB")
-    pixels = np.array(flat.convert("L") if flat.mode == "1" else flat)
+    pixels = np.array(standardize(picture))
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
-    if 0 in pixels.shape:
-        raise ValueError("The picture has no pixels: choose another one.")
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)[None].contiguous()
-
-
-def _flatten(picture: Image.Image) -> Image.Image:
-    """Transparent parts become white behind dark ink and black behind light ink; 16-bit greyscale becomes 8-bit."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.nan_to_num(np.asarray(picture, np.float64))
-        top = next((t for t in (1, 255, 65535) if values.max() <= t), values.max())
-        return Image.fromarray((np.clip(values / top, 0, 1) * 255).astype(np.uint8))
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture
-    rgba = picture.convert("RGBA")
-    alpha = rgba.getchannel("A")
-    opaque = np.asarray(rgba.convert("L"))[np.asarray(alpha) > 127]
-    background = 255 if len(opaque) and opaque.mean() < 128 else 0
-    flat = Image.new("RGBA", rgba.size, (background,) * 3 + (255,))
-    flat.alpha_composite(rgba)
-    return flat.convert("RGB")

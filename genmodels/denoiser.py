@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
-from genmodels.base import GenerativeModel, check_choice, check_number, generator, import_extra
+from genmodels.base import GenerativeModel, check_choice, check_number, generator, import_extra, randn_rows, upcast
 from genmodels.vae import VAE
 
 # --- noise: x (B, C, H, W) in [0, 1]; s (B, 1, 1, 1), its strengths; g, a torch.Generator, or None for the global one ---
@@ -86,7 +86,8 @@ def add_noise(x: Tensor, kind: str = "gaussian", strength: float = 25 / 255, *, 
     noise = NOISES[check_choice("kind", kind, list(NOISES))]
     strength = check_number("strength", strength, 0, 1)
     x = check_photographs("x", x, None, 0, 1)
-    return noise(x.cpu(), torch.full((len(x), 1, 1, 1), strength), generator(seed)).to(x.device)
+    s, g = torch.full((1, 1, 1, 1), strength), generator(seed)
+    return torch.cat([noise(part, s, g) for part in x.cpu().split(1)]).to(x.device)  # a picture's noise never depends on B
 
 
 def corrupt(x: Tensor, noises: Sequence[str], strongest: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -217,7 +218,8 @@ class Denoiser(GenerativeModel):
 
     def denoise(self, y: Tensor, M: Tensor) -> Tensor:
         """The clean picture in y (B, channels, H, W), not clipped. M: noise map (B, 1, H, W). `multiple` divides H and W."""
-        h = self.first(torch.cat([F.pixel_unshuffle(y, 2), F.avg_pool2d(M, 2)], 1))  # (B, widths[0], H/2, W/2)
+        squares = torch.cat([F.pixel_unshuffle(y, 2), F.avg_pool2d(M, 2)], 1)
+        h = self.first(squares.to(self.dtype))  # (B, widths[0], H/2, W/2)
         skips = []
         for level, smaller in zip(self.down, self.smaller):
             skips.append(level(h))
@@ -225,14 +227,14 @@ class Denoiser(GenerativeModel):
         h = self.middle(h)
         for level, larger in zip(reversed(self.up), reversed(self.larger)):
             h = level(larger(h) + skips.pop())
-        return y - F.pixel_shuffle(self.last(h), 2)
+        return y - upcast(F.pixel_shuffle(self.last(h), 2))
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (x, ...). Mean over the pictures of the root mean squared error, so that faint noise counts beside strong.
 
         Its minimizer is the geometric median of the clean pictures given the noisy one; that of squared errors is their mean.
         """
-        x = batch[0]
+        x = self.on_device(batch[:1])[0]
         if self.channels == 3:  # half of them grey
             half = len(x) // 2
             grey, M_grey = corrupt(luma(x[:half]), self.noises, self.strongest)
@@ -244,10 +246,10 @@ class Denoiser(GenerativeModel):
             y, M = corrupt(x, self.noises, self.strongest)
         y = y.contiguous(memory_format=torch.channels_last)
         restored = self.denoise(y, M.expand(-1, 1, *x.shape[2:]))
-        mse = (restored.float() - x).square().flatten(1).mean(1)
+        mse = (restored - x).square().flatten(1).mean(1)
         return {"loss": (mse + 1e-7).sqrt().mean(), "psnr": -10 * mse.detach().log10().mean()}
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def restore_steps(
         self, noisy: Tensor, sigma: float | Tensor | None = None, *, tile: int = 512
     ) -> Iterator[RestorationStep]:
@@ -259,7 +261,7 @@ class Denoiser(GenerativeModel):
         Arguments:
             noisy: (B, C, H, W) of any height and width, C = 1 or `channels`; values may be outside [0, 1].
             sigma: standard deviation of Gaussian noise, 0 to 1 (25 on a scale of 255 is 25 / 255), or a tensor (B, 1, H, W)
-                where it varies over the picture; None: unknown, the model denoises blind.
+                where it varies over the picture; None: unknown, the model denoises blind. Where it is 0, y is returned.
             tile: 16 to 8192 pixels, side of a tile without its margin.
         """
         y = check_photographs("noisy", noisy, self.channels).to(self.device)
@@ -276,6 +278,8 @@ class Denoiser(GenerativeModel):
                 outer_top, outer_left = max(0, top - margin), max(0, left - margin)  # of the tile with its margin
                 outer = slice(outer_top, bottom + margin), slice(outer_left, right + margin)
                 part = self._restore(y[..., *outer], M[..., *outer])
+                if sigma is not None:  # M is 0 where the level is unknown, but also where there is no noise
+                    part = torch.where(M[..., *outer] == 0, y[..., *outer], part)
                 inner = part[..., top - outer_top : bottom - outer_top, left - outer_left : right - outer_left]
                 x[..., top:bottom, left:right] = inner.clamp(0, 1)
                 pixels += (bottom - top) * (right - left)
@@ -350,12 +354,12 @@ class DenoisingVAE(GenerativeModel):
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (x, ...). Returns `loss` = beta KL - E log p(x | z), with one sample of q(z | y), and its terms, in nats."""
-        x = batch[0]
+        x = self.on_device(batch[:1])[0]
         y, _ = corrupt(x, self.noises, self.strongest)
         if self.vae.likelihood_name == "bernoulli":
             x = torch.bernoulli(x)
         q = self.vae.posterior(y)
-        log_px = self.vae.pixel_distribution(self.vae.decoder(q.rsample())).log_prob(x).mean()
+        log_px = self.vae.pixel_distribution(self.vae._decode(q.rsample())).log_prob(x).mean()
         kl = kl_divergence(q, self.vae.prior()).sum(1).mean()
         return {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
 
@@ -367,11 +371,11 @@ class DenoisingVAE(GenerativeModel):
         y = check_photographs("noisy", noisy, self.channels)
         if y.shape[1:] != (self.channels, self.size, self.size):
             raise ValueError(f"noisy must be (B, {self.channels}, {self.size}, {self.size}), not {tuple(y.shape)}.")
-        with torch.inference_mode():
+        with torch.no_grad():
             q = self.vae.posterior(y.to(self.device))
             z = q.mean
             if seed is not None:
-                z = z + q.stddev * torch.randn(z.shape, generator=generator(seed)).to(z)
+                z = z + q.stddev * randn_rows(*z.shape, g=generator(seed)).to(z)
             return self.vae.decode(z)
 
 
@@ -398,8 +402,8 @@ def classical(x: Tensor, method: str, sigma: float | None = None) -> Tensor:
     if method == "median":
         side = 5 if sigma >= 0.15 else 3
         y = import_extra("skimage.filters", "denoise").median(y, np.ones((side, side, 1)[: y.ndim]))  # each channel by itself
-    elif min(y.shape[:2]) < 2:
-        pass  # a line of pixels has neither patches nor wavelets
+    elif min(y.shape[:2]) < 2 or sigma == 0:
+        pass  # a line of pixels has neither patches nor wavelets; and without noise there is nothing to remove
     elif method == "non-local means":
         y = restoration.denoise_nl_means(y, 5, 6, h=max(1e-3, 0.8 * sigma), sigma=sigma, fast_mode=True, channel_axis=axis)
     elif method == "total variation":
@@ -414,7 +418,7 @@ def classical(x: Tensor, method: str, sigma: float | None = None) -> Tensor:
                 max_shifts=1,
                 num_workers=1,
                 channel_axis=axis,
-                func_kw=dict(sigma=sigma or None, rescale_sigma=True, channel_axis=axis),
+                func_kw=dict(sigma=sigma, rescale_sigma=True, channel_axis=axis),
             )
     return torch.from_numpy(np.ascontiguousarray(y, np.float32)).view(*x.shape[2:], -1).permute(2, 0, 1)[None].clamp(0, 1)
 

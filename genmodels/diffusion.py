@@ -17,6 +17,7 @@ References:
 Each sampler cites its own paper.
 """
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genmodels.base import GenerativeModel, check_choice, check_labels, check_number, check_pictures, generator
+from genmodels.base import (
+    GenerativeModel,
+    check_choice,
+    check_number,
+    generator,
+    randn_rows,
+    random_seed,
+    upcast,
+)
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 # --- the noising process (forward process) ---
@@ -204,12 +213,10 @@ class UNet(nn.Module):
         x (B, C, H, W), t (B,) in [0, 1], y (B, attributes) with -1 for unspecified -> v (B, C, H, W).
     """
 
-    frequencies: Tensor
-
     def __init__(self, channels: int, classes: list[int], patch: int, widths: list[int], blocks: int, heads: int):
         super().__init__()
         condition = 2 * widths[0]
-        self.register_buffer("frequencies", torch.logspace(0, 3, 32), persistent=False)  # of the time embedding
+        self.frequencies = torch.logspace(0, 3, 32).tolist()  # of the time embedding; no buffer, which 16 bits would spoil
         self.time = nn.Sequential(nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
         self.labels = LabelEmbedding(classes, condition)
         self.first = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1))
@@ -233,9 +240,10 @@ class UNet(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
-        angles = t[:, None] * self.frequencies  # (B, 32)
-        c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1)) + self.labels(y))
-        x = self.first(x)
+        labels = self.labels(y)
+        angles = upcast(t)[:, None] * torch.tensor(self.frequencies, device=t.device)  # (B, 32)
+        c = F.silu(self.time(torch.cat([angles.sin(), angles.cos()], 1).to(labels.dtype)) + labels)
+        x = self.first(x.to(labels.dtype))
         skips = []
         for i, level in enumerate(self.down):
             if i:
@@ -301,7 +309,7 @@ class Diffusion(GenerativeModel):
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). The mean squared error of v at random times, with labels dropped at random."""
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1)
         t = (torch.arange(len(x), device=x.device) + torch.rand(len(x), device=x.device)) / len(
             x
@@ -315,7 +323,7 @@ class Diffusion(GenerativeModel):
         """Mean squared error of v of each picture, (B,), at times t (B,) with noise eps (B, C, H, W)."""
         x0 = 2 * x - 1
         alpha, sigma = (level.view(-1, 1, 1, 1) for level in alpha_sigma(t))
-        prediction = self.net(alpha * x0 + sigma * eps, t, y).float()
+        prediction = upcast(self.net(alpha * x0 + sigma * eps, t, y))
         if self.predicts == "x0":
             # The error of x0 is sigma times that of v: dividing gives the error of v, but for a clamp where sigma is small.
             return ((x0 - prediction) / sigma.clamp(min=0.2)).square().flatten(1).mean(1)
@@ -323,7 +331,7 @@ class Diffusion(GenerativeModel):
 
     # --- sampling: all methods below yield or return pictures scaled to [0, 1]; noisy pictures exceed that range ---
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def sample_steps(
         self,
         n: int,
@@ -347,9 +355,8 @@ class Diffusion(GenerativeModel):
             eta: 0 to 1, amount of noise that `ddim` adds in each step.
             seed: of the initial noise (see `initial_noise`) and of all later noise.
         """
-        g = generator(seed)
-        x = self._gaussian_noise(check_number("n", n, 1, 4096, whole=True), g)
-        yield from self._run_sampler(x, 1.0, label, sampler, steps, guidance, eta, g)
+        noise = self._noise_source(check_number("n", n, 1, 4096, whole=True), seed)
+        yield from self._run_sampler(noise(), 1.0, label, sampler, steps, guidance, eta, noise)
 
     def sample(self, n: int, **options: Any) -> Tensor:
         """The finished pictures of `sample_steps`, with the same arguments: (n, C, H, W) in [0, 1]."""
@@ -357,15 +364,15 @@ class Diffusion(GenerativeModel):
 
     def initial_noise(self, n: int, *, seed: int | None = None) -> Tensor:
         """The pure noise from which `sample_steps` with the same n and seed starts, scaled like its pictures."""
-        return (self._gaussian_noise(check_number("n", n, 1, 4096, whole=True), generator(seed)) + 1) / 2
+        return (self._noise_source(check_number("n", n, 1, 4096, whole=True), seed)() + 1) / 2
 
     def q_sample(self, x: Tensor, t: float, *, seed: int | None = None) -> Tensor:
         """The forward process: x_t of the picture x (B, C, H, W) at time t in [0, 1], in one step. Same shape."""
-        x = check_pictures("x", x, self.channels, self.size)
+        x = self.check_pictures("x", x)
         alpha, sigma = _level(check_number("t", t, 0, 1))
-        return (alpha * (2 * x - 1) + sigma * torch.randn(x.shape, generator=generator(seed)).to(x) + 1) / 2
+        return (alpha * (2 * x - 1) + sigma * self._noise_source(len(x), seed)() + 1) / 2
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def edit_steps(
         self,
         x: Tensor,
@@ -384,18 +391,18 @@ class Diffusion(GenerativeModel):
 
         The more noise, the less of x survives. Other arguments and steps as in `sample_steps`.
         """
-        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        x = self.check_pictures("x", x)
         strength = check_number("strength", strength, 0.01, 1)
-        g = generator(seed)
+        noise = self._noise_source(len(x), seed)
         alpha, sigma = _level(strength)
-        x = alpha * (2 * x - 1) + sigma * self._gaussian_noise(len(x), g)
-        yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, g)
+        x = alpha * (2 * x - 1) + sigma * noise()
+        yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, noise)
 
     def edit(self, x: Tensor, **options: Any) -> Tensor:
         """The finished pictures of `edit_steps`, with the same arguments: (B, C, H, W) in [0, 1]."""
         return _finished(self.edit_steps(x, **options))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def restore(
         self,
         noisy: Tensor,
@@ -422,9 +429,9 @@ class Diffusion(GenerativeModel):
             raise ValueError(f"noisy must be a float tensor (B, {', '.join(map(str, shape))}) of finite numbers.")
         t = math.atan(2 * check_number("sigma", sigma, 0.01, 4)) * 2 / math.pi
         x = (_level(t)[0] * (2 * noisy.float() - 1)).to(self.device).contiguous(memory_format=torch.channels_last)
-        return _finished(self._run_sampler(x, t, label, sampler, steps, guidance, eta, generator(seed)))
+        return _finished(self._run_sampler(x, t, label, sampler, steps, guidance, eta, self._noise_source(len(x), seed)))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def inpaint_steps(
         self,
         x: Tensor,
@@ -446,27 +453,27 @@ class Diffusion(GenerativeModel):
                 the rest. The last step, to t = 0, runs once.
         Other arguments and steps as in `sample_steps`; the sampler is `ddpm`.
         """
-        x = check_pictures("x", x, self.channels, self.size).to(self.device)
+        x = self.check_pictures("x", x)
         is_mask = isinstance(mask, torch.Tensor) and mask.dtype == torch.bool
         if not is_mask or mask.shape not in {(n, 1, self.size, self.size) for n in (1, len(x))}:
             raise ValueError(f"mask must be a bool tensor (B, 1, {self.size}, {self.size}), True where x is to be generated.")
         times = _times(1.0, steps)
         resample = check_number("resample", resample, 1, 20, whole=True)
         predict = self._predict(label, len(x), guidance)
-        g = generator(seed)
+        noise = self._noise_source(len(x), seed)
         mask = mask.to(self.device)
         x0 = 2 * x - 1
-        x_t = self._gaussian_noise(len(x), g)
+        x_t = noise()
         for t, s in zip(times, times[1:]):
             a_t, s_t = _level(t)
             a_s, s_s = _level(s)
             for repeats_left in reversed(range(resample)):
-                step = next(ddpm(predict, x_t, (t, s), lambda: self._gaussian_noise(len(x), g)))
-                x_t = torch.where(mask, step.x, a_s * x0 + s_s * self._gaussian_noise(len(x), g))
+                step = next(ddpm(predict, x_t, (t, s), noise))
+                x_t = torch.where(mask, step.x, a_s * x0 + s_s * noise())
                 if s == 0 or not repeats_left:
                     break
                 a_ts = a_t / a_s  # back to time t with fresh noise
-                x_t = a_ts * x_t + math.sqrt(s_t**2 - (a_ts * s_s) ** 2) * self._gaussian_noise(len(x), g)
+                x_t = a_ts * x_t + math.sqrt(s_t**2 - (a_ts * s_s) ** 2) * noise()
             picture = (x_t + 1) / 2
             if s == 0:
                 picture = torch.where(mask, picture, x)  # the kept part is bit-identical, without the rounding of 2 x - 1
@@ -478,11 +485,23 @@ class Diffusion(GenerativeModel):
 
     def labels(self, label: Label, n: int) -> Tensor:
         """Labels for n pictures, (n, attributes) int64, -1 for unspecified; see `base.check_labels`."""
-        return check_labels(label, n, self.classes).to(self.device)
+        return self.check_labels(label, n)
 
-    def _gaussian_noise(self, n: int, g: torch.Generator) -> Tensor:
-        x = torch.randn(n, self.channels, self.size, self.size, generator=g)
-        return x.to(self.device).contiguous(memory_format=torch.channels_last)
+    def _noise_source(self, n: int, seed: int | None) -> Noise:
+        """() -> Gaussian noise for n pictures, new at each call; that of picture i is the same for every n.
+
+        The first call draws from the seed's own generator; each further call has a generator of its own, which does not
+        depend on how many numbers the earlier calls took.
+        """
+        first = generator(seed)
+        later = torch.Generator().manual_seed(first.initial_seed() ^ 2**62)
+        generators = itertools.chain([first], (generator(random_seed(later)) for _ in itertools.count()))
+
+        def noise() -> Tensor:
+            x = randn_rows(n, self.channels, self.size, self.size, g=next(generators))
+            return x.to(self.device).contiguous(memory_format=torch.channels_last)
+
+        return noise
 
     def _predict(self, label: Label, n: int, guidance: float) -> Predict:
         """The samplers' `predict`: (x, t) -> (x0, eps), with classifier-free guidance and x0 clipped to the pixels' range."""
@@ -495,11 +514,10 @@ class Diffusion(GenerativeModel):
         def predict(x, t):
             alpha, sigma = _level(t)
             if guidance == 1:
-                out = self.net(x, x.new_full((n,), t), y)
+                out = upcast(self.net(x, x.new_full((n,), t), y))
             else:  # both predictions in one call
-                conditional, baseline = self.net(
-                    torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional])
-                ).chunk(2)
+                predictions = self.net(torch.cat([x, x]), x.new_full((2 * n,), t), torch.cat([y, unconditional]))
+                conditional, baseline = upcast(predictions).chunk(2)
                 out = baseline + guidance * (conditional - baseline)
             x0 = (out if self.predicts == "x0" else alpha * x - sigma * out).clamp(-1, 1)
             return x0, (x - alpha * x0) / sigma
@@ -507,14 +525,14 @@ class Diffusion(GenerativeModel):
         return predict
 
     def _run_sampler(
-        self, x: Tensor, start: float, label: Label, sampler: str, steps: int, guidance: float, eta: float, g: torch.Generator
+        self, x: Tensor, start: float, label: Label, sampler: str, steps: int, guidance: float, eta: float, noise: Noise
     ) -> Iterator[DiffusionStep]:
         """Run a sampler from x at time `start`; x and x0 of its steps are rescaled to [0, 1]."""
         solver = SAMPLERS[check_choice("sampler", sampler, list(SAMPLERS))]
         times = _times(start, steps)
         predict = self._predict(label, len(x), guidance)
         eta = check_number("eta", eta, 0, 1)
-        for step in solver(predict, x, times, lambda: self._gaussian_noise(len(x), g), eta):
+        for step in solver(predict, x, times, noise, eta):
             yield step._replace(x=(step.x + 1) / 2, x0=(step.x0 + 1) / 2)
 
 

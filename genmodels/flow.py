@@ -41,7 +41,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
-from genmodels.base import GenerativeModel, check_labels, check_latents, check_number, check_pictures, generator
+from genmodels.base import GenerativeModel, check_latents, check_number, exact, generator, randn_rows, upcast
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 LEVELS = 256
@@ -171,6 +171,15 @@ def grey_level(y: Tensor) -> Tensor:
     return (LEVELS * y).floor().clamp(0, LEVELS - 1).long()
 
 
+def straight_through(rounded: Tensor, value: Tensor) -> Tensor:
+    """`rounded`, whose gradient would be 0 everywhere, with the gradient of `value`.
+
+    Bengio, Leonard and Courville, Estimating or propagating gradients through stochastic neurons (2013),
+    https://arxiv.org/abs/1308.3432.
+    """
+    return rounded + (value - value.detach()).to(rounded) if value.requires_grad else rounded
+
+
 def log_normal(z: Tensor) -> Tensor:
     """log N(z; 0, 1)."""
     return -(z.square() + math.log(2 * math.pi)) / 2
@@ -240,16 +249,17 @@ class Coupling(nn.Module):
         first = self.stride - 1
         return h[:, 0, first + row * self.stride :: 2 * self.stride, first + column * self.stride :: 2 * self.stride]
 
-    def predict_mixture(self, h: Tensor, c: Tensor, dtype: torch.dtype | None = None) -> Mixture:
+    def predict_mixture(self, h: Tensor, c: Tensor) -> Mixture:
         """The target's `Mixture` given its context: (B, K, h, w)."""
         first = self.stride - 1
         lattice = h[:, :, first :: self.stride, first :: self.stride]  # (B, 1, n, n)
         odd = lattice.shape[2] % 2
         squares = F.pixel_unshuffle(F.pad(lattice, (0, odd, 0, odd)), 2)  # (B, 4, g, g)
-        context = squares[:, list(self.context)] if self.context else torch.ones_like(squares[:, :1])
-        raw = self.net((grey_level(context) / 127.5 - 1).to(self.net.first.weight.dtype), c)
+        context = torch.stack([squares[:, i] for i in self.context], 1) if self.context else torch.ones_like(squares[:, :1])
+        raw = self.net(straight_through(grey_level(context) / 127.5 - 1, 2 * context).to(c), c)
         height, width = self.target(h).shape[1:]
-        return Mixture.from_raw(raw[..., :height, :width].to(dtype or h.dtype))
+        raw = raw[..., :height, :width]
+        return Mixture.from_raw(exact(raw) if h.dtype == torch.float64 else upcast(raw))
 
     def forward(self, h: Tensor, c: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
         """(h with the target transformed into noise, log |det|)."""
@@ -265,13 +275,13 @@ class Coupling(nn.Module):
         self.target(h).copy_(y)
         return h
 
-    def log_prob(self, y: Tensor, c: Tensor, levels: Levels, dtype: torch.dtype | None = None) -> Tensor:
+    def log_prob(self, y: Tensor, c: Tensor, levels: Levels) -> Tensor:
         """This layer's term of log p of 8-bit pictures y (B, 1, H, W), in nats: (B,).
 
         The same as from `forward`: log N(z) + log dz/dy = log(256 pmf), where 256 is the density within one level. So
         training does not need z.
         """
-        mixture = self.predict_mixture(y, c, dtype)
+        mixture = self.predict_mixture(y, c)
         return torch.log(levels.pmf(mixture, grey_level(self.target(y)))).flatten(1).sum(1)
 
 
@@ -352,16 +362,16 @@ class Flow(GenerativeModel):
         counts = x.flatten().bincount(minlength=LEVELS).double()
         self.shares.copy_(0.9 * counts / counts.sum() + 0.1 / LEVELS)
 
-    def _levels(self, dtype: torch.dtype = torch.float64) -> Levels:
-        shares = self.shares.double()
-        cumulative = F.pad((shares / shares.sum()).cumsum(0), (1, 0))
-        edges = ndtri(cumulative)
-        edges[0], edges[-1] = -MAX_EDGE, MAX_EDGE
-        cumulative[-1] = 1
-        return Levels(cumulative.to(dtype), edges.to(dtype))
+    def _levels(self, exactly: bool = True) -> Levels:
+        """exactly: in 64 bits, for z and for likelihoods. Training does with 32, which some devices are limited to."""
+        shares = exact(self.shares) if exactly else upcast(self.shares)
+        inner = (shares / shares.sum()).cumsum(0)[:-1]
+        cumulative = F.pad(F.pad(inner, (1, 0)), (0, 1), value=1.0)
+        edges = F.pad(F.pad(ndtri(inner), (1, 0), value=-MAX_EDGE), (0, 1), value=MAX_EDGE)
+        return Levels(cumulative, edges)
 
     def _condition(self, label: Labels, n: int) -> Tensor:
-        return F.silu(self.labels(check_labels(label, n, self.classes).to(self.device)))
+        return F.silu(self.labels(self.check_labels(label, n)))
 
     # --- training and likelihood ---
 
@@ -369,27 +379,26 @@ class Flow(GenerativeModel):
         """batch: (x, y). `loss` = -log p in nats per picture, with labels hidden at random; `bits_per_dim` is the same in bits
         per pixel, and `lattice_1`, `lattice_2`, ... are each lattice's terms of it.
         """
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1).masked_fill(torch.rand(len(x), 1, device=x.device) < self.drop, -1)
         nats = torch.zeros((), device=x.device)
         bits: dict[str, Tensor] = {}
-        for coupling, log_p in zip(self.couplings, self._log_probs(x, y, torch.float32)):
+        for coupling, log_p in zip(self.couplings, self._log_probs(upcast(x), y, exactly=False)):
             nats = nats - log_p.mean()
             name = f"lattice_{coupling.stride}"
             bits[name] = bits.get(name, torch.zeros_like(nats)) - log_p.detach().mean() / (self.latent * math.log(2))
         return {"loss": nats, "bits_per_dim": torch.stack([*bits.values()]).sum(), **bits}
 
-    def _log_probs(self, x: Tensor, y: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
-        """Each layer's term of log p(x | y), one after another: (B,) each."""
-        pixels, c, levels = self._dequantize(x), F.silu(self.labels(y)), self._levels(dtype)
-        return (coupling.log_prob(pixels, c, levels, dtype) for coupling in self.couplings)
+    def _log_probs(self, x: Tensor, y: Tensor, exactly: bool) -> Iterator[Tensor]:
+        """Each layer's term of log p(x | y), one after another: (B,) each. exactly: see `_levels`."""
+        pixels = self._dequantize(exact(x) if exactly else x)
+        c, levels = F.silu(self.labels(y)), self._levels(exactly)
+        return (coupling.log_prob(pixels, c, levels) for coupling in self.couplings)
 
     def layer_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
         """Each layer's term of log p(x | label) in nats, the finest lattice first: (B, layers). Arguments: see `log_prob`."""
-        x = check_pictures("x", x, 1, self.size).to(self.device)
-        y = check_labels(label, len(x), self.classes).to(self.device)
-        with torch.inference_mode():
-            return torch.stack([*self._log_probs(x, y, torch.float64)], 1)
+        x = self.check_pictures("x", x)
+        return torch.stack([*self._log_probs(x, self.check_labels(label, len(x)), exactly=True)], 1)
 
     def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
         """The exact log p(x | label) of 8-bit pictures x (B, 1, H, W) in [0, 1], in nats: (B,).
@@ -411,11 +420,10 @@ class Flow(GenerativeModel):
 
     def _dequantize(self, x: Tensor, g: torch.Generator | None = None) -> Tensor:
         """Pixels as continuous values in [0, 1]: uniform within their level of width 1/256, or its middle without g."""
-        k = (255 * x.double()).round()
+        k = straight_through((255 * x).detach().round(), 255 * x)
         u = torch.full_like(k, 0.5) if g is None else torch.rand(k.shape, generator=g, dtype=k.dtype).to(k.device)
         return (k + u) / LEVELS
 
-    @torch.inference_mode()
     def encode_steps(self, x: Tensor, *, label: Labels = None, seed: int | None = None) -> Iterator[FlowStep]:
         """Transform pictures to noise: yields a `FlowStep` before the first layer and after each.
 
@@ -425,8 +433,8 @@ class Flow(GenerativeModel):
             seed: of the dequantization noise, with which z is Gaussian for pictures like the training data; None puts each
                 pixel in the middle of its level.
         """
-        x = check_pictures("x", x, 1, self.size).to(self.device)
-        h = self._dequantize(x, None if seed is None else generator(seed))
+        x = self.check_pictures("x", x)
+        h = self._dequantize(exact(x), None if seed is None else generator(seed))
         c, levels = self._condition(label, len(x)), self._levels()
         log_det = torch.zeros_like(h[:, 0, 0, 0])
         yield FlowStep(self._preview(h, self.layers), h, log_det, self.layers)
@@ -436,12 +444,12 @@ class Flow(GenerativeModel):
             layer = self.layers - 1 - i
             yield FlowStep(self._preview(h, layer), h, log_det, layer)
 
-    @torch.inference_mode()
     def decode_steps(self, z: Tensor, *, label: Labels = None) -> Iterator[FlowStep]:
         """Transform noise z (B, D) to pictures: yields a `FlowStep` before the first layer and after each."""
         check_latents(z, self.latent)
-        h = z.double().to(self.device).view(-1, 1, self.size, self.size)
-        c, levels = self._condition(label, len(h)), self._levels()
+        levels = self._levels()
+        h = exact(z).to(levels.edges.device).view(-1, 1, self.size, self.size)
+        c = self._condition(label, len(h))
         log_det = torch.zeros_like(h[:, 0, 0, 0])
         yield FlowStep(self._preview(h, 0), h, log_det, 0)
         for i, coupling in enumerate(reversed(self.couplings)):
@@ -453,22 +461,26 @@ class Flow(GenerativeModel):
         """h as a picture in [0, 1], of which the targets of the last `layer` couplings are still pixels."""
         x = (0.5 + h / 6).float()
         for coupling in self.couplings[self.layers - layer :]:
-            coupling.target(x).copy_(grey_level(coupling.target(h)) / 255)
-        return x.clamp(0, 1)
+            pixels = coupling.target(h)
+            coupling.target(x).copy_(straight_through(grey_level(pixels) / 255, pixels))
+        return x.clamp(0, 1).to(self.device)
 
     def encode(self, x: Tensor, *, label: Labels = None, seed: int | None = None) -> Tensor:
         """Pictures to noise: (B, 1, H, W) -> z (B, D), float64. Arguments: see `encode_steps`."""
         return _last(self.encode_steps(x, label=label, seed=seed)).h.flatten(1)
 
     def decode(self, z: Tensor, *, label: Labels = None) -> Tensor:
-        """The 8-bit picture of each z, the exact inverse of `encode`: (B, D) -> (B, 1, H, W) in [0, 1]."""
+        """The 8-bit picture of each z, the exact inverse of `encode`: (B, D) -> (B, 1, H, W) in [0, 1].
+
+        Its gradient is that of the pixels before they are rounded to 256 levels (`straight_through`).
+        """
         return _last(self.decode_steps(z, label=label)).x
 
     def sample_latents(self, n: int, *, temperature: float = 1.0, seed: int | None = None) -> Tensor:
         """z of n new pictures, (n, D): N(0, temperature^2). n: 1 to 4096; temperature: 0 to 1.5."""
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 1.5)
-        return temperature * torch.randn(n, self.latent, generator=generator(seed), dtype=torch.float64)
+        return temperature * randn_rows(n, self.latent, g=generator(seed), dtype=torch.float64)
 
     def sample_steps(
         self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None
@@ -485,9 +497,24 @@ class Flow(GenerativeModel):
             temperature: 0 to 1.5, scales the noise. Below 1 pixels take more likely values; 0 gives each pixel's median.
             seed: of the noise.
         """
-        return _last(self.sample_steps(n, label=label, temperature=temperature, seed=seed)).x
+        with torch.no_grad():
+            return _last(self.sample_steps(n, label=label, temperature=temperature, seed=seed)).x
 
 
 def _last(steps: Iterable[FlowStep]) -> FlowStep:
     *_, last = steps
     return last
+
+
+def round_trip(model: Flow, x: Tensor, seed: int | None = 0) -> tuple[list[FlowStep], list[FlowStep], float]:
+    """(steps of encoding pictures x, steps of decoding in the same order, the largest error of both in grey levels)."""
+    encoded = list(model.encode_steps(x, seed=seed))
+    decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]
+    return encoded, decoded, 256 * (encoded[0].h - decoded[0].h).abs().max().item()
+
+
+def remaining_pixels(x: Tensor, layers: int) -> Tensor:
+    """The pixels of x that are not noise yet after so many layers: the finest complete lattice, enlarged to the size of x."""
+    step = 2 ** ((layers + 2) // 3)
+    lattice = x[:, :, step - 1 :: step, step - 1 :: step]
+    return F.interpolate(lattice, x.shape[2:]) if lattice.numel() else torch.full_like(x, 0.5)

@@ -23,7 +23,7 @@ References:
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -36,12 +36,12 @@ from torch.func import functional_call
 from genmodels.base import (
     CheckpointError,
     GenerativeModel,
-    check_labels,
     check_latents,
     check_number,
-    check_pictures,
     checkpoint_folder,
     generator,
+    randn_rows,
+    upcast,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding, ResidualBlock
 
@@ -128,9 +128,11 @@ class Generator(nn.Module):
         self.last = nn.Sequential(*layers)
 
     def map_latents(self, z: Tensor, y: Tensor) -> Tensor:  # (B, D), (B, attributes) -> w (B, D)
-        return self.mapping(torch.cat([z, self.labels(y)], 1))
+        labels = self.labels(y)
+        return self.mapping(torch.cat([z.to(labels.dtype), labels], 1))
 
     def synthesize(self, w: Tensor) -> Tensor:  # (B, D) -> (B, C, H, W) in [-1, 1]
+        w = w.to(self.first.weight.dtype)
         x = self.first(w).view(-1, *self.lowest_shape).contiguous(memory_format=torch.channels_last)
         for i, level in enumerate(self.levels):
             if i:
@@ -159,7 +161,7 @@ class Discriminator(nn.Module):
         self.labels = LabelEmbedding(classes, features)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        features = self.body(x)  # (B, features)
+        features = self.body(x.to(self.score.weight.dtype))  # (B, features)
         return self.score(features)[:, 0] + (features * self.labels(y)).sum(1) / math.sqrt(features.shape[1])
 
 
@@ -255,11 +257,11 @@ class GAN(GenerativeModel):
         real, y = self._real(batch)
         with torch.no_grad():
             fake = self.generator(torch.randn(len(y), self.latent, device=y.device), y)
-        scores = self.discriminator(torch.cat([real, fake]), y.repeat(2, 1)).float()
+        scores = upcast(self.discriminator(torch.cat([real, fake]), y.repeat(2, 1)))
         adversarial, _ = relativistic_losses(*scores.chunk(2))
         # A quarter of the batch estimates the penalties well enough; second derivatives take most of the time of an update.
         k = max(1, len(y) // 4)
-        r1, r2 = gradient_penalty(self.discriminator, torch.cat([real[:k], fake[:k]]), y[:k].repeat(2, 1)).float().chunk(2)
+        r1, r2 = upcast(gradient_penalty(self.discriminator, torch.cat([real[:k], fake[:k]]), y[:k].repeat(2, 1))).chunk(2)
         return {
             "loss": adversarial + self.gamma / 2 * (r1.mean() + r2.mean()),
             "adversarial": adversarial.detach(),
@@ -274,25 +276,25 @@ class GAN(GenerativeModel):
         z = torch.randn(len(y), self.latent, device=y.device)
         terms = {}
         if self.reconstruction_weight:
-            mean, log_sd = self.generator.encoder(real).float().chunk(2, 1)
+            mean, log_sd = upcast(self.generator.encoder(real.to(self.dtype))).chunk(2, 1)
             code = mean + log_sd.exp() * torch.randn_like(mean)  # (B, D)
             fake, reconstruction = self.generator(torch.cat([z, code]), y.repeat(2, 1)).chunk(2)
             kl = 0.5 * (mean.square() + (2 * log_sd).exp() - 1 - 2 * log_sd).sum(1).mean()
-            error = (reconstruction.float() - real).square()
+            error = (upcast(reconstruction) - real).square()
             terms = {"kl": kl.detach(), "error": error.mean().detach()}
             nats = error.flatten(1).sum(1).mean() / (2 * RECONSTRUCTION_SD**2) + kl
             reconstruction_loss = self.reconstruction_weight * nats
         else:
             fake = self.generator(z, y)
-            reconstruction_loss = 0.0
+            reconstruction_loss = torch.zeros((), device=z.device)
         frozen = {name: p.detach() for name, p in self.discriminator.named_parameters()}
-        scores = functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))).float()
+        scores = upcast(functional_call(self.discriminator, frozen, (torch.cat([real, fake]), y.repeat(2, 1))))
         _, adversarial = relativistic_losses(*scores.chunk(2))
         return {"loss": adversarial + reconstruction_loss, **terms}
 
     def _real(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The batch with pictures in [-1, 1] and labels (B, attributes), some of them withheld at random."""
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1)
         return 2 * x - 1, y.masked_fill(torch.rand(len(x), 1, device=x.device) < self.drop, -1)
 
@@ -312,28 +314,28 @@ class GAN(GenerativeModel):
         """
         n = check_number("n", n, 1, 4096, whole=True)
         truncation = check_number("truncation", truncation, 0, 1.5)
-        y = check_labels(label, n, self.classes).to(self.device)
-        z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
-        with torch.inference_mode():
-            w = self.generator.map_latents(z, y)
+        y = self.check_labels(label, n)
+        z = randn_rows(n, self.latent, g=generator(seed)).to(self.device)
+        with torch.no_grad():
+            w = upcast(self.generator.map_latents(z, y))
             return w if truncation == 1 else torch.lerp(self._mean_latents(y), w, truncation)
 
     def _mean_latents(self, y: Tensor, samples: int = 256) -> Tensor:
         """Mean code of each of the labels y (n, attributes), over `samples` of z: (n, D)."""
         labels, index = y.unique(dim=0, return_inverse=True)
-        z = torch.randn(samples, self.latent, generator=generator(0)).to(self.device)
-        means = [self.generator.map_latents(z, label.expand(samples, -1)).mean(0) for label in labels]
+        z = randn_rows(samples, self.latent, g=generator(0)).to(self.device)
+        means = [upcast(self.generator.map_latents(z, label.expand(samples, -1))).mean(0) for label in labels]
         return torch.stack(means)[index]
 
     def decode(self, w: Tensor) -> Tensor:
         """The picture of each latent code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return (self.generator.synthesize(check_latents(w, self.latent, "w")) + 1) / 2
+        return (upcast(self.generator.synthesize(self.check_latents("w", w))) + 1) / 2
 
     def sample(
         self, n: int, *, label: int | list | Tensor | None = None, truncation: float = 1.0, seed: int | None = None
     ) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]. The arguments are those of `sample_latents`."""
-        with torch.inference_mode():
+        with torch.no_grad():
             return self.decode(self.sample_latents(n, label=label, truncation=truncation, seed=seed))
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -346,7 +348,7 @@ class GAN(GenerativeModel):
             if not isinstance(w, Tensor) or w.shape != (self.latent,):
                 raise ValueError(f"{name} must be one latent code, a float tensor ({self.latent},).")
         start = check_latents(start[None], self.latent, "start")
-        end = check_latents(end[None], self.latent, "end")
+        end = check_latents(end[None], self.latent, "end").to(start.device)
         return torch.lerp(start, end, t.to(start.device))
 
     def directions(self, k: int = 8, *, seed: int | None = 0, samples: int = 4096) -> Tensor:
@@ -363,9 +365,9 @@ class GAN(GenerativeModel):
         samples = check_number("samples", samples, 1024, 65536, whole=True) // 64 * 64
         g = generator(seed)
         y = torch.stack([torch.randint(c, (64,), generator=g) for c in self.classes], 1)  # (64, attributes)
-        z = torch.randn(samples, self.latent, generator=g).to(self.device)
-        with torch.inference_mode():
-            w = self.generator.map_latents(z, y.repeat(samples // 64, 1).to(self.device)).view(-1, 64, self.latent)
+        z = randn_rows(samples, self.latent, g=g).to(self.device)
+        with torch.no_grad():
+            w = upcast(self.generator.map_latents(z, y.repeat(samples // 64, 1).to(self.device))).view(-1, 64, self.latent)
             w = (w - w.mean(0)).flatten(0, 1)
             _, sd, axes = torch.linalg.svd(w, full_matrices=False)
             # The sign of a singular vector is arbitrary: its largest component is made positive.
@@ -378,10 +380,10 @@ class GAN(GenerativeModel):
         Only differences between scores have a meaning: it was trained to score real pictures above generated ones, not above
         zero.
         """
-        x = check_pictures("x", x, self.channels, self.size).to(self.device)
-        y = check_labels(label, len(x), self.classes).to(self.device)
-        with torch.inference_mode():
-            return self.discriminator(2 * x - 1, y).float()
+        x = self.check_pictures("x", x)
+        y = self.check_labels(label, len(x))
+        with torch.no_grad():
+            return upcast(self.discriminator(2 * x - 1, y))
 
     @torch.inference_mode(False)
     @torch.enable_grad()
@@ -399,21 +401,21 @@ class GAN(GenerativeModel):
             steps: 1 to 1000, of Adam.
             seed: of the random codes.
         """
-        x = check_pictures("x", x, self.channels, self.size).clone().to(self.device)
+        x = self.check_pictures("x", x).clone()
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, {self.channels}, {self.size}, {self.size}), not {len(x)}.")
         steps = check_number("steps", steps, 1, 1000, whole=True)
         g = generator(seed)
         if label is None:
             label = torch.stack([torch.randint(c, (512,), generator=g) for c in self.classes], 1)
-        y = check_labels(label, 512, self.classes).to(self.device)
+        y = self.check_labels(label, 512)
         with torch.no_grad():
-            z = torch.randn(512, self.latent, generator=g).to(self.device)
+            z = randn_rows(512, self.latent, g=g).to(self.device)
             if self.reconstruction_weight:  # the encoder's code, with 64 of the labels
-                encoded = self.generator.encoder(2 * x - 1)[:, : self.latent].expand(64, -1)
+                encoded = self.generator.encoder((2 * x - 1).to(self.dtype))[:, : self.latent].expand(64, -1)
                 z = torch.cat([z, encoded])
                 y = torch.cat([y, y[:64]])
-            candidates = self.generator.map_latents(z, y)
+            candidates = upcast(self.generator.map_latents(z, y))
             errors = (self.decode(candidates) - x).square().flatten(1).mean(1)
         w = candidates[errors.argmin()][None].clone().requires_grad_()
         adam = torch.optim.Adam([w], lr=0.05)
@@ -508,18 +510,18 @@ class DCGAN(GenerativeModel):
                 nn.init.normal_(layer.weight, 0, 0.02)
 
     def _generate(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.generator["net"](torch.cat([z, self.generator["labels"](y)], 1))
+        return upcast(self.generator["net"](torch.cat([z, self.generator["labels"](y)], 1).to(self.dtype)))
 
     def _discriminate(self, x: Tensor, y: Tensor) -> Tensor:
         label_maps = self.discriminator["labels"](y).view(-1, 1, self.size, self.size)
-        return self.discriminator["net"](torch.cat([x, label_maps], 1))[:, 0].float()
+        return upcast(self.discriminator["net"](torch.cat([x, label_maps], 1).to(self.dtype))[:, 0])
 
     def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y). -log D(x) - log(1 - D(G(z))); no gradient reaches the generator.
 
         Real and generated pictures pass in separate batches, each normalized by its own statistics.
         """
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1)
         with torch.no_grad():
             fake = self._generate(torch.randn(len(x), self.latent, device=x.device), y)
@@ -530,7 +532,7 @@ class DCGAN(GenerativeModel):
 
     def generator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """batch: (x, y), of which only the labels are used. -log D(G(z)); no gradient reaches the discriminator."""
-        x, y = batch
+        x, y = self.on_device(batch)
         y = y.view(len(x), -1)
         fake = self._generate(torch.randn(len(x), self.latent, device=x.device), y)
         frozen = {f"discriminator.{name}": p.detach() for name, p in self.discriminator.named_parameters()}
@@ -541,16 +543,16 @@ class DCGAN(GenerativeModel):
     def sample(self, n: int, *, label: int | list | Tensor | None = None, seed: int | None = None) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]. label: see `base.check_labels`."""
         n = check_number("n", n, 1, 4096, whole=True)
-        y = check_labels(label, n, self.classes).to(self.device)
-        z = torch.randn(n, self.latent, generator=generator(seed)).to(self.device)
-        with torch.inference_mode():
+        y = self.check_labels(label, n)
+        z = randn_rows(n, self.latent, g=generator(seed)).to(self.device)
+        with torch.no_grad():
             return (self._generate(z, y) + 1) / 2
 
     def score(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
         """The discriminator's score of pictures x (B, C, H, W) in [0, 1], (B,): the logarithm of the odds that x is real."""
-        x = check_pictures("x", x, self.channels, self.size).to(self.device)
-        y = check_labels(label, len(x), self.classes).to(self.device)
-        with torch.inference_mode():
+        x = self.check_pictures("x", x)
+        y = self.check_labels(label, len(x))
+        with torch.no_grad():
             return self._discriminate(2 * x - 1, y)
 
 
@@ -602,3 +604,58 @@ def load_replay(name_or_path: Path | str) -> Replay:
         return Replay(**values | {"pictures": pictures})
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
         raise CheckpointError(f"The replay in {folder} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+
+
+# --- scores that can be compared between labels ---
+
+
+class RelativeScores:
+    """A discriminator's scores minus the mean score of generated pictures of the same label.
+
+    It was trained on pairs of one label and never learned to compare two labels, so that their scores may have any offset.
+
+    Arguments:
+        model: the GAN. Its weights must not change: the scores of generated pictures are computed once per label.
+    """
+
+    def __init__(self, model: GAN):
+        self.model = model
+        self._generated: dict[tuple[int, ...], Tensor] = {}
+
+    @staticmethod
+    def samples(label: Sequence[int]) -> int:
+        """Number of generated pictures from which the mean of a label is estimated. label: one number per attribute."""
+        if max(label) < 0:
+            return 256
+        return 32 if len(label) == 1 else 16  # faces have hundreds of labels
+
+    def generated(self, label: Sequence[int]) -> Tensor:
+        """Scores of generated pictures of a label, not relative, (samples,). label: one number per attribute."""
+        key = tuple(label)
+        if key not in self._generated:
+            x = self.model.sample(self.samples(label), label=list(label), seed=0)
+            self._generated[key] = self.model.score(x, list(label))
+        return self._generated[key]
+
+    def __call__(self, x: Tensor, label: int | list | Tensor | None = None) -> Tensor:
+        """Relative scores of pictures x (B, C, H, W), (B,). label: see `base.check_labels`."""
+        y = self.model.check_labels(label, len(x))
+        return self.model.score(x, y) - torch.stack([self.generated(row).mean() for row in y.tolist()])
+
+    def reference(self, x: Tensor, label: int | list | Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(relative scores of real pictures x, those of generated pictures of each label that is among theirs)."""
+        y = self.model.check_labels(label, len(x))
+        scores = [self.generated(row) for row in y.unique(dim=0).tolist()]
+        return self(x, y), torch.cat([s - s.mean() for s in scores])
+
+
+def score_histogram(real: Tensor, generated: Tensor, bins: int = 24) -> dict[str, list]:
+    """Scores of real and of generated pictures on one axis: `edges` (bins + 1), shares `real` and `generated`, sizes `n`.
+
+    The axis leaves out the outermost 0.5 % on either side: the first and the last bin also count what is beyond.
+    """
+    low, high = torch.cat([real, generated]).quantile(torch.tensor([0.005, 0.995])).tolist()
+    high = max(high, low + 1e-3)
+    shares = [torch.histc(scores.clamp(low, high), bins, low, high) / len(scores) for scores in (real, generated)]
+    rows = [[round(v, 4) for v in values.tolist()] for values in (torch.linspace(low, high, bins + 1), *shares)]
+    return {**dict(zip(("edges", "real", "generated"), rows)), "n": [len(real), len(generated)]}

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genmodels import data
-from genmodels.base import check_choice, check_number, generator, import_extra
+from genmodels.base import check_choice, check_number, generator, import_extra, randn_rows
 
 if TYPE_CHECKING:
     from genmodels.classifier import Classifier
@@ -29,7 +29,7 @@ def _floats(x: Tensor) -> Tensor:
 
 def features(classifier: "Classifier", x: Tensor, batch: int = 500) -> Tensor:
     """Features of pictures x (N, C, H, W) in the last hidden layer of a `Classifier`: (N, F). batch: to limit memory."""
-    with torch.inference_mode():
+    with torch.no_grad():
         return torch.cat([classifier.features(_floats(part)) for part in x.split(batch)])
 
 
@@ -234,7 +234,7 @@ class PCA(NamedTuple):
 
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
         """n samples of the Gaussian with this mean and these variances, clipped to [0, 1]: (n, C, H, W)."""
-        codes = torch.randn(n, len(self.variance), generator=generator(seed)) * self.variance.sqrt()
+        codes = randn_rows(n, len(self.variance), g=generator(seed)) * self.variance.sqrt()
         return (self.mean + (codes @ self.components).view(n, *self.mean.shape)).clamp(0, 1)
 
 
@@ -326,7 +326,7 @@ def attribute_transfer(
     if len(targets) < 2 or not len(faces):
         raise ValueError(f"Moving {attribute} needs faces that show it and mean codes of at least two of its values.")
     with torch.inference_mode():
-        z = torch.cat([vae.encode(_floats(x[part])).mean for part in faces.split(250)])
+        z = torch.cat([vae.encode(_floats(x[part])).mean for part in faces.split(250)]).cpu()
         before = _predictions(vae, classifier, z)
         movable = torch.isin(before[:, column], torch.tensor(with_code))
         z, before, y = z[movable], before[movable], y[faces[movable]]
@@ -351,7 +351,7 @@ def attribute_transfer(
 
 
 def _predictions(vae: "VAE", classifier: "Classifier", z: Tensor) -> Tensor:
-    return torch.cat([classifier.predict(vae.decode(part)) for part in z.split(250)])
+    return torch.cat([classifier.predict(vae.decode(part)) for part in z.split(250)]).cpu()
 
 
 def _visible_in_both(y: Tensor, column: int, target: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_labels, check_number, check_pictures, generator
+from genmodels.base import check_number, exact, generator
 from genmodels.tokens import PixelTokenizer
-from genmodels.transformer import Transformer, sample_next_token, warp_logits
+from genmodels.transformer import Transformer, invert_cdf, warp_logits
 
 Labels = int | list | Tensor | None  # see `base.check_labels`
 
@@ -65,7 +65,7 @@ class PixelTransformer(Transformer):
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (x, y). `loss`: mean of -log p(pixel) in nats; `bits`: per pixel."""
-        x, y = batch
+        x, y = self.on_device(batch)
         return super().loss((self.tokenizer.encode(x, y.view(-1)),))
 
     def log_prob(self, x: Tensor, label: Labels = None) -> Tensor:
@@ -82,16 +82,15 @@ class PixelTransformer(Transformer):
 
     def pixel_log_probs(self, x: Tensor, label: Labels = None) -> Tensor:
         """log p of each pixel given those before it: (B, H, W), in nats. Without a class, of the mixture: see `log_prob`."""
-        side = self.tokenizer.side
-        x = check_pictures("x", x, 1, side).to(self.device)
-        y = check_labels(label, len(x), [self.tokenizer.classes]).to(self.device)[:, 0]
-        with torch.inference_mode():
-            log_p, given = self.embed.weight.new_empty(len(x), side**2), y >= 0
+        x = self.check_pictures("x", x)
+        y = self.check_labels(label, len(x))[:, 0]
+        with torch.no_grad():
+            log_p, given = torch.empty(len(x), self.context, device=self.device), y >= 0
             if given.any():
-                log_p[given] = self._pixel_log_probs(x[given], y[given])
+                log_p[given] = self._pixel_log_probs(x[given], y[given]).float()
             if not given.all():
                 log_p[~given] = self._mixture_log_probs(x[~given])
-            return log_p.view(-1, side, side)
+            return log_p.view(-1, self.size, self.size)
 
     def _pixel_log_probs(self, x: Tensor, y: Tensor) -> Tensor:
         """Pictures (B, 1, H, W) and classes (B,) -> (B, HW)."""
@@ -106,17 +105,16 @@ class PixelTransformer(Transformer):
 
     def _mixture_log_probs(self, x: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, HW): log p of each pixel under the mixture of the classes, given the pixels before it."""
-        joint = self._class_log_probs(x).double().cumsum(-1)  # log p(pixels up to this one | class)
+        joint = exact(self._class_log_probs(x)).cumsum(-1)  # log p(pixels up to this one | class)
         log_p = joint.logsumexp(0) - math.log(len(joint))
-        return log_p.diff(dim=-1, prepend=log_p.new_zeros(len(x), 1)).to(self.embed.weight.dtype)
+        return log_p.diff(dim=-1, prepend=log_p.new_zeros(len(x), 1)).float().to(self.device)
 
     def class_posterior(self, x: Tensor, rows: int | None = None) -> Tensor:
         """p(class | the upper rows of x) by Bayes' rule with a uniform prior: (B, 1, H, W) -> (B, C). rows: None for all."""
-        side = self.tokenizer.side
-        x = check_pictures("x", x, 1, side).to(self.device)
-        rows = side if rows is None else check_number("rows", rows, 0, side, whole=True)
-        with torch.inference_mode():
-            return self._class_log_probs(x)[:, :, : rows * side].double().sum(-1).softmax(0).T
+        x = self.check_pictures("x", x)
+        rows = self.size if rows is None else check_number("rows", rows, 0, self.size, whole=True)
+        with torch.no_grad():
+            return exact(self._class_log_probs(x)[:, :, : rows * self.size]).sum(-1).softmax(0).T
 
     def complete_steps(
         self,
@@ -146,18 +144,23 @@ class PixelTransformer(Transformer):
         g = generator(seed)
         if x is None and rows:
             raise ValueError("rows must be 0 if no picture is given.")
-        x = check_pictures("x", torch.zeros(1, 1, side, side) if x is None else x, 1, side).to(self.device)
+        x = self.check_pictures("x", torch.zeros(1, 1, side, side) if x is None else x)
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")
-        y = check_labels(label, n, [self.tokenizer.classes]).to(self.device)
-        return self._complete(x, rows, n, y[:, 0], temperature, g)
+        y = self.check_labels(label, n)
+        return self._complete(x, rows, y[:, 0], temperature, self._uniform(n, g))
 
-    @torch.inference_mode()
-    def _complete(self, x, rows, n, y, temperature, g):
-        side, levels = self.tokenizer.side, self.tokenizer.levels
+    def _uniform(self, n: int, g: torch.Generator) -> Tensor:
+        """What n completions are sampled by: (n, 1 + HW) numbers in [0, 1), for the class and for each pixel. All of a
+        picture's numbers stand in its row, so that it does not depend on how many others are sampled."""
+        return torch.rand(n, 1 + self.context, generator=g, dtype=torch.float64)
+
+    @torch.no_grad()
+    def _complete(self, x, rows, y, temperature, u):
+        n, side, levels = len(u), self.tokenizer.side, self.tokenizer.levels
         if (y < 0).any():
             posterior = self.class_posterior(x, rows).cpu() if rows else torch.ones(1, self.tokenizer.classes)
-            y = torch.where(y < 0, sample_next_token(posterior.expand(n, -1), g)[:, 0].to(y.device), y)
+            y = torch.where(y < 0, invert_cdf(posterior.expand(n, -1), u[:, :1])[:, 0].to(y.device), y)
         ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
         ids[:, 1 + rows * side :] = 0
         p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0
@@ -166,14 +169,14 @@ class PixelTransformer(Transformer):
                 x = self._hidden_states(ids[:, : t + 1], cache, position)[:, -1]
                 logits = F.linear(x, self.embed.weight[:levels]).float()
                 position = t + 1
-                i = sample_next_token(warp_logits(logits, temperature).cpu(), g).to(ids.device)
+                i = invert_cdf(warp_logits(logits, temperature).cpu(), u[:, t + 1 : t + 2]).to(ids.device)
                 ids[:, t + 1] = i[:, 0]
                 p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
             pictures = self.tokenizer.decode(ids[:, 1:]).clone()
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
 
     def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
-        """n new pictures (n, 1, H, W). Full batches of 64 do not depend on how many more are sampled.
+        """n new pictures (n, 1, H, W), computed 64 at a time.
 
         Arguments:
             n: 1 to 4096.
@@ -183,10 +186,32 @@ class PixelTransformer(Transformer):
         """
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 2)
-        y = check_labels(label, n, self.classes)
-        pictures, g = [], generator(seed)
-        for chunk in y.split(64):
-            chunk_seed = int(torch.randint(2**62, (1,), generator=g))
-            *_, last = self.complete_steps(n=len(chunk), label=chunk, temperature=temperature, seed=chunk_seed)
+        y = self.check_labels(label, n)[:, 0]
+        black = torch.zeros(1, 1, self.size, self.size, device=self.device)
+        pictures = []
+        for labels, u in zip(y.split(64), self._uniform(n, generator(seed)).split(64)):
+            *_, last = self._complete(black, 0, labels, temperature, u)
             pictures.append(last.x)
         return torch.cat(pictures)
+
+
+# --- completions as pictures ---
+
+
+def surprisal_colours(bits: Tensor) -> Tensor:
+    """Surprisal (n, H, W) in bits as colours (n, 3, H, W): 0 bits is dark, 8 bits (all 256 values equally likely) is bright."""
+    s = (bits / 8).clamp(0, 1)
+    return torch.stack([0.06 + 1.5 * s, 0.09 + 0.1 * s + 0.8 * s**2, 0.2 - 0.2 * s + 0.8 * s**4], 1).clamp(0, 1)
+
+
+def show_surprisal(step: Completion, given_rows: int) -> Tensor:
+    """The pictures of a step and their surprisal in colour, (2, n, 3, H, W): given rows are marked, missing ones grey."""
+    x, rows = step.x.expand(-1, 3, -1, -1).clone(), step.rows
+    x[:, :2, :given_rows] *= torch.tensor([0.5, 0.75])[:, None, None]  # given rows are blue
+    bits = -step.probability.clamp_min(1e-9).log2()
+    bits[:, :given_rows] = 0
+    heatmap = surprisal_colours(bits)
+    for pictures in (x, heatmap):
+        pictures[:, :, rows:] = torch.tensor([0.2, 0.23, 0.3])[:, None, None]  # not generated yet
+    heatmap[:, :, :given_rows] = heatmap[:, :, :given_rows] * 0.6
+    return torch.stack([x, heatmap])

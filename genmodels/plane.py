@@ -171,12 +171,13 @@ def fit_plane(
     seconds, every = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20)
     g = generator(seed)
     plane = PlaneFlow(layers, seed=seed)
-    points = points.detach().clone().double()
+    points = points.detach().cpu().clone().double()
     optimizer = torch.optim.Adam(plane.parameters(), lr=5e-3)
     start = last_yield = time.monotonic()
     step = 0
     losses: list[float] = []
-    yield _plane_step(plane, 0, 0.0, -plane.log_prob(points).mean().item())
+    nats = -plane.log_prob(points).mean().item()
+    yield _plane_step(plane, 0, 0.0, nats)
     while (elapsed := time.monotonic() - start) < seconds:
         optimizer.param_groups[0]["lr"] = 5e-3 * (1 - elapsed / seconds)
         i = torch.randint(len(points), (256,), generator=g)
@@ -189,9 +190,11 @@ def fit_plane(
         step += 1
         losses.append(loss.item())
         if time.monotonic() - last_yield > every:
-            yield _plane_step(plane, step, time.monotonic() - start, sum(losses) / len(losses))
+            nats = sum(losses) / len(losses)
+            yield _plane_step(plane, step, time.monotonic() - start, nats)
             last_yield, losses = time.monotonic(), []
-    nats = sum(losses) / len(losses) if losses else float("nan")
+    if losses:  # else the last state was the last step
+        nats = sum(losses) / len(losses)
     yield _plane_step(plane, step, time.monotonic() - start, nats)
 
 

@@ -1,20 +1,22 @@
 """Text by a transformer, one token at a time: generation with every choice to be inspected, and exact likelihoods of texts."""
 
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_choice, check_number, generator
+from genmodels.base import check_choice, check_number, generator, random_seed, upcast
+from genmodels.rhyme import VerseRules, draw_repeats, tone_classes
 from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
 
 
 class DecodingState(NamedTuple):
-    """What `next_logits` keeps from one call to the next. window: (1, context) token ids, the first at position `start`."""
+    """What `next_logits` keeps from one call to the next. window: (B, context) token ids, the first at position `start`."""
 
     start: int
     cache: KVCache
@@ -26,7 +28,8 @@ class Token(NamedTuple):
 
     id: the token's id; text: its symbol; probability: the model's, before temperature and cut-offs; entropy: of the model's
     distribution, in nats; alternatives: (symbol, model's probability, probability after temperature and cut-offs) of the
-    most likely tokens.
+    most likely tokens. In poems, tone: 平, 仄, or 平仄 if the character has both; rhyme: the name of the rhyme at the end of a
+    line that rhymes.
     """
 
     id: int
@@ -34,6 +37,8 @@ class Token(NamedTuple):
     probability: float
     entropy: float
     alternatives: list[tuple[str, float, float]]
+    tone: str = ""
+    rhyme: str = ""
 
 
 class Score(NamedTuple):
@@ -99,17 +104,22 @@ class TextTransformer(Transformer):
 
         state: None, or what a call for ids without its last token returned. Its tensors are overwritten.
         """
-        start = self.window_start(len(ids))
-        T = len(ids) - start
-        with torch.inference_mode():
+        logits, state = self._next_logits([ids], state)
+        return logits[0], state
+
+    def _next_logits(self, rows: list[list[int]], state: DecodingState | None) -> tuple[Tensor, DecodingState]:
+        """`next_logits` for B beginnings of the same length: (B, V)."""
+        start = self.window_start(len(rows[0]))
+        T = len(rows[0]) - start
+        with torch.no_grad():
             if state is None or state.start != start:
-                window = torch.empty(1, self.context, dtype=torch.long, device=self.device)
-                state, position = DecodingState(start, self.empty_cache(), window), 0
+                window = torch.empty(len(rows), self.context, dtype=torch.long, device=self.device)
+                state, position = DecodingState(start, self.empty_cache(len(rows)), window), 0
             else:
                 position = T - 1
-            state.window[0, position:T] = torch.tensor(ids[start + position :], device=self.device)
-            x = self._hidden_states(state.window[:, :T], state.cache, position)[0, -1]
-            return F.linear(x, self.embed.weight), state
+            state.window[:, position:T] = torch.tensor([ids[start + position :] for ids in rows], device=self.device)
+            x = self._hidden_states(state.window[:, :T], state.cache, position)[:, -1]
+            return upcast(F.linear(x, self.embed.weight)), state
 
     def generate_steps(
         self,
@@ -140,6 +150,21 @@ class TextTransformer(Transformer):
         """
         ids = self._encode("prompt", prompt)
         max_new_tokens = check_number("max_new_tokens", max_new_tokens, 1, 100_000, whole=True)
+        warp_options, penalty, alternatives = self._check_sampling(
+            temperature, top_k, top_p, min_p, repetition_penalty, alternatives
+        )
+        return self._generate(ids, max_new_tokens, warp_options, penalty, generator(seed), allowed_tokens, alternatives)
+
+    def _check_sampling(
+        self,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        alternatives: int = 10,
+    ) -> tuple[dict[str, Any], float, int]:
+        """(options of `warp_logits`, repetition penalty, number of alternatives), checked."""
         warp_options = {
             "temperature": check_number("temperature", temperature, 0, 5),
             "top_k": check_number("top_k", top_k, 0, self.tokenizer.vocab_size, whole=True),
@@ -147,35 +172,40 @@ class TextTransformer(Transformer):
             "min_p": check_number("min_p", min_p, 0, 1),
         }
         penalty = check_number("repetition_penalty", repetition_penalty, 0.5, 5)
-        alternatives = min(check_number("alternatives", alternatives, 0, 100, whole=True), self.tokenizer.vocab_size)
-        return self._generate(ids, max_new_tokens, warp_options, penalty, generator(seed), allowed_tokens, alternatives)
+        alternatives = check_number("alternatives", alternatives, 0, 100, whole=True)
+        return warp_options, penalty, min(alternatives, self.tokenizer.vocab_size)
 
     def _generate(self, ids, max_new_tokens, warp_options, penalty, g, allowed_tokens, alternatives):
-        symbols, state = self.tokenizer.symbols, None
+        state = None
         for index in range(max_new_tokens):
             with torch.inference_mode():
                 logits, state = self.next_logits(ids, state)
-                logits = logits.float().cpu()
+                logits = logits.cpu()
                 log_p = logits.log_softmax(-1)
-                p = log_p.exp()
                 if penalty != 1:
                     logits = apply_repetition_penalty(logits, ids[self.window_start(len(ids)) :], penalty)
-                if allowed_tokens is None:
-                    top = p.topk(alternatives)
-                else:
-                    allowed = allowed_tokens(index)
+                allowed = None if allowed_tokens is None else allowed_tokens(index)
+                if allowed is not None:
                     logits = logits.masked_fill(~allowed, -math.inf)
-                    top = p.masked_fill(~allowed, -1).topk(min(alternatives, allowed.sum().item()))
                 warped_p = warp_logits(logits, **warp_options)
-                listed = torch.cat([sample_next_token(warped_p, g), top.indices])  # the new token, then the alternatives
-                rows = list(zip(listed.tolist(), p[listed].tolist(), warped_p[listed].tolist()))
-                new_id, probability, _ = rows[0]
-                entropy = -p.dot(log_p).item()
-                token = Token(new_id, symbols[new_id], probability, entropy, [(symbols[i], a, b) for i, a, b in rows[1:]])
+                new_id = int(sample_next_token(warped_p, g))
+                token = self._token(new_id, log_p, warped_p, allowed, alternatives)
             yield token
             if new_id == self.tokenizer.END:
                 return
             ids.append(new_id)
+
+    def _token(self, new_id, log_p, warped_p, allowed, alternatives):
+        """The `Token` of a draw. log_p (V,): of the model; warped_p (V,): after temperature and cut-offs."""
+        symbols, p = self.tokenizer.symbols, log_p.exp()
+        if allowed is None:
+            top = p.topk(alternatives)
+        else:
+            top = p.masked_fill(~allowed, -1).topk(min(alternatives, int(allowed.sum())))
+        listed = [new_id, *top.indices.tolist()]  # the new token, then the alternatives
+        rows = list(zip(listed, p[listed].tolist(), warped_p[listed].tolist()))
+        entropy = -p.dot(log_p).item()
+        return Token(new_id, symbols[new_id], rows[0][1], entropy, [(symbols[i], a, b) for i, a, b in rows[1:]])
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """The text that `generate_steps` writes after the prompt."""
@@ -226,7 +256,7 @@ class TextTransformer(Transformer):
             raise ValueError("text must have at least one character that the model knows.")
         return prompt_ids, text_ids
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _predict(self, prompt_ids: list[int], text_ids: list[int]) -> Iterator[Tensor]:
         """Log-probabilities of all tokens at each position of the text, one window of rows (N, V) after another.
 
@@ -244,9 +274,9 @@ class TextTransformer(Transformer):
         """Attention weights among the last `context` tokens: (symbols, maps (layers, heads, T, T)); rows sum to 1."""
         ids = self._encode("text", text)[-self.context :]
         maps: list[Tensor] = []
-        with torch.inference_mode():
+        with torch.no_grad():
             self._hidden_states(torch.tensor([ids], device=self.device), attention_maps=maps)
-            return [self.tokenizer.symbols[i] for i in ids], torch.cat(maps)
+            return [self.tokenizer.symbols[i] for i in ids], upcast(torch.cat(maps))
 
     def sample(self, n: int, *, temperature: float = 1.0, seed: int | None = None) -> list[str]:
         """n new texts of at most 200 tokens. They do not depend on how many more are sampled.
@@ -259,7 +289,7 @@ class TextTransformer(Transformer):
         n = check_number("n", n, 1, 4096, whole=True)
         temperature = check_number("temperature", temperature, 0, 2)
         g = generator(seed)
-        seeds = [int(torch.randint(2**62, (1,), generator=g)) for _ in range(n)]
+        seeds = [random_seed(g) for _ in range(n)]
         return [self.generate(max_new_tokens=200, temperature=temperature, seed=s) for s in seeds]
 
 
@@ -268,6 +298,7 @@ class PoemTransformer(TextTransformer):
 
     kind = "poems"
     tokenizer_class = PoemTokenizer
+    tokenizer: PoemTokenizer
 
     def poem_steps(
         self,
@@ -277,15 +308,30 @@ class PoemTransformer(TextTransformer):
         author: str = "",
         heads: str = "",
         prefix: str = "",
+        rhyme: bool = True,
+        tones: bool = False,
+        candidates: int = 8,
+        seed: int | None = None,
         **options: Any,
     ) -> Iterator[Token]:
         """Write a poem that follows its form: yields the `Token`s of its body, punctuation included.
 
+        With `rhyme` or `tones`, several candidates are written for each line at once, none of which breaks the rules. One of
+        them is drawn, with weights that are the shares of the model's probability that the rules left on the way: so a line
+        whose end must be forced is rarely taken, and the poems are close to those of the model that keep the rules by chance.
+        (A particle filter, resampled after each line, whose tokens are yielded then.)
+
         Arguments:
             form: 五绝 (four lines of five characters), 七绝 (four of seven), 五律 or 七律 (eight lines).
-            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token.
+            title, author: at most 40 and 10 characters; may be empty. Unknown characters all map to one token. Here and in
+                what follows, traditional characters are read as simplified ones, and a warning says so.
             heads: for an acrostic (藏头诗), the first characters of the lines, from the first line on; may be empty.
             prefix: a beginning of the body, punctuation included, to continue from; its tokens are not yielded.
+            rhyme: whether even lines rhyme, see `genmodels.rhyme`; also, no line occurs twice, and characters recur no more
+                often than in poems of the Tang.
+            tones: whether the poem follows one of the four tone patterns of its form, see `genmodels.rhyme.tone_patterns`.
+            candidates: 1 to 64 for each line; without `rhyme` and `tones` there is one.
+            seed: of the sampling.
             options: those of `generate_steps`, without `max_new_tokens` and `allowed_tokens`.
         """
         check_choice("form", form, FORMS)
@@ -293,27 +339,93 @@ class PoemTransformer(TextTransformer):
         for name, text, limit in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
             if not isinstance(text, str) or len(text) > limit or "|" in text or "\n" in text:
                 raise ValueError(f"{name} must be at most {limit} characters without a bar or a new line.")
+        title, author = self._simplify("title", title), self._simplify("author", author)
+        heads = self._simplify("heads", heads)
+        prefix = self._simplify("prefix", prefix) if isinstance(prefix, str) else prefix
         token_id, hanzi = self.tokenizer.token_id, self.tokenizer.hanzi
         unknown = [c for c in heads if not hanzi[token_id.get(c, PoemTokenizer.UNKNOWN)]]
         if unknown:
             raise ValueError(f"heads must be Chinese characters that the model knows; these are not: {' '.join(unknown)}.")
-
-        def allowed_at(position):
-            line = position // (length + 1)
-            return self.tokenizer.allowed_mask(form, position, heads[line] if line < len(heads) else None)
+        for name, value in (("rhyme", rhyme), ("tones", tones)):
+            check_choice(name, value, (False, True))
+        candidates = check_number("candidates", candidates, 1, 64, whole=True)
+        g = generator(seed)
+        if not rhyme and not tones:
+            candidates = 1
+        rules = VerseRules(self.tokenizer, form, heads, rhyme, tones, draw_repeats(form, g) if rhyme else None)
 
         body_length = lines * (length + 1)
         valid = isinstance(prefix, str) and len(prefix) < body_length
         if valid:
             prefix_ids = [token_id.get(c, PoemTokenizer.UNKNOWN) for c in prefix]
-            valid = all(allowed_at(position)[i] for position, i in enumerate(prefix_ids))
+            valid = all(rules.form_mask(position)[i] for position, i in enumerate(prefix_ids))
         if not valid:
             raise ValueError(
                 f"prefix must be the beginning of the body of a {form}, with punctuation and heads where they belong."
             )
-        return self.generate_steps(
-            f"{form}|{title}|{author}|{prefix}",
-            max_new_tokens=body_length - len(prefix),
-            allowed_tokens=lambda index: allowed_at(len(prefix) + index),
-            **options,
-        )
+        ids = self._encode("prompt", f"{form}|{title}|{author}|{prefix}")
+        return self._write(ids, rules, prefix, candidates, g, *self._check_sampling(**options))
+
+    def _write(self, ids, rules, prefix, n, g, warp_options, penalty, alternatives):
+        state: DecodingState | None = None
+        symbols, verse = self.tokenizer.symbols, rules.start()
+        for c in prefix:
+            verse = rules.extend(verse, c)
+        while len(verse.body) < rules.body_length:
+            rows, verses, steps, weights = [list(ids) for _ in range(n)], [verse] * n, [], torch.zeros(n)
+            # To the end of the line, where the candidates are compared; a single one is yielded at once.
+            while len(rows[0]) == len(ids) or (n > 1 and verses[0].body[-1] not in "，。"):
+                with torch.inference_mode():
+                    logits, state = self._next_logits(rows, state)
+                    logits = logits.cpu()
+                    log_p = logits.log_softmax(-1)
+                    if penalty != 1:
+                        recent = [row[self.window_start(len(row)) :] for row in rows]
+                        logits = torch.stack([apply_repetition_penalty(x, i, penalty) for x, i in zip(logits, recent)])
+                    logits, log_share, allowed = self._apply_rules(logits, rules, verses, warp_options["temperature"])
+                    weights += log_share
+                    warped_p = warp_logits(logits, **warp_options)
+                    drawn = sample_next_token(warped_p, g)[:, 0].tolist()
+                steps.append((drawn, log_p, warped_p, allowed))
+                for row, i in zip(rows, drawn):
+                    row.append(i)
+                verses = [rules.extend(v, symbols[i]) for v, i in zip(verses, drawn)]
+            best = int(sample_next_token(weights.softmax(0), g)) if n > 1 else 0
+            ids = rows[best]
+            if n > 1 and state is not None:  # all candidates of the next line begin with this one
+                with torch.inference_mode():
+                    for tensor in (state.cache.k, state.cache.v):
+                        tensor.copy_(tensor[:, best : best + 1].clone())
+                    state.window.copy_(state.window[best : best + 1].clone())
+            for drawn, log_p, warped_p, allowed in steps:
+                symbol = symbols[drawn[best]]
+                verse = rules.extend(verse, symbol)
+                token = self._token(drawn[best], log_p[best], warped_p[best], allowed[best], alternatives)
+                yield token._replace(tone=tone_classes().get(symbol, ""), rhyme=rules.rhyme_of_last(verse))
+
+    def _apply_rules(self, logits, rules, verses, temperature):
+        """-> logits (B, V), minus infinity for what the rules forbid; log of the share of the form's probability that is left
+        (B,); which tokens are allowed (B, V)."""
+        form_mask = rules.form_mask(len(verses[0].body))
+        logits = logits.masked_fill(~form_mask, -math.inf)
+        if form_mask.sum() == 1 or not rules.any:
+            return logits, torch.zeros(len(verses)), form_mask.expand_as(logits)
+        allowed = torch.stack([rules.mask(verse) for verse in verses])
+        kept = logits.masked_fill(~allowed, -math.inf)
+        for row, verse in zip(kept, verses):
+            if (log_weights := rules.log_weights(verse)) is not None:
+                row += log_weights
+        scale = 1 / max(temperature, 1e-6)
+        return kept, (kept * scale).logsumexp(-1) - (logits * scale).logsumexp(-1), allowed
+
+    def _simplify(self, name: str, text: str) -> str:
+        simplified = self.tokenizer.simplify(text)
+        if simplified != text:
+            warnings.warn(f"{name} {text} is read in simplified characters: {simplified}.", stacklevel=3)
+        return simplified
+
+
+def mean_surprisal(tokens: Sequence[Token]) -> dict[str, float]:
+    """Of the tokens of a text: in nats and in bits per token, and as perplexity."""
+    nats = -sum(math.log(max(t.probability, 1e-38)) for t in tokens) / len(tokens)
+    return {"nats": nats, "bits": nats / math.log(2), "perplexity": math.exp(nats)}

@@ -4,11 +4,14 @@ Each has `vocab_size` (V), `symbols` (a short string per token, for display), `e
 (there are no merged subwords), so that likelihoods can be compared with published numbers character by character.
 """
 
+import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
+
+from genmodels.hanzi import SIMPLIFIED
 
 
 class CharacterTokenizer:
@@ -102,10 +105,21 @@ class PoemTokenizer:
             [len(s) == 1 and "\u4e00" <= s <= "\u9fff" for s in self.symbols]
         )  # (V,): is a Chinese character
 
+    def simplify(self, text: str) -> str:
+        """The text with simplified characters in place of the traditional ones that the alphabet lacks: 靜 becomes 静.
+
+        What reads a text does this by itself; compare the result with the text to say which characters were read as others.
+        """
+        return "".join(c if c in self.token_id else self._simplified(c) for c in text)
+
+    def _simplified(self, c: str) -> str:
+        simplified = SIMPLIFIED.get(c, c)
+        return simplified if simplified in self.token_id else c
+
     def encode(self, text: str) -> list[int]:
         """A poem's text, or a beginning of it that includes the form and its bar -> list of token ids.
 
-        Characters outside the alphabet become UNKNOWN.
+        Traditional characters are simplified; all others outside the alphabet become UNKNOWN.
         """
         form, bar, remainder = text.partition("|")
         if form not in FORMS or not bar:
@@ -116,7 +130,7 @@ class PoemTokenizer:
 
     def _encode_characters(self, text: str) -> list[int]:
         """A final new line is the end token; all others are dropped."""
-        ids = [self.token_id.get(c, self.UNKNOWN) for c in text.replace("\n", "")]
+        ids = [self.token_id.get(c, self.UNKNOWN) for c in self.simplify(text.replace("\n", ""))]
         if text.endswith("\n"):
             ids.append(self.END)
         return ids
@@ -177,3 +191,15 @@ class PixelTokenizer:
     def decode(self, ids: Tensor) -> Tensor:
         """Token ids (B, HW), without that of the class -> pictures (B, 1, H, W) in [0, 1]."""
         return ids.view(-1, 1, self.side, self.side).float() / (self.levels - 1)
+
+
+def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
+    """Lists of the steps that arrive within some time, the first step alone: one message per step would cost more than it."""
+    batch, deadline = [], 0.0
+    for step in steps:
+        batch.append(step)
+        if time.monotonic() >= deadline:
+            yield batch
+            batch, deadline = [], time.monotonic() + seconds
+    if batch:
+        yield batch

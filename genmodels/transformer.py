@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genmodels import TRANSFORMERS
-from genmodels.base import GenerativeModel, check_choice
+from genmodels.base import GenerativeModel, check_choice, upcast
 
 # --- from logits to the next token ---
 
@@ -61,9 +61,13 @@ def sample_next_token(p: Tensor, g: torch.Generator) -> Tensor:
 
     Like `torch.multinomial`, but with one random number per row instead of V.
     """
+    return invert_cdf(p, torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64))
+
+
+def invert_cdf(p: Tensor, u: Tensor) -> Tensor:
+    """The token at which the cumulative distribution of each row of p (..., V) exceeds u (..., 1) in [0, 1): (..., 1)."""
     cdf = p.double().cumsum(-1)
-    u = torch.rand(*p.shape[:-1], 1, generator=g, dtype=torch.float64) * cdf[..., -1:]
-    return torch.searchsorted(cdf, u, right=True)  # right=True: a token of probability 0 is never returned
+    return torch.searchsorted(cdf, u * cdf[..., -1:], right=True)  # right=True: a token of probability 0 is never returned
 
 
 def apply_repetition_penalty(logits: Tensor, ids: list[int], penalty: float) -> Tensor:
@@ -205,12 +209,13 @@ class Transformer(GenerativeModel):
         others written to it; without one, `position` must be 0. T is at most `context`. A call with a cache either starts at
         position 0 or adds a single token.
         """
-        return F.linear(self._hidden_states(ids, cache, position), self.embed.weight)
+        return upcast(F.linear(self._hidden_states(ids, cache, position), self.embed.weight))
 
     def _hidden_states(
         self, ids: Tensor, cache: KVCache | None = None, position: int = 0, attention_maps: list[Tensor] | None = None
     ) -> Tensor:
         """Outputs of the last block, normalized: (B, T - position, width). Attention weights are appended to attention_maps."""
+        ids = ids.to(self.device)
         B, T = ids.shape
         x = self.embed(ids[:, position:])
         for lag, table in zip(self.lags[1:], self.before):
@@ -242,7 +247,7 @@ class Transformer(GenerativeModel):
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (ids,) with ids (B, T + 1). `loss`: mean of -log p(token) in nats; `bits`: per token."""
-        ids = batch[0]
-        logits = self.logits(ids[:, :-1]).float()
+        (ids,) = self.on_device(batch[:1])
+        logits = self.logits(ids[:, :-1])
         nats = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
         return {"loss": nats, "bits": nats.detach() / math.log(2)}

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from genmodels.base import CheckpointError, checkpoint_folder
+from genmodels.flow import Flow, Labels
+from genmodels.metrics import bits_per_dim
 
 
 class Typicality(NamedTuple):
@@ -43,7 +45,7 @@ class Typicality(NamedTuple):
     @staticmethod
     def root_costs(nats: Tensor) -> Tensor:
         """Square roots of -log p, (N, layers)."""
-        return (-nats.double()).clamp(min=0).sqrt()
+        return (-nats.cpu().double()).clamp(min=0).sqrt()
 
     def distance(self, nats: Tensor) -> Tensor:
         """Mahalanobis distance from the mean: (N, layers) -> (N,). About sqrt(layers) for typical pictures."""
@@ -112,3 +114,22 @@ def load_likelihoods(name_or_path: Path | str) -> LikelihoodStats:
         return LikelihoodStats(Typicality(mean, whitening), **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+
+
+def assess(flow: Flow, stats: LikelihoodStats, x: Tensor, label: Labels = None) -> list[dict[str, float]]:
+    """What a flow says of each of pictures x (N, C, H, W): how likely and how typical it is, also among the test pictures.
+
+    stats: of the flow, see `load_likelihoods`; label: see `base.check_labels`.
+    """
+    nats = flow.layer_log_probs(x, label)  # (N, layers)
+    bits, distances = bits_per_dim(nats.sum(1), x[0].numel()).tolist(), stats.typicality.distance(nats).tolist()
+    return [
+        {
+            "bits_per_dim": b,
+            "log_prob_nats": log_prob,
+            "less_likely_than_test_pictures": stats.share_below("bits", b),
+            "distance": distance,
+            "more_unusual_than_test_pictures": stats.share_below("distances", distance),
+        }
+        for b, log_prob, distance in zip(bits, nats.sum(1).tolist(), distances)
+    ]

@@ -20,16 +20,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
+from genmodels.autoencoder import Autoencoder
 from genmodels.base import (
     CheckpointError,
     GenerativeModel,
     check_choice,
-    check_latents,
     check_number,
-    check_pictures,
     checkpoint_folder,
     generator,
+    randn_rows,
+    random_seed,
+    upcast,
 )
+from genmodels.data import change_attribute
 from genmodels.layers import LabelEmbedding, ResidualBlock
 
 # Weight of the squared distance between a mean code and the sum of its labels' vectors. The pixels count thousands of nats.
@@ -117,24 +120,26 @@ class VAE(GenerativeModel):
 
     def encode(self, x: Tensor) -> Normal:
         """q(z | x), a `torch.distributions.Normal` over (B, D). x: (B, C, H, W) in [0, 1]."""
-        return self.posterior(check_pictures("x", x, self.channels, self.size))
+        return self.posterior(self.check_pictures("x", x))
 
     def posterior(self, x: Tensor) -> Normal:
         """`encode` without the check of x, for training."""
-        mean, log_var = self.encoder(x).float().chunk(2, dim=1)  # (B, D) each; 32-bit even where autocast ran the layers
+        mean, log_var = upcast(self.encoder(x.to(self.dtype))).chunk(2, dim=1)  # (B, D) each
         # The clamp keeps sd between 0.001 and 55. NaN passes, so that training can name the loss that became NaN.
         return Normal(mean, torch.exp(0.5 * log_var.clamp(-14, 8)), validate_args=False)
 
     def likelihood(self, z: Tensor) -> Independent:
         """p(x | z), a distribution over (C, H, W) for each row of z (B, D)."""
-        return self.pixel_distribution(self.decoder(check_latents(z, self.latent)))
+        return self.pixel_distribution(self._decode(self.check_latents("z", z)))
+
+    def _decode(self, z: Tensor) -> Tensor:
+        return upcast(self.decoder(z.to(self.dtype)))
 
     def pixel_distribution(self, logits: Tensor) -> Independent:
         """p(x | z) from the decoder's output (B, C, H, W): `likelihood` without the check of z, for training."""
-        logits = logits.float()
         if self.likelihood_name == "bernoulli":
             return Independent(Bernoulli(logits=logits, validate_args=False), 3)
-        return Independent(Normal(torch.sigmoid(logits), self.log_sigma.clamp(-5, 2).exp(), validate_args=False), 3)
+        return Independent(Normal(torch.sigmoid(logits), upcast(self.log_sigma).clamp(-5, 2).exp(), validate_args=False), 3)
 
     # --- loss and bounds ---
 
@@ -145,7 +150,7 @@ class VAE(GenerativeModel):
         mean code and the sum of its attributes' vectors, weighted with `LABEL_WEIGHT`, and residuals (code minus that sum)
         are swapped between pictures.
         """
-        x, y = batch
+        x, y = self.on_device(batch)
         if self.likelihood_name == "bernoulli":
             x = torch.bernoulli(x)
         q = self.posterior(x)
@@ -157,7 +162,7 @@ class VAE(GenerativeModel):
             # information about the attributes: it has to be in their vectors.
             swapped = (torch.rand(len(x), 1, device=x.device) < 0.5).to(residual)
             z = z + swapped * (residual.roll(1, 0) - residual)
-        log_px = self.pixel_distribution(self.decoder(z)).log_prob(x).mean()
+        log_px = self.pixel_distribution(self._decode(z)).log_prob(x).mean()
         kl = kl_divergence(q, self.prior()).sum(1).mean()
         terms = {"loss": self.beta * kl - log_px, "reconstruction": -log_px.detach(), "kl": kl.detach()}
         if self.values:
@@ -167,16 +172,16 @@ class VAE(GenerativeModel):
 
     def binarise(self, x: Tensor, seed: int | None = 0) -> Tensor:
         """Black and white pictures sampled from grey values, the same for the same seed. Shape and type of x."""
-        return (torch.rand(x.shape, generator=generator(seed)).to(x) < x).to(x)
+        return (torch.rand(x.shape, generator=generator(seed)).to(x.device) < x).to(x)
 
     def elbo(self, x: Tensor, seed: int | None = 0) -> tuple[Tensor, Tensor]:
         """(log p(x | z), KL) of each picture with one sample of z, (B,) each, in nats; their difference is the bound.
 
         For a "bernoulli" model and grey x, log p(x | z) is the mean over all binarisations of x, with z encoded from grey x.
         """
-        x = check_pictures("x", x, self.channels, self.size)
+        x = self.check_pictures("x", x)
         q = self.posterior(x)
-        noise = torch.randn(q.mean.shape, generator=generator(seed)).to(x)
+        noise = randn_rows(*q.mean.shape, g=generator(seed)).to(x)
         log_px = self.likelihood(q.mean + q.stddev * noise).log_prob(x)
         return log_px, kl_divergence(q, self.prior()).sum(1)
 
@@ -187,15 +192,15 @@ class VAE(GenerativeModel):
         processor's cache.
         """
         samples = check_number("samples", samples, 1, 100_000, whole=True)
-        x = check_pictures("x", x, self.channels, self.size)
+        x = self.check_pictures("x", x)
         q, p = self.posterior(x), self.prior()
         g = generator(seed)
         rows = max(1, chunk // len(x))
         log_weights = []
         for first in range(0, samples, rows):
             k = min(rows, samples - first)
-            # One sample at a time: torch's random numbers depend on how many are generated at once; the result must not.
-            noise = torch.stack([torch.randn(q.mean.shape, generator=g) for _ in range(k)]).to(q.mean)
+            # Each of the samples has a seed of its own: it depends neither on `chunk` nor on the other pictures.
+            noise = torch.stack([randn_rows(*q.mean.shape, g=generator(random_seed(g))) for _ in range(k)]).to(q.mean)
             z = q.mean + q.stddev * noise  # (K, B, D)
             log_px = self._log_px(z, x)  # (K, B)
             log_weights.append(log_px + (p.log_prob(z) - q.log_prob(z)).sum(2))
@@ -210,7 +215,7 @@ class VAE(GenerativeModel):
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean picture of each code: (B, D) -> (B, C, H, W) in [0, 1]."""
-        return torch.sigmoid(self.decoder(check_latents(z, self.latent)))
+        return torch.sigmoid(self._decode(self.check_latents("z", z)))
 
     def sample_latents(
         self, n: int, *, label: Tensor | None = None, seed: int | None = None, temperature: float = 1.0
@@ -222,7 +227,7 @@ class VAE(GenerativeModel):
         temperature: 0 to 2, multiplies the noise.
         """
         n = check_number("n", n, 1, 4096, whole=True)
-        z = torch.randn(n, self.latent, generator=generator(seed)) * check_number("temperature", temperature, 0, 2)
+        z = randn_rows(n, self.latent, g=generator(seed)) * check_number("temperature", temperature, 0, 2)
         if label is None:
             return z.to(self.device)
         if not self.values:
@@ -232,11 +237,11 @@ class VAE(GenerativeModel):
         if not fits or bool((label.cpu() >= limits).any()):
             raise ValueError(f"label must be an int64 tensor ({n}, {len(limits)}) with values under {self.values}.")
         with torch.no_grad():
-            return self.answers(label.to(self.device)) + (z / math.sqrt(2 * LABEL_WEIGHT)).to(self.device)
+            return upcast(self.answers(label.to(self.device))) + (z / math.sqrt(2 * LABEL_WEIGHT)).to(self.device)
 
     def sample(self, n: int, *, label: Tensor | None = None, seed: int | None = None, temperature: float = 1.0) -> Tensor:
         """n new pictures, (n, C, H, W) in [0, 1]: decoded from `sample_latents`, which has the same arguments."""
-        with torch.inference_mode():
+        with torch.no_grad():
             return self.decode(self.sample_latents(n, label=label, seed=seed, temperature=temperature))
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -294,7 +299,7 @@ class Latents(NamedTuple):
             values[check_choice(f"value of {attribute}", target, list(values))]
             - values[check_choice(f"value of {attribute}", source, list(values))]
         )
-        return z + check_number("amount", amount, -3, 3) * step
+        return z + check_number("amount", amount, -3, 3) * step.to(z)
 
     def change(self, z: Tensor, before: dict[str, str], after: dict[str, str], amount: float = 1.0) -> Tensor:
         """`move` along every attribute whose value in `before` differs from that in `after`, where both have a vector."""
@@ -310,10 +315,11 @@ def measure_latents(vae: VAE, x: Tensor, y: Tensor, names: dict[str, list[str]])
 
     names: attribute -> names of its values, in the order of y's columns.
     """
-    with torch.inference_mode():
+    with torch.no_grad():
         posteriors = [vae.encode(part.float() / 255) for part in x.split(512)]
-    mean = torch.cat([q.mean for q in posteriors])
-    kl = torch.cat([kl_divergence(q, vae.prior()) for q in posteriors]).mean(0)
+        mean = torch.cat([q.mean for q in posteriors]).cpu()
+        kl = torch.cat([kl_divergence(q, vae.prior()) for q in posteriors]).mean(0).cpu()
+    y = y.cpu()
     value_names = [[*attribute_values, "hidden"] for attribute_values in names.values()]
     counts = [len(attribute_values) for attribute_values in value_names]
     one_hot = torch.cat(
@@ -324,7 +330,7 @@ def measure_latents(vae: VAE, x: Tensor, y: Tensor, names: dict[str, list[str]])
         1,
     ).double()  # (N, all values)
     if vae.values:
-        vectors = torch.cat(list(vae.answers.parameters()))
+        vectors = torch.cat(list(vae.answers.parameters())).detach().cpu()
     else:
         # Least squares over all attributes at once: the effect of a value while the others stay fixed, not of values that
         # tend to occur together with it.
@@ -359,3 +365,44 @@ def load_latents(name_or_path: Path | str) -> Latents:
         attribute, _, value = key.partition("/")
         values.setdefault(attribute, {})[value] = vector
     return Latents(kl, mean, std, values)
+
+
+# --- what a code says of a picture, and where codes lie ---
+
+
+def encoding_stats(vae: VAE, x: Tensor) -> dict[str, float]:
+    """Numbers about the encoding of one picture (1, C, H, W): squared error per pixel, KL and ELBO in nats."""
+    log_px, kl = vae.elbo(x)
+    return {"squared_error": float((vae.reconstruct(x) - x).square().mean()), "kl": float(kl), "elbo": float(log_px - kl)}
+
+
+def map_codes(model: VAE | Autoencoder, x: Tensor, cells: int) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """A map of all codes of two numbers, for a model with such codes.
+
+    Returns:
+        The decoded pictures of cells x cells codes, row by row from the top; the codes (N, 2) of pictures x; and the bounds of
+        the map, x0, x1, y0 and y1. It is centred for a VAE; the codes of an autoencoder may have any centre and scale.
+    """
+    if isinstance(model, VAE):
+        z = model.encode(x).mean
+        edge = max(3.0, z.abs().quantile(0.99).item())
+        x0, x1, y0, y1 = -edge, edge, -edge, edge
+    else:
+        z = model.encode(x)
+        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
+        (x0, y0), (x1, y1) = (low - 0.2 * (high - low)).tolist(), (high + 0.2 * (high - low)).tolist()
+    centers = torch.linspace(0.5, cells - 0.5, cells) / cells
+    v, u = torch.meshgrid(centers, centers, indexing="ij")
+    codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
+    return model.decode(codes), z, {"x0": x0, "x1": x1, "y0": y0, "y1": y1}
+
+
+def edit(latents: Latents, z: Tensor, values: dict[str, str], attribute: str, target: str, amount: float) -> Tensor:
+    """The codes z (1, D) of a picture with these attributes, moved so that at amount 1 one of them becomes the target.
+
+    For faces, what follows from the change changes too, see `data.change_attribute`. amount: -3 to 3.
+    """
+    vectors = latents.values[check_choice("attribute", attribute, list(latents.values))]
+    check_choice(f"value of {attribute}", target, [value for value in vectors if value != "hidden"])
+    after = {"class": target} if attribute == "class" else change_attribute(values, attribute, target)
+    return latents.change(z, values, after, amount)

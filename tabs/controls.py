@@ -17,7 +17,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
@@ -74,6 +74,12 @@ class Controls(BaseModel):
     """The values of some controls, checked. Subclasses give each field a type, a range, a title and a widget."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, validate_default=True)
+    parameters: ClassVar[tuple[str, ...]]  # fields that an endpoint takes, in this order; unless a class says so: all
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options):
+        if "parameters" not in vars(cls):
+            cls.parameters = tuple(cls.model_fields)
 
     @classmethod
     def components(cls, prefix: str, *names: str, **changes: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +102,7 @@ class Controls(BaseModel):
         low, high = cls.bounds(name)
         options = {
             "value": facts.default,
-            "label": f"{facts.title} ({facts.description})" if facts.description else facts.title,
+            "label": cls._label(name),
             "elem_id": f"{prefix}-{name.replace('_', '-')}",
             "elem_classes": "plain",
         }
@@ -162,7 +168,12 @@ class Controls(BaseModel):
     @classmethod
     def document(cls) -> dict[str, str]:
         """{field: what it is and takes}, for the docs of an endpoint."""
-        return {name: f"{facts.description or facts.title}: {cls.allowed(name)}." for name, facts in cls.model_fields.items()}
+        return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.parameters}
+
+    @classmethod
+    def _label(cls, name):
+        facts = cls.model_fields[name]
+        return f"{facts.title} ({facts.description})" if facts.description else facts.title
 
     def arguments(self, method: Callable, **changes: Any) -> dict[str, Any]:
         """The values that `method` takes, by name. changes: values instead of, or after, the fields'."""
@@ -222,15 +233,9 @@ def _shown(value):
 
 def _written(value):
     """A value as one writes it in Python."""
-    if isinstance(value, Expression):
-        return str(value)
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else repr(value)
-        if not isinstance(value, str)
-        else json.dumps(value, ensure_ascii=False)
-    )
+    if isinstance(value, str):
+        return str(value) if isinstance(value, Expression) else json.dumps(value, ensure_ascii=False)
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 Seed = Annotated[int, number(scale=2, min_width=80, elem_classes=[])]

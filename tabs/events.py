@@ -5,7 +5,6 @@ is not allowed. `inputs` and `outputs` of an event are dicts that give each name
 until the first handler runs, so that the page answers at once.
 """
 
-import collections
 import dataclasses
 import functools
 import html
@@ -16,15 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any
 
 import gradio as gr
-from PIL.Image import Image
 
 import genmodels as gm
-from tabs.cards import checkpoints
-from tabs.components.upload import upload
-from tabs.controls import ControlError, Controls
+from tabs.components import Component
 
 OnError = Callable[[str], Any]  # a sentence -> outputs that show it
 Components = dict[str, Any]  # name of a handler's argument or output -> its component
@@ -38,7 +34,8 @@ _lane = threading.Lock()
 
 
 def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
-    """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback.
+    """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback, and so
+    does a library that is not installed.
 
     on_error: sentence -> outputs that show it in place; without it, it appears as a message in the corner.
     """
@@ -50,7 +47,7 @@ def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
         try:
             with _lane, torch.no_grad():
                 return fn(*args, **kwargs)
-        except ValueError as e:  # CheckpointError, DataError and ControlError are ValueErrors
+        except (ValueError, ImportError) as e:  # CheckpointError, DataError, ControlError; a library that is not installed
             if on_error:
                 return on_error(sentence(e))
             raise gr.Error(html.escape(sentence(e)), duration=8, print_exception=False) from None
@@ -61,7 +58,7 @@ def guarded(fn: Callable, on_error: OnError | None = None) -> Callable:
 def sentence(error: Exception) -> str:
     """An error's text without the places of this machine's folders."""
     text = str(error)
-    for folder, name in ((checkpoints(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
+    for folder, name in ((gm.cards.checkpoint_root(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
         text = text.replace(str(folder), name)
     return text
 
@@ -71,27 +68,25 @@ def ignore(message: str) -> dict:
     return {}
 
 
-def message_on(*names: str) -> Callable[[str], dict]:
-    """For `on_error`: the named outputs, which are components of the page, show the sentence."""
-    return lambda message: {name: {"title": "Nothing to show", "message": message} for name in names}
+def in_place(outputs: Components) -> OnError:
+    """For `on_error`: the page's own components among the outputs show the sentence, texts are empty, states are None."""
+
+    def show(message):
+        empty = {Component: {"message": message}, gr.State: None, gr.Code: "", gr.Markdown: ""}
+        return {name: value for name, output in outputs.items() for kind, value in empty.items() if isinstance(output, kind)}
+
+    return show
 
 
 # --- Events of the page -----------------------------------------------------------------------------------------------
 
-
-def live(trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None) -> Any:
-    """A slider's event: no queue, no progress bar, and while one is computed only the latest of the next is kept."""
-    return _listen(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def act(
     trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None, **flags: Any
 ) -> Any:
     """A button's event, or the next step after one: in the queue, one at a time for each visitor."""
-    return _listen(trigger, fn, inputs, outputs, on_error, **flags)
-
-
-def _listen(trigger, fn, inputs, outputs, on_error, **flags):
     compute = guarded(fn, on_error)
 
     def run(*event, **values):
@@ -103,10 +98,13 @@ def _listen(trigger, fn, inputs, outputs, on_error, **flags):
         None,
         list(outputs.values()),
         inputs_kwargs=inputs,
-        show_progress="hidden",
-        api_visibility="private",
+        **PRIVATE,
         **flags,
     )
+
+
+# A slider's event: no queue, and while one is computed only the latest of the next is kept.
+live = functools.partial(act, queue=False, trigger_mode="always_last")
 
 
 def _by_component(values, outputs):
@@ -138,6 +136,17 @@ def fresh_seed() -> int:
     return secrets.randbelow(10_000)
 
 
+def new_seed(button: gr.Button, seed: gr.Number) -> Any:
+    """The event of a button that draws another seed."""
+    return act(button.click, lambda: {"seed": fresh_seed()}, {}, {"seed": seed})
+
+
+def seeded(new: gr.Button, seed: gr.Number, fn: Callable, inputs: Components, outputs: Components) -> None:
+    """Call `fn` when the seed changes, and when the button draws another one."""
+    live(seed.input, fn, inputs, outputs, ignore)  # half typed
+    act(new_seed(new, seed).then, fn, inputs, outputs)
+
+
 def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Callable:
     """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
 
@@ -145,25 +154,30 @@ def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Calla
     """
     if visited is None:
         return page.load
-    tab.select(lambda: True, None, visited, show_progress="hidden", api_visibility="private")
+    tab.select(lambda: True, None, visited, **PRIVATE)
     return visited.change
 
 
-def when_opened(triggers: tuple[Callable, ...], steps: list[tuple], inputs: Components) -> None:
+Step = tuple[Callable, Components, Components]  # handler, inputs, outputs
+
+
+def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_first: Callable = act) -> dict[Callable, list]:
     """Open a tab's tools at each of the triggers: the first step, then the others; of several openings the last one counts.
 
-    steps: (handler, its outputs, `on_error`).
+    Errors appear in place. act_first: `act` of the first step's stage. Returns {handler: its events}.
     """
+    opened: dict[Callable, list] = {step[0]: [] for step in (first, *others)}
     for trigger in triggers:
-        first, *others = steps
-        opened = act(trigger, first[0], inputs, *first[1:])
+        begun = act_first(trigger, *first, in_place(first[2]))
+        opened[first[0]].append(begun)
         for step in others:
-            act(opened.then, step[0], inputs, *step[1:], trigger_mode="always_last")
+            opened[step[0]].append(act(begun.then, *step, in_place(step[2]), trigger_mode="always_last"))
+    return opened
 
 
 def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
     """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
-    flags = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    flags = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
     return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
 
 
@@ -206,16 +220,11 @@ class Runs:
     stage: the name that the stage has among the outputs of each event.
     """
 
+    FLAGS = {"trigger_mode": "multiple", "concurrency_limit": 4, **PRIVATE}
     NUMBER = "(counter, number, ...values) => [counter, window.actions = (window.actions || 0) + 1, ...values]"
 
     def __init__(self, stage: str = "stage"):
         self.stage, self.inputs = stage, [gr.State(RunCounter()), gr.Number(visible=False)]
-
-    def live(
-        self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, on_error: OnError | None = None
-    ) -> Any:
-        """A slider's event like `events.live`, which ends the run: what that had yet to show is outdated."""
-        return self.act(trigger, fn, inputs, outputs, on_error, queue=False, trigger_mode="always_last")
 
     def act(
         self,
@@ -235,6 +244,9 @@ class Runs:
             return _by_component(self._numbered(result, number), outputs) if counter.begin(number) else gr.skip()
 
         return self._listen(trigger, run, fn, inputs, outputs, **flags)
+
+    # A slider's event like `events.live`, which ends the run: what that had yet to show is outdated.
+    live = functools.partialmethod(act, queue=False, trigger_mode="always_last")
 
     def stream(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, rate: float = 20) -> Any:
         """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent, and the last one always."""
@@ -268,21 +280,12 @@ class Runs:
 
     def stop(self, trigger: Callable) -> None:
         """Ends the run; its latest picture stays."""
-        trigger(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self._flags())
+        trigger(RunCounter.stop, self.inputs, None, queue=False, js=self.NUMBER, **self.FLAGS)
 
     def _listen(self, trigger, run, fn, inputs, outputs, **flags):
         _accept_event(run, fn, ["counter", "number"])
-        return trigger(
-            run, self.inputs, list(outputs.values()), inputs_kwargs=inputs, js=self.NUMBER, **{**self._flags(), **flags}
-        )
-
-    def _flags(self):
-        return {
-            "trigger_mode": "multiple",
-            "show_progress": "hidden",
-            "api_visibility": "private",
-            "concurrency_limit": 4,
-        }
+        flags = {**self.FLAGS, **flags}
+        return trigger(run, self.inputs, list(outputs.values()), inputs_kwargs=inputs, js=self.NUMBER, **flags)
 
     def _numbered(self, values, number):
         """Outputs with the number of the action in the stage's value."""
@@ -295,105 +298,6 @@ def output_after_stop(steps: Iterator[dict]) -> dict | None:
         return steps.throw(Stopped())  # type: ignore[attr-defined]  # handlers are generators
     except (Stopped, StopIteration):
         return None
-
-
-# --- The API ----------------------------------------------------------------------------------------------------------
-
-Upload = Annotated[str | None, "upload"]  # type of an endpoint's argument that is a picture's file
-
-
-def endpoint(fn: Callable, stream: bool = False) -> None:
-    """Register `fn` as the API endpoint of its own name. Call it once for the page, outside the tabs.
-
-    Names, types and defaults come from the signature, docs from the docstring. An argument whose default is an instance of
-    `Controls` stands for one argument per field of that class. A generator function answers with its last output, or, if
-    stream, with each as it comes.
-    """
-    if not inspect.getdoc(fn):
-        raise TypeError(f"{fn.__name__} needs a docstring: it is what users of the API see.")
-    arguments: dict[str, tuple[Any, Any]] = {}  # name of an argument -> (type, default)
-    controls: dict[str, type[Controls]] = {}
-    for name, parameter in inspect.signature(fn).parameters.items():
-        if isinstance(parameter.default, Controls):
-            controls[name] = type(parameter.default)
-            arguments |= {field: (type(value), value) for field, value in parameter.default}
-        else:
-            arguments[name] = (parameter.annotation, parameter.default)
-    inputs = {name: _box(name, *argument) for name, argument in arguments.items()}
-
-    def call(**values):
-        """The call of `fn`, with controls checked."""
-        groups = {name: kind.read(**{f: values.pop(f) for f in kind.model_fields}) for name, kind in controls.items()}
-        return fn(**values, **groups)
-
-    run: Callable = guarded(_naming_parameters(call))
-    if inspect.isgeneratorfunction(fn):
-        run = _stepwise(call) if stream else _last_output(call)
-    run.__name__, run.__doc__ = fn.__name__, _documented(fn, controls)
-    kind = inspect.Parameter.KEYWORD_ONLY
-    signature = [inspect.Parameter(name, kind, default=default) for name, (_, default) in arguments.items()]
-    setattr(run, "__signature__", inspect.Signature(signature))  # noqa: B010  # a function's, as Gradio reads it
-    result = inspect.signature(fn).return_annotation
-    result = get_args(result)[0] if get_origin(result) is Iterator else result
-    outputs = [_result(kind) for kind in (get_args(result) if get_origin(result) is tuple else [result])]
-    gr.Button(visible=False).click(run, None, outputs, inputs_kwargs=inputs, api_name=fn.__name__)
-
-
-def _naming_parameters(fn):
-    """`fn` with errors that name parameters as the API's users know them."""
-
-    def run(**values):
-        try:
-            return fn(**values)
-        except ControlError as e:
-            raise ValueError(e.by_name) from None
-
-    return run
-
-
-def _box(name, kind, default):
-    """The hidden component of an endpoint's argument. It checks nothing: `fn` does."""
-    if kind is Upload:
-        return upload(visible=False, label=name)
-    if get_origin(kind) is Literal:
-        return gr.Dropdown(list(get_args(kind)), value=default, label=name, visible=False)
-    component = {bool: gr.Checkbox, int: gr.Number, float: gr.Number, str: gr.Textbox, list: gr.JSON}[get_origin(kind) or kind]
-    return component(default, label=name, visible=False)
-
-
-def _result(kind):
-    """The hidden component of an endpoint's result."""
-    if kind is Image:
-        return gr.Image(format="png", label="picture", visible=False)
-    return gr.JSON(label="facts", visible=False) if kind is dict else gr.Textbox(label="text", visible=False)
-
-
-def _documented(fn, controls):
-    """The docstring of `fn`, with a line for each field of its controls that it does not describe itself."""
-    doc = inspect.getdoc(fn) or ""
-    lines = [f"    {name}: {text}" for kind in controls.values() for name, text in kind.document().items()]
-    missing = [line for line in lines if f"\n{line.split(':')[0]}:" not in doc]
-    return doc.replace("\nReturns:", "\n" + "\n".join(missing) + "\nReturns:", 1) if missing else doc
-
-
-def _stepwise(fn):
-    """`fn`, which returns a generator, with the computing lane taken for each step by itself: sliders move in between."""
-
-    def run(**values):
-        steps = guarded(_naming_parameters(fn))(**values)
-        step = guarded(_naming_parameters(lambda: next(steps, None)))  # an output is never None
-        try:
-            while (result := step()) is not None:
-                yield result
-                time.sleep(0.001)  # whoever waits for the lane comes first
-        finally:
-            steps.close()
-
-    return run
-
-
-def _last_output(fn):
-    return lambda **values: collections.deque(_stepwise(fn)(**values), maxlen=1).pop()
 
 
 # --- Start-up ---------------------------------------------------------------------------------------------------------

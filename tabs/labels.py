@@ -1,62 +1,20 @@
-"""Labels as a visitor, a link and the API's users write them: "any", "each", a class such as "7" or "ankle boot", or, for
-faces, attributes: "glasses=round, smiling=yes".
+"""Labels on the page: the menus of a model's attributes, and errors in the words of these menus. Their text is read by
+`genmodels.labels`: "any", "each", a class such as "7" or "ankle boot", or, for faces, "glasses=round, smiling=yes".
 """
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
 import genmodels as gm
+from genmodels.labels import ANY, EACH, Conditions, LabelError
 from tabs.controls import ControlError, Expression
-
-ANY, EACH = "any", "each"  # not given; one class after another
-
-
-def classes(dataset: str) -> list[str]:
-    """Names of the classes of a data set."""
-    return gm.data.CLASSES[gm.base.check_choice("Data set", dataset, list(gm.data.CLASSES))]
-
-
-def class_choices(dataset: str, each: bool = True) -> list[tuple[str, str]]:
-    """(words, value) for a list of classes."""
-    first = [("one of each", EACH)] if each else []
-    return [*first, ("any", ANY), *((name, name) for name in classes(dataset))]
-
-
-def class_number(dataset: str, label: str, name: str = "label") -> int | None:
-    """The number of a class by its name; None of "any". Raises ControlError."""
-    names = classes(dataset)
-    if label == ANY:
-        return None
-    if not isinstance(label, str) or label not in names:
-        raise ControlError(name, "Class", f"must be one of {', '.join([ANY, *names])}, not {str(label)[:40]!r}.")
-    return names.index(label)
-
-
-def for_model(dataset: str, label: str, n: int) -> list[int] | int | None:
-    """What `sample` takes as the label of n pictures."""
-    return [i % len(classes(dataset)) for i in range(n)] if label == EACH else class_number(dataset, label)
-
-
-def in_python(dataset: str, label: str, n: int) -> Expression | int | None:
-    """The same as one writes it."""
-    if label == EACH:
-        return Expression(f"[i % {len(classes(dataset))} for i in range({n})]")
-    return class_number(dataset, label)
-
-
-def required_class(dataset: str, label: str, name: str = "label") -> int:
-    """The number of a class by its name, where "any" will not do."""
-    number = class_number(dataset, label, name)
-    if number is None:
-        raise ControlError(name, "Class", f"must be one of {', '.join(classes(dataset))}, not 'any'.")
-    return number
-
-
-# --- Models with a class or several attributes, as of faces -----------------------------------------------------------
-
-Conditions = dict[str, list[str]]  # what a model is conditioned on: attribute -> names of its values; or {"class": names}
 
 TITLES = {
     "class": "Class",
+    "attribute": "Attribute",
     "smiling": "Smile",
     "glasses": "Glasses",
     "hair_color": "Hair colour",
@@ -65,49 +23,41 @@ TITLES = {
 MENUS = tuple(f"label_{i}" for i in range(4))  # of the page: one per attribute, as many as a model has at most
 
 
-def attribute_choices(checkpoint: str) -> Conditions:
-    """What a checkpoint is conditioned on. checkpoint: a checked name, such as "gan-avatars"."""
-    dataset = checkpoint.split("-")[1]
-    values = gm.data.ATTRIBUTES if dataset == "avatars" else {"class": classes(dataset)}
-    return {name: values[name] for name in gm.load(checkpoint).conditions}
+def _titled(fn: Callable) -> Callable:
+    """`fn` with errors that name the attribute as the visitor sees it."""
+
+    @functools.wraps(fn)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return fn(*args, **options)
+        except LabelError as e:
+            raise ControlError(e.name, TITLES.get(e.attribute, e.attribute), e.problem) from None
+
+    return run
 
 
-def parse(conditions: Conditions, text: str, name: str = "label") -> list[int]:
-    """The number of each attribute's value, -1 where it is not given. Raises ControlError; name: of the API's parameter."""
-    if text == ANY:
-        return [-1] * len(conditions)
-    if list(conditions) == ["class"]:
-        names = [ANY, *conditions["class"]]
-        return [_index(names, text, name, "Class") - 1]
-    label = dict.fromkeys(conditions, -1)
-    for part in str(text).split(","):
-        attribute, _, value = (word.strip() for word in part.rpartition("="))
-        _index(list(conditions), attribute, f"the attribute in {name}", "Attribute")
-        label[attribute] = _index(conditions[attribute], value, f"{attribute} in {name}", TITLES.get(attribute, attribute))
-    return list(label.values())
+for_picture, for_pictures = _titled(gm.labels.for_picture), _titled(gm.labels.for_pictures)
 
 
-def _index(names, value, name, title):
-    if not isinstance(value, str) or value not in names:
-        raise ControlError(name, title, f"must be one of {', '.join(names)}, not {str(value)[:40]!r}.")
-    return names.index(value)
+def in_python(conditions: Conditions, label: str, n: int) -> Expression | list[int] | int | None:
+    """What `for_pictures` gives, as one writes it."""
+    if label == EACH:
+        return Expression(f"[i % {len(conditions['class'])} for i in range({n})]")
+    return for_picture(conditions, label)
 
 
-def join(values: dict[str, str]) -> str:
-    """The text that `parse` reads, from {attribute: its value, or "any"}."""
-    if list(values) == ["class"]:
-        return values["class"]
-    return ", ".join(f"{name}={value}" for name, value in values.items() if value != ANY) or ANY
+def class_choices(dataset: str) -> list[tuple[str, str]]:
+    """(words, value) for a list of classes."""
+    return [("one of each", EACH), ("any", ANY), *((name, name) for name in gm.labels.classes(dataset)["class"])]
 
 
-def for_pictures(conditions: Conditions, text: str, n: int) -> list[int] | int | None:
-    """What a model takes as the label of n pictures: None if nothing is given, one number if there is only a class."""
-    if text == EACH and list(conditions) == ["class"]:
-        return [i % len(conditions["class"]) for i in range(n)]
-    label = parse(conditions, text)
-    if max(label) < 0:
-        return None
-    return label if len(label) > 1 else label[0]
+def single_choices(conditions: Conditions) -> list[tuple[str, str]]:
+    """(words, value) for a list of every single class or attribute value."""
+    return [("any", ANY), *((readable(name), name) for name in gm.labels.single_values(conditions))]
+
+
+def readable(label: str) -> str:
+    return label.replace("=", ": ").replace("_", " ")
 
 
 def menus(prefix: str) -> dict[str, gr.Dropdown]:
@@ -140,5 +90,5 @@ def from_menus(conditions: Conditions, values: dict) -> dict:
     """A handler's values with those of its menus, if any, joined to one `label`; menus beyond the attributes do not count."""
     if MENUS[0] not in values:
         return values
-    label = join({attribute: values[name] or ANY for attribute, name in zip(conditions, MENUS)})
+    label = gm.labels.join({attribute: values[name] or ANY for attribute, name in zip(conditions, MENUS)})
     return {name: value for name, value in values.items() if name not in MENUS} | {"label": label}

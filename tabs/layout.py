@@ -1,12 +1,11 @@
 """Parts that several tabs lay out alike."""
 
+import base64
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
-from tabs.components.draw_pad import DrawPad
-from tabs.components.upload import upload
+import genmodels as gm
 
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
@@ -16,6 +15,12 @@ def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
         seed = gr.Number(0, label="Seed", minimum=0, maximum=2**31, precision=0, scale=2, min_width=80)
         reset_button = gr.Button(reset, scale=2, min_width=80)
     return new_button, seed, reset_button
+
+
+def poster(name: str) -> str:
+    """samples.png of a checkpoint as a data URI, which stands on a stage until there is more; "" if there is none."""
+    file = gm.cards.checkpoint_root() / name / "samples.png"
+    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode() if file.is_file() else ""
 
 
 def hint(text: str) -> None:
@@ -38,45 +43,24 @@ def explanation(file: str | Path, **slots: str) -> None:
         )
 
 
-def python_panel(tab: str, tool: str = "") -> gr.Code:
-    """The lines that make what is on the stage, or, with `tool`, what a tool of the tab shows."""
-    name = f"{tab}-{tool}-python" if tool else f"{tab}-python"
-    with gr.Accordion("In Python" if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
+def python_lines(name: str, render: bool = True) -> gr.Code:
+    """Lines of Python. name: of a tab, or of a tab and a tool. render=False: for a panel that is laid out later."""
+    name = f"{name}-python"
+    return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name, render=render)
+
+
+def python_panel(tab: str, tool: str = "", title: str = "In Python", lines: gr.Code | None = None) -> gr.Code:
+    """The lines that make what is on the stage, or, with `tool` and its title, what a tool of the tab shows."""
+    with gr.Accordion(title if tool else "Reproduce in Python", open=False, elem_classes="lines" if tool else []):
         if not tool:
             gr.Markdown(
                 "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder of "
                 "this project."
             )
-        return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name)
+        return lines.render() if lines else python_lines(f"{tab}-{tool}" if tool else tab)
 
 
 def models_card() -> gr.Markdown:
     """Where the models' table and card go."""
     with gr.Accordion("The models, and what was measured", open=False):
         return gr.Markdown()
-
-
-def dataset_radio(tab: str, titles: dict[str, str], datasets: list[str], min_width: int, label: str = "Pictures") -> gr.Radio:
-    """The choice of a data set above a tab. titles: of all; datasets: those on offer; label: for screen readers."""
-    with gr.Row(elem_classes="choices"):
-        return gr.Radio(
-            [(titles[name], name) for name in datasets],
-            value=datasets[0],
-            label=label,
-            show_label=False,
-            container=False,
-            elem_id=f"{tab}-dataset",
-            min_width=min_width,
-        )
-
-
-def draw_or_upload(
-    tab: str, min_width: int, height: int, pad_visible: bool = True, **options: Any
-) -> tuple[gr.Column, DrawPad, gr.Image]:
-    """(the pad's column, a pad to draw on, a picture's file), side by side. height, options: of the file's box."""
-    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload", **options}
-    with gr.Row():
-        with gr.Column(min_width=min_width, visible=pad_visible) as column:
-            pad = DrawPad(elem_id=f"{tab}-pad")
-        with gr.Column(min_width=min_width):
-            return column, pad, upload(elem_id=f"{tab}-upload", height=height, **look)

@@ -1,7 +1,6 @@
 """Reproduce in Python: the lines that make what is on the stage."""
 
 import base64
-import json
 import textwrap
 
 PENDING = "# The program appears here when the run has finished."
@@ -26,11 +25,6 @@ def program(body: str, checkpoint: str | None = None) -> str:
 def save(columns: int, scale: int = 4) -> str:
     """The line that writes the pictures `x` to a file."""
     return f'gm.pictures.grid(x, columns={columns}, scale={scale}).save("picture.png")\n'
-
-
-def arguments(options: dict) -> str:
-    """A call's arguments as one writes them. A range of places is written as a comprehension by `Controls.call`."""
-    return ", ".join(f"{name}={f'{v:g}' if isinstance(v, float) else json.dumps(v)}" for name, v in options.items())
 
 
 def constant(name: str, data: bytes) -> str:

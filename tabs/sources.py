@@ -2,25 +2,30 @@
 
 import functools
 import io
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+import gradio as gr
 
 import genmodels as gm
-from tabs import programs
+from tabs import events, programs
+from tabs.components import sheet
+from tabs.components.draw_pad import DrawPad
+from tabs.components.tiles import Tiles
+from tabs.components.upload import upload as file_box
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-    from PIL import Image
-
-MAX_BYTES, MAX_PIXELS = 40_000_000, 16_000_000  # of an upload
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # that are read; Pillow knows others that start programs
 
 
 class Source(TypedDict):
     dataset: str
     x: Any  # tensor (1, C, H, W) in [0, 1]
     lines: str  # of Python, that make `picture`
+    number: NotRequired[int]  # of a test picture
 
 
 @functools.lru_cache(maxsize=4)
@@ -41,7 +46,7 @@ def test_picture(dataset: str, i: int) -> Source:
     x, _ = test_pictures(dataset)
     i = gm.base.check_number("test_picture_number", i, 0, len(x) - 1, whole=True)
     lines = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
-    return {"dataset": dataset, "x": x[i : i + 1], "lines": lines}
+    return {"dataset": dataset, "x": x[i : i + 1], "lines": lines, "number": i}
 
 
 def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
@@ -57,7 +62,7 @@ def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
 
 
 def upload(dataset: str, path: str) -> Source:
-    x = gm.data.preprocess(read_picture(path), dataset)
+    x = gm.data.preprocess(gm.pictures.read(path), dataset)
     lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
@@ -74,25 +79,74 @@ def require(source: Source | None, dataset: str | None = None) -> Source:
     return source
 
 
-def read_picture(path: str | Path | None) -> "Image.Image":
-    """A visitor's file as a PIL image, upright. The header is read first: what is too large is never decoded."""
-    from PIL import Image, ImageOps
+# --- Where a visitor chooses one --------------------------------------------------------------------------------------
 
-    if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be a file.")
-    if Path(path).stat().st_size > MAX_BYTES:
-        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
-    try:
-        picture = Image.open(path, formats=FORMATS)
-        width, height = picture.size
-    except Image.DecompressionBombError:
-        width = height = MAX_PIXELS
-    except (OSError, ValueError, SyntaxError):
-        raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"The picture has more than {MAX_PIXELS // 10**6} megapixels: send a smaller one.")
-    try:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except (OSError, ValueError, SyntaxError, EOFError):
-        raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
+
+def tiles(dataset: str, n: int, chosen: int = 0) -> Tiles.Value:
+    """The first n test pictures to choose from; chosen -1: none is."""
+    pictures, _ = test_pictures(dataset)
+    return {**sheet(pictures[:n], 10), "labels": test_picture_names(dataset)[:n], "chosen": chosen}
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Test pictures to choose from, a pad to draw on and the box of a file: a tool's picture is the latest of them.
+
+    follow: (source, **values) -> outputs, what another picture changes. example, drawing, upload: load a picture as this
+    module's functions of these names do. tiles: (data set, n, first) -> the n test pictures; first: the one
+    that is chosen as a data set opens.
+    """
+
+    follow: Callable[..., dict] = lambda source: {"source": source}
+    n: int = 10
+    example: Callable[[str, int], Any] = test_picture
+    drawing: Callable[[str, Any], Any] = drawing
+    upload: Callable[[str, str], Any] = upload
+    tiles: Callable[[str, int, int], Tiles.Value] = tiles
+    first: int = 0
+
+    def choose_test_picture(self, event: gr.EventData, dataset: str = "mnist", **values: Any) -> dict:
+        return self.follow(self.example(dataset, int(events.event_number(event, "index", self.n - 1))), **values)
+
+    def choose_drawing(self, ink: "np.ndarray | None", dataset: str = "mnist", **values: Any) -> dict:
+        return self.follow(self.drawing(dataset, ink), **values)
+
+    def choose_upload(self, path: str, dataset: str = "mnist", **values: Any) -> dict:
+        return self.follow(self.upload(dataset, path), **values)
+
+    def open_dataset(self, dataset: str = "mnist", **values: Any) -> dict:
+        """Another data set: its test pictures, one of them chosen. One draws digits and clothes only."""
+        opened = {"tiles": self.tiles(dataset, self.n, self.first), "drawing": gr.update(visible=dataset in gm.data.CLASSES)}
+        return opened | self.follow(self.example(dataset, self.first), **values)
+
+    def lay_out(
+        self,
+        tab: str,
+        name: str = "Test pictures",
+        elem_id: str = "",
+        columns: int = 10,
+        min_width: int = 130,
+        pad_visible: bool = True,
+        **file: Any,
+    ) -> dict:
+        """The parts by name; "drawing" is the pad's column. name, elem_id, columns: of the tiles; file: of the file's box."""
+        parts = {"tiles": Tiles(columns=columns, name=name, elem_id=elem_id or f"{tab}-own")}
+        with gr.Row():
+            with gr.Column(min_width=min_width, visible=pad_visible) as parts["drawing"]:
+                parts["pad"] = DrawPad(elem_id=f"{tab}-pad")
+            with gr.Column(min_width=min_width):
+                parts["upload"] = file_box(**{"elem_id": f"{tab}-upload", "height": 150, **file})
+        return parts
+
+    @staticmethod
+    def opened(parts: dict) -> dict:
+        """The parts that another data set changes. A pad that is an output loses its props."""
+        return {"tiles": parts["tiles"], "drawing": parts["drawing"]}
+
+    def connect(self, parts: dict, inputs: dict, outputs: dict) -> list:
+        """Wire the parts. inputs: the data set, and what else `follow` takes. Returns the events that choose a picture."""
+        return [
+            events.act(parts["tiles"].input, self.choose_test_picture, inputs, outputs),
+            events.live(parts["pad"].input, self.choose_drawing, {**inputs, "ink": parts["pad"]}, outputs),
+            events.act(parts["upload"].upload, self.choose_upload, {**inputs, "path": parts["upload"]}, outputs),
+        ]

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import urllib.request
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genmodels as gm
-from tabs import events
+from tabs import endpoints, events
 from tabs.components.draw_pad import SIDE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,7 +134,7 @@ def post(url, name, data):
 
 
 def assert_described(client, prefix, functions):
-    """Endpoints of a tab: exactly these, every parameter with a default, each with its docstring."""
+    """Endpoints of a tab: exactly these, each with its docstring, every parameter with a default and described."""
     described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     names = {fn.__name__ for fn in functions}
     assert {name for name in described if name.startswith(f"/{prefix}")} == {f"/{name}" for name in names}
@@ -142,12 +143,14 @@ def assert_described(client, prefix, functions):
         text = answer.read().decode()
     for fn in functions:
         assert fn.__doc__.split("\n")[0] in text, f"{fn.__name__} is not described"
+        documented = re.findall(r"^    (\w+):", as_endpoint(fn).__doc__.split("\nReturns:")[0], re.M)
+        assert sorted(documented) == sorted(p["parameter_name"] for p in described[f"/{fn.__name__}"]["parameters"])
 
 
 def as_endpoint(fn):
     """What the API runs for an endpoint's function, to be called by parameter names."""
     with gr.Blocks() as page:
-        events.endpoint(fn)
+        endpoints.endpoint(fn)
     return next(iter(page.fns.values())).fn
 
 

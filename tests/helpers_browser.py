@@ -1,5 +1,10 @@
 """What several browser tests do and look at."""
 
+import base64
+import re
+
+import numpy as np
+
 PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own weight: other pixels, other sum
   const c = document.querySelector(selector), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
   let sum = 0;
@@ -48,3 +53,24 @@ def draw_stroke(page, pad):
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2 - 6, box["y"] + box["height"] - 30, steps=6)
     page.mouse.up()
+
+
+def canvas(page, selector):
+    """The pixels of a canvas, (H, W, 3) uint8."""
+    width, height, data = page.evaluate(
+        """selector => {
+      const c = document.querySelector(selector);
+      if (!c || !c.width || !c.height) return [0, 0, ''];
+      const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+      let text = '';
+      for (let i = 0; i < d.length; i += 8192) text += String.fromCharCode(...d.subarray(i, i + 8192));
+      return [c.width, c.height, btoa(text)];
+    }""",
+        selector,
+    )
+    return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def points_of(path):
+    """All numbers of an SVG path, or of a polyline's points."""
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", path)]

@@ -53,12 +53,12 @@ def synthesise(vae, pictures, per_class, seed=0):
 def train(model, pictures, steps, seed, folder, lr):
     """`model` after `steps` training steps on `pictures`: the final weights, without any selection by validation."""
     recipe = engine.Recipe(
-        "augmentation",
-        model,
-        pictures,
-        lambda m: {"none": 0.0},
-        lambda m: pictures[:8].floats(),
-        [engine.OptimizerConfig(lr=lr)],
+        name="augmentation",
+        model=model,
+        train=pictures,
+        validate=lambda m: {"none": 0.0},
+        samples=lambda m: pictures[:8].floats(),
+        optimizers=[engine.OptimizerConfig(lr=lr)],
         warmup=50,
         clip=100.0,
         ema=0.99,

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from genmodels import data
 from genmodels.classifier import Classifier
-from train import engine
+from train import engine, measures
+from train.cards import Card, Checkpoint, Value
 
 # dataset: degrees of rotation, relative change of size, pixels of translation, whether to mirror
 JITTER = {"mnist": (12, 0.12, 2.5, False), "fashion": (3, 0.06, 1.5, True), "avatars": (0, 0, 2.0, False)}
@@ -90,16 +91,69 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         return val[torch.cat(confidence).argsort()[:64]].floats()
 
     return engine.Recipe(
-        f"classifier-{dataset}",
-        Classifier(**MODEL[dataset]),
-        data.load(dataset, "train", settings.data_dir),
-        validate,
-        least_certain,
-        [engine.OptimizerConfig(lr=2e-3, weight_decay=0.02)],
+        name=f"classifier-{dataset}",
+        model=Classifier(**MODEL[dataset]),
+        train=data.load(dataset, "train", settings.data_dir),
+        validate=validate,
+        samples=least_certain,
+        optimizers=[engine.OptimizerConfig(lr=2e-3, weight_decay=0.02)],
         augment=augment,
         minutes={"mnist": 10, "fashion": 12, "avatars": 12}[dataset],
         ema=0.998,
     )
+
+
+# --- Evaluation -----------------------------------------------------------------------------------------------------
+
+
+def evaluate(evaluation: measures.Evaluation, options: measures.Options) -> measures.Evaluator:
+    """Accuracy. Attributes that are hidden in a picture are not counted."""
+    y = evaluation.data.y.view(len(evaluation.data), -1)
+    correct = evaluation.map_batches(evaluation.model.predict, evaluation.data.x) == y
+    attributes = ["the class"] if y.shape[1] == 1 else list(data.ATTRIBUTES)
+    rows = []
+    for i, attribute in enumerate(attributes):
+        visible = y[:, i] >= 0
+        labels = y[visible, i]
+        baseline = f"majority-class baseline: {labels.bincount().max() / len(labels):.1%}"
+        rows.append((correct[visible, i].double().mean().item(), attribute, len(labels), baseline))
+    mean = sum(accuracy for accuracy, *_ in rows) / len(rows)
+    if len(rows) == 1:
+        value = Value("accuracy", "accuracy", mean, comparison=rows[0][3])
+        yield value
+        return f"accuracy {value}"
+    value = Value("accuracy", "accuracy, mean over the attributes", mean, comparison="hidden attributes are not counted")
+    yield value
+    for accuracy, attribute, n, baseline in rows:
+        yield Value("accuracy", f"accuracy of {attribute}", accuracy, n=n, comparison=baseline)
+    lowest, attribute, *_ = min(rows)
+    return f"accuracy {value}, lowest {lowest:.2%} ({attribute})"
+
+
+def reference_values(model: Classifier, dataset: str) -> dict[str, Tensor]:
+    pictures = measures.reference_pictures(dataset)
+    y = pictures.y.view(len(pictures), -1)
+    columns = zip(model.logits(pictures.floats()), y.T)
+    logits = [scores.gather(1, labels.clamp(min=0)[:, None]) for scores, labels in columns]
+    return {"right_logits": torch.cat(logits, 1)[y >= 0]}  # a hidden attribute has no label
+
+
+def card(checkpoint: Checkpoint) -> Card:
+    return Card(
+        task="image-classification",
+        paper="Simonyan and Zisserman 2014",
+        reference="Simonyan and Zisserman, [Very deep convolutional networks for large-scale image recognition]"
+        "(https://arxiv.org/abs/1409.1556) (2014).",
+        what="A small convolutional classifier, whose features and predictions measure the generators.",
+        code=f'x = gm.data.samples("{checkpoint.dataset}")[:16].floats()\nmodel.predict(x), model.features(x)',
+        use="Features for FID, precision and recall; classifying generated pictures.",
+        limits=f"It knows {checkpoint.title} and nothing else: any other picture is assigned one of the same labels, often "
+        "with high confidence.",
+        notes={},
+    )
+
+
+FAMILIES = {"classifier": measures.Family(evaluate=evaluate, card=card, reference_values=reference_values)}
 
 
 app = engine.command(recipe)

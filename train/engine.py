@@ -2,46 +2,40 @@
 
 A run has a list of optimizers that take turns on each batch: one for most models, two for a GAN. Everything that happens at a
 step is a function of the seed and the step's number (batch, noise, learning rate), so a run that was killed and resumed has the
-same losses as one that was never stopped. The state is one safetensors file, written to a temporary name, synced and renamed.
+same losses as one that was never stopped. What it writes, and how it is resumed, is in `train.state`.
 
     runs/NAME/           state.safetensors, best.safetensors, log.jsonl, samples/   (during training; not shipped)
     checkpoints/NAME/    model.safetensors, config.json, samples.png, log.jsonl     (after training)
 """
 
+import contextlib
 import copy
 import ctypes
 import inspect
 import json
 import math
-import os
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NoReturn, Protocol
 
 import torch
 import typer
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import broadcast_object_list
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from genmodels.base import CheckpointError, GenerativeModel, check_number, checkpoint_folder, checkpoint_root
-from genmodels.pictures import grid
+from train import state
+from train.state import RunFolder, TrainingError
 
 PROBE_STEPS = (5, 25)  # the speed is measured between these two steps
-
-
-class TrainingError(RuntimeError):
-    """The run cannot continue. The message is one sentence."""
 
 
 @dataclass
@@ -83,7 +77,7 @@ class TrainingData(Protocol):
         ...
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Recipe:
     """What a recipe passes to the loop. `Any` stands for the recipe's own model class."""
 
@@ -232,9 +226,11 @@ def fit(recipe: Recipe, settings: Settings) -> Path:
 class Run:
     """One training run: what the loop holds between steps."""
 
+    PROGRESS = ("step", "total", "best", "sums", "seconds", "parent_log")  # attributes that are saved
+
     def __init__(self, recipe: Recipe, settings: Settings) -> None:
         self.recipe, self.settings = recipe, settings
-        self.folder = settings.runs / recipe.name
+        self.files = RunFolder(settings.runs / recipe.name)
         self.out = settings.out or checkpoint_root() / recipe.name
         self.batch = settings.batch or recipe.batch
         self.step = 0
@@ -245,18 +241,7 @@ class Run:
         self.parent_log: list[str] = []  # lines of the log of --init-from
         self.stop: int | None = None  # the signal that asked to stop
 
-        precision = settings.precision
-        if precision == "auto":
-            precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
-        unused_parameters = len(recipe.optimizers) > 1  # one optimizer's loss leaves the others' parameters without gradient
-        self.accelerator = Accelerator(
-            cpu=not torch.accelerator.is_available(),  # explicit, so that several processes without a GPU find each other
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused_parameters)],
-            mixed_precision=precision,
-            log_with=settings.tracker,
-            project_dir=str(self.folder) if settings.tracker else None,
-            dynamo_backend="inductor" if settings.compile else None,
-        )
+        self.accelerator = self._make_accelerator()
         self.is_main = self.accelerator.is_main_process
         world = self.accelerator.num_processes
         if len(recipe.train) < world:
@@ -271,25 +256,43 @@ class Run:
         self.parameters = [
             list((model.get_submodule(config.part) if config.part else model).parameters()) for config in recipe.optimizers
         ]
-        embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         optimizers: list[torch.optim.Optimizer] = []
         self.owners: list[int] = []  # optimizer -> its OptimizerConfig, which has one (AdamW) or two (Muon and AdamW)
         for i, (config, parameters) in enumerate(zip(recipe.optimizers, self.parameters)):
-            lr, decay = settings.lr or config.lr, config.weight_decay
-            matrices = []
-            if config.muon:
-                matrices = [w for w in parameters if w.ndim in (2, 4) and id(w) not in embeddings]
-            if matrices:
-                optimizers.append(Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-                self.owners.append(i)
-            in_muon = {id(w) for w in matrices}
-            decayed = [w for w in parameters if w.ndim >= 2 and id(w) not in in_muon]
-            not_decayed = [w for w in parameters if w.ndim < 2]
-            groups = [{"params": decayed, "weight_decay": decay}, {"params": not_decayed, "weight_decay": 0.0}]
-            optimizers.append(torch.optim.AdamW(groups, lr=lr, betas=config.betas, fused=True))
-            self.owners.append(i)
+            new = self._make_optimizers(config, parameters)
+            optimizers += new
+            self.owners += [i] * len(new)
         self.model, *self.optimizers = self.accelerator.prepare(model, *optimizers)
         self.unwrapped = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+
+    def _make_accelerator(self) -> Accelerator:
+        settings, precision = self.settings, self.settings.precision
+        if precision == "auto":
+            precision = (
+                "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+            )
+        # The loss of one of several optimizers leaves the parameters of the others without gradient.
+        unused_parameters = len(self.recipe.optimizers) > 1
+        return Accelerator(
+            cpu=not torch.accelerator.is_available(),  # explicit, so that several processes without a GPU find each other
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused_parameters)],
+            mixed_precision=precision,
+            log_with=settings.tracker,
+            project_dir=str(self.files.folder) if settings.tracker else None,
+            dynamo_backend="inductor" if settings.compile else None,
+        )
+
+    def _make_optimizers(self, config: OptimizerConfig, parameters: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
+        """AdamW; before it Muon for the kernels and matrices, if the configuration says so."""
+        lr, decay = self.settings.lr or config.lr, config.weight_decay
+        embeddings = {id(m.weight) for m in self.recipe.model.modules() if isinstance(m, nn.Embedding)}
+        matrices = [w for w in parameters if config.muon and w.ndim in (2, 4) and id(w) not in embeddings]
+        in_muon = {id(w) for w in matrices}
+        decayed = [w for w in parameters if w.ndim >= 2 and id(w) not in in_muon]
+        not_decayed = [w for w in parameters if w.ndim < 2]
+        groups = [{"params": decayed, "weight_decay": decay}, {"params": not_decayed, "weight_decay": 0.0}]
+        adam = torch.optim.AdamW(groups, lr=lr, betas=config.betas, fused=True)
+        return [Muon(matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"), adam] if matrices else [adam]
 
     def _start_from(self, model: GenerativeModel, folder: Path) -> None:
         """Copy the weights of a checkpoint of the same configuration; its log becomes the beginning of this run's."""
@@ -304,74 +307,89 @@ class Run:
 
     def fit(self) -> Path:
         """Train to the end and publish. Returns the checkpoint's folder."""
-        settings = self.settings
-        if self.is_main:
-            self._make_folders()
-        if settings.fresh and self.is_main:
-            (self.folder / "state.safetensors").unlink(missing_ok=True)
-        self.accelerator.wait_for_everyone()
-        if (self.folder / "state.safetensors").is_file():
-            self._load()
-        elif settings.cooldown:
-            raise TrainingError(f"There is no unfinished run in {self.folder} for --cooldown to finish.")
-        elif self.is_main:
-            (self.folder / "log.jsonl").write_text("", encoding="utf-8")
-        if settings.cooldown:
-            self._record_new_command()
-            self.total = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
-        elif settings.steps and settings.steps > (self.total or 0):
-            if self.step and self.total:
-                self._record_new_command()
-            self.total = settings.steps
-        if settings.tracker:
+        self._start_or_resume()
+        self._set_length()
+        if self.settings.tracker:
             self.accelerator.init_trackers(".", config={})
         if self.step == 0:
             self._log({"run": self._run_info()})
-
-        handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        bar = tqdm(total=self.total, initial=self.step, unit="step", disable=None if self.is_main else True, mininterval=1)
-        saved = started = self.logged = time.monotonic()
-        first = self.step  # of this process: a run that was stopped before its speed was known measures it again
-        try:
-            if self.step == 0:
-                self._take_snapshot()
-            while self.total is None or self.step < self.total:
-                if self.total is None and self.step == first + PROBE_STEPS[0]:
-                    probe = time.monotonic()
-                losses = self._train_step()
-                self.step += 1
-                if self.total is None and self.step == first + PROBE_STEPS[1]:
-                    self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE_STEPS[1] - PROBE_STEPS[0]))
-                    bar.total = self.total
-                self._record_losses(losses, bar)
-                self._take_snapshot()
-                if self.total and self.step < self.total and self.step % max(1, self.total // settings.validations) == 0:
-                    self._validate()
-                clock = time.monotonic()
-                if self.stop or clock - saved > settings.save_every and self.total:
-                    self.seconds += clock - started
-                    saved = started = clock
-                    self._save()
-                    if self.stop:
-                        bar.close()
-                        print(
-                            f"\nStopped and saved after step {self.step} of {self.total or '?'}: "
-                            "the same command resumes there; with --cooldown it finishes.",
-                            file=sys.stderr,
-                        )
-                        sys.exit(128 + self.stop)
-            self.seconds += time.monotonic() - started
-            bar.close()
-            self._save()  # so that a full disk after this loses no training
+        with self._noting_signals():
+            self._train()
             self._validate()
-            folder = self._publish() if self.is_main else self.out
-            self.accelerator.wait_for_everyone()
-            if settings.tracker:
-                self.accelerator.end_training()
-            return folder
+            return self._publish()
+
+    def _start_or_resume(self) -> None:
+        """Go on from a saved state, if there is one and it is not to be discarded."""
+        if self.is_main:
+            state.check_writable(self.files.folder, self.out.parent)
+        if self.settings.fresh and self.is_main:
+            self.files.state.unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
+        if self.files.state.is_file():
+            self._resume()
+        elif self.settings.cooldown:
+            raise TrainingError(f"There is no unfinished run in {self.files.folder} for --cooldown to finish.")
+        elif self.is_main:
+            self.files.begin_log()
+
+    def _set_length(self) -> None:
+        """The number of steps, as far as the settings say it; else it follows from the speed."""
+        length = self.settings.steps
+        if self.settings.cooldown:
+            length = max(self.step + 1, math.ceil(self.step / (1 - self.recipe.cooldown)))
+        elif not length or length <= (self.total or 0):
+            return
+        if self.is_main and (self.settings.cooldown or (self.step and self.total)):
+            self.files.add_command(self._run_info()["command"], self.step)
+        self.total = length
+
+    @contextlib.contextmanager
+    def _noting_signals(self) -> Iterator[None]:
+        """A signal to stop ends the run after the step in progress."""
+        handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
         finally:
             for s, handler in handlers.items():
                 signal.signal(s, handler)
+
+    def _request_stop(self, signal_number: int, frame: FrameType | None) -> None:
+        self.stop = signal_number
+
+    def _train(self) -> None:
+        """All steps; the state is saved now and then, and at the end."""
+        bar = tqdm(total=self.total, initial=self.step, unit="step", disable=None if self.is_main else True, mininterval=1)
+        self.saved = self.logged = time.monotonic()
+        first = self.step  # of this process: a run that was stopped before its speed was known measures it again
+        if self.step == 0:
+            self._take_snapshot()
+        while self.total is None or self.step < self.total:
+            if self.total is None and self.step == first + PROBE_STEPS[0]:
+                probe = time.monotonic()
+            losses = self._train_step()
+            self.step += 1
+            if self.total is None and self.step == first + PROBE_STEPS[1]:
+                self.total = self._agree_on_total((time.monotonic() - probe) / (PROBE_STEPS[1] - PROBE_STEPS[0]))
+                bar.total = self.total
+            self._record_losses(losses, bar)
+            self._take_snapshot()
+            if self.total and self.step < self.total and self.step % max(1, self.total // self.settings.validations) == 0:
+                self._validate()
+            if self.stop or time.monotonic() - self.saved > self.settings.save_every and self.total:
+                self._save()
+            if self.stop:
+                bar.close()
+                self._exit(self.stop)
+        bar.close()
+        self._save()  # so that a full disk after this loses no training
+
+    def _exit(self, signal_number: int) -> NoReturn:
+        print(
+            f"\nStopped and saved after step {self.step} of {self.total or '?'}: "
+            "the same command resumes there; with --cooldown it finishes.",
+            file=sys.stderr,
+        )
+        sys.exit(128 + signal_number)
 
     def _train_step(self) -> dict[str, float]:
         """One batch: each optimizer makes one step on its own loss. Returns all terms as floats."""
@@ -396,7 +414,7 @@ class Run:
             if bad:  # before the step: the weights are still good
                 raise TrainingError(
                     f"The term '{bad[0]}' of {config.method} became {terms[bad[0]]} at step {self.step + 1}: this step was "
-                    f"discarded; the last save is {self.folder / 'state.safetensors'}. Try a smaller --lr."
+                    f"discarded; the last save is {self.files.state}. Try a smaller --lr."
                 )
             for optimizer in optimizers:
                 optimizer.step()
@@ -479,30 +497,21 @@ class Run:
             if not math.isfinite(score):
                 raise TrainingError(
                     f"Validation gave {next(iter(measured))} = {score} at step {self.step}; the best weights so "
-                    f"far are in {self.folder / 'best.safetensors'}."
+                    f"far are in {self.files.best}."
                 )
             if self.best is None or score < self.best:
                 self.best = score
-                _save_tensors(self.folder / "best.safetensors", model.state_dict(), {"step": str(self.step)})
+                state.save_tensors(self.files.best, model.state_dict(), {"step": str(self.step)})
             self._log({"step": self.step, "validation": {k: float(f"{v:.6g}") for k, v in measured.items()}})
-            (self.folder / "samples").mkdir(exist_ok=True)
-            self._write_samples(model, self.folder / "samples" / f"{self.step:07d}")
+            self.files.samples.mkdir(exist_ok=True)
+            with torch.inference_mode():
+                state.write_samples(self.recipe.samples(model), self.files.samples / f"{self.step:07d}")
             print(f"step {self.step}/{self.total} validation {measured}", flush=True)
         self.accelerator.wait_for_everyone()
 
-    def _write_samples(self, model: GenerativeModel, file: Path) -> None:
-        """Write samples as `file`.png, or `file`.txt if they are a text."""
-        with torch.inference_mode():
-            samples = self.recipe.samples(model)
-        if isinstance(samples, str):
-            file.with_name(f"{file.name}.txt").write_text(samples, encoding="utf-8")
-        else:
-            grid(samples.float()).save(file.with_name(f"{file.name}.png"))
-
     def _log(self, line: dict[str, Any]) -> None:
         if self.is_main:
-            with open(self.folder / "log.jsonl", "a", encoding="utf-8") as f:
-                f.write(json.dumps(line) + "\n")
+            self.files.append(line)
             if self.settings.tracker and "step" in line:
                 flat = line.get("validation") or {k: v for k, v in line.items() if k != "step"}
                 prefix = "validation/" if "validation" in line else ""
@@ -526,30 +535,7 @@ class Run:
             "precision": self.accelerator.mixed_precision,
         }
 
-    def _record_new_command(self) -> None:
-        """Add this command to the log's first: a run that is to end at another step was made by both, and its card says so."""
-        if self.is_main:
-            log = self.folder / "log.jsonl"
-            lines = log.read_text(encoding="utf-8").splitlines()
-            first = json.loads(lines[0])
-            first["run"]["command"] += f", stopped at step {self.step}, then {self._run_info()['command']}"
-            log.write_text("".join(line + "\n" for line in [json.dumps(first), *lines[1:]]), encoding="utf-8")
-
-    def _request_stop(self, signal_number: int, frame: FrameType | None) -> None:
-        self.stop = signal_number
-
-    # --- saving ---
-
-    def _make_folders(self) -> None:
-        """Fail at the start, not after an hour, if a folder cannot be written."""
-        for folder in (self.folder, self.out.parent):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                test_file = folder / f".writable-{os.getpid()}"
-                test_file.write_bytes(b"x")
-                test_file.unlink()
-            except OSError as e:
-                raise TrainingError(f"{folder} cannot be written ({e.strerror}): choose another with --runs or --out.") from e
+    # --- saving, resuming, publishing ---
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a resumed run to be the same run, as JSON represents it."""
@@ -565,127 +551,51 @@ class Run:
         }
         return json.loads(json.dumps(identity))
 
-    def _read_identity(self, text: str) -> dict[str, Any]:
-        """The identity in a saved state, which may have been written under older names."""
-        identity = json.loads(text)
-        if "players" in identity:  # the name of the optimizers before 0.2.0
-            identity["optimizers"] = identity.pop("players")
-        for old_name, new_name in type(self.unwrapped).renamed_arguments.items():
-            if old_name in identity["config"]:
-                identity["config"][new_name] = identity["config"].pop(old_name)
-        return identity
-
     def _save(self) -> None:
-        if not self.is_main:
-            return
-        tensors = {f"model.{k}": v for k, v in self.unwrapped.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for i, optimizer in enumerate(self.optimizers):
-            for j, slots in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimiser.{i}.{j}.{k}": v for k, v in slots.items()}
-        scaler = self.accelerator.scaler
-        facts = {
-            "step": self.step,
-            "total": self.total,
-            "best": self.best,
-            "sums": self.sums,
-            "seconds": self.seconds,
-            "identity": json.dumps(self._identity()),
-            "parent_log": self.parent_log,
-            "scaler": scaler.state_dict() if scaler else None,
-        }
-        _save_tensors(self.folder / "state.safetensors", tensors, {"facts": json.dumps(facts)})
+        clock = time.monotonic()
+        self.seconds += clock - self.saved
+        self.saved = clock
+        if self.is_main:
+            scaler = self.accelerator.scaler
+            facts = {name: getattr(self, name) for name in self.PROGRESS}
+            facts |= {"identity": json.dumps(self._identity()), "scaler": scaler.state_dict() if scaler else None}
+            state.save(self.files.state, self.unwrapped, self.ema, self.optimizers, facts)
 
-    def _load(self) -> None:
-        """Resume from the last save; later lines of the log are dropped."""
-        file = self.folder / "state.safetensors"
-        try:
-            tensors = load_file(file)
-            with safe_open(file, "pt") as f:
-                facts = json.loads(f.metadata()["facts"])
-            identity = self._read_identity(facts["identity"])
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
-            raise TrainingError(f"{file} is broken ({e}): --fresh starts the run again.") from e
-        if identity != self._identity():
+    def _resume(self) -> None:
+        """Go on from the last save; later lines of the log are dropped."""
+        tensors, facts = state.read(self.files.state)
+        if state.current_names(facts["identity"], type(self.unwrapped).renamed_arguments) != self._identity():
             raise TrainingError(
-                f"{self.folder} holds an unfinished run with other settings: use the same settings to resume it, or "
+                f"{self.files.folder} holds an unfinished run with other settings: use the same settings to resume it, or "
                 "--fresh to discard it."
             )
-        self.unwrapped.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-        self.ema.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
-        for i, optimizer in enumerate(self.optimizers):
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, v in tensors.items():
-                if key.startswith(f"optimiser.{i}."):
-                    j, slot = key.split(".")[2:]
-                    parameter = parameters[int(j)]
-                    if v.shape == parameter.shape:  # in the same memory format: the fused kernel reads both in memory order
-                        v = torch.empty_like(parameter).copy_(v)
-                    state.setdefault(int(j), {})[slot] = v
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        state.restore(tensors, self.unwrapped, self.ema, self.optimizers)
         if self.accelerator.scaler is not None and facts["scaler"]:
             self.accelerator.scaler.load_state_dict(facts["scaler"])
-        for name in ("step", "total", "best", "sums", "seconds", "parent_log"):
+        for name in self.PROGRESS:
             setattr(self, name, facts[name])
         if self.is_main:
-            log = self.folder / "log.jsonl"
-            lines = [line for line in log.read_text(encoding="utf-8").splitlines() if _step_of(line) <= self.step]
-            log.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-            print(f"Resuming from step {self.step} of {self.total or '?'} ({file}).", flush=True)
+            self.files.drop_after(self.step)
+            print(f"Resuming from step {self.step} of {self.total or '?'} ({self.files.state}).", flush=True)
 
     def _publish(self) -> Path:
-        """Write the checkpoint to a temporary folder, then rename it: until it is complete the old one stays."""
-        best = load_file(self.folder / "best.safetensors")
-        self.ema.load_state_dict(best)
-        temporary, old = self.out.with_name(f".{self.out.name}.new"), self.out.with_name(f".{self.out.name}.old")
-        try:
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            model = self.ema.cpu().to(memory_format=torch.contiguous_format)
-            model._save_pretrained(temporary, bits=self.recipe.bits)
-            model = type(model).from_pretrained(temporary)  # with the rounded weights that will be loaded
-            self._write_samples(model, temporary / "samples")
-            lines = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
-            head = json.loads(lines[0])
-            head["run"] |= {
-                "steps": self.step,
-                "minutes": round(self.seconds / 60, 1),
-                "published_step": self._best_step(),
-            }
-            (temporary / "log.jsonl").write_text(
-                "\n".join([*self.parent_log, json.dumps(head), *lines[1:]]) + "\n", encoding="utf-8"
+        """Publish the best weights. Returns the checkpoint's folder."""
+        if self.is_main:
+            state.publish(
+                self.files,
+                self.out,
+                self.ema,
+                self.recipe.samples,
+                bits=self.recipe.bits,
+                parent_log=self.parent_log,
+                facts={"steps": self.step, "minutes": round(self.seconds / 60, 1)},
+                finish=self.recipe.finish,
             )
-            if self.recipe.finish:
-                self.recipe.finish(model, temporary)
-            for file in temporary.iterdir():
-                _sync(file)
-            if self.out.exists():
-                shutil.rmtree(old, ignore_errors=True)
-                os.rename(self.out, old)
-            os.rename(temporary, self.out)
-            shutil.rmtree(old, ignore_errors=True)
-        except OSError as e:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise TrainingError(
-                f"{self.out} could not be written ({e.strerror or e}): the run is kept in {self.folder}; the same "
-                "command publishes it once there is space."
-            ) from e
-        (self.folder / "state.safetensors").unlink(missing_ok=True)
-        print(f"Published {self.out} (step {self._best_step()}, {self.seconds / 60:.1f} minutes).", flush=True)
+            print(f"Published {self.out} (step {self.files.best_step()}, {self.seconds / 60:.1f} minutes).", flush=True)
+        self.accelerator.wait_for_everyone()
+        if self.settings.tracker:
+            self.accelerator.end_training()
         return self.out
-
-    def _best_step(self) -> int:
-        with safe_open(self.folder / "best.safetensors", "pt") as f:
-            return int(f.metadata()["step"])
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of the log; the first line, which has none, counts as step 0."""
-    try:
-        return json.loads(line).get("step", 0)
-    except ValueError:
-        return math.inf  # cut off when the process was killed
 
 
 def _without_local_paths(arguments: list[str]) -> list[str]:
@@ -700,22 +610,3 @@ def _without_local_paths(arguments: list[str]) -> list[str]:
         elif not argument.startswith(tuple(f"{option}=" for option in local)):
             public.append(argument)
     return public
-
-
-def _save_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically."""
-    temporary = file.with_name(f".{file.name}.new")
-    try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(temporary), metadata=metadata)
-        _sync(temporary)
-        os.replace(temporary, file)
-    except (OSError, SafetensorError) as e:
-        temporary.unlink(missing_ok=True)
-        raise TrainingError(
-            f"{file} could not be written ({e}): free some space or choose another folder with --runs; the last save is intact."
-        ) from e
-
-
-def _sync(file: Path) -> None:
-    with open(file, "rb+") as f:
-        os.fsync(f.fileno())

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from genmodels import data
+from genmodels import data, pictures
 from genmodels.data import DataError
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+MAX_PIXELS = 200_000_000  # a larger file is refused
 MAX_SIDE = 1024  # pixels of the longer side: larger pictures are downscaled, which also reduces their own noise
 SPLITS = {"train": "train", "val": "train", "test": "bsd68", "colour": "cbsd68"}  # split -> folder of bsds/
 
@@ -50,8 +51,8 @@ def load(split: str, data_dir: Path | str | None = None) -> list[Tensor]:
 
 def _read(file: Path, mode: str, downscale: bool) -> Tensor:
     try:
-        picture = ImageOps.exif_transpose(Image.open(file)).convert(mode)
-    except (OSError, ValueError, SyntaxError) as e:
+        picture = pictures.open_picture(file, max_pixels=MAX_PIXELS).convert(mode)
+    except (OSError, ValueError) as e:
         raise DataError(f"{file} is not a readable picture ({e}): remove it from the folder.") from e
     if downscale and max(picture.size) > MAX_SIDE:
         picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)

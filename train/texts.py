@@ -70,7 +70,7 @@ def nats_of_blocks(model, text, length=256, batch=32):
             F.cross_entropy(model.logits(inputs).flatten(0, 1), targets.flatten(), reduction="sum")
             for inputs, targets in zip(x.split(batch), y.split(batch))
         ]
-    return sum(nats).item() / y.numel(), y.numel()
+    return float(sum(nats)) / y.numel(), y.numel()
 
 
 def nats_of_bodies(model, poems, with_title=True, batch=64):
@@ -94,5 +94,5 @@ def nats_of_bodies(model, poems, with_title=True, batch=64):
             logits = model.logits(ids[:, :-1].clamp_min(0).to(model.device)).cpu()
             losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].clamp_min(0).flatten(), reduction="none")
             nats += losses[scored[:, 1:].flatten()].double().sum().item()
-            n += scored.sum().item()
+            n += int(scored.sum())
     return nats, n

@@ -11,7 +11,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
@@ -22,7 +22,8 @@ from genmodels.pixel_transformer import PixelTransformer
 from genmodels.text_transformer import PoemTransformer, TextTransformer
 from genmodels.tokens import FORMS
 from genmodels.transformer import Transformer
-from train import engine, texts
+from train import engine, measures, pixel_transformer, text_transformer, texts
+from train.cards import Card, Checkpoint
 
 MODEL = {
     "shakespeare": dict(width=192, layers=6, heads=4, hidden=512, context=256, dropout=0.2),
@@ -50,12 +51,12 @@ def recipe(
     else:
         parts = mnist(settings.data_dir)
     return engine.Recipe(
-        f"transformer-{data}",
-        parts.model,
-        parts.train,
-        parts.validate,
-        parts.samples,
-        [engine.OptimizerConfig(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
+        name=f"transformer-{data}",
+        model=parts.model,
+        train=parts.train,
+        validate=parts.validate,
+        samples=parts.samples,
+        optimizers=[engine.OptimizerConfig(lr=3e-3, betas=(0.9, 0.98), weight_decay=0.1, muon=True)],
         batch=parts.batch,
         minutes=90,
         warmup=100,
@@ -144,6 +145,35 @@ def mnist(data_dir):
         return model.sample(80, label=torch.arange(80) // 8, seed=0)
 
     return Parts(model, train, validate, samples, batch=16)
+
+
+# --- Evaluation -----------------------------------------------------------------------------------------------------
+
+
+class Measuring(NamedTuple):
+    """How the model of a dataset is measured, and what its card says."""
+
+    evaluate: Callable[[measures.Evaluation], measures.Evaluator]
+    card: Callable[[Checkpoint], Card]
+    reference_values: Callable[[Any], dict[str, torch.Tensor]]
+
+
+MEASURING = {
+    "shakespeare": Measuring(
+        text_transformer.evaluate_plays, text_transformer.card_of_plays, text_transformer.reference_values_of_plays
+    ),
+    "tang": Measuring(
+        text_transformer.evaluate_poems, text_transformer.card_of_poems, text_transformer.reference_values_of_poems
+    ),
+    "mnist": Measuring(pixel_transformer.evaluate, pixel_transformer.card, pixel_transformer.reference_values),
+}
+FAMILIES = {
+    "transformer": measures.Family(
+        evaluate=lambda evaluation, options: MEASURING[evaluation.dataset].evaluate(evaluation),
+        card=lambda checkpoint: MEASURING[checkpoint.dataset].card(checkpoint),
+        reference_values=lambda model, dataset: MEASURING[dataset].reference_values(model),
+    )
+}
 
 
 app = engine.command(recipe)

@@ -8,8 +8,10 @@ Each class says in `Value` what it shows; a `Message` can take its place. A valu
 
 import base64
 import io
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import gradio as gr
 
@@ -42,6 +44,14 @@ class Histogram(TypedDict):
     edges: list[float]
     real: list[float]  # shares between the edges
     generated: list[float]
+    n: NotRequired[list[int | None]]  # the sizes of both sets
+
+
+class Line(TypedDict):
+    """A curve of a plot."""
+
+    name: str
+    points: list[dict[str, float]]  # x and y of each
 
 
 class Message(TypedDict):
@@ -50,6 +60,8 @@ class Message(TypedDict):
 
 class Component(gr.HTML):
     """A gr.HTML whose template, script and style are the files named after its class: `LatentMap` -> latent_map.js."""
+
+    options: dict[str, Any] = {}  # what its constructor takes, with the defaults; the script reads them in `props`
 
     def __init__(self, value: Any = None, **props: Any) -> None:
         stem = "".join("_" + c.lower() if c.isupper() else c for c in type(self).__name__).strip("_")
@@ -62,7 +74,7 @@ class Component(gr.HTML):
             html_template=text[f"{stem}.html"],
             css_template=text["shared.css"] + text[f"{stem}.css"],
             js_on_load=text["shared.js"] + text[f"{stem}.js"],
-            **props,
+            **{**self.options, **props},
         )
         vars(self).update(self.props)  # else gr.HTML takes props quoted in the script for events
 
@@ -83,6 +95,11 @@ def decode(text: Any) -> bytes:
         return b""
 
 
+def line(name: str, points: Iterable[Sequence[float]]) -> Line:
+    """points: (x, y) of each."""
+    return {"name": name, "points": [{"x": x, "y": y} for x, y in points]}
+
+
 def raw(x: "Tensor") -> Raw:
     """One picture (C, H, W) in [0, 1]."""
     import genmodels as gm
@@ -101,6 +118,11 @@ def sheet(x: "Tensor", columns: int) -> Sheet:
     gm.pictures.to_image(gm.pictures.sheet(x, columns)).save(file, "PNG", compress_level=3)
     source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     return {"w": w, "h": h, "n": n, "columns": min(columns, n), "source": source}
+
+
+def columns(n: int) -> int:
+    """Columns of n pictures: a grid a little wider than high."""
+    return n if n < 4 else math.ceil(math.sqrt(1.2 * n))
 
 
 def cell(x: "Tensor", columns: int) -> "Tensor":

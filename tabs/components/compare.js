@@ -19,8 +19,8 @@ function draw() {
   view.classList.toggle('zoomed', zoom.value > 0);
   canvases.forEach((canvas, k) => {
     drawVisible(canvas, selected[k]);
-    canvas.setAttribute('aria-label', `${k ? 'Right' : 'Left'}: ${value.names[selected[k]]}. ${value.notes[selected[k]]}`);
-    tags[k].textContent = value.names[selected[k]];
+    canvas.setAttribute('aria-label', `${k ? 'Right' : 'Left'}: ${spoken(value.pictures[selected[k]])}`);
+    tags[k].textContent = value.pictures[selected[k]].name;
   });
   tiles.forEach((tile, i) => { drawVisible(tile.firstChild, i); tile.setAttribute('aria-pressed', i === selected[1]); });
   select.value = selected[0];
@@ -61,12 +61,14 @@ view.addEventListener('keydown', e => {
   e.preventDefault();
 });
 
+function spoken({name, note}) { return `${name}. ${note}`; }
 function build(v) {
-  if (names.join() !== v.names.join()) {  // the choice stays where that picture is still there
-    selected = selected.map((i, k) => v.names.includes(names[i]) ? v.names.indexOf(names[i]) : k ? v.right : v.left);
-    names = [...v.names];
-    select.replaceChildren(...v.names.map((name, i) => { const o = make('option', '', name); o.value = i; return o; }));
-    tiles = v.names.map((name, i) => {
+  const present = v.pictures.map(p => p.name);
+  if (names.join() !== present.join()) {  // the choice stays where that picture is still there
+    selected = selected.map((i, k) => present.includes(names[i]) ? present.indexOf(names[i]) : k ? v.right : v.left);
+    names = present;
+    select.replaceChildren(...names.map((name, i) => { const o = make('option', '', name); o.value = i; return o; }));
+    tiles = names.map((name, i) => {
       const tile = makeButton('tile', '', () => { selected[1] = i; draw(); });
       tile.append(make('canvas'), make('span', 'name', name), make('span', 'note'));
       return tile;
@@ -74,11 +76,11 @@ function build(v) {
     box.replaceChildren(...tiles);
   }
   tiles.forEach((tile, i) => {
-    tile.lastChild.textContent = v.notes[i];
-    for (const e of [tile, tile.firstChild]) e.setAttribute('aria-label', `${v.names[i]}. ${v.notes[i]}`);
+    tile.lastChild.textContent = v.pictures[i].note;
+    for (const e of [tile, tile.firstChild]) e.setAttribute('aria-label', spoken(v.pictures[i]));
   });
 }
-/** @param {Sheet & {names: string[], notes: string[], left: number, right: number, caption: string, turn: number}} v */
+/** @param {Sheet & {pictures: {name: string, note: string}[], left: number, right: number, caption: string, turn: number}} v */
 function load(v) {
   if (!v || !v.source) { view.hidden = bar.hidden = true; box.replaceChildren(); caption.textContent = ''; names = []; value = null; return; }
   openSheet(v, opened => {

@@ -1,6 +1,13 @@
 """Several versions of a picture to compare: two of them under a divider, and all side by side."""
 
+from typing import TypedDict
+
 from tabs.components import Component, Sheet
+
+
+class Version(TypedDict):
+    name: str
+    note: str  # a line under the picture
 
 
 class Compare(Component):
@@ -11,8 +18,7 @@ class Compare(Component):
     """
 
     class Value(Sheet):
-        names: list[str]
-        notes: list[str]  # a line under each picture
+        pictures: list[Version]
         left: int  # which two are shown at first
         right: int
         caption: str  # a line under the divider

@@ -13,8 +13,7 @@ class DrawPad(Component):
     Arrow keys move the pen, Space lifts it or puts it down, Delete clears.
     """
 
-    def __init__(self, value=None, **props):
-        super().__init__(value, side=SIDE, **props)
+    options = {"side": SIDE}
 
     def preprocess(self, payload):
         """(SIDE, SIDE) uint8, or None: what is not a drawing counts as an empty one."""

@@ -22,9 +22,9 @@ function draw() {
   cursor.setAttribute('x1', x); cursor.setAttribute('x2', x);
   const total = value.live ? value.total : facts.numbers.at(-1);
   const parts = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${total.toLocaleString('en')}`)];
-  facts.lines.forEach(([name, line], i) => {
-    const point = line.findLast(([x]) => x <= number) || line[0];
-    if (point) parts.push(legendItem('', COLOURS[i], `${name} ${point[1].toPrecision(2)}`));
+  facts.lines.forEach(({name, points}, i) => {
+    const point = points.findLast(({x}) => x <= number) || points[0];
+    if (point) parts.push(legendItem('', COLOURS[i], `${name} ${point.y.toPrecision(2)}`));
   });
   out.replaceChildren(...parts);
   canvas.setAttribute('aria-label', `${value.label}. ${parts[0].textContent}`);
@@ -39,16 +39,16 @@ function position(number) {  // of a step on the slider, 0 to 100: frames are no
   return 100 * (k - 1 + (number - numbers[k - 1]) / (numbers[k] - numbers[k - 1])) / last;
 }
 function curves() {
-  const all = facts.lines.flatMap(([, line]) => line.map(point => point[1])).sort((a, b) => a - b);
+  const all = facts.lines.flatMap(({points}) => points.map(({y}) => y)).sort((a, b) => a - b);
   const low = all[Math.floor(.02 * all.length)] || 0, high = all[Math.ceil(.98 * (all.length - 1))] || 1;  // spikes may leave the plot
   plot.replaceChildren();
-  facts.lines.forEach(([, line], i) => part(plot, 'polyline', {stroke: COLOURS[i], points: line.map(([x, y]) =>
+  facts.lines.forEach(({points}, i) => part(plot, 'polyline', {stroke: COLOURS[i], points: points.map(({x, y}) =>
     position(x) + ',' + Math.min(102, Math.max(-2, 96 - 92 * (y - low) / (high - low || 1)))).join(' ')}));
   cursor = part(plot, 'line', {y1: 0, y2: 100});
 }
 
 /**
- * @typedef {{unit: string, numbers: number[], lines: [string, [number, number][]][], edges: number[], real: number[][],
+ * @typedef {{unit: string, numbers: number[], lines: Line[], edges: number[], real: number[][],
  *   generated: number[][]}} Facts  JSON
  * @param {Sheet & {per: number, across: number, by_column: boolean, facts: string, label: string, reference: Raw, live: boolean,
  *   total: number, turn: number}} v
@@ -72,6 +72,7 @@ function load(v) {
     range.value = v.live ? facts.numbers.at(-1) : range.max;
     curves();
     draw();
+    if (!v.live) announce(out.textContent);
   });
 }
 onValue(load);

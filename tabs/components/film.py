@@ -2,13 +2,13 @@
 
 from typing import NotRequired, TypedDict
 
-from tabs.components import Component, Raw, Sheet
+from tabs.components import Component, Line, Raw, Sheet
 
 
 class Facts(TypedDict):
     unit: str  # "step" or "row"
     numbers: list[int]  # of the steps, one per frame
-    lines: list[list]  # [name, [[number, y], ...]] of each curve
+    lines: list[Line]  # over the steps' numbers
     edges: NotRequired[list[float]]  # of score histograms
     real: NotRequired[list[list[float]]]  # shares, one list per frame
     generated: NotRequired[list[list[float]]]

@@ -1,8 +1,14 @@
 """Pictures with the discriminator's score of each."""
 
-from typing import NotRequired
+from typing import NotRequired, TypedDict
 
 from tabs.components import Component, Sheet
+
+
+class Picture(TypedDict):
+    kind: str  # "real", "generated" or "": not revealed
+    label: str  # for screen readers
+    score: NotRequired[float]  # is shown with a bar below the picture
 
 
 class Gallery(Component):
@@ -11,14 +17,11 @@ class Gallery(Component):
     poster: data URI of a picture that is shown until there is a value.
     """
 
+    options = {"pick": False, "poster": "", "name": "Pictures"}
+
     class Value(Sheet):
         across: int  # columns on the page
-        kinds: str  # a letter per picture: r real, g generated, ? not revealed
-        labels: str  # a line per picture, for screen readers
-        scores: NotRequired[str]  # numbers with spaces: each picture has its score and a bar below it
+        pictures: list[Picture]
         histogram: NotRequired[str]  # JSON of a `Histogram`: sets the scale of the bars, and is drawn under the pictures
         visitor_choice: NotRequired[int]  # index
         discriminator_choice: NotRequired[int]
-
-    def __init__(self, value=None, pick=False, poster="", name="Pictures", **props):
-        super().__init__(value, pick=pick, poster=poster, name=name, **props)

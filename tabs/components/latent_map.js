@@ -16,12 +16,11 @@ function drawBackground(map) {  // what does not change with the pointer is draw
     c.drawImage(map.image, j * v.w, i * v.h, v.w, v.h, k * size, r * size, size, size);
   }
   c.globalAlpha = 1;
-  const points = v.points.split(' ').map(Number);  // x, y, class of each
-  if (dots.checked) for (let i = 0; i < points.length; i += 3) {
-    const [x0, x1, y0, y1] = v.bounds;
+  const {x0, x1, y0, y1} = v.bounds;
+  if (dots.checked) for (const {x, y, label} of JSON.parse(v.points)) {
     c.beginPath();
-    c.arc((points[i] - x0) / (x1 - x0) * SIDE, (y1 - points[i + 1]) / (y1 - y0) * SIDE, 6, 0, 7);
-    c.fillStyle = COLOURS[points[i + 2] % 10];
+    c.arc((x - x0) / (x1 - x0) * SIDE, (y1 - y) / (y1 - y0) * SIDE, 6, 0, 7);
+    c.fillStyle = COLOURS[label % 10];
     c.fill();
     c.lineWidth = 1.5; c.strokeStyle = '#000'; c.stroke();
   }
@@ -33,7 +32,7 @@ function draw() {
     const c = map.canvas.getContext('2d'), v = map.v;
     c.drawImage(map.background, 0, 0);
     if (!pointer) continue;
-    const [u, w] = pointer, [x0, x1, y0, y1] = v.bounds;
+    const [u, w] = pointer, {x0, x1, y0, y1} = v.bounds;
     const cell = k => Math.min(v.columns - 1, Math.max(0, Math.floor(k * v.columns)));
     drawCell(map.view, map.image, v, cell(w) * v.columns + cell(u));
     c.lineWidth = 2;
@@ -57,7 +56,11 @@ function keys(e) {
   }
   if (e.key === 'Enter' || e.key === ' ') { choose(); e.preventDefault(); }
 }
-/** @param {{maps: (Sheet & {title: string, bounds: number[], points: string, message: string})[], classes: string[]}} v */
+/**
+ * @typedef {{x0: number, x1: number, y0: number, y1: number}} Bounds
+ * @param {{maps: (Sheet & {title: string, bounds: Bounds, points: string, message: string})[], classes: string[]}} v
+ *   points: JSON of {x: number, y: number, label: number}[]
+ */
 function load(v) {
   maps = [];
   find('.toggle').hidden = !(v && v.maps);
@@ -70,6 +73,7 @@ function load(v) {
     box.append(figure);
     if (m.message) { figure.append(make('p', 'message', m.message)); return; }
     const map = {v: m, canvas: make('canvas', 'map'), view: make('canvas', 'view'), position: make('span', 'position')};
+    map.position.setAttribute('aria-live', 'polite');
     const details = make('div', 'details');
     map.canvas.width = map.canvas.height = SIDE;
     map.canvas.tabIndex = 0;

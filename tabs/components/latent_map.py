@@ -7,8 +7,8 @@ from tabs.components import Component, Message, Sheet
 
 class Map(Sheet):  # decoded cells, as many rows as columns
     title: str
-    bounds: list[float]  # x min, x max, y min, y max
-    points: str  # x, y and class of each, numbers with spaces
+    bounds: dict[str, float]  # x0, x1, y0, y1
+    points: str  # JSON of {"x", "y", "label"} of each
 
 
 class MissingMap(Message):

@@ -12,7 +12,7 @@ function softmax(values) {
   return normalize(values.map(v => Math.exp(v - highest)));
 }
 // As genmodels.transformer.warp_logits, with the cut-offs in the same order. The logits are sorted, the highest first.
-function warpLogits([temperature, topK, topP, minP]) {
+function warpLogits({temperature, top_k: topK, top_p: topP, min_p: minP}) {
   if (!(temperature >= 1e-6)) return logits.map((_, i) => i ? 0 : 1);
   let p = softmax(logits.map(v => v / temperature));
   if (topK > 0 && topK < p.length) {
@@ -34,7 +34,8 @@ function warpLogits([temperature, topK, topP, minP]) {
   return normalize(p);
 }
 
-/** @param {{context: string, symbols: string, logits: string, options: [number, number, number, number]}} v */
+/** @param {{context: string, symbols: string, logits: string,
+ *   options: {temperature: number, top_k: number, top_p: number, min_p: number}}} v */
 function load(v) {
   const filled = !!(v && v.logits);
   context.hidden = summary.hidden = bars.hidden = !filled;

@@ -15,4 +15,4 @@ class NextToken(Component):
         context: str  # the end of the text
         symbols: str  # JSON of all tokens, the most likely first
         logits: str  # numbers with spaces, in the same order
-        options: list[float]  # temperature, top_k, top_p, min_p
+        options: dict[str, float]  # temperature, top_k, top_p, min_p

@@ -34,6 +34,8 @@ class PlaneView(Component):
     Event `input`: the visitor drew; `event.points` are all points, packed. Arrow keys move a cross, Space adds points.
     """
 
+    options = {"unit": UNIT, "most_points": 2000}
+
     class Value(TypedDict):
         points: str  # `pack_points`
         draw: bool  # whether the visitor may add points
@@ -41,6 +43,3 @@ class PlaneView(Component):
         density: NotRequired[str]  # of a flow: base64 of side x side bytes
         grid: NotRequired[Grid]
         live: NotRequired[bool]  # it is in training
-
-    def __init__(self, value=None, most_points=2000, **props):
-        super().__init__(value, unit=UNIT, most_points=most_points, **props)

@@ -58,6 +58,7 @@ function load(v) {
     range.max = v.live ? levels.length - 1 : sliderMax(v);
     range.value = position;
     draw();
+    if (v.levels && !v.live) announce(out.textContent);
   });
 }
 onValue(load);

@@ -12,11 +12,10 @@ class Scrubber(Component):
     Event `release`: the button was pressed at frame `event.step` of row `event.row`.
     """
 
+    options = {"action": "", "ends": ["", ""]}
+
     class Value(Sheet):
         rows: list[str]  # their names
         levels: NotRequired[str]  # of a sampler's run, which opens at its end: the noise of each step, numbers with spaces
         numbers: NotRequired[list[int]]  # with `levels`: the step of each frame
         live: NotRequired[bool]  # a single frame of a run that is still going on
-
-    def __init__(self, value=None, action="", ends=("", ""), **props):
-        super().__init__(value, action=action, ends=list(ends), **props)

@@ -1,7 +1,8 @@
 // Precedes each component's script. Both together are the body of a function of (element, props, trigger, watch).
 /** @typedef {{w: number, h: number, c: number, pixels: string}} Raw  one picture: base64 of (h, w, c) bytes */
 /** @typedef {{w: number, h: number, n: number, columns: number, source: string}} Sheet  n pictures in one PNG */
-/** @typedef {{edges: number[], real: number[], generated: number[]}} Histogram  shares of two sets between edges */
+/** @typedef {{edges: number[], real: number[], generated: number[], n?: number[]}} Histogram  shares of two sets of n between edges */
+/** @typedef {{name: string, points: {x: number, y: number}[]}} Line  a curve of a plot */
 const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
 const find = selector => element.querySelector(selector);
 const message = find('.message');
@@ -120,6 +121,35 @@ function drawCell(canvas, image, v, i) {
   context.drawImage(image, (i % v.columns) * v.w, Math.floor(i / v.columns) * v.h, v.w, v.h, 0, 0, v.w, v.h);
 }
 
+// Says a text to those who do not see the page: of a run only its end, not every step.
+let voice = null;
+function announce(text) {
+  if (!voice) {
+    voice = make('p', 'spoken');
+    voice.setAttribute('role', 'status');
+    element.append(voice);
+  }
+  voice.textContent = text;
+}
+
+// Draws an SVG in pixels of the screen, so that its text has the size of the page's: draw(width) now and when that changes.
+const redraw = new WeakMap();
+const widths = new ResizeObserver(entries => entries.forEach(({target}) => redraw.get(target)?.()));
+function drawToFit(svg, height, draw) {
+  let drawn = 0;
+  const update = () => {
+    const width = Math.round(svg.getBoundingClientRect().width) || drawn || 480;
+    if (width === drawn) return;
+    drawn = width;
+    svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
+    svg.replaceChildren();
+    draw(width);
+  };
+  redraw.set(svg, update);
+  widths.observe(svg);
+  update();
+}
+
 function make(tag, className, text) {
   const e = document.createElement(tag);
   if (className) e.className = className;
@@ -162,21 +192,23 @@ function signed(score, edges) {
   return +text > 0 ? '+' + text : +text ? text.replace('-', '\u2212') : '0';
 }
 
-// Draws a Histogram of the scores of real and of generated pictures on one axis, 480 x 100. marks: {score, kind} of single
+// Draws a Histogram of the scores of real and of generated pictures on one axis, 100 high. marks: {score, kind} of single
 // pictures, kind is a CSS class; format: a score as text.
-function scoreHistogram(svg, {edges, real, generated}, marks = [], format = signed) {
+function scoreHistogram(svg, {edges, real, generated, n: sizes = []}, marks = [], format = signed) {
   const n = edges.length - 1, low = edges[0], span = edges[n] - low || 1, baseline = 80;
-  const x = score => 12 + Math.min(1, Math.max(0, (score - low) / span)) * 456;
   const top = Math.max(...real, ...generated, 1e-6);
-  svg.replaceChildren();
-  for (const [name, shares] of Object.entries({generated, real})) {
-    const line = shares.map((s, i) => `L${x(edges[i])} ${baseline - s / top * 66}H${x(edges[i + 1])}`).join('');
-    part(svg, 'path', {class: 'histogram ' + name, d: `M12 ${baseline}${line}V${baseline}Z`});
-  }
-  part(svg, 'line', {class: 'axis', x1: 12, x2: 468, y1: baseline, y2: baseline});
-  for (const score of [low, low + span / 2, edges[n]]) {
-    const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
-    part(svg, 'text', {x: x(score), y: baseline + 17, 'text-anchor': anchor}, format(score, edges));
-  }
-  for (const {score, kind} of marks) part(svg, 'line', {class: 'mark ' + kind, x1: x(score), x2: x(score), y1: kind === 'yours' ? 8 : baseline - 10, y2: baseline + 4});
+  drawToFit(svg, 100, width => {
+    const right = width - 12, x = score => 12 + Math.min(1, Math.max(0, (score - low) / span)) * (right - 12);
+    for (const [name, shares] of Object.entries({generated, real})) {
+      const line = shares.map((s, i) => `L${x(edges[i])} ${baseline - s / top * 66}H${x(edges[i + 1])}`).join('');
+      part(svg, 'path', {class: 'histogram ' + name, d: `M12 ${baseline}${line}V${baseline}Z`});
+    }
+    part(svg, 'line', {class: 'axis', x1: 12, x2: right, y1: baseline, y2: baseline});
+    if (sizes[1]) part(svg, 'text', {class: 'sizes', x: right, y: 10, 'text-anchor': 'end'}, 'N = ' + sizes.map(size => size.toLocaleString('en')).join(' and '));
+    for (const score of [low, low + span / 2, edges[n]]) {
+      const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
+      part(svg, 'text', {x: x(score), y: baseline + 17, 'text-anchor': anchor}, format(score, edges));
+    }
+    for (const {score, kind} of marks) part(svg, 'line', {class: 'mark ' + kind, x1: x(score), x2: x(score), y1: kind === 'yours' ? 8 : baseline - 10, y2: baseline + 4});
+  });
 }

@@ -4,6 +4,7 @@ const boxes = element.querySelectorAll('.rows'), more = find('.more'), unused = 
 
 function row(index, label) {
   const line = make('label', 'row'), name = make('span', 'name', label), input = make('input'), out = make('output');
+  out.setAttribute('aria-live', 'off');  // the slider says its value itself
   Object.assign(input, {type: 'range', min: -3, max: 3, step: 0.1});
   input.setAttribute('aria-label', label);
   input.addEventListener('input', () => {
@@ -31,19 +32,18 @@ function build(v) {
   const used = v.dims.length - v.unused, first = v.unused || used > props.shown ? Math.min(used, props.shown) : used;
   const parts = [v.dims.slice(0, first), v.dims.slice(first, used), v.dims.slice(used)];
   inputs = []; outputs = [];
-  parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(([index, label]) => row(index, label))));
+  parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(({index, label}) => row(index, label))));
   more.hidden = !parts[1].length;
   more.querySelector('summary').textContent = parts[1].length + ' more dimensions with a smaller KL';
   unused.hidden = !parts[2].length;
   unused.querySelector('summary').textContent = parts[2].length + ' unused (collapsed) dimensions';
   find('.empty').hidden = v.dims.length > 0;
 }
-/** @param {{model: string, z: number[], dims: [number, string][], unused: number}} v */
+/** @param {{model: string, z: number[], dims: {index: number, label: string}[], unused: number}} v */
 function load(v) {
-  if (!v || !v.dims) return;
-  const newDimensions = JSON.stringify(v.dims);
-  if (newDimensions !== dimensions) { dimensions = newDimensions; build(v); }
-  z = [...v.z];
+  const {dims = [], unused = 0, z: code = []} = v || {}, newDimensions = JSON.stringify(dims);  // none before the model is loaded
+  if (newDimensions !== dimensions) { dimensions = newDimensions; build({dims, unused}); }
+  z = [...code];
   z.forEach((value, index) => {
     const input = inputs[index];
     if (document.activeElement === input && +input.value === value) return;  // the visitor is moving it

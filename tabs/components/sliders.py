@@ -5,6 +5,11 @@ from typing import TypedDict
 from tabs.components import Component
 
 
+class Dimension(TypedDict):
+    index: int  # in z
+    label: str
+
+
 class Sliders(Component):
     """One slider per dimension of a code, `shown` of them visible, the others folded.
 
@@ -14,8 +19,7 @@ class Sliders(Component):
     class Value(TypedDict):
         model: str
         z: list[float]
-        dims: list[list]  # [index in z, label] of each dimension, in the order of the page
+        dims: list[Dimension]  # in the order of the page
         unused: int  # how many of the last dimensions are in a group of their own
 
-    def __init__(self, value=None, shown=14, **props):
-        super().__init__(value, shown=shown, **props)
+    options = {"shown": 14}

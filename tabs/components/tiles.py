@@ -15,5 +15,4 @@ class Tiles(Component):
         labels: list[str]
         chosen: NotRequired[int]  # -1: none
 
-    def __init__(self, value=None, pick=True, columns=10, name="Pictures", **props):
-        super().__init__(value, pick=pick, columns=columns, name=name, **props)
+    options = {"pick": True, "columns": 10, "name": "Pictures"}

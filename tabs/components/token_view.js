@@ -14,7 +14,7 @@ function tint(span, p) {  // 0 bits of surprisal are blue, `middle` bits have no
   span.style.setProperty('--alpha', (expected ? .34 * (1 - bits / props.middle) : .62 * Math.min(1, (bits - props.middle) / 5)).toFixed(3));
 }
 function append(record) {
-  const [symbol, p, , kind] = record, span = make('span', 'token ' + kind, symbol === '\n' ? '↵\n' : symbol), i = records.length;
+  const {symbol, p, kind} = record, span = make('span', 'token ' + kind, symbol === '\n' ? '↵\n' : symbol), i = records.length;
   if (symbol === '\n') span.classList.add('line');
   tint(span, p);
   span.tabIndex = i ? -1 : 0;
@@ -33,11 +33,11 @@ function truncate(n) {
     if (parent !== text && !parent.childNodes.length) parent.remove();
   }
   records.length = Math.min(n, records.length);
-  line = props.poem && spans.length && !'，。'.includes(records.at(-1)[0]) ? spans.at(-1).parentNode : null;
+  line = props.poem && spans.length && !'，。'.includes(records.at(-1).symbol) ? spans.at(-1).parentNode : null;
   if (selected >= n) deselect();
   if (spans.length && !text.querySelector('[tabindex="0"]')) spans[0].tabIndex = 0;
 }
-function textBefore(n) { return records.slice(0, n).map(record => record[0]).join(''); }
+function textBefore(n) { return records.slice(0, n).map(record => record.symbol).join(''); }
 function deselect() {
   if (spans[selected]) spans[selected].classList.remove('selected');
   selected = -1; panel.hidden = true;
@@ -45,7 +45,7 @@ function deselect() {
 function select(i) {
   deselect();
   selected = i;
-  const [symbol, p, entropy, , list] = records[i], b = make('b', '', visible(symbol));
+  const {symbol, p, entropy, alternatives: list} = records[i], b = make('b', '', visible(symbol));
   spans[i].classList.add('selected');
   setTabStop(i);
   const perplexity = Math.exp(entropy), n = perplexity < 10 ? perplexity.toFixed(1) : Math.round(perplexity);
@@ -53,8 +53,8 @@ function select(i) {
     [b, ` 的概率 probability ${percent(p)}。 犹豫如同在 ${n} 个字中选一个 as uncertain as among ${n} equally likely ones. 换一个 choose another:`] :
     [b, ` had probability ${percent(p)}. The model was as uncertain as among ${n} equally likely characters.` +
       (props.branch ? ' Choose another, and the text continues from there:' : ' The most likely:')]));
-  const highest = Math.max(...list.map(([, q]) => q), 1e-9);
-  alternatives.replaceChildren(...list.map(([alternative, q], j) => {
+  const highest = Math.max(...list.map(other => other.p), 1e-9);
+  alternatives.replaceChildren(...list.map(({symbol: alternative, p: q}, j) => {
     const button = makeButton('alternative', '', () => replace(i, j));
     button.append(make('b', '', visible(alternative)), make('span', '', percent(q)));
     button.style.setProperty('--share', q / highest);
@@ -67,11 +67,13 @@ function select(i) {
   trigger('click', {text: textBefore(i)});
 }
 function replace(i, j) {  // token i by its alternative j; what follows it is dropped
-  const [, , entropy, , list] = records[i], [symbol, p] = list[j];
+  const old = records[i], {symbol, p} = old.alternatives[j];
   truncate(i);
-  append([symbol, p, entropy, 'yours', list]);
+  append({...old, symbol, p, kind: 'yours'});
   deselect();
   send('input');
+  setTabStop(i);
+  spans[i].focus();  // its button has gone
 }
 function send(event) {
   oldestTurn = turn + 1;  // the visitor's action ends the run that is shown
@@ -98,14 +100,14 @@ text.addEventListener('keydown', e => {
   else return;
   e.preventDefault();
 });
-more.addEventListener('click', () => { deselect(); send('release'); });
+more.addEventListener('click', () => { deselect(); send('release'); text.querySelector('[tabindex="0"]')?.focus(); });
 directionButton.addEventListener('click', () => {
   const rows = view.classList.toggle('rows');
   directionButton.textContent = rows ? WORDS.columns : WORDS.rows;
 });
 
 /**
- * @typedef {[string, number, number, string, [string, number][]]} Token  symbol, probability, entropy, kind, alternatives
+ * @typedef {{symbol: string, p: number, entropy: number, kind: string, alternatives: {symbol: string, p: number}[]}} Token
  * @param {{tokens: string, keep: number, stats: string, notes: string, title: string, author: string, request: object,
  *   live: boolean, turn: number, message: string}} v  tokens: a line of JSON for each Token
  */
@@ -138,6 +140,7 @@ function load(v) {
   more.hidden = !props.more || !!v.live || !records.length;
   if (!v.live && v.turn !== undefined && endedTurn !== v.turn) {
     endedTurn = v.turn;
+    announce(stats.textContent);
     if (selected < 0) trigger('click', {text: textBefore()});
   }
 }

@@ -5,6 +5,17 @@ from typing import Any, NotRequired, TypedDict
 from tabs.components import Component
 
 
+class Alternative(TypedDict):
+    symbol: str
+    p: float  # its probability
+
+
+class Token(Alternative):
+    entropy: float  # of the distribution that it was drawn from, in nats
+    kind: str  # "given", "yours" (the visitor chose it) or ""
+    alternatives: list[Alternative]  # the most likely
+
+
 class TokenView(Component):
     """Tokens, each coloured by its surprisal.
 
@@ -17,10 +28,10 @@ class TokenView(Component):
     text to show at first.
     """
 
+    options = {"name": "Text", "more": "", "branch": True, "poem": False, "middle": 2, "poster": ""}
+
     class Value(TypedDict):
-        # All tokens of a run, a line of JSON each: [symbol, probability, entropy in nats, kind, [[symbol, probability], ...] of
-        # the most likely]. kind: "given", "yours" (the visitor chose it) or "". Gradio sends only the new end of this string.
-        tokens: str
+        tokens: str  # all of a run, as JSON of a `Token` per line: Gradio sends only the new end of this string
         keep: NotRequired[int]  # how many of the tokens that are shown precede the run's
         stats: NotRequired[str]  # a line about the run, below the text
         notes: NotRequired[str]  # what became of the input
@@ -28,6 +39,3 @@ class TokenView(Component):
         author: NotRequired[str]
         request: NotRequired[Any]  # events carry it back
         live: NotRequired[bool]  # the run goes on
-
-    def __init__(self, value=None, name="Text", more="", branch=True, poem=False, middle=2, poster="", **props):
-        super().__init__(value, name=name, more=more, branch=branch, poem=poem, middle=middle, poster=poster, **props)

@@ -8,7 +8,7 @@ from pydantic import ValidationError, model_validator
 class _File(ImageData):
     @model_validator(mode="wrap")
     @classmethod
-    def or_no_file(cls, value, handler):  # an invalid upload gets read_picture's error message instead of a traceback
+    def or_no_file(cls, value, handler):  # an invalid upload gets the sentence of `genmodels.pictures.read`, no traceback
         try:
             return handler(value)
         except ValidationError:
@@ -26,6 +26,7 @@ class _Upload(gr.Image):
 
 
 def upload(webcam=False, **props):
-    """A gr.Image that gives the file's path without decoding it, so that `sources.read_picture` can check it first."""
+    """A gr.Image that gives the file's path without decoding it, so that `genmodels.pictures.read` can check it first."""
     # A function, not a constructor: the browser gets only those properties of an Image that its class has as arguments.
-    return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], buttons=[], **props)
+    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload", "buttons": [], **props}
+    return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], **look)

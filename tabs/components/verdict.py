@@ -10,4 +10,4 @@ class Verdict(Component):
         text: str
         score: float
         histogram: str  # JSON of a `Histogram`
-        by_label: str  # JSON of [name, score] of each class
+        by_label: str  # JSON of {"label", "score"} of each class

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.denoiser import comparison, noise, pictures, whole
-from tabs.denoiser.data import DATASETS, MODELS, available
+from tabs.denoiser.data import DENOISER
 
 ENDPOINTS = (noise.add_noise, whole.denoise)
 
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(warm_up, dataset) for dataset in available() if cards.shipped((f"denoiser-{dataset}",))]
+    return [functools.partial(warm_up, dataset) for dataset in DENOISER.shipped()]
 
 
 def warm_up(dataset):
@@ -22,44 +23,42 @@ def warm_up(dataset):
 
 
 def open_dataset(dataset):
-    return {**pictures.open_dataset(dataset), "kind": "gaussian", "sigma": 0, **noise.choose_kind("gaussian", dataset)}
-
-
-def card(dataset):
-    return {"card": cards.models_table(cards.shipped(MODELS)) + "\n\n" + cards.text(f"denoiser-{dataset}")}
+    """Another dataset: its pictures to choose from, the first of them chosen, and the noise as it opens."""
+    opened = pictures.PICTURES.open_dataset(dataset)
+    return {**opened, "kind": "gaussian", "sigma": 0, **noise.choose_kind("gaussian", dataset)}
 
 
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
-    datasets = available()
     layout.hint(
         "A denoiser estimates a clean picture from a noisy one: choose a kind of noise, raise its strength, and see what each "
         "method restores and what it invents."
     )
-    dataset = layout.dataset_radio("denoiser", DATASETS, datasets, min_width=330)
+    dataset = DENOISER.radio(min_width=330)
+    chosen, source = {"dataset": dataset}, gr.State()
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
-            controls, new = noise.lay_out()
+            controls, noise_changes = noise.lay_out(dataset)
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "before-after"]):
             stage, compare_button = comparison.lay_out()
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]):
-            picture_parts = pictures.lay_out()
-            start, stop, result = whole.lay_out()
+            gr.Markdown("### Picture")
+            look = {"columns": 5, "pad_visible": False, "webcam": True}
+            parts = pictures.PICTURES.lay_out("denoiser", "Pictures", "denoiser-pictures", **look)
+            inputs = {"source": source, **chosen, **controls}
+            connect_whole = whole.lay_out(inputs)
     lines = layout.python_panel("denoiser")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=cards.headline(f"denoiser-{datasets[0]}"))
+    layout.explanation(Path(__file__).with_name("about.md"), measured=gm.cards.headline(f"denoiser-{DENOISER.available()[0]}"))
     model_card = layout.models_card()
 
-    inputs = {"source": picture_parts["source"], "dataset": dataset, **controls}
-    opened_outputs = {name: picture_parts[name] for name in ("tiles", "drawing", "source")}
-    opened_outputs |= {name: controls[name] for name in ("kind", "strength", "sigma")}
-    openings = [
-        events.act(trigger, open_dataset, {"dataset": dataset}, opened_outputs, pictures.unavailable)
-        for trigger in (first_visit, dataset.input)
-    ]
-    choices = [*openings, *pictures.connect(dataset, picture_parts)]
+    opened = events.when_opened(
+        (first_visit, dataset.input),
+        (open_dataset, chosen, {"source": source, **pictures.PICTURES.opened(parts), **controls}),
+        (DENOISER.card, chosen, {"card": model_card}),
+    )
+    choices = [*opened[open_dataset], *pictures.PICTURES.connect(parts, chosen, {"source": source})]
     # Of two events of one trigger the page starts the second when the first has ended: the short ones come first.
-    whole.connect(inputs, start, stop, result, choices)
-    for opening in openings:
-        events.act(opening.then, card, {"dataset": dataset}, {"card": model_card}, trigger_mode="always_last")
-    triggers = [compare_button.click, *noise.connect(dataset, controls, new), *(choice.then for choice in choices)]
+    for event in choices:
+        connect_whole(event.then)
+    triggers = [compare_button.click, *noise_changes, *(event.then for event in choices)]
     comparison.connect(inputs, {"stage": stage, "lines": lines}, triggers)

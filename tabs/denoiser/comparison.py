@@ -6,10 +6,10 @@ import time
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, events, programs, sources
+from tabs import events, programs, sources
 from tabs.components import sheet
 from tabs.components.compare import Compare
-from tabs.denoiser.data import check_dataset, model_of
+from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import CLASSICAL, Noise, Restoration, in_python
 from tabs.denoiser.pictures import CroppedSource
 
@@ -29,14 +29,14 @@ def format_quality(x, clean):
 
 def our_methods(dataset, options: Restoration, noisy):
     """Our models of a data set: name -> function that restores the noisy picture."""
-    methods = {"our network": lambda: model_of(dataset).restore(noisy, options.sigma or None)}
+    methods = {"our network": lambda: DENOISER.load(dataset).restore(noisy, options.sigma or None)}
     if dataset == "photo":
         return methods
-    if cards.shipped((f"dvae-{dataset}",)):
-        methods["our denoising VAE"] = lambda: model_of(dataset, "dvae").restore(noisy)
-    if options.kind == "gaussian" and options.strength >= 0.01 and cards.shipped((f"diffusion-{dataset}",)):
+    if gm.cards.shipped((f"dvae-{dataset}",)):
+        methods["our denoising VAE"] = lambda: gm.load(f"dvae-{dataset}").restore(noisy)
+    if options.kind == "gaussian" and options.strength >= 0.01 and gm.cards.shipped((f"diffusion-{dataset}",)):
         sigma, seed = options.strength, options.seed
-        methods["our diffusion model"] = lambda: model_of(dataset, "diffusion").restore(noisy, sigma, seed=seed)
+        methods["our diffusion model"] = lambda: gm.load(f"diffusion-{dataset}").restore(noisy, sigma, seed=seed)
     return methods
 
 
@@ -47,12 +47,10 @@ def stage_value(source: CroppedSource, results, clean):
     (noisy, _), (restored, _) = results["noisy"], results["our network"]
     original = {} if clean is None else {"clean picture": (clean, "")}
     results = {**results, **original, "removed noise": (0.5 + noisy - restored, "grey: no change")}
-    pictures, notes = zip(*results.values())
     h, w = noisy.shape[2:]
     return {
-        **sheet(torch.cat(pictures), len(pictures)),
-        "names": list(results),
-        "notes": list(notes),
+        **sheet(torch.cat([x for x, _ in results.values()]), len(results)),
+        "pictures": [{"name": name, "note": note} for name, (_, note) in results.items()],
         "left": 0,
         "right": 1,
         "caption": f"{source['size']} pixels" + (f": the central {w} × {h}" if source["crop"] else ""),
@@ -70,9 +68,9 @@ def program(source: CroppedSource, options: Restoration):
     return programs.program(lines, f"denoiser-{source['dataset']}")
 
 
-def run(source, dataset, controls, methods=()):
+def run(source, dataset, methods=(), **controls):
     """Yields stage, lines: the results of our models, and one after another those of scikit-image's `methods`."""
-    options, source = Noise.read(**controls).restoration(), sources.require(source, check_dataset(dataset))
+    options, source = Noise.read(**controls).restoration(), sources.require(source, DENOISER.check(dataset))
     clean = None if options.kind == "none" else source["x"]
     noisy = options.add_to(source["x"])
     results = {"noisy": (noisy, "" if clean is None else format_quality(noisy, clean))}  # name -> (picture, its caption)
@@ -86,12 +84,10 @@ def run(source, dataset, controls, methods=()):
 
 def show(source, dataset, **controls):
     """The results of our models, at once -> stage, lines."""
-    return next(run(source, dataset, controls))
+    return next(run(source, dataset, **controls))
 
 
-def compare(source, dataset, **controls):
-    """The same, then scikit-image's methods one after another: yields stage, lines."""
-    yield from run(source, dataset, controls, CLASSICAL)
+compare = functools.partial(run, methods=CLASSICAL)  # yields stage, lines
 
 
 def lay_out():

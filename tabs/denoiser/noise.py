@@ -7,8 +7,8 @@ from PIL.Image import Image
 from pydantic import Field, model_validator
 
 import genmodels as gm
-from tabs import events
-from tabs.controls import SEED, ControlError, Controls, Seed, radio, slider
+from tabs import endpoints, events
+from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.denoiser import pictures
 
 MAX_NOISY_PIXELS = 4_000_000  # of a whole picture that noise is added to
@@ -40,7 +40,7 @@ class Restoration(Controls):
 
     kind: Literal[*KINDS] = Field("gaussian", title="Kind")
     strength: float = Field(0.1, ge=0, le=1, title="Strength")
-    sigma: float = Field(0, ge=0, le=1, title="Sigma")  # given to the network; 0: blind
+    sigma: float = Field(0, ge=0, le=1, title="Sigma", description="given to the model; 0: blind")
     method: Literal["ours", *CLASSICAL] = Field("ours", title="Method")
     seed: Seed = SEED
 
@@ -101,41 +101,39 @@ def choose_kind(kind, dataset):
     return {"strength": gr.update(maximum=facts.maximum, value=value, label=facts.strength_title, visible=kind != "none")}
 
 
+class Addition(Restoration):
+    kind: Literal[*list(KINDS)[:-1]] = Field("gaussian", title="Kind")  # all but "none"
+    parameters = ("kind", "strength", "seed")
+
+
 def add_noise(
-    picture: events.Upload = None, photograph_number: int = 0, kind: str = "gaussian", strength: float = 0.1, seed: int = 0
+    picture: endpoints.Upload = None,
+    photograph_number: int = 0,
+    options: Addition = Addition(),  # noqa: B008
 ) -> tuple[dict, Image]:
     """Add noise to a photograph.
 
     Args:
         picture: a file, at most 40 MB and 4 megapixels. Without one, one of eight photographs is used.
         photograph_number: 0 to 7, used when there is no file.
-        kind: gaussian, poisson, salt-and-pepper, speckle or missing block.
         strength: 0 to 1: standard deviation at white; of salt-and-pepper the fraction of pixels; of a block its side.
-        seed: whole number; the same seed gives the same noise.
     Returns:
         Kind, strength and size; and a PNG of the noisy picture, clipped to the displayable range.
     """
-    options = Restoration.read(kind=kind, strength=strength, seed=seed)
-    if kind == "none":
-        raise ControlError("kind", "Kind", f"must be one of {', '.join(gm.denoiser.NOISES)}, not 'none'.")
     noisy = options.add_to_whole(pictures.upload_or_example("photo", picture, photograph_number, "photograph_number"))
-    facts = {"kind": kind, "strength": options.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
-    return facts, pictures.to_image(noisy)
+    facts = {"kind": options.kind, "strength": options.strength, "width": noisy.shape[3], "height": noisy.shape[2]}
+    return facts, gm.pictures.grid(noisy)
 
 
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the controls. Returns them by name, and the triggers after which the noise is another one."""
     gr.Markdown("### Noise")
     controls = Noise.components("denoiser", "kind", "strength", "sigma")
     with gr.Row(elem_classes="small-controls"):
         new = gr.Button("New noise", scale=3, min_width=90)
         controls |= Noise.components("denoiser", "seed")
-    return controls, new
-
-
-def connect(dataset, controls, new):
-    """Wire the tool. Returns the triggers after which the noise is another one."""
     inputs, outputs = {"kind": controls["kind"], "dataset": dataset}, {"strength": controls["strength"]}
     chosen = events.act(controls["kind"].input, choose_kind, inputs, outputs, trigger_mode="always_last")
-    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": controls["seed"]})
+    drawn = events.new_seed(new, controls["seed"])
     sliders = [controls[name].release for name in ("strength", "sigma")]
-    return [*sliders, controls["seed"].submit, drawn.then, chosen.then]
+    return controls, [*sliders, controls["seed"].submit, drawn.then, chosen.then]

@@ -3,17 +3,14 @@
 import functools
 from pathlib import Path
 
-import gradio as gr
-
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
-from tabs.denoiser.data import check_dataset
+from tabs.denoiser.data import DENOISER
 from tabs.sources import Source
 
 CROP = 384  # largest side of a picture on the stage
-TILES = 10  # test pictures to choose from
 
 
 class CroppedSource(Source):
@@ -42,33 +39,29 @@ def photograph_thumbnails():
     return torch.cat([torch.nn.functional.interpolate(x, (96, 96), mode="area").expand(-1, 3, -1, -1) for x in squares])
 
 
-def crop_photograph(whole: str, x, lines: str) -> CroppedSource:
-    """x: the whole picture, (1, C, H, W), uint8 or floats."""
+def cropped(source: Source, whole: str | None = None) -> CroppedSource:
+    """source: x is the whole picture, uint8 or floats."""
+    x = source["x"]
     part, crop = centre_crop(x, CROP)
     part = part.clone() if part.is_floating_point() else part.float() / 255
-    size = f"{x.shape[3]:,} × {x.shape[2]:,}"
-    return {"dataset": "photo", "x": part, "lines": lines, "whole": whole, "size": size, "crop": crop}
-
-
-def uncropped(source: Source) -> CroppedSource:
-    """A digit or a piece of clothing."""
-    return {**source, "whole": None, "size": "28 × 28", "crop": ""}
+    return {**source, "x": part, "whole": whole, "size": f"{x.shape[3]:,} × {x.shape[2]:,}", "crop": crop}
 
 
 def example(dataset: str, i: int, name: str = "index") -> CroppedSource:
     """Photograph or test picture number i. name: of i in an error."""
-    if check_dataset(dataset) != "photo":
-        return uncropped(sources.test_picture(dataset, i))
+    if DENOISER.check(dataset) != "photo":
+        return cropped(sources.test_picture(dataset, i))
     photograph = gm.data.PHOTOGRAPHS[gm.base.check_number(name, i, 0, len(gm.data.PHOTOGRAPHS) - 1, whole=True)]
-    return crop_photograph(photograph, gm.data.photograph(photograph), f'picture = gm.data.photograph("{photograph}")\n')
+    lines = f'picture = gm.data.photograph("{photograph}")\n'
+    return cropped({"dataset": dataset, "x": gm.data.photograph(photograph), "lines": lines}, photograph)
 
 
 def upload(dataset: str, path: str) -> CroppedSource:
-    if check_dataset(dataset) != "photo":
-        return uncropped(sources.upload(dataset, path))
-    x = gm.data.pixel_tensor(sources.read_picture(path))
+    if DENOISER.check(dataset) != "photo":
+        return cropped(sources.upload(dataset, path))
+    x = gm.data.pixel_tensor(gm.pictures.read(path))
     lines = f"picture = gm.data.pixel_tensor(Image.open({Path(path).name!r})) / 255  # the file that you uploaded\n"
-    return crop_photograph(str(path), x, lines)
+    return cropped({"dataset": dataset, "x": x, "lines": lines}, str(path))
 
 
 def upload_or_example(dataset: str, path: str | None, i: int, name: str) -> CroppedSource:
@@ -82,57 +75,21 @@ def whole_picture(source: CroppedSource):
         return source["x"]
     if source["whole"] in gm.data.PHOTOGRAPHS:
         return gm.data.photograph(source["whole"])
-    return gm.data.pixel_tensor(sources.read_picture(source["whole"])).float() / 255
+    return gm.data.pixel_tensor(gm.pictures.read(source["whole"])).float() / 255
 
 
-def to_image(x):
-    """A picture (1, C, H, W) as a PIL image."""
-    return gm.pictures.to_image(gm.pictures.to_bytes(x)[0])
-
-
-def choose_test_picture(dataset, event: gr.EventData):
-    return {"source": example(dataset, events.event_number(event, "index", TILES - 1))}
-
-
-def choose_drawing(dataset, ink):
-    if check_dataset(dataset) == "photo":
+def drawing(dataset: str, ink) -> CroppedSource:
+    if DENOISER.check(dataset) == "photo":
         raise ValueError("Drawings are for digits and clothes: choose one of these first.")
-    return {"source": uncropped(sources.drawing(dataset, ink))}
+    return cropped(sources.drawing(dataset, ink))
 
 
-def choose_upload(dataset, path):
-    return {"source": upload(dataset, path)}
+def tiles(dataset: str, n: int, chosen: int) -> Tiles.Value:
+    """Photographs or test pictures to choose from."""
+    if DENOISER.check(dataset) != "photo":
+        return sources.tiles(dataset, n, chosen)
+    names = [name.replace("_", " ") for name in gm.data.PHOTOGRAPHS]
+    return {**sheet(photograph_thumbnails(), n), "labels": names, "chosen": chosen}
 
 
-def open_dataset(dataset):
-    """Another dataset: its pictures to choose from, and the first of them chosen."""
-    if check_dataset(dataset) == "photo":
-        x, names = photograph_thumbnails(), [name.replace("_", " ") for name in gm.data.PHOTOGRAPHS]
-    else:
-        x, names = sources.test_pictures(dataset)[0], sources.test_picture_names(dataset)
-    return {
-        "tiles": {**sheet(x[:TILES], TILES), "labels": names[:TILES], "chosen": 0},
-        "drawing": gr.update(visible=dataset != "photo"),
-        "source": example(dataset, 0),
-    }
-
-
-def unavailable(message):
-    return {"tiles": {"message": message}, "source": None}
-
-
-def lay_out():
-    gr.Markdown("### Picture")
-    parts = {"source": gr.State(), "tiles": Tiles(columns=5, name="Pictures", elem_id="denoiser-pictures")}
-    column, pad, file = layout.draw_or_upload("denoiser", min_width=130, height=150, pad_visible=False, webcam=True)
-    return {**parts, "drawing": column, "pad": pad, "upload": file}
-
-
-def connect(dataset, parts):
-    """Wire the tool. Returns the events after which there is another source."""
-    chosen, outputs = {"dataset": dataset}, {"source": parts["source"]}
-    return [
-        events.act(parts["tiles"].input, choose_test_picture, chosen, outputs),
-        events.act(parts["pad"].input, choose_drawing, {**chosen, "ink": parts["pad"]}, outputs),
-        events.act(parts["upload"].upload, choose_upload, {**chosen, "path": parts["upload"]}, outputs),
-    ]
+PICTURES = sources.Chooser(example=example, drawing=drawing, upload=upload, tiles=tiles)

@@ -1,5 +1,6 @@
 """The whole picture at full resolution, restored tile by tile."""
 
+import functools
 import shutil
 import tempfile
 import time
@@ -10,11 +11,11 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import endpoints, events, layout, sources
 from tabs.components import raw
 from tabs.components.stage import Stage
 from tabs.denoiser import pictures
-from tabs.denoiser.data import MODELS, check_dataset, model_of
+from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import Noise, Restoration
 
 DOWNLOAD_SECONDS = 3600  # how long a file to download is kept
@@ -28,17 +29,17 @@ def save_png(x):
         if time.time() - folder.stat().st_mtime > DOWNLOAD_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
     path = Path(tempfile.mkdtemp(prefix="denoised-")) / "restored.png"
-    pictures.to_image(x).save(path, compress_level=1)
+    gm.pictures.grid(x).save(path, compress_level=1)
     return str(path)
 
 
 def restore(source, dataset, **controls):
     """Yields result (progress, then a preview), file."""
-    options, source = Noise.read(**controls).restoration(), sources.require(source, check_dataset(dataset))
+    options, source = Noise.read(**controls).restoration(), sources.require(source, DENOISER.check(dataset))
     noisy, start = options.add_to_whole(source), time.monotonic()
     yield {"result": {"message": f"{source['size']} pixels: 0 %"}, "file": NO_FILE}
     try:
-        for step in model_of(dataset).restore_steps(noisy, options.sigma or None):
+        for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
             if step.done < 1:
                 yield {"result": {"message": f"{source['size']} pixels: {100 * step.done:.0f} %"}}
     except events.Stopped:
@@ -60,7 +61,7 @@ def reset(source):
 
 def denoise(
     model: str = "denoiser-photo",
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Restoration = Restoration(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:
@@ -73,13 +74,11 @@ def denoise(
         test_picture_number: 0 to 7 (0 to 199 for digits and clothes), used when there is no file.
         kind: of the noise that is added first, see add_noise; none: no noise is added.
         strength: of that noise, see add_noise.
-        sigma: 0 to 1, standard deviation of Gaussian noise, given to the model; 0: blind.
         method: ours, or one of scikit-image's, up to 1 megapixel: median, non-local means, total variation or wavelets.
-        seed: whole number, of the noise.
     Returns:
         Size, seconds and, if noise was added, PSNR and SSIM before and after; and a PNG at full resolution.
     """
-    family, dataset = gm.base.check_choice("model", model, MODELS).split("-")
+    family, dataset = gm.base.check_choice("model", model, DENOISER.models).split("-")
     source = pictures.upload_or_example(dataset, picture, test_picture_number, "test_picture_number")
     noisy, start = options.add_to_whole(source), time.monotonic()
     if options.method != "ours":
@@ -87,9 +86,9 @@ def denoise(
             raise ValueError("scikit-image's methods take pictures of at most 1 megapixel: upload a smaller one.")
         x = gm.denoiser.classical(noisy, options.method, options.reference_sigma)
     elif family == "dvae":
-        x = model_of(dataset, family).restore(noisy)
+        x = gm.load(model).restore(noisy)
     else:
-        for step in model_of(dataset).restore_steps(noisy, options.sigma or None):
+        for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
             yield {"done": step.done}, None  # the computing lane is free for others in between; only the last output is sent
             x = step.x
     facts = {"width": x.shape[3], "height": x.shape[2], "seconds": round(time.monotonic() - start, 3)}
@@ -98,10 +97,11 @@ def denoise(
         for suffix, result in (("before", noisy), ("after", x)):
             psnr, ssim = gm.denoiser.quality(result, clean)
             facts |= {f"psnr_{suffix}": psnr if psnr < 1000 else None, f"ssim_{suffix}": ssim}
-    yield facts, pictures.to_image(x)
+    yield facts, gm.pictures.grid(x)
 
 
-def lay_out():
+def lay_out(inputs):
+    """Lay out and wire the tool. Returns what connects the events after which there is another source: `connect(trigger)`."""
     gr.Markdown("### Whole image, full resolution")
     layout.hint(
         "The comparison shows at most the central 384 × 384 pixels of a photograph. Here the network restores the "
@@ -110,15 +110,8 @@ def lay_out():
     with gr.Row(elem_classes="small-controls"):
         start = gr.Button("Restore the whole image", scale=3, min_width=110, elem_id="denoiser-whole")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
-    result = Stage(elem_id="denoiser-result")
-    file = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
-    return start, stop, {"result": result, "file": file}
-
-
-def connect(inputs, start, stop, outputs, choices):
-    """Wire the tool. choices: events after which there is another source."""
-    runs = events.Runs("result")
-    for choice in choices:
-        runs.act(choice.then, reset, {"source": inputs["source"]}, outputs)
+    outputs, runs = {"result": Stage(elem_id="denoiser-result")}, events.Runs("result")
+    outputs["file"] = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
     runs.stream(start.click, restore, inputs, outputs, rate=4)
     runs.stop(stop.click)
+    return functools.partial(runs.act, fn=reset, inputs={"source": inputs["source"]}, outputs=outputs)

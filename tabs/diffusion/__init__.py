@@ -5,68 +5,64 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.diffusion import compare, editing, inpainting, quality, sampling
-from tabs.diffusion.data import DATASETS, MODELS, shipped
+from tabs.diffusion.data import DIFFUSION
 
 ENDPOINTS = (sampling.diffusion_sample, editing.diffusion_noise, editing.diffusion_edit, inpainting.diffusion_inpaint)
 
 
 def prepare():
     """Functions to call in the background before the first visit; each takes little time."""
-    return [functools.partial(sampling.opening_run, dataset) for dataset in shipped()]
-
-
-def card(dataset):
-    """A table of the tab's models, and the card of the chosen one."""
-    return {"card": cards.models_table(cards.shipped(MODELS)) + "\n\n" + cards.text(f"diffusion-{dataset}")}
+    return [functools.partial(sampling.opening, dataset) for dataset in DIFFUSION.shipped()]
 
 
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
-    datasets = shipped() or list(DATASETS)
     layout.hint(
         "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, then "
         "drag the slider under the pictures to look at any step."
     )
-    dataset = layout.dataset_radio("diffusion", DATASETS, datasets, min_width=330, label="Dataset")
+    dataset = DIFFUSION.radio(min_width=330)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
-            controls = sampling.lay_out()
+            controls = sampling.lay_out_controls()
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
-            stage, new, seed, stop = sampling.stage()
+            stage, new, controls["seed"], stop = sampling.lay_out_stage()
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Compare", id="compare"):
-                buttons = compare.lay_out()
+                comparisons = compare.lay_out()
             with gr.Tab("Your picture", id="own"):
-                editing_parts = editing.lay_out()
+                own = editing.lay_out()
             with gr.Tab("Inpaint", id="fill"):
-                inpainting_parts = inpainting.lay_out()
+                mask, fill = inpainting.lay_out()
             with gr.Tab("Quality", id="quality"):
                 chart = quality.lay_out()
     lines = layout.python_panel("diffusion")
     layout.explanation(
         Path(__file__).with_name("about.md"),
-        measured=cards.headline("diffusion-mnist"),
-        samplers=cards.samplers_table(DATASETS, sampling.SAMPLERS),
-        by_calls=cards.fids_by_calls(DATASETS),
-        generators=cards.generators_table(DATASETS),
+        measured=gm.cards.headline("diffusion-mnist"),
+        samplers=gm.cards.samplers_table(DIFFUSION.titles, sampling.SAMPLERS),
+        by_calls=gm.cards.fids_by_calls(DIFFUSION.titles),
+        generators=gm.cards.generators_table(DIFFUSION.titles),
     )
     model_card = layout.models_card()
 
-    inputs, outputs = {"dataset": dataset, **controls, "seed": seed}, {"stage": stage, "lines": lines}
-    runs = events.Runs()
+    chosen, outputs, runs = {"dataset": dataset}, {"stage": stage, "lines": lines}, events.Runs()
+    inputs = {**chosen, **controls}
     stream = functools.partial(runs.stream, outputs=outputs, rate=12)  # smooth, and not too much for a slow browser
     sampling.connect(stream, inputs, new)
-    compare.connect(stream, inputs, *buttons)
-    views = editing.connect(stream, inputs, editing_parts, inpainting_parts)
-    inpainting.connect(stream, inputs, views["source"], inpainting_parts)
+    for button, compare_runs in comparisons:
+        stream(button, compare_runs, inputs)
+    editing_step = editing.connect(stream, inputs, own, mask)
+    stream(fill.click, inpainting.inpaint, {"source": own["source"], "mask": mask["mask"], **inputs})
     runs.stop(stop.click)
-
-    chosen = {"dataset": dataset}
-    for event in (first_visit, dataset.input):
-        opened = runs.act(event, sampling.open_dataset, chosen, {**controls, "seed": seed, **outputs}, sampling.unavailable)
-        afterwards = functools.partial(events.act, opened.then, trigger_mode="always_last")
-        afterwards(editing.open_dataset, {**chosen, "t": editing_parts["t"]}, views, editing.unavailable)
-        afterwards(quality.show, chosen, {"chart": chart})
-        afterwards(card, chosen, {"card": model_card})
+    events.when_opened(
+        (first_visit, dataset.input),
+        (sampling.open_dataset, chosen, {**controls, **outputs}),
+        editing_step,
+        (quality.show, chosen, {"chart": chart}),
+        (DIFFUSION.card, chosen, {"card": model_card}),
+        act_first=runs.act,
+    )

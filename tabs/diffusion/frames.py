@@ -1,13 +1,15 @@
 """Runs on the stage: the frames of each step, streamed as they are computed, and at the end to be scrubbed."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, programs
+from tabs import events, labels, programs
 from tabs.components import cell, sheet
+from tabs.diffusion.data import DIFFUSION
+from tabs.sources import Source
 
 VIEWS = ["x_t: the noisy picture", "predicted x_0", "predicted noise"]
 MAX_PIXELS = 4_000_000  # of all frames that are sent to the browser: longer runs are shown with some steps left out
@@ -46,13 +48,25 @@ def stage_value(rows, frames, start, steps, live=False):
     }
 
 
-def stream(sampler_steps, x, start, steps, lines):
-    """Shows a sampler's steps as they are computed, and at the end all of them: yields stage, lines.
+def begin(dataset: str, method: str, options, label, *pictures) -> Iterator["gm.diffusion.DiffusionStep"]:
+    """The steps of a run, if it is not too long. method: "sample", "edit" or "inpaint"; pictures: what it takes first."""
+    options.check_budget(label)
+    name = f"{method}_steps"
+    return getattr(DIFFUSION.load(dataset), name)(*pictures, **options.arguments(getattr(gm.Diffusion, name), label=label))
 
-    x: the picture from which the run starts, at time `start`; steps: their number. A frame shows x_t beside the network's
-    predictions from that x_t. A `DiffusionStep` holds the predictions from the x_t before it, so the two are off by one.
+
+def stream(dataset, method, options, label, pictures=None, lines="", x=None, start=1.0):
+    """Shows the steps of a run as they are computed, and at the end all of them: yields stage, lines.
+
+    pictures: the method's, by the Python that computes them, after `lines`. x: from what the run starts, at time `start`;
+    None: from noise. A frame shows x_t beside the network's predictions from that x_t. A `DiffusionStep` holds the predictions
+    from the x_t before it, so the two are off by one.
     """
-    frames = []
+    frames, steps, pictures = [], options.steps, pictures or {}
+    sampler_steps = begin(dataset, method, options, label, *pictures.values())
+    x = DIFFUSION.load(dataset).initial_noise(options.n, seed=options.seed) if x is None else x
+    call = options.call(f"model.{method}", getattr(gm.Diffusion, f"{method}_steps"), *pictures, label=label)
+    lines = DIFFUSION.program(dataset, f"{lines}x = {call}\n", columns(options.n))
     try:
         for k, step in enumerate(sampler_steps):
             frames.append((k, [grid_cell(x), grid_cell(step.x0), noise_cell(step.eps)]))
@@ -65,13 +79,14 @@ def stream(sampler_steps, x, start, steps, lines):
     yield {"stage": stage_value(VIEWS, frames, start, steps), "lines": lines}
 
 
-def program(dataset: str, body: str, across: int) -> str:
-    """body: the lines that compute `x`; across: columns of the picture that is saved."""
-    return programs.program(body + programs.save(across), f"diffusion-{dataset}")
+def copies(source: Source, n: int) -> dict:
+    """A picture as often as there are to be variants of it, by the Python that computes it."""
+    return {f"picture.expand({n}, -1, -1, -1)": source["x"].expand(n, -1, -1, -1)}
 
 
-def with_grid(sampler_steps: Iterable["gm.diffusion.DiffusionStep"]) -> Iterator[Image]:
-    """For endpoints: the steps, between which others may compute, then the finished samples as one picture."""
-    for step in sampler_steps:
+def finished(dataset: str, method: str, options, *pictures) -> Iterator[Image]:
+    """For endpoints: the steps of a run, between which others may compute, then the finished samples as one picture."""
+    label = labels.for_pictures(DIFFUSION.conditions(dataset), options.label, options.n)
+    for step in begin(dataset, method, options, label, *pictures):
         yield step
-    yield gm.pictures.grid(step.x, columns(len(step.x)), scale=4)
+    yield gm.pictures.grid(step.x, columns(options.n), scale=4)

@@ -5,17 +5,24 @@ from typing import Literal
 
 import gradio as gr
 from PIL.Image import Image
+from pydantic import Field
 
 import genmodels as gm
-from tabs import events, labels, layout, programs, sources
+from tabs import endpoints, layout, programs, sources
 from tabs.components import raw
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.components.tiles import Tiles
 from tabs.diffusion import frames
-from tabs.diffusion.data import MODELS, conditions_of, dataset_of, model_of
+from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.sampling import MAX_STEPS, Sampling, read
 
-RESAMPLE = 3  # RePaint's repetitions of each step
+
+class Inpainting(Sampling):
+    resample: int = Field(3, ge=1, le=20, title="Resample", description="how often each step is run, with noise added back")
+    parameters = ("n", "label", "steps", "resample", "guidance", "seed")
+
+    def check_budget(self, label):
+        super().check_budget(label, repeats=self.resample)
 
 
 def lower_half(size):
@@ -37,87 +44,55 @@ def inpaint(dataset, source, mask, **controls):
     import numpy as np
     import torch
 
-    options, label = read(dataset, controls, one_picture=True)
+    options, label = read(dataset, controls, Inpainting)
     source = sources.require(source, dataset)
     if mask is None or not mask.any():
         raise ValueError("Paint over a part of the picture first: the model generates that part.")
     options = options.model_copy(update={"sampler": "ddpm", "steps": min(options.steps, MAX_STEPS)})
-    options.check_budget(label, repeats=RESAMPLE)
-    model, method, x = model_of(dataset), gm.Diffusion.inpaint_steps, source["x"].expand(options.n, -1, -1, -1)
-    size = x.shape[-1]
-    picture = f"picture.expand({options.n}, -1, -1, -1)"
-    call = options.call("model.inpaint", method, picture, "torch.from_numpy(mask) > 0", resample=RESAMPLE, label=label)
-    body = (
+    size = source["x"].shape[-1]
+    lines = (
         source["lines"]
         + programs.constant("mask_bits", np.packbits(mask).tobytes())
         + f"mask = np.unpackbits(np.frombuffer(mask_bits, np.uint8), count={size}**2).reshape(1, 1, {size}, {size})\n"
-        + f"x = {call}\n"
     )
-    arguments = options.arguments(method, resample=RESAMPLE, label=label)
-    sampler_steps = model.inpaint_steps(x, torch.from_numpy(mask)[None, None], **arguments)
-    noise = model.initial_noise(options.n, seed=options.seed)
-    lines = frames.program(dataset, body, frames.columns(options.n))
-    yield from frames.stream(sampler_steps, noise, 1.0, options.steps, lines)
+    pictures = {**frames.copies(source, options.n), "torch.from_numpy(mask) > 0": torch.from_numpy(mask)[None, None]}
+    yield from frames.stream(dataset, "inpaint", options, label, pictures, lines)
 
 
 def diffusion_inpaint(
-    model: Literal[*MODELS] = "diffusion-mnist",
-    picture: events.Upload = None,
+    model: Literal[*DIFFUSION.models] = "diffusion-mnist",
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
-    mask: events.Upload = None,
-    n: int = 4,
-    label: str = labels.ANY,
-    steps: int = 16,
-    resample: int = 3,
-    guidance: float = 1,
-    seed: int = 0,
+    mask: endpoints.Upload = None,
+    options: Inpainting = Inpainting(n=4),  # noqa: B008
 ) -> Iterator[Image]:
     """Inpaint the part of a picture that a mask covers (RePaint): variants that keep the rest.
 
     Args:
-        model: one of the models, see diffusion_sample.
-        picture: a file, preprocessed like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        mask: a file, stretched over the preprocessed picture: white is generated, black is kept. Without one, the lower half.
-        n: number of variants, 1 to 16.
-        label: see diffusion_sample.
-        steps: 1 to 64.
-        resample: 1 to 20, how often each step is run, with noise added back in between. n * steps * resample is limited too.
-        guidance: see diffusion_sample.
-        seed: whole number; the same seed gives the same variants.
+        mask: a file, stretched over the preprocessed picture: what is white, coloured or, on a transparent ground, painted is
+            generated, the rest is kept. Without one, the lower half.
+        steps: 1 to 64. The product of n, steps and resample is limited, too.
     Returns:
         A PNG with the variants in a square grid.
     """
-    import numpy as np
     import torch
 
-    dataset = dataset_of(model)
-    x = sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"]
-    size = x.shape[-1]
+    dataset = DIFFUSION.dataset_of(model)
+    source = sources.upload_or_test_picture(dataset, picture, test_picture_number)
+    size = source["x"].shape[-1]
     if mask is None:
-        mask = lower_half(size)
+        region = torch.from_numpy(lower_half(size))[None, None]
     else:
-        mask = np.array(sources.read_picture(mask).convert("L").resize((size, size))) > 127
-    if not mask.any():
+        region = gm.pictures.open_mask(gm.pictures.check_file(mask), size)
+    if not region.any():
         raise ValueError("The mask is empty: it must be white where the picture is to be generated.")
-    options = Sampling.read(n=n, label=label, steps=steps, guidance=guidance, seed=seed)
-    resample = gm.base.check_number("resample", resample, 1, 20, whole=True)
-    label = labels.for_pictures(conditions_of(dataset), options.label, options.n)
-    options.check_budget(label, repeats=resample)
-    arguments = options.arguments(gm.Diffusion.inpaint_steps, resample=resample, label=label)
-    mask = torch.from_numpy(mask)[None, None]
-    yield from frames.with_grid(model_of(dataset).inpaint_steps(x.expand(options.n, -1, -1, -1), mask, **arguments))
+    x = frames.copies(source, options.n).values()
+    yield from frames.finished(dataset, "inpaint", options, *x, region)
 
 
 def lay_out():
-    """The tool's components by name."""
+    """The test pictures and the mask by name, and the button."""
     layout.hint("Paint over a part of the picture. The model generates several variants of that part that fit the rest.")
-    return {
-        "tiles": Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own"),
-        "mask": MaskPad(elem_id="diffusion-mask"),
-        "fill": gr.Button("Inpaint", size="md", elem_id="diffusion-fill"),
-    }
-
-
-def connect(stream, inputs, source, parts):
-    stream(parts["fill"].click, inpaint, {"source": source, "mask": parts["mask"], **inputs})
+    tiles = Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own")
+    parts = {"tiles": tiles, "mask": MaskPad(elem_id="diffusion-mask")}
+    return parts, gr.Button("Inpaint", size="md", elem_id="diffusion-fill")

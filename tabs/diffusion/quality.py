@@ -1,28 +1,25 @@
 """FID against the number of function evaluations, as measured for the card."""
 
-import json
-
-from tabs import cards, layout
+import genmodels as gm
+from tabs import layout
+from tabs.components import line
 from tabs.components.chart import Chart
+from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.sampling import SAMPLERS
 
 
 def show(dataset):
     """-> chart."""
-    name = f"diffusion-{dataset}"
+    name = DIFFUSION.checkpoint(dataset)
+    rows, facts = gm.cards.sampler_rows(name), gm.cards.read_json(name, "calls.json")
     try:
-        measured = json.loads((cards.checkpoints() / name / "calls.json").read_text(encoding="utf-8"))
-        lines = [
-            [title, sorted([row["calls"], row["fid"]] for row in measured["rows"] if row["sampler"] == sampler)]
-            for sampler, title in SAMPLERS.items()
-        ]
         chart = {
-            "lines": [line for line in lines if line[1]],
-            "floor": measured["floor"]["fid"],
+            "lines": [line(title, rows[sampler]) for sampler, title in SAMPLERS.items() if sampler in rows],
+            "floor": facts["floor"]["fid"],
             "x": "function evaluations (NFE) per sample",
-            "y": "FID (lower is better)",
+            "y": f"FID of {facts['n']:,} pictures (lower is better)",
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         chart = {"message": f"There are no measurements: calls.json of {name} is missing or cannot be read."}
     return {"chart": chart}
 

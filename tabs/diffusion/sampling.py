@@ -13,7 +13,7 @@ from tabs import events, labels, layout
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.diffusion import frames
-from tabs.diffusion.data import MODELS, checkpoint_of, conditions_of, dataset_of, model_of
+from tabs.diffusion.data import DIFFUSION
 
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 MAX_STEPS, MAX_DDPM_STEPS = 64, 250
@@ -57,58 +57,34 @@ class Sampling(Controls):
             )
 
 
-def read(dataset, controls, one_picture=False) -> tuple[Sampling, list | int | None]:
-    """(the controls, checked; the label as the model takes it).
-
-    one_picture: the run makes variants of a given picture, for which one class after another makes no sense.
-    """
-    conditions = conditions_of(dataset)
-    options = Sampling.read(**labels.from_menus(conditions, controls))
+def read(dataset, controls, kind=Sampling):
+    """(the controls, checked; the label as the model takes it). Variants of a picture are of any class, not one of each."""
+    conditions = DIFFUSION.conditions(dataset)
+    options = kind.read(**labels.from_menus(conditions, controls))
     label = labels.for_pictures(conditions, options.label, options.n)
-    return options, None if one_picture and options.label == labels.EACH else label
+    return options, label if kind is Sampling or options.label != labels.EACH else None
 
 
 def generate(dataset, **controls):
     """New samples with the seed in the box: yields stage, lines."""
     options, label = read(dataset, controls)
-    options.check_budget(label)
-    model, method = model_of(dataset), gm.Diffusion.sample_steps
-    sampler_steps = model.sample_steps(**options.arguments(method, label=label))
-    noise = model.initial_noise(options.n, seed=options.seed)
-    body = f"x = {options.call('model.sample', method, label=label)}\n"
-    lines = frames.program(dataset, body, frames.columns(options.n))
-    yield from frames.stream(sampler_steps, noise, 1.0, options.steps, lines)
+    yield from frames.stream(dataset, "sample", options, label)
 
 
-def opening(dataset) -> dict:
-    """The controls as the tab opens: any faces, of others one of each class."""
-    return dict(Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH))
-
-
-@functools.lru_cache(maxsize=4)
-def _opening_run(folder, dataset):
-    *_, final = generate(dataset, **opening(dataset))
-    return final
-
-
-def opening_run(dataset):
-    """stage, lines of the finished run with which the tab opens."""
-    final = _opening_run(gm.base.checkpoint_folder(checkpoint_of(dataset)), dataset)
-    return {**final, "stage": {**final["stage"], "rows": frames.VIEWS}}  # no words in the cache
+@DIFFUSION.cached
+def opening(dataset):
+    """The controls as the tab opens, any faces, of others one of each class, and their finished run."""
+    options = Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH)
+    *_, final = generate(dataset, **dict(options))
+    return options.model_dump(exclude={"label"}) | final
 
 
 def open_dataset(dataset):
     """Another dataset: the controls as they open, and their run."""
-    values = {name: value for name, value in opening(dataset).items() if name != "label"}
-    limits = {
-        "steps": gr.update(value=values["steps"], maximum=MAX_STEPS),
-        "eta": gr.update(value=values["eta"], visible=False),
-    }
-    return {**labels.menu_updates(conditions_of(dataset)), **values, **limits, **opening_run(dataset)}
-
-
-def unavailable(message):
-    return {"stage": {"message": message}, "lines": ""}
+    opened = opening(dataset)
+    stage = {**opened["stage"], "rows": frames.VIEWS}  # no words in the cache
+    limits = {"steps": gr.update(value=opened["steps"], maximum=MAX_STEPS), "eta": gr.update(value=0, visible=False)}
+    return {**labels.menu_updates(DIFFUSION.conditions(dataset)), **opened, **limits, "stage": stage}
 
 
 def choose_sampler(sampler, steps):
@@ -118,38 +94,27 @@ def choose_sampler(sampler, steps):
 
 
 def diffusion_sample(
-    model: Literal[*MODELS] = "diffusion-mnist",
+    model: Literal[*DIFFUSION.models] = "diffusion-mnist",
     options: Sampling = Sampling(),  # noqa: B008
 ) -> Iterator[Image]:
     """Generate new pictures with a diffusion model.
 
     Args:
-        model: diffusion-mnist (digits), diffusion-fashion (clothes) or diffusion-avatars (faces).
-        n: number of samples, 1 to 16.
-        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round, hair_color=pink.
-        sampler: dpm, ddim, heun or ddpm.
         steps: 1 to 64, with ddpm to 250. The product of n and the number of network calls is limited as well.
-        guidance: scale of classifier-free guidance, 0 (unconditional) to 10; 1 as trained.
-        eta: 0 to 1, the amount of noise that ddim adds in each step.
-        seed: whole number; the same seed gives the same samples.
     Returns:
         A PNG with the samples in a square grid.
     """
-    dataset = dataset_of(model)
-    label = labels.for_pictures(conditions_of(dataset), options.label, options.n)
-    options.check_budget(label)
-    arguments = options.arguments(gm.Diffusion.sample_steps, label=label)
-    yield from frames.with_grid(model_of(dataset).sample_steps(**arguments))
+    yield from frames.finished(DIFFUSION.dataset_of(model), "sample", options)
 
 
-def lay_out():
+def lay_out_controls():
     """The controls by name."""
     gr.Markdown("### Conditions and sampler")
     return {**labels.menus("diffusion"), **Sampling.components("diffusion", *CONTROLS)}
 
 
-def stage():
-    """Lay out the stage and its buttons."""
+def lay_out_stage():
+    """The stage, and its buttons and seed."""
     scrubber = Scrubber(
         {"message": "The model is loading: in a moment, the steps from noise to a picture appear here."},
         ends=("noise", "picture"),
@@ -161,16 +126,11 @@ def stage():
 
 def connect(stream, inputs, new):
     """Wire the tool. stream: (trigger, handler, inputs), a run on the stage; inputs: of every run."""
-    seed, sampler, steps = inputs["seed"], inputs["sampler"], inputs["steps"]
-    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": seed})
-    chosen = events.act(
-        sampler.input,
-        choose_sampler,
-        {"sampler": sampler, "steps": steps},
-        {"steps": steps, "eta": inputs["eta"]},
-        trigger_mode="always_last",
-    )
+    steps = {name: inputs[name] for name in ("sampler", "steps")}
+    outputs = {name: inputs[name] for name in ("steps", "eta")}
+    drawn = events.new_seed(new, inputs["seed"])
+    chosen = events.act(inputs["sampler"].input, choose_sampler, steps, outputs, trigger_mode="always_last")
     released = [inputs[name].release for name in CONTROLS if name != "sampler"]
-    changes = [*(inputs[name].input for name in labels.MENUS), *released, seed.submit]
+    changes = [*(inputs[name].input for name in labels.MENUS), *released, inputs["seed"].submit]
     for trigger in (drawn.then, chosen.then, functools.partial(gr.on, changes)):
         stream(trigger, generate, inputs)

@@ -5,11 +5,12 @@ from typing import Annotated
 import gradio as gr
 from pydantic import Field
 
-from tabs import events, labels, layout, programs, sources
+import genmodels as gm
+from tabs import events, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
-from tabs.flow.data import check_dataset, model_of
+from tabs.flow.data import FLOW
 
 FRAMES = 25
 OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "ankle boot")}
@@ -25,10 +26,11 @@ def show(dataset, **controls):
     import torch
 
     ends = Ends.read(**controls)
-    model, (x, _) = model_of(dataset), sources.test_pictures(dataset)
-    i, j = (labels.required_class(dataset, label) for label in (ends.first, ends.last))
+    model, (x, _) = FLOW.load(dataset), sources.test_pictures(dataset)
+    classes = FLOW.conditions(dataset)["class"]
+    i, j = (classes.index(gm.base.check_choice("Class", label, classes)) for label in (ends.first, ends.last))
     if i == j:  # test pictures begin with one of each class, twice
-        j += len(labels.classes(dataset))
+        j += len(classes)
     z = model.encode(x[[i, j]], seed=0)
     t = torch.linspace(0, 1, FRAMES, dtype=z.dtype)[:, None]
     frames = model.decode(torch.lerp(z[:1], z[1:], t))
@@ -38,34 +40,25 @@ def show(dataset, **controls):
     )
     return {
         "frames": {**sheet(frames, FRAMES), "rows": ["linear in z"]},
-        "lines": programs.program(lines + programs.save(FRAMES, 2), f"flow-{dataset}"),
+        "lines": FLOW.program(dataset, lines, FRAMES, 2),
     }
 
 
 def open_dataset(dataset):
-    first, last = OPENING[check_dataset(dataset)]
-    choices = labels.class_choices(dataset, each=False)[1:]
+    first, last = OPENING[FLOW.check(dataset)]
+    choices = FLOW.conditions(dataset)["class"]
     controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
     return {**controls, **show(dataset, first=first, last=last)}
 
 
-def unavailable(message):
-    return {"frames": {"message": message}, "lines": ""}
-
-
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a data set."""
     gr.Markdown("### Interpolation")
     layout.hint("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")
     with gr.Row(elem_classes=["small-controls", "change"]):
-        parts = Ends.components("flow")
-    parts["frames"] = Scrubber(ends=("from", "to"), elem_id="flow-way")
-    parts["lines"] = layout.python_panel("flow", "way")
-    return parts
-
-
-def connect(dataset, parts):
-    inputs = {"dataset": dataset, "first": parts["first"], "last": parts["last"]}
-    outputs = {"frames": parts["frames"], "lines": parts["lines"]}
-    for name in ("first", "last"):
-        events.live(parts[name].input, show, inputs, outputs, events.ignore)
-    return parts
+        ends = Ends.components("flow")
+    frames = Scrubber(ends=("from", "to"), elem_id="flow-way")
+    outputs = {"frames": frames, "lines": layout.python_panel("flow", "way")}
+    for end in ends.values():
+        events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
+    return open_dataset, {"dataset": dataset}, {**ends, **outputs}

@@ -6,28 +6,11 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, layout, programs, sources
+from tabs import endpoints, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
-from tabs.flow.data import MODELS, dataset_of, model_of
+from tabs.flow.data import FLOW
 from tabs.sources import Source
-
-
-def round_trip(dataset, x, seed=0):
-    """(steps of encoding, steps of decoding in the same order, the largest error of the round trip in grey levels)."""
-    model = model_of(dataset)
-    encoded = list(model.encode_steps(x, seed=seed))
-    decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]
-    return encoded, decoded, 256 * (encoded[0].h - decoded[0].h).abs().max().item()
-
-
-def remaining_pixels(x, layers):
-    """The pixels of x that are not noise yet after so many layers: the finest complete lattice, enlarged to the size of x."""
-    import torch
-
-    step = 2 ** ((layers + 2) // 3)
-    lattice = x[:, :, step - 1 :: step, step - 1 :: step]
-    return torch.nn.functional.interpolate(lattice, x.shape[2:]) if lattice.numel() else torch.full_like(x, 0.5)
 
 
 def show(source: Source):
@@ -35,8 +18,8 @@ def show(source: Source):
     import torch
 
     dataset = sources.require(source)["dataset"]
-    encoded, decoded, error = round_trip(dataset, source["x"])
-    remaining = [remaining_pixels(step.x, done) for done, step in enumerate(encoded)]
+    encoded, decoded, error = gm.flow.round_trip(FLOW.load(dataset), source["x"])
+    remaining = [gm.flow.remaining_pixels(step.x, done) for done, step in enumerate(encoded)]
     frames = {
         **sheet(torch.cat([*(step.x for step in encoded + decoded), *remaining]), len(encoded)),
         "rows": ["encode", "decode", "remaining pixels, enlarged"],
@@ -50,24 +33,17 @@ def show(source: Source):
         "encoded = list(model.encode_steps(picture, seed=0))\n"
         "decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]\n"
         "print(256 * (encoded[0].h - decoded[0].h).abs().max())\n"
-        f"x = torch.cat([step.x for step in encoded + decoded])\n{programs.save(len(encoded), 2)}"
+        "x = torch.cat([step.x for step in encoded + decoded])\n"
     )
-    return {"layers": frames, "layers_text": text, "layers_lines": programs.program(lines, f"flow-{dataset}")}
-
-
-def unavailable(message):
-    return {"layers": {"message": message}, "layers_text": "", "layers_lines": ""}
+    return {"layers": frames, "layers_text": text, "layers_lines": FLOW.program(dataset, lines, len(encoded), 2)}
 
 
 def flow_unfold(
-    model: Literal[*MODELS] = "flow-mnist", picture: events.Upload = None, test_picture_number: int = 0, seed: int = 0
+    model: Literal[*FLOW.models] = "flow-mnist", picture: endpoints.Upload = None, test_picture_number: int = 0, seed: int = 0
 ) -> tuple[dict, Image]:
     """Encode a picture to noise through the layers of a flow, and decode it.
 
     Args:
-        model: one of the models, see flow_sample.
-        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
-        test_picture_number: 0 to 199, used when there is no file.
         seed: of the dequantization noise, a whole number.
     Returns:
         The largest error of the round trip in grey levels, log |det| of the whole map and of each layer; and a PNG with the
@@ -75,10 +51,10 @@ def flow_unfold(
     """
     import torch
 
-    dataset = dataset_of(model)
+    dataset = FLOW.dataset_of(model)
     seed = gm.base.check_number("seed", seed, 0, 2**31, whole=True)
     source = sources.upload_or_test_picture(dataset, picture, test_picture_number)
-    encoded, decoded, error = round_trip(dataset, source["x"], seed)
+    encoded, decoded, error = gm.flow.round_trip(FLOW.load(dataset), source["x"], seed)
     log_det = [step.log_det.item() for step in encoded]
     per_layer = [later - earlier for earlier, later in zip(log_det, log_det[1:])]
     facts = {"round_trip_error": error, "log_det": log_det[-1], "log_det_of_layers": per_layer}

@@ -1,48 +1,31 @@
 """How likely a picture is, exactly, and how typical."""
 
-import functools
 import json
 from typing import Literal
 
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, labels, layout, programs, sources
+from tabs import endpoints, labels, layout, programs, sources
 from tabs.components import raw, sheet
 from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
 from tabs.flow import layers
-from tabs.flow.data import DATASETS, MODELS, OTHER, check_dataset, dataset_of, model_of, once_per_checkpoint
+from tabs.flow.data import FLOW, OTHER
 from tabs.sources import Source
 
 TILES = 5  # test pictures of each data set to choose from
 
 
+@FLOW.cached
 def statistics(dataset):
     """Likelihoods of the test pictures, as they were measured for the card."""
-    return _statistics(gm.base.checkpoint_folder(f"flow-{dataset}"))
-
-
-@functools.lru_cache(maxsize=4)
-def _statistics(folder):
-    return gm.typicality.load_likelihoods(folder)
+    return gm.typicality.load_likelihoods(gm.base.checkpoint_folder(f"flow-{dataset}"))
 
 
 def score(dataset, x, label=None):
     """What the flow says of pictures x (N, 1, H, W): a dict of facts for each."""
-    nats, stats = model_of(dataset).layer_log_probs(x, label), statistics(dataset)
-    bits = gm.metrics.bits_per_dim(nats.sum(1), x[0].numel()).tolist()
-    distances = stats.typicality.distance(nats).tolist()
-    return [
-        {
-            "bits_per_dim": b,
-            "log_prob_nats": n,
-            "less_likely_than_test_pictures": stats.share_below("bits", b),
-            "distance": d,
-            "more_unusual_than_test_pictures": stats.share_below("distances", d),
-        }
-        for b, n, d in zip(bits, nats.sum(1).tolist(), distances)
-    ]
+    return gm.typicality.assess(FLOW.load(dataset), statistics(dataset), x, label)
 
 
 def verdict(source: Source) -> Likelihood.Value:
@@ -58,15 +41,19 @@ def verdict(source: Source) -> Likelihood.Value:
     else:
         opinion = "Likely and yet atypical: the likelihood alone would rank it above most test pictures."
     text = (
-        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. Its "
-        f"per-layer log-likelihoods are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
+        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. The square "
+        f"roots of its layers' costs are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
         f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
     )
+
+    sizes = [
+        gm.cards.sample_size(f"flow-{dataset}", metric) for metric in ("bits_per_dim", "auroc")
+    ]  # its own, and the other's
 
     def axis(title, edges, shares, score) -> Axis:
         return {
             "title": title,
-            "histogram": {"edges": edges, "real": shares[own], "generated": shares[other]},
+            "histogram": {"edges": edges, "real": shares[own], "generated": shares[other], "n": sizes},
             "score": score,
         }
 
@@ -75,7 +62,7 @@ def verdict(source: Source) -> Likelihood.Value:
         axis("Bits per pixel (lower is more likely)", stats.bit_edges, stats.bits, facts["bits_per_dim"]),
         axis(unusual, stats.distance_edges, stats.distances, facts["distance"]),
     ]
-    datasets = [f"test pictures of {DATASETS[dataset].lower()}" for dataset in (own, other)]
+    datasets = [f"test pictures of {FLOW.titles[dataset].lower()}" for dataset in (own, other)]
     return {**raw(source["x"][0]), "text": text, "datasets": datasets, "axes": json.dumps(axes)}
 
 
@@ -87,7 +74,7 @@ def comparison(source: Source):
     noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
     other = sources.test_pictures(OTHER[dataset])[0][:1]
     pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
-    names = ["this", "inverted", "rotated", f"one of the {DATASETS[OTHER[dataset]].lower()}", "noise", "blank"]
+    names = ["this", "inverted", "rotated", f"one of the {FLOW.titles[OTHER[dataset]].lower()}", "noise", "blank"]
     captions = [
         f"{name}: {facts['bits_per_dim']:.2f} bits/pixel, distance {facts['distance']:.1f}"
         for name, facts in zip(names, score(dataset, pictures))
@@ -113,77 +100,51 @@ def choose(source: Source):
     }
 
 
-def choose_test_picture(dataset, event: gr.EventData):
-    i = events.event_number(event, "index", 2 * TILES - 1)
+def test_picture(dataset, i) -> Source:
+    """Picture i of the tiles."""
     if i < TILES:
-        return choose(sources.test_picture(check_dataset(dataset), i))
-    return choose({**sources.test_picture(OTHER[check_dataset(dataset)], i - TILES), "dataset": dataset})
+        return sources.test_picture(dataset, i)
+    return {**sources.test_picture(OTHER[FLOW.check(dataset)], i - TILES), "dataset": dataset}
 
 
-def choose_drawing(dataset, ink):
-    return choose(sources.drawing(check_dataset(dataset), ink))
-
-
-def choose_upload(dataset, path):
-    return choose(sources.upload(check_dataset(dataset), path))
-
-
-@once_per_checkpoint
-def open_dataset(dataset):
-    """Another data set: test pictures of both sets to choose from, and the first of them chosen."""
+def tiles(dataset, n, chosen) -> Tiles.Value:
+    """Test pictures of both data sets."""
     import torch
 
-    pictures = torch.cat([sources.test_pictures(name)[0][:TILES] for name in (dataset, OTHER[dataset])])
+    pictures = torch.cat([test_picture(dataset, i)["x"] for i in range(n)])
     names = [name for d in (dataset, OTHER[dataset]) for name in sources.test_picture_names(d)[:TILES]]
-    tiles = {**sheet(pictures, 2 * TILES), "labels": names, "chosen": 0}
-    return {"tiles": tiles, **choose(sources.test_picture(dataset, 0))}
+    return {**sheet(pictures, n), "labels": names, "chosen": chosen}
 
 
-def unavailable(message):
-    place = {"message": message}
-    empty = {"source": None, "score_lines": "", **layers.unavailable(message)}
-    return {"verdict": place, "comparison": place, **empty}
+PICTURES = sources.Chooser(choose, 2 * TILES, test_picture, tiles=tiles)
+open_dataset = FLOW.cached(PICTURES.open_dataset)
 
 
 def flow_score(
-    model: Literal[*MODELS] = "flow-mnist",
-    picture: events.Upload = None,
+    model: Literal[*FLOW.models] = "flow-mnist",
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     label: str = "any",
 ) -> dict:
     """Compute the exact likelihood of a picture under a flow, and how typical the picture is.
 
     Args:
-        model: one of the models, see flow_sample.
-        picture: a file; it is preprocessed like the dataset's own pictures. Without one, a test picture is used.
-        test_picture_number: 0 to 199, used when there is no file.
         label: any, or the class to condition on.
     Returns:
         Bits per pixel and log p in nats; the share of test pictures that are more likely; the Mahalanobis distance of the
-        layers' log-likelihoods from their typical values; the share of test pictures that are more typical.
+        square roots of the layers' costs (-log p) from their typical values; the share of test pictures that are more typical.
     """
-    dataset = dataset_of(model)
-    number = labels.class_number(dataset, label)
+    dataset = FLOW.dataset_of(model)
+    number = labels.for_picture(FLOW.conditions(dataset), label)
     return score(dataset, sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"], number)[0]
 
 
 def lay_out():
-    """The tool's components by name."""
+    """(where a picture is chosen, what is shown of it)."""
     layout.hint("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.")
-    parts = {"tiles": Tiles(columns=2 * TILES, name="Test pictures of both datasets", elem_id="flow-own")}
-    _, parts["pad"], parts["upload"] = layout.draw_or_upload("flow", min_width=130, height=150)
-    parts["verdict"] = Likelihood(elem_id="flow-verdict")
+    parts = PICTURES.lay_out("flow", "Test pictures of both datasets")
+    outputs = {"source": gr.State(), "verdict": Likelihood(elem_id="flow-verdict")}
     layout.hint("The same flow on less typical pictures:")
-    parts["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
-    parts["score_lines"] = layout.python_panel("flow", "score")
-    return parts
-
-
-def connect(dataset, parts, layer_parts):
-    """Wire the tool. Returns the outputs of a choice."""
-    names = ("verdict", "comparison", "score_lines")
-    outputs = {"source": gr.State(), **{name: parts[name] for name in names}, **layer_parts}
-    events.act(parts["tiles"].input, choose_test_picture, {"dataset": dataset}, outputs)
-    events.live(parts["pad"].input, choose_drawing, {"dataset": dataset, "ink": parts["pad"]}, outputs)
-    events.act(parts["upload"].upload, choose_upload, {"dataset": dataset, "path": parts["upload"]}, outputs)
-    return outputs
+    outputs["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
+    outputs["score_lines"] = layout.python_panel("flow", "score")
+    return parts, outputs

@@ -88,27 +88,22 @@ def view(shape, points, state, live) -> PlaneView.Value:
     }
 
 
-def lay_out():
+def lay_out(first_visit):
+    """Lay out and wire the tool."""
     layout.hint(
         "The same kind of layer on points of the plane, trained live. The grid is straight in noise space; "
         "the layers transform it."
     )
-    parts = Plane.components("flow", "shape")
-    parts["plane"] = PlaneView(most_points=MOST_POINTS, elem_id="flow-plane")
+    runs, drawn = events.Runs("plane"), {"drawn": gr.State()}
+    points = {**Plane.components("flow", "shape"), **drawn}
+    plane = PlaneView(most_points=MOST_POINTS, elem_id="flow-plane")
     with gr.Row(elem_classes="small-controls"):
-        parts |= Plane.components("flow", "layers")
-        parts["train"] = gr.Button("Train", variant="primary", scale=2, min_width=80, elem_id="flow-train")
-        parts["stop"] = gr.Button("Stop", scale=1, min_width=70, elem_id="flow-stop")
-    parts["lines"] = layout.python_panel("flow", "plane")
-    return parts
-
-
-def connect(parts, first_visit):
-    runs, drawn = events.Runs("plane"), gr.State()
-    outputs, points = {"plane": parts["plane"], "lines": parts["lines"]}, {"shape": parts["shape"], "drawn": drawn}
-    runs.act(parts["shape"].input, show_points, points, outputs)
-    sketched = events.live(parts["plane"].input, take_points, {}, {"drawn": drawn})
-    runs.act(sketched.then, show_points, points, outputs)
-    runs.stream(parts["train"].click, train, {**points, "layers": parts["layers"]}, outputs, rate=8)
-    runs.stop(parts["stop"].click)
-    runs.act(first_visit, show_points, points, outputs)
+        layers = Plane.components("flow", "layers")
+        start = gr.Button("Train", variant="primary", scale=2, min_width=80, elem_id="flow-train")
+        stop = gr.Button("Stop", scale=1, min_width=70, elem_id="flow-stop")
+    outputs = {"plane": plane, "lines": layout.python_panel("flow", "plane")}
+    sketched = events.live(plane.input, take_points, {}, drawn)
+    for trigger in (points["shape"].input, sketched.then, first_visit):
+        runs.act(trigger, show_points, points, outputs)
+    runs.stream(start.click, train, {**points, **layers}, outputs, rate=8)
+    runs.stop(stop.click)

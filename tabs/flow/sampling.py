@@ -7,11 +7,11 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, labels, layout, programs
-from tabs.components import sheet
+from tabs import events, labels, layout
+from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
-from tabs.flow.data import MODELS, dataset_of, model_of, once_per_checkpoint
+from tabs.flow.data import FLOW
 
 
 class Sampling(Controls):
@@ -25,82 +25,57 @@ class Sampling(Controls):
     seed: Seed = SEED
 
 
-def columns(n: int) -> int:
-    """Columns of n pictures: a little wider than high."""
-    return n if n < 4 else round((1.2 * n) ** 0.5 + 0.49)
-
-
 def sample(dataset, options: Sampling):
-    label = labels.for_model(dataset, options.label, options.n)
-    return model_of(dataset).sample(options.n, label=label, temperature=options.temperature, seed=options.seed)
+    label = labels.for_pictures(FLOW.conditions(dataset), options.label, options.n)
+    return FLOW.load(dataset).sample(options.n, label=label, temperature=options.temperature, seed=options.seed)
 
 
 def show(dataset, **controls):
     """New samples -> stage, lines."""
     options = Sampling.read(**controls)
     x, across = sample(dataset, options), columns(options.n)
-    stage = {
-        **sheet(x, across),
-        "across": across,
-        "kinds": "?" * options.n,
-        "labels": "\n".join(["sample"] * options.n),
-    }
-    label = labels.in_python(dataset, options.label, options.n)
-    lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n" + programs.save(across)
-    return {"stage": stage, "lines": programs.program(lines, f"flow-{dataset}")}
+    stage = {**sheet(x, across), "across": across, "pictures": [{"kind": "", "label": "sample"}] * options.n}
+    label = labels.in_python(FLOW.conditions(dataset), options.label, options.n)
+    lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n"
+    return {"stage": stage, "lines": FLOW.program(dataset, lines, across)}
 
 
-@once_per_checkpoint
+@FLOW.cached
 def first_samples(dataset):
     return show(dataset)
 
 
 def open_dataset(dataset):
     """Another data set: the controls as they open, and their samples."""
-    opening = {name: field.default for name, field in Sampling.model_fields.items()}
-    return {**opening, "label": gr.update(choices=labels.class_choices(dataset), value=labels.EACH), **first_samples(dataset)}
+    label = gr.update(choices=labels.class_choices(dataset), value=labels.EACH)
+    return {**dict(Sampling()), "label": label, **first_samples(dataset)}
 
 
 def reset():
-    return {name: Sampling.model_fields[name].default for name in ("n", "label", "temperature")}
-
-
-def unavailable(message):
-    return {"stage": {"message": message}, "lines": ""}
+    return Sampling().model_dump(exclude={"seed"})
 
 
 def flow_sample(
-    model: Literal[*MODELS] = "flow-mnist",
+    model: Literal[*FLOW.models] = "flow-mnist",
     options: Sampling = Sampling(label=labels.ANY),  # noqa: B008
 ) -> Image:
     """Sample new pictures from a flow.
 
-    Args:
-        model: flow-mnist (digits) or flow-fashion (clothes).
-        n: number of samples, 1 to 30.
-        label: any, or a class such as 7 or ankle boot.
-        temperature: 0 to 1.5, scales the noise; 1 samples from the model's distribution.
-        seed: whole number; the same seed gives the same pictures.
     Returns:
         A PNG with the pictures in rows.
     """
-    return gm.pictures.grid(sample(dataset_of(model), options), columns(options.n), scale=4)
+    return gm.pictures.grid(sample(FLOW.dataset_of(model), options), columns(options.n), scale=4)
 
 
-def stage(dataset):
-    """Lay out the stage and its buttons."""
-    gallery = Gallery(poster=cards.poster(f"flow-{dataset}"), name="Samples", elem_id="flow-stage", elem_classes="live-picture")
-    return gallery, *layout.seed_row("New samples", "Reset")
-
-
-def connect(dataset, controls, stage, new, seed, restore, lines):
-    """Wire the tool. Returns what another data set changes."""
+def lay_out(dataset, controls, lines):
+    """Lay out and wire the stage. Returns the step that opens a data set."""
+    poster = layout.poster(f"flow-{FLOW.available()[0]}")
+    stage = Gallery(poster=poster, name="Samples", elem_id="flow-stage", elem_classes="live-picture")
+    new, seed, restore = layout.seed_row("New samples", "Reset")
     inputs, outputs = {"dataset": dataset, **controls, "seed": seed}, {"stage": stage, "lines": lines}
     for control in controls.values():
         events.live(control.input, show, inputs, outputs)
-    events.live(seed.input, show, inputs, outputs, events.ignore)  # half typed
-    drawn = events.act(new.click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": seed})
-    events.act(drawn.then, show, inputs, outputs)
+    events.seeded(new, seed, show, inputs, outputs)
     restored = events.act(restore.click, reset, {}, controls)
     events.act(restored.then, show, inputs, outputs)
-    return {**controls, "seed": seed, **outputs}
+    return open_dataset, {"dataset": dataset}, {**controls, "seed": seed, **outputs}

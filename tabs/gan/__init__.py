@@ -5,9 +5,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import cards, events, layout
+import genmodels as gm
+from tabs import events, layout
 from tabs.gan import interpolation, inversion, quiz, sampling, scoring, training
-from tabs.gan.data import COLLAPSED, DATASETS, MODELS, check_dataset, reference_scores, shipped
+from tabs.gan.data import COLLAPSED, GAN, reference_scores
 
 ENDPOINTS = (sampling.gan_sample, scoring.gan_score, interpolation.gan_walk, inversion.gan_project)
 
@@ -15,63 +16,58 @@ ENDPOINTS = (sampling.gan_sample, scoring.gan_score, interpolation.gan_walk, inv
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
     steps = (sampling.open_dataset, scoring.open_dataset, reference_scores)
-    return [functools.partial(step, dataset) for dataset in shipped() for step in steps]
+    return [functools.partial(step, dataset) for dataset in GAN.shipped() for step in steps]
 
 
 def card(dataset):
-    names = (*MODELS, COLLAPSED, *(f"dc{name}" for name in MODELS))
-    names = [name for name in names if (cards.checkpoints() / name / "README.md").is_file()]
-    return {"card": cards.models_table(names) + "\n\n" + cards.text(f"gan-{check_dataset(dataset)}")}
+    return GAN.card(dataset, COLLAPSED, *(f"dc{name}" for name in GAN.models))
 
 
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
-    datasets = shipped() or list(DATASETS)
     layout.hint(
         "A **generative adversarial network** generates a picture in a single pass of its *generator*; a second network, the "
         "*discriminator*, was trained with it to tell generated pictures from real ones, and scores them here. **Try:** move a "
         "slider of the principal directions, or take the quiz."
     )
-    dataset = layout.dataset_radio("gan", DATASETS, datasets, min_width=330, label="Dataset")
+    dataset, lines = GAN.radio(min_width=330), layout.python_lines("gan", render=False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
-            more_controls, stage, buttons = sampling.lay_out_stage(datasets[0])
+            sampling_step = sampling.lay_out_stage(dataset, controls, lines)
         with gr.Column(scale=9, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Quiz", id="quiz"):
-                quiz_parts = quiz.lay_out()
+                quiz_step = quiz.lay_out(dataset)
             with gr.Tab("Interpolation", id="walk"):
-                interpolation_parts = interpolation.lay_out()
+                interpolation_step = interpolation.lay_out(dataset)
             with gr.Tab("Training", id="training"):
-                training_parts = training.lay_out()
+                training_step = training.lay_out(dataset)
             with gr.Tab("Your picture", id="own"):
-                scoring_parts, inversion_parts = scoring.lay_out(), inversion.lay_out()
-    lines = layout.python_panel("gan")
+                own, changes = scoring.lay_out(dataset)
+                connect_inversion = inversion.lay_out(dataset, own["source"], own["label"])
+    layout.python_panel("gan", lines=lines)
     layout.explanation(
         Path(__file__).with_name("about.md"),
-        measured=cards.headline("gan-mnist"),
-        good_run=cards.end_of_training("gan-mnist"),
-        collapsed_run=cards.end_of_training(COLLAPSED),
-        collapsed_share=cards.percent(COLLAPSED, "share"),
-        collapsed_recall=cards.percent(COLLAPSED, "recall"),
-        collapsed_cas=cards.percent(COLLAPSED, "cas"),
-        generators=cards.generators_table(DATASETS),
+        measured=gm.cards.headline("gan-mnist"),
+        good_run=gm.cards.end_of_training("gan-mnist"),
+        collapsed_run=gm.cards.end_of_training(COLLAPSED),
+        collapsed_share=gm.cards.percent(COLLAPSED, "share"),
+        collapsed_recall=gm.cards.percent(COLLAPSED, "recall"),
+        collapsed_cas=gm.cards.percent(COLLAPSED, "cas"),
+        generators=gm.cards.generators_table(GAN.titles),
     )
     model_card = layout.models_card()
 
-    outputs = sampling.connect(dataset, {**controls, **more_controls}, stage, buttons, lines)
-    openings = [
-        functools.partial(
-            events.act(trigger, sampling.open_dataset, {"dataset": dataset}, outputs, sampling.unavailable).then,
-            trigger_mode="always_last",
-        )
-        for trigger in (first_visit, dataset.input)
-    ]
-    quiz.connect(dataset, quiz_parts, openings)
-    interpolation.connect(dataset, interpolation_parts, openings)
-    training.connect(dataset, training_parts, openings)
-    changes = scoring.connect(dataset, scoring_parts, openings)
-    inversion.connect(dataset, inversion_parts, scoring_parts["source"], scoring_parts["label"], changes)
-    for opened in openings:
-        events.act(opened, card, {"dataset": dataset}, {"card": model_card})
+    chosen = {"dataset": dataset}
+    opened = events.when_opened(
+        (first_visit, dataset.input),
+        sampling_step,
+        quiz_step,
+        interpolation_step,
+        training_step,
+        (scoring.open_dataset, chosen, own),
+        (card, chosen, {"card": model_card}),
+    )
+    for changed in (*opened[scoring.open_dataset], *changes):
+        connect_inversion(changed.then)

@@ -1,144 +1,43 @@
 """What the tools of this tab share: the models, their labels, and the scores of their discriminators."""
 
-import functools
 import json
 
 import genmodels as gm
-from tabs import cards, labels, programs, sources
+from tabs import labels, sources
+from tabs.families import Family
 
-MODELS = ("gan-mnist", "gan-fashion", "gan-avatars")
+GAN = Family("gan", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"})
 COLLAPSED = "gan-mnist-collapsed"  # trained to collapse; only its replay is shown
-DATASETS = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
-BINS = 24  # of the score histograms
-
-
-def shipped():
-    """Datasets with a checkpoint. Without torch."""
-    return [name for name in DATASETS if cards.shipped((f"gan-{name}",))]
-
-
-def check_dataset(dataset):
-    return gm.base.check_choice("Dataset", dataset, list(DATASETS))
-
-
-def dataset_of(model):
-    """A name from a visitor never becomes a path."""
-    return gm.base.check_choice("model", model, MODELS).split("-")[1]
-
-
-def folder_of(dataset):
-    return gm.base.checkpoint_folder(f"gan-{check_dataset(dataset)}")
-
-
-def model_of(dataset):
-    return gm.load(f"gan-{check_dataset(dataset)}")
-
-
-def program(dataset, body, columns, scale=4):
-    """A whole program. body: the lines that compute `x` with `model`."""
-    return programs.program(body + programs.save(columns, scale), f"gan-{dataset}")
-
-
-def attributes(dataset):
-    """What the model is conditioned on: {attribute: names of its values}."""
-    return labels.attribute_choices(f"gan-{check_dataset(dataset)}")
 
 
 def parse_label(dataset, text, name="label"):
     """The label of one picture as the model takes it."""
-    labels.parse(attributes(dataset), text, name)  # which refuses what only several pictures have: "each"
-    return labels.for_pictures(attributes(dataset), text, 1)
+    return labels.for_picture(GAN.conditions(dataset), text, name)
 
 
-def label_names(dataset):
-    """Every single class or attribute value as text: "7", or "glasses=round"."""
-    values = attributes(dataset)
-    return [f"{name}={v}" if len(values) > 1 else v for name in values for v in values[name]]
-
-
-def label_choices(dataset):
-    """The choices of a single dropdown for all of them."""
-    return [("any", labels.ANY), *((readable(name), name) for name in label_names(dataset))]
-
-
-def readable(label):
-    return label.replace("=", ": ").replace("_", " ")
-
-
-def label_text(dataset, indices):
-    """The text of a label with one index per attribute."""
-    names = {name: values[i] if i >= 0 else labels.ANY for i, (name, values) in zip(indices, attributes(dataset).items())}
-    return labels.join(names)
+@GAN.cached
+def relative_scores(dataset):
+    """Of pictures: the discriminator's scores minus the mean score of generated pictures of the same label."""
+    return gm.gan.RelativeScores(GAN.load(dataset))
 
 
 def test_labels(dataset):
     """The labels of the test pictures, (N, attributes)."""
-    y = gm.data.samples(dataset).y
-    if y.ndim == 1:
-        return y[:, None]
-    return y[:, [list(gm.data.ATTRIBUTES).index(name) for name in model_of(dataset).conditions]]
+    return gm.labels.select(gm.data.samples(dataset).y, GAN.conditions(dataset))
 
 
-# --- Scores -----------------------------------------------------------------------------------------------------------
-
-
-def baseline_samples(label):
-    """Number of samples from which the mean score of a label (one index per attribute) is estimated."""
-    if max(label) < 0:
-        return 256
-    return 32 if len(label) == 1 else 16  # faces have hundreds of labels
-
-
-@functools.lru_cache(maxsize=1024)
-def _baseline(folder, label):
-    """(mean score, scores minus their mean) of generated pictures of a label, a tuple."""
-    model = gm.load(folder)
-    samples = model.sample(baseline_samples(label), label=list(label), seed=0)
-    scores = model.score(samples, list(label))
-    return scores.mean().item(), scores - scores.mean()
-
-
-def relative_scores(dataset, x, label=None):
-    """The discriminator's scores of pictures minus the mean score of generated pictures of the same label, (B,).
-
-    It was trained on pairs of one label and never learned to compare two labels, so that their scores may have any offset.
-    """
-    import torch
-
-    model, folder = model_of(dataset), folder_of(dataset)
-    y = gm.base.check_labels(label, len(x), model.classes)
-    return model.score(x, y) - torch.tensor([_baseline(folder, tuple(row))[0] for row in y.tolist()])
-
-
-@functools.lru_cache(maxsize=8)
-def _reference_scores(folder, dataset, labelled):
-    import torch
-
-    y = test_labels(dataset)
-    if not labelled:
-        y = torch.full_like(y, -1)
-    generated = torch.cat([_baseline(folder, tuple(row))[1] for row in y.unique(dim=0).tolist()])
-    return relative_scores(dataset, sources.test_pictures(dataset)[0], y), generated
-
-
+@GAN.cached
 def reference_scores(dataset, labelled=True):
     """Relative scores of the test pictures and of generated ones; with their labels or without any."""
-    return _reference_scores(folder_of(dataset), dataset, labelled)
+    label = test_labels(dataset) if labelled else None
+    return relative_scores(dataset).reference(sources.test_pictures(dataset)[0], label)
 
 
 def score_histogram(dataset, labelled):
-    """Both histograms on one axis, as one string: Gradio traverses every list on the page with each message of a stream."""
-    import torch
+    """Both histograms as one string: Gradio traverses every list on the page with each message of a stream."""
+    return json.dumps(gm.gan.score_histogram(*reference_scores(dataset, labelled)))
 
-    real, generated = reference_scores(dataset, labelled)
-    low, high = torch.cat([real, generated]).quantile(torch.tensor([0.005, 0.995])).tolist()
-    high = max(high, low + 1e-3)
 
-    def rounded(values):
-        return [round(v, 4) for v in values.tolist()]
-
-    def shares(scores):
-        return rounded(torch.histc(scores.clamp(low, high), BINS, low, high) / len(scores))
-
-    edges = rounded(torch.linspace(low, high, BINS + 1))
-    return json.dumps({"edges": edges, "real": shares(real), "generated": shares(generated)})
+def rounded(values):
+    """A tensor as a list for the page."""
+    return [round(v, 4) for v in values.tolist()]

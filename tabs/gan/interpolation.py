@@ -7,11 +7,12 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout
+from tabs import events, labels, layout
 from tabs.components import cell, sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, dropdown, number
 from tabs.gan import data
+from tabs.gan.data import GAN
 
 FRAMES = 25
 OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "dress"), "avatars": ("glasses=none", "glasses=sunglasses")}
@@ -35,7 +36,7 @@ def show(dataset, **controls):
     """-> frames, lines: several pictures turn into as many others."""
     import torch
 
-    model, n = data.model_of(dataset), 4 if dataset == "avatars" else 9
+    model, n = GAN.load(dataset), 4 if dataset == "avatars" else 9
     start, end = arguments(dataset, Ends.read(**controls))
     pairs = zip(model.sample_latents(n, **start), model.sample_latents(n, **end))
     w = torch.stack([model.interpolate(a, b, FRAMES) for a, b in pairs], 1)  # (FRAMES, n, D)
@@ -51,7 +52,7 @@ def show(dataset, **controls):
         **sheet(torch.cat([cell(frame, across) for frame in x]), FRAMES),
         "rows": [f"{n} interpolations at the same step"],
     }
-    return {"frames": frames, "lines": data.program(dataset, lines, n, scale=2)}
+    return {"frames": frames, "lines": GAN.program(dataset, lines, n, scale=2)}
 
 
 def sampling_call(n, label, seed):
@@ -59,8 +60,8 @@ def sampling_call(n, label, seed):
 
 
 def open_dataset(dataset):
-    first, last = OPENING[data.check_dataset(dataset)]
-    choices, ends = data.label_choices(dataset), Ends(first=first, last=last)
+    first, last = OPENING[GAN.check(dataset)]
+    choices, ends = labels.single_choices(GAN.conditions(dataset)), Ends(first=first, last=last)
     updates = {
         "first": gr.update(choices=choices, value=first),
         "first_seed": ends.first_seed,
@@ -70,48 +71,34 @@ def open_dataset(dataset):
     return {**updates, **show(dataset, **ends.model_dump())}
 
 
-def unavailable(message):
-    return {"frames": {"message": message}, "lines": ""}
-
-
-def gan_walk(model: Literal[*data.MODELS] = "gan-mnist", ends: Ends = Ends(), steps: int = 9) -> Image:  # noqa: B008
+def gan_walk(model: Literal[*GAN.models] = "gan-mnist", ends: Ends = Ends(), steps: int = 9) -> Image:  # noqa: B008
     """Interpolate linearly between the latent codes of two generated pictures.
 
     Args:
-        model: one of the models, see gan_sample.
         first: label of the first picture, see gan_sample.
-        first_seed: its seed, a whole number.
         last: label of the last picture.
-        last_seed: its seed.
         steps: number of pictures, both ends included, 2 to 64.
     Returns:
         A PNG with the pictures in one row.
     """
-    dataset = data.dataset_of(model)
+    dataset = GAN.dataset_of(model)
     steps = gm.base.check_number("steps", steps, 2, 64, whole=True)
-    gan = data.model_of(dataset)
+    gan = GAN.load(dataset)
     start, end = (gan.sample_latents(1, **options)[0] for options in arguments(dataset, ends))
     return gm.pictures.filmstrip(gan.decode(gan.interpolate(start, end, steps)), scale=2)
 
 
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a dataset."""
     layout.hint(
         "Every generated picture has a latent code. Along the straight line from one code to another, one picture "
         "turns into the other (linear interpolation)."
     )
-    parts = {"frames": Scrubber(ends=("from", "to"), elem_id="gan-walk")}
+    outputs, ends = {"frames": Scrubber(ends=("from", "to"), elem_id="gan-walk")}, {}
     for names in (("first", "first_seed"), ("last", "last_seed")):
         with gr.Row(elem_classes=["small-controls", "change"]):
-            parts |= Ends.components("gan", *names)
-    parts["lines"] = layout.python_panel("gan", "walk")
-    return parts
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open."""
-    ends = {name: parts[name] for name in Ends.model_fields}
-    outputs = {"frames": parts["frames"], "lines": parts["lines"]}
+            ends |= Ends.components("gan", *names)
+    outputs["lines"] = layout.python_panel("gan", "walk")
     for end in ends.values():
         events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
-    for opened in openings:
-        events.act(opened, open_dataset, {"dataset": dataset}, parts, unavailable)
+    return open_dataset, {"dataset": dataset}, {**ends, **outputs}

@@ -1,5 +1,6 @@
 """GAN inversion: the generated picture that is nearest to the visitor's own."""
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Literal
@@ -9,11 +10,12 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout, programs, sources
-from tabs.components import raw, sheet
+from tabs import endpoints, events, layout, programs, sources
+from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED
 from tabs.gan import data
+from tabs.gan.data import GAN
 from tabs.gan.scoring import Scoring
 from tabs.sources import Source
 
@@ -32,7 +34,7 @@ def film(source: Source, pictures, errors, live=False):
     facts = {
         "unit": "step",
         "numbers": [len(errors) - 1] if live else list(range(len(errors))),
-        "lines": [["squared error", [[k, round(e, 5)] for k, e in enumerate(errors)]]],
+        "lines": [line("squared error", [(k, round(e, 5)) for k, e in enumerate(errors)])],
     }
     return {
         **sheet(torch.cat(pictures), 10),
@@ -58,8 +60,8 @@ def invert(dataset, source, label):
     number = data.parse_label(dataset, options.label)
     call = options.call("model.project_steps", gm.GAN.project_steps, "picture", label=number)
     body = source["lines"] + f"*_, last_step = {call}\nx = torch.cat([picture, last_step.x])\n"
-    lines, pictures, errors = data.program(dataset, body, 2), [], []
-    steps = data.model_of(dataset).project_steps(source["x"], label=number, steps=options.steps, seed=options.seed)
+    lines, pictures, errors = GAN.program(dataset, body, 2), [], []
+    steps = GAN.load(dataset).project_steps(source["x"], label=number, steps=options.steps, seed=options.seed)
     try:
         for step in steps:
             pictures.append(step.x)
@@ -72,47 +74,38 @@ def invert(dataset, source, label):
 
 
 def gan_project(
-    model: Literal[*data.MODELS] = "gan-mnist",
-    picture: events.Upload = None,
+    model: Literal[*GAN.models] = "gan-mnist",
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Inversion = Inversion(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:
     """GAN inversion: find the latent code whose generated picture is nearest to a given picture.
 
     Args:
-        model: one of the models, see gan_sample.
-        picture: a file; it is prepared like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
         label: of the latent codes that the search begins with, see gan_sample; any tries all.
-        steps: 1 to 300.
-        seed: whole number; the same seed gives the same picture.
     Returns:
         The mean squared error and the latent code w; and a PNG with the given picture and the nearest generated one.
     """
     import torch
 
-    dataset = data.dataset_of(model)
+    dataset = GAN.dataset_of(model)
     x = sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"]
     label = data.parse_label(dataset, options.label)
-    for step in data.model_of(dataset).project_steps(x, label=label, steps=options.steps, seed=options.seed):
+    for step in GAN.load(dataset).project_steps(x, label=label, steps=options.steps, seed=options.seed):
         yield step  # others may compute between two steps
     yield {"squared_error": step.error, "w": step.w[0].tolist()}, gm.pictures.grid(torch.cat([x, step.x]), 2, scale=4)
 
 
-def lay_out():
+def lay_out(dataset, source, label):
+    """Lay out and wire the tool. Returns what connects the events that choose another picture: `connect(trigger)`."""
     layout.hint(
         "Can the generator produce it? **GAN inversion** tries many latent codes and improves the best one by gradient descent."
     )
     with gr.Row(elem_classes="small-controls"):
         find = gr.Button("Project (GAN inversion)", variant="primary", scale=3, elem_id="gan-find")
         stop = gr.Button("Stop", scale=1, min_width=70, elem_id="gan-stop")
-    return {"find": find, "stop": stop, "film": Film(elem_id="gan-nearest"), "lines": layout.python_panel("gan", "own")}
-
-
-def connect(dataset, parts, source, label, changes):
-    """Wire the tool. changes: the events that choose another picture."""
-    runs, outputs = events.Runs("film"), {"film": parts["film"], "lines": parts["lines"]}
-    runs.stream(parts["find"].click, invert, {"dataset": dataset, "source": source, "label": label}, outputs, rate=12)
-    runs.stop(parts["stop"].click)
-    for changed in changes:
-        runs.act(changed.then, show_source, {"source": source}, outputs)
+    runs = events.Runs("film")
+    outputs = {"film": Film(elem_id="gan-nearest"), "lines": layout.python_panel("gan", "own")}
+    runs.stream(find.click, invert, {"dataset": dataset, "source": source, "label": label}, outputs, rate=12)
+    runs.stop(stop.click)
+    return functools.partial(runs.act, fn=show_source, inputs={"source": source}, outputs=outputs)

@@ -10,6 +10,7 @@ from tabs.components import sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, number
 from tabs.gan import data
+from tabs.gan.data import GAN
 
 CHOICES = 4  # pictures per round, one of them real
 NEW = {"round": 0, "visitor": 0, "discriminator": 0, "answered": 0, "revealed": False}  # with the right answers of both
@@ -27,7 +28,7 @@ class Quiz(Controls):
 
 class Round(NamedTuple):
     x: Any  # CHOICES pictures of 256 levels
-    scores: list
+    scores: list[float]
     real: int  # index of the real one
     label: str  # of all of them
     lines: str
@@ -41,9 +42,9 @@ def quiz_round(dataset, seed, k):
     g = gm.base.generator(seed)
     i = torch.randperm(len(x), generator=g)[k % len(x)].item()
     place = torch.randint(CHOICES, (k + 1,), generator=g)[k].item()
-    text = data.label_text(dataset, data.test_labels(dataset)[i].tolist())
+    text = gm.labels.to_text(GAN.conditions(dataset), data.test_labels(dataset)[i].tolist())
     label, sample_seed = data.parse_label(dataset, text), 1000 * seed + k
-    generated = data.model_of(dataset).sample(CHOICES - 1, label=label, seed=sample_seed)
+    generated = GAN.load(dataset).sample(CHOICES - 1, label=label, seed=sample_seed)
     x = torch.cat([generated[:place], x[i : i + 1], generated[place:]])
     x = (255 * x).round() / 255  # real pictures have 256 grey levels: more of them would give the generated ones away
     argument = "" if label is None else f"label={label}, "
@@ -53,7 +54,7 @@ def quiz_round(dataset, seed, k):
         f"x = torch.cat([generated[:{place}], real, generated[{place}:]])\nx = (255 * x).round() / 255\n"
         f"score = model.score({f'x, {argument}'.rstrip(', ')})\n"
     )
-    return Round(x, data.relative_scores(dataset, x, label).tolist(), place, text, data.program(dataset, lines, 2))
+    return Round(x, data.rounded(data.relative_scores(dataset)(x, label)), place, text, GAN.program(dataset, lines, 2))
 
 
 def start(dataset, seed):
@@ -65,12 +66,12 @@ def ask(state):
     """A round that waits for its answer."""
     dataset = state["dataset"]
     current = quiz_round(dataset, state["seed"], state["round"])
-    names = "\n".join(f"picture {i + 1} of {CHOICES}" for i in range(CHOICES))
-    label = "" if current.label == labels.ANY else f" ({data.readable(current.label)})"
+    pictures = [{"kind": "", "label": f"picture {i + 1} of {CHOICES}"} for i in range(CHOICES)]
+    label = "" if current.label == labels.ANY else f" ({labels.readable(current.label)})"
     question = f"**Which of these is real?** One is from the test set, three are generated{label}."
     return {
         "state": state,
-        "pictures": {**sheet(current.x, 2), "across": 2, "kinds": "?" * CHOICES, "labels": names},
+        "pictures": {**sheet(current.x, 2), "across": 2, "pictures": pictures},
         "words": f"{question}\n\n{tally(state)}",
         "lines": "",
     }
@@ -99,15 +100,14 @@ def answer(state, event: gr.EventData):
         "answered": state["answered"] + 1,
         "revealed": True,
     }
+    kinds = ["real" if i == current.real else "generated" for i in range(CHOICES)]
     pictures = {
         **sheet(current.x, 2),
         "across": 2,
-        "kinds": "".join("r" if i == current.real else "g" for i in range(CHOICES)),
+        "pictures": [{"kind": kind, "label": kind, "score": score} for kind, score in zip(kinds, current.scores)],
         "histogram": data.score_histogram(state["dataset"], current.label != labels.ANY),
-        "scores": " ".join(f"{s:.4g}" for s in current.scores),
         "visitor_choice": choice,
         "discriminator_choice": discriminator_choice,
-        "labels": "\n".join("real" if i == current.real else "generated" for i in range(CHOICES)),
     }
     words = f"**{RESULTS[visitor_right, discriminator_right]}** The one in the green frame is real.\n\n{tally(state)}"
     return {"state": state, "pictures": pictures, "words": words, "lines": current.lines}
@@ -124,28 +124,19 @@ def new_quiz(dataset):
     return {"seed": seed, **start(dataset, seed)}
 
 
-def unavailable(message):
-    return {"state": None, "pictures": {"message": message}, "words": "", "lines": ""}
-
-
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a dataset."""
     parts = {"words": gr.Markdown("The pictures appear once the model is loaded.", elem_id="gan-quiz-words")}
     parts["pictures"] = Gallery(pick=True, name="Which one is real?", elem_id="gan-quiz")
     with gr.Row(elem_classes="small-controls"):
         parts["next"] = gr.Button("Next four", variant="primary", scale=2, min_width=90)
         parts |= Quiz.components("gan-quiz")
         parts["new"] = gr.Button("New quiz", scale=2, min_width=90)
-    parts["lines"] = layout.python_panel("gan", "quiz")
-    return parts
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open."""
-    outputs = {"state": gr.State(), **{name: parts[name] for name in ("pictures", "words", "lines")}}
+    outputs = {"state": gr.State(), "lines": layout.python_panel("gan", "quiz")}
+    outputs |= {name: parts[name] for name in ("pictures", "words")}
     inputs = {"dataset": dataset, "seed": parts["seed"]}
     events.act(parts["pictures"].input, answer, {"state": outputs["state"]}, outputs)
     events.act(parts["next"].click, next_round, {"state": outputs["state"], **inputs}, outputs)
     events.act(parts["new"].click, new_quiz, {"dataset": dataset}, {"seed": parts["seed"], **outputs})
     events.act(parts["seed"].submit, start, inputs, outputs)
-    for opened in openings:
-        events.act(opened, start, inputs, outputs, unavailable)
+    return start, inputs, outputs

@@ -6,17 +6,14 @@ from typing import Annotated, Literal
 import gradio as gr
 from pydantic import Field
 
-from tabs import events, labels, layout, sources
-from tabs.components import raw, sheet
-from tabs.components.draw_pad import DrawPad
-from tabs.components.tiles import Tiles
-from tabs.components.upload import upload as picture_upload
+import genmodels as gm
+from tabs import endpoints, events, labels, layout, sources
+from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
 from tabs.gan import data
+from tabs.gan.data import GAN
 from tabs.sources import Source
-
-TEST_PICTURES = 10  # to choose from
 
 
 class Scoring(Controls):
@@ -31,13 +28,13 @@ def score_picture(dataset, x, label):
     import torch
 
     number = data.parse_label(dataset, Scoring.read(label=label).label)
-    relative_score = data.relative_scores(dataset, x, number).item()
+    relative_score = data.relative_scores(dataset)(x, number).item()
     real, generated = data.reference_scores(dataset, number is not None)
-    names = data.label_names(dataset)
-    each_label = torch.tensor([labels.parse(data.attributes(dataset), name) for name in names])
-    each_score = data.relative_scores(dataset, x.expand(len(names), -1, -1, -1), each_label).tolist()
+    names = gm.labels.single_values(GAN.conditions(dataset))
+    each_label = torch.tensor([gm.labels.parse(GAN.conditions(dataset), name) for name in names])
+    each_score = data.relative_scores(dataset)(x.expand(len(names), -1, -1, -1), each_label).tolist()
     return {
-        "score": data.model_of(dataset).score(x, number).item(),
+        "score": GAN.load(dataset).score(x, number).item(),
         "lead": relative_score,
         "higher_than_real": (real < relative_score).float().mean().item(),
         "higher_than_generated": (generated < relative_score).float().mean().item(),
@@ -55,12 +52,12 @@ def verdict(source: Source, label):
         opinion = "To the discriminator it looks more real than most real pictures."
     else:
         opinion = "To the discriminator it could be real."
-    condition = f"as {data.readable(label)}" if labelled else "without a class"
+    condition = f"as {labels.readable(label)}" if labelled else "without a class"
     text = (
         f"Relative score {result['lead']:+.2g}, scored {condition}: higher than {result['higher_than_real']:.0%} of real test "
         f"pictures and {result['higher_than_generated']:.0%} of generated ones. {opinion}"
     )
-    by_label = [[data.readable(name), round(score, 4)] for name, score in result["lead_as"].items()]
+    by_label = [{"label": labels.readable(name), "score": round(score, 4)} for name, score in result["lead_as"].items()]
     return {
         **raw(source["x"][0]),
         "text": text,
@@ -79,81 +76,40 @@ def choose(source: Source):
     return {"source": source, "label": labels.ANY, **show(source, labels.ANY)}
 
 
-def choose_test_picture(dataset, event: gr.EventData):
-    return choose(sources.test_picture(data.check_dataset(dataset), events.event_number(event, "index", TEST_PICTURES - 1)))
-
-
-def choose_drawing(dataset, ink):
-    return choose(sources.drawing(data.check_dataset(dataset), ink))
-
-
-def choose_upload(dataset, path):
-    return choose(sources.upload(data.check_dataset(dataset), path))
+PICTURES = sources.Chooser(choose)
 
 
 def open_dataset(dataset):
-    """Another dataset: its test pictures, the first of them chosen; on faces one cannot draw."""
-    x, _ = sources.test_pictures(data.check_dataset(dataset))
-    names = sources.test_picture_names(dataset)[:TEST_PICTURES]
-    return {
-        **choose(sources.test_picture(dataset, 0)),
-        "tiles": {**sheet(x[:TEST_PICTURES], TEST_PICTURES), "labels": names, "chosen": 0},
-        "drawing": gr.update(visible=dataset != "avatars"),
-        "label": gr.update(choices=data.label_choices(dataset), value=labels.ANY),
-    }
-
-
-def unavailable(message):
-    return {"source": None, "verdict": {"message": message}}
+    """Another dataset: its test pictures, the first of them scored, and its labels."""
+    label = gr.update(choices=labels.single_choices(GAN.conditions(dataset)), value=labels.ANY)
+    return {**PICTURES.open_dataset(dataset), "label": label}
 
 
 def gan_score(
-    model: Literal[*data.MODELS] = "gan-mnist",
-    picture: events.Upload = None,
+    model: Literal[*GAN.models] = "gan-mnist",
+    picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Scoring = Scoring(),  # noqa: B008
 ) -> dict:
-    """Score how real a picture looks to the discriminator.
+    """Score how real a picture looks to the discriminator, given a label or none.
 
-    Args:
-        model: one of the models, see gan_sample.
-        picture: a file; it is prepared like the pictures of the dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
-        label: the label to score it with, see gan_sample.
     Returns:
         score: the discriminator's score; lead: the relative score, which is the score minus the mean score of generated
         pictures of the same label (only this can be compared between labels); higher_than_real, higher_than_generated: the
         shares of real test pictures and of generated pictures with a lower relative score; lead_as: the relative score for
         each class or attribute value.
     """
-    dataset = data.dataset_of(model)
+    dataset = GAN.dataset_of(model)
     x = sources.upload_or_test_picture(dataset, picture, test_picture_number)["x"]
     return score_picture(dataset, x, options.label)
 
 
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns (what another dataset changes, the events that choose another picture)."""
     layout.hint("How real does your picture look to the discriminator?")
-    parts = {"tiles": Tiles(columns=TEST_PICTURES, name="Test pictures", elem_id="gan-own")}
-    with gr.Row():
-        with gr.Column(min_width=130) as parts["drawing"]:
-            parts["pad"] = DrawPad(elem_id="gan-pad")
-        with gr.Column(min_width=130):
-            parts["upload"] = picture_upload(
-                label="Upload a picture", show_label=False, height=150, elem_id="gan-upload", elem_classes="upload"
-            )
-            parts |= Scoring.components("gan")
-    return {**parts, "verdict": Verdict(elem_id="gan-verdict"), "source": gr.State()}
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open. Returns the events that choose another picture."""
-    outputs = {name: parts[name] for name in ("source", "label", "verdict")}
-    events.live(parts["label"].input, show, {"source": parts["source"], "label": parts["label"]}, outputs)
-    pad = {"dataset": dataset, "ink": parts["pad"]}
-    changes = [
-        events.act(parts["tiles"].input, choose_test_picture, {"dataset": dataset}, outputs),
-        events.live(parts["pad"].input, choose_drawing, pad, outputs),
-        events.act(parts["upload"].upload, choose_upload, {"dataset": dataset, "path": parts["upload"]}, outputs),
-    ]
-    opening = {**outputs, "tiles": parts["tiles"], "drawing": parts["drawing"]}
-    return [events.act(opened, open_dataset, {"dataset": dataset}, opening, unavailable) for opened in openings] + changes
+    parts = PICTURES.lay_out("gan")
+    with parts["upload"].parent:
+        parts |= Scoring.components("gan")
+    outputs = {"source": gr.State(), "label": parts["label"], "verdict": Verdict(elem_id="gan-verdict")}
+    events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
+    return {**PICTURES.opened(parts), **outputs}, PICTURES.connect(parts, {"dataset": dataset}, outputs)

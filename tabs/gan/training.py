@@ -10,10 +10,12 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, layout, programs
+from tabs import events, layout, programs
+from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
 from tabs.gan import data
+from tabs.gan.data import GAN
 
 
 class Training(Controls):
@@ -32,7 +34,7 @@ class Training(Controls):
 
 def has_collapsed_run():
     """Whether the replay of a run with mode collapse is shipped."""
-    return (cards.checkpoints() / data.COLLAPSED / "replay.json").is_file()
+    return (gm.cards.checkpoint_root() / data.COLLAPSED / "replay.json").is_file()
 
 
 @functools.lru_cache(maxsize=4)
@@ -46,7 +48,7 @@ def _replay(folder):
 def show(dataset, run="this"):
     """-> film, lines. A collapsed run there is for digits only."""
     collapsed = Training.read(run=run).run == "collapsed" and dataset == "mnist"
-    name = data.COLLAPSED if collapsed else f"gan-{data.check_dataset(dataset)}"
+    name = data.COLLAPSED if collapsed else f"gan-{GAN.check(dataset)}"
     replay, (steps, n, _, size, _), picture = _replay(gm.base.checkpoint_folder(name))
     facts = {
         "unit": "step",
@@ -54,7 +56,7 @@ def show(dataset, run="this"):
         "edges": replay.edges,
         "real": replay.real,
         "generated": replay.generated,
-        "lines": [[f"{network} loss", line] for network, line in replay.losses.items()],
+        "lines": [line(f"{network} loss", points) for network, points in replay.losses.items()],
     }
     by_class = n % 10 == 0  # the same number of pictures per class
     film = {
@@ -80,23 +82,15 @@ def open_dataset(dataset):
     return {"run": gr.update(value="this", visible=dataset == "mnist" and has_collapsed_run()), **show(dataset)}
 
 
-def unavailable(message):
-    return {"film": {"message": message}, "lines": ""}
-
-
-def lay_out():
+def lay_out(dataset):
+    """Lay out and wire the tool. Returns the step that opens a dataset."""
     layout.hint(
         "How it learned: move through the steps of its training, from noise to the final model. The histograms are "
-        "the discriminator's scores of real and of generated pictures. They overlap when it cannot tell the two apart: "
-        "because the generator is good, or because the discriminator is fooled, as in the run with mode collapse."
+        "the discriminator's scores of 500 real validation pictures and of 500 generated ones. They overlap when it cannot "
+        "tell the two apart: because the generator is good, or because the discriminator is fooled, as in the run with mode "
+        "collapse."
     )
-    parts = Training.components("gan")
-    return {**parts, "film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
-
-
-def connect(dataset, parts, openings):
-    """Wire the tool. openings: the events after which a dataset is open."""
-    inputs, outputs = {"dataset": dataset, "run": parts["run"]}, {"film": parts["film"], "lines": parts["lines"]}
-    events.act(parts["run"].input, show, inputs, outputs)
-    for opened in openings:
-        events.act(opened, open_dataset, {"dataset": dataset}, parts, unavailable)
+    run = Training.components("gan")
+    outputs = {"film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
+    events.act(run["run"].input, show, {"dataset": dataset, **run}, outputs)
+    return open_dataset, {"dataset": dataset}, {**run, **outputs}

@@ -6,8 +6,8 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
-from tabs import cards, events, layout
-from tabs.transformer import inspection, pixels, poems, runs, surprisal, texts, writing
+from tabs import events, layout
+from tabs.transformer import inspection, pixels, poems, surprisal, texts, writing
 
 MODELS = (*texts.MODELS, pixels.PIXELS)
 ENDPOINTS = (writing.text_generate, surprisal.text_score, inspection.text_next, poems.text_poem, pixels.pixels_complete)
@@ -16,35 +16,34 @@ STREAMED = (writing.text_generate,)
 
 def prepare():
     """What visitors will need: functions to call in the background, each of them quick."""
-    return [functools.partial(gm.load, name) for name in cards.shipped(MODELS)]
+    return [functools.partial(gm.load, name) for name in gm.cards.shipped(MODELS)]
 
 
 def card():
     """The models of the tab in a table, and their cards."""
-    names = cards.shipped(MODELS)
-    return {"card": "\n\n".join([cards.models_table(names), *map(cards.text, names)])}
+    names = gm.cards.shipped(MODELS)
+    return {"card": "\n\n".join([gm.cards.models_table(names), *map(gm.cards.text, names)])}
 
 
 def build_text(first_visit):
+    surprisal_visited = gr.State(False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes=["card", "controls"]):
-            parts = writing.lay_out_controls() | inspection.lay_out_bars()
+            parts, bars = writing.lay_out_controls(), inspection.lay_out_bars()
         with gr.Column(scale=11, min_width=320, elem_classes=["card", "writing"]):
             parts |= writing.lay_out_stage()
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
             with gr.Tab("Attention", id="attention"):
-                parts |= inspection.lay_out_attention()
+                inspection.lay_out_attention(parts, bars)
             with gr.Tab("Surprisal", id="surprise") as surprisal_tab:
-                surprisal_parts = surprisal.lay_out()
-    parts["lines"] = runs.python_panel("text")
+                surprisal.build(events.first_visit(None, surprisal_tab, surprisal_visited))
+    parts["lines"] = layout.python_panel("transformer", "text", "Reproduce in Python")
     writing.connect(parts, first_visit)
-    inspection.connect(parts)
-    surprisal.connect(surprisal_parts, events.first_visit(None, surprisal_tab, gr.State(False)))
 
 
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
-    offered = cards.shipped(MODELS) or MODELS
+    offered = gm.cards.shipped(MODELS) or MODELS
     poems_visited, pixels_visited = gr.State(False), gr.State(False)
     layout.hint(
         "An **autoregressive transformer** generates a sequence token by token, each predicted from all before it. "
@@ -57,11 +56,11 @@ def build(first_visit):
             poems.build(events.first_visit(None, poems_tab, poems_visited))
         with gr.Tab("Pictures", id="pixels", visible=pixels.PIXELS in offered) as pixels_tab:
             pixels.build(events.first_visit(None, pixels_tab, pixels_visited))
-    headlines = [cards.headline(name).rstrip(".") for name in offered]
+    headlines = [gm.cards.headline(name).rstrip(".") for name in offered]
     layout.explanation(
         Path(__file__).with_name("about.md"),
         measured="; ".join(headlines) + ".",
-        bits=cards.bits_by_class(),
-        perplexities=cards.perplexities(),
+        bits=gm.cards.bits_by_class(),
+        perplexities=gm.cards.perplexities(),
     )
     events.act(first_visit, card, {}, {"card": layout.models_card()})

@@ -5,6 +5,7 @@ import json
 from typing import Literal
 
 import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
 from tabs import events, layout
@@ -16,7 +17,12 @@ from tabs.transformer.writing import Writing
 ATTENTION_TOKENS = 48  # in the attention map
 WARPING = ("temperature", "top_k", "top_p", "min_p")  # controls of the text that change the probabilities
 # The bars follow temperature and cut-offs in the browser, without the server.
-UPDATE_OPTIONS = "(temperature, topK, topP, minP, v) => v && v.logits ? {...v, options: [temperature, topK, topP, minP]} : v"
+UPDATE_OPTIONS = "(temperature, top_k, top_p, min_p, v) => v?.logits ? {...v, options: {temperature, top_k, top_p, min_p}} : v"
+
+
+class Prediction(Writing):
+    n: int = Field(10, ge=1, le=1000, title="Tokens", description="how many are listed")
+    parameters = (*WARPING, "n")
 
 
 def predict_next(model, text):
@@ -32,7 +38,7 @@ def next_token_bars(text, options: Writing):
     logits, order = logits.sort(descending=True, stable=True)
     return {
         "context": model.tokenizer.decode(ids[-36:]),
-        "options": [getattr(options, name) for name in WARPING],
+        "options": {name: getattr(options, name) for name in WARPING},
         "symbols": json.dumps([model.tokenizer.symbols[i] for i in order.tolist()]),
         "logits": " ".join(f"{v:.5g}" for v in logits.tolist()),
     }
@@ -63,41 +69,25 @@ def preview(prompt, **controls):
     return {"bars": next_token_bars(texts.check("prompt", prompt, texts.MAX_PROMPT), Writing.read(**controls))}
 
 
-def unavailable(message):
-    return {"bars": {"message": message}}
-
-
 def text_next(
     prompt: str = "",
-    temperature: float = 1,
-    top_k: int = 0,
-    top_p: float = 1,
-    min_p: float = 0,
-    n: int = 10,
+    options: Prediction = Prediction(temperature=1),  # noqa: B008
     model: Literal[*texts.MODELS] = texts.SHAKESPEARE,
 ) -> dict:
     """Next-token probabilities: the most likely tokens, before and after temperature and cut-offs.
 
     Args:
         prompt: see text_generate.
-        temperature: see text_generate.
-        top_k: see text_generate.
-        top_p: see text_generate.
-        min_p: see text_generate.
-        n: how many tokens to list, 1 to 1000.
-        model: transformer-shakespeare or transformer-tang.
     Returns:
         The entropy of the model's distribution in bits; and for each token its logit, the model's probability, and the
         probability with which it is sampled after temperature and cut-offs ("drawn").
     """
     transformer = texts.load(model)
-    options = Writing.read(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     logits, _ = predict_next(transformer, texts.check("prompt", prompt, texts.MAX_PROMPT))
     p = logits.softmax(-1)
     warped_p = gm.transformer.warp_logits(logits, **options.arguments(gm.transformer.warp_logits))
-    n = gm.base.check_number("n", n, 1, 1000, whole=True)
     symbols, tokens = transformer.tokenizer.symbols, []
-    for i in logits.argsort(descending=True, stable=True)[:n].tolist():
+    for i in logits.argsort(descending=True, stable=True)[: options.n].tolist():
         values = {"logit": logits[i].item(), "probability": p[i].item(), "drawn": warped_p[i].item()}
         tokens.append({"token": symbols[i], **values})
     return {"entropy": -(p * p.clamp_min(1e-38).log2()).sum().item(), "tokens": tokens}
@@ -105,21 +95,19 @@ def text_next(
 
 def lay_out_bars():
     gr.Markdown("### Next-token probabilities")
-    return {"bars": NextToken({"message": "The probabilities appear with the text."}, elem_id="transformer-next")}
+    return NextToken({"message": "The probabilities appear with the text."}, elem_id="transformer-next")
 
 
-def lay_out_attention():
+def lay_out_attention(parts, bars):
+    """Lay out the map and wire the tool. parts: those of the text, its stage included."""
     layout.hint(
         "To predict the next character, each character attends to those before it. **Point at one** to see its "
         "attention weights."
     )
-    return {"attention": AttentionMap({"message": "The map appears with the text."}, elem_id="transformer-attention")}
-
-
-def connect(parts):
-    """parts: those of the text, its stage included, and of this tool."""
-    controls, bars = {name: parts[name] for name in WARPING}, {"bars": parts["bars"]}
-    events.live(parts["stage"].click, inspect_position, controls, {**bars, "attention": parts["attention"]})
-    events.live(parts["prompt"].change, preview, {"prompt": parts["prompt"], **controls}, bars, unavailable)
+    attention = AttentionMap({"message": "The map appears with the text."}, elem_id="transformer-attention")
+    controls, outputs = {name: parts[name] for name in WARPING}, {"bars": bars}
+    events.live(parts["stage"].click, inspect_position, controls, {**outputs, "attention": attention})
+    prompt = {"prompt": parts["prompt"], **controls}
+    events.live(parts["prompt"].change, preview, prompt, outputs, events.in_place(outputs))
     for control in controls.values():
-        events.in_browser(control.input, UPDATE_OPTIONS, {**controls, **bars}, bars)
+        events.in_browser(control.input, UPDATE_OPTIONS, {**controls, **outputs}, outputs)

@@ -1,5 +1,7 @@
 """Pictures as sequences: given its upper rows, a digit is completed pixel by pixel."""
 
+import functools
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -10,18 +12,17 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, labels, layout, programs, sources
-from tabs.components import raw, sheet
+from tabs import endpoints, events, labels, layout, programs, sources
+from tabs.components import line, raw, sheet
 from tabs.components.film import Film
-from tabs.components.tiles import Tiles
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
 from tabs.sources import Source
 from tabs.transformer import runs
 
 PIXELS = "transformer-mnist"
 SIDE = 28  # rows of a picture
-TILES = 10  # test pictures to choose from
-FIRST_TILE = 2  # the one that is chosen at first
+FIRST_TILE = 2  # the test picture that is chosen at first
+PICTURES = sources.Chooser(first=FIRST_TILE)
 
 
 class Completions(Controls):
@@ -41,30 +42,14 @@ def columns(n):
     return n if n < 5 else math.ceil(n / 2)
 
 
-def surprisal_colours(bits):
-    """Surprisal (n, H, W) in bits as colours (n, 3, H, W): 0 bits is dark, 8 bits (all 256 values equally likely) is bright."""
-    import torch
-
-    s = (bits / 8).clamp(0, 1)
-    return torch.stack([0.06 + 1.5 * s, 0.09 + 0.1 * s + 0.8 * s**2, 0.2 - 0.2 * s + 0.8 * s**4], 1).clamp(0, 1)
-
-
 def frame(step, given_rows):
     """A frame of the film: pictures and their surprisal, alternating in rows of `columns`: (2 n, 3, H, W)."""
     import torch
 
-    x, rows = step.x.expand(-1, 3, -1, -1).clone(), step.rows
-    x[:, :2, :given_rows] *= torch.tensor([0.5, 0.75])[:, None, None]  # given rows are blue
-    bits = -step.probability.clamp_min(1e-9).log2()
-    bits[:, :given_rows] = 0
-    heatmap = surprisal_colours(bits)
-    for pictures in (x, heatmap):
-        pictures[:, :, rows:] = torch.tensor([0.2, 0.23, 0.3])[:, None, None]  # not generated yet
-    heatmap[:, :, :given_rows] = heatmap[:, :, :given_rows] * 0.6
-    across = columns(len(x))
-    padding = x.new_zeros(2, -len(x) % across, *x.shape[1:])  # to full rows
-    pairs = torch.cat([torch.stack([x, heatmap]), padding], 1)
-    return pairs.unflatten(1, (-1, across)).transpose(0, 1).flatten(0, 2)
+    pair = gm.pixel_transformer.show_surprisal(step, given_rows)
+    across = columns(len(step.x))
+    padding = pair.new_zeros(2, -len(step.x) % across, *pair.shape[2:])  # to full rows
+    return torch.cat([pair, padding], 1).unflatten(1, (-1, across)).transpose(0, 1).flatten(0, 2)
 
 
 def film_pictures(source, steps, given_rows):
@@ -78,9 +63,11 @@ def film_pictures(source, steps, given_rows):
     return {**pictures, **reference, "per": per_frame, "across": across}
 
 
-def film(pictures, rows, bits, live=False):
-    """The stage's value. rows: of each frame, how many are done; bits: (row, mean bits per pixel) of each generated row."""
-    curve = ["bits per pixel", [[row, round(b, 3)] for row, b in bits]]
+def film(pictures, steps, live=False):
+    """The stage's value. steps: all so far; pictures: see `film_pictures`, of the steps, or of the last one if live."""
+    bits = [(step.rows, -step.probability[:, step.rows - 1].clamp_min(1e-9).log2().mean().item()) for step in steps[1:]]
+    curve = line("bits per pixel", [(row, round(b, 3)) for row, b in bits])
+    rows = [step.rows for step in (steps[-1:] if live else steps)]
     return {
         **pictures,
         "facts": json.dumps({"unit": "row", "numbers": rows, "lines": [curve]}),
@@ -93,18 +80,15 @@ def film(pictures, rows, bits, live=False):
 # --- Runs -------------------------------------------------------------------------------------------------------------
 
 
-def sample(x, options: Completions):
-    label = labels.for_model("mnist", options.label, options.n)
-    return gm.load(PIXELS).complete_steps(x, **options.arguments(gm.PixelTransformer.complete_steps, label=label))
-
-
-def finished(options: Completions, picture_lines, pictures, rows, bits):
-    """The outputs of a run that has ended. picture_lines: of Python, that make `picture`."""
-    label = labels.for_model("mnist", options.label, options.n)
-    first = ["picture"] if picture_lines else []
-    call = options.call("model.complete_steps", gm.PixelTransformer.complete_steps, *first, label=label)
-    lines = f"{picture_lines}*_, last = {call}\nx = last.x\n{programs.save(columns(options.n))}"
-    return {"stage": film(pictures, rows, bits), "lines": programs.program(lines, PIXELS)}
+def sample(source: Source | None, options: Completions):
+    """The completions row by row, and the line of Python that computes them."""
+    method, label = (
+        gm.PixelTransformer.complete_steps,
+        labels.for_pictures(gm.labels.classes("mnist"), options.label, options.n),
+    )
+    call = options.call("model.complete_steps", method, *(["picture"] if options.rows else []), label=label)
+    x = sources.require(source)["x"] if options.rows else None
+    return gm.load(PIXELS).complete_steps(x, **options.arguments(method, label=label)), call
 
 
 def complete(source: Source, **controls):
@@ -113,81 +97,45 @@ def complete(source: Source, **controls):
 
     options = Completions.read(**controls)
     n, given = options.n, options.rows
-    x = torch.zeros(n, 1, SIDE, SIDE)
+    (run, call), x = sample(source, options), torch.zeros(n, 1, SIDE, SIDE)
     if given:
-        x[:, :, :given] = sources.require(source)["x"][:, :, :given]
-    steps, bits = [gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)], []
-    run = sample(source["x"] if given else None, options)
-
-    def live():
-        return {"stage": film(film_pictures(source, steps[-1:], given), [steps[-1].rows], bits, live=True)}
-
-    def ended():
-        return film_pictures(source, steps, given), [step.rows for step in steps], bits
-
+        x[:, :, :given] = source["x"][:, :, :given]
+    start = gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)
+    steps, pending = [], {"lines": programs.PENDING}
     try:
-        yield {**live(), "lines": programs.PENDING}
-        for step in run:
+        for step in itertools.chain([start], run):
             steps.append(step)
-            bits.append((step.rows, -step.probability[:, step.rows - 1].clamp_min(1e-9).log2().mean().item()))
-            yield live()
+            yield {"stage": film(film_pictures(source, [step], given), steps, live=True), **pending}
+            pending = {}
     except events.Stopped:
-        yield {"stage": film(*ended()), "lines": programs.STOPPED}
+        yield {"stage": film(film_pictures(source, steps, given), steps), "lines": programs.STOPPED}
         return None
-    data = options, source["lines"] if given else "", *ended()
-    yield finished(*data)
-    return data
+    pictures, lines = film_pictures(source, steps, given), source["lines"] if given else ""
+    program = programs.program(f"{lines}*_, last = {call}\nx = last.x\n{programs.save(columns(n))}", PIXELS)
+    yield (outputs := lambda: {"stage": film(pictures, steps), "lines": program})()
+    return outputs
 
 
-def open_pixels():
-    yield from runs.opening(PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)), finished)
+open_pixels = functools.partial(runs.opening, PIXELS, lambda: complete(sources.test_picture("mnist", FIRST_TILE)))
 
 
 def pixels_complete(
-    picture: events.Upload = None,
+    picture: endpoints.Upload = None,
     test_picture_number: int = FIRST_TILE,
     options: Completions = Completions(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:
     """Complete a picture whose upper rows are given, pixel by pixel.
 
     Args:
-        picture: a file, preprocessed like MNIST. Without one, a test picture is used.
-        test_picture_number: 0 to 199, used when there is no file.
-        rows: how many rows are given, 0 (a new picture) to 27.
-        n: how many completions, 1 to 8.
         label: any (drawn from the classes' probabilities given the rows), a digit, or each (one class after another).
-        temperature: 0 to 2.
-        seed: whole number; the same seed gives the same pictures.
     Returns:
         For each picture the surprisal of its generated pixels in bits (their sum); and a PNG with the pictures.
     """
-    source = sources.upload_or_test_picture("mnist", picture, test_picture_number)
-    for step in sample(source["x"] if options.rows else None, options):  # noqa: B007
+    steps, _ = sample(sources.upload_or_test_picture("mnist", picture, test_picture_number), options)
+    for step in steps:  # noqa: B007
         yield ()  # the lane is free for a moment
     bits = -step.probability[:, options.rows :].clamp_min(1e-38).log2().sum((1, 2))
     yield {"bits": bits.tolist()}, gm.pictures.grid(step.x, columns(options.n), scale=4)
-
-
-# --- The picture that is completed ------------------------------------------------------------------------------------
-
-
-def open_test_pictures():
-    x, _ = sources.test_pictures("mnist")
-    names = sources.test_picture_names("mnist")[:TILES]
-    tiles = {**sheet(x[:TILES], TILES), "labels": names, "chosen": FIRST_TILE}
-    return {"tiles": tiles, "source": sources.test_picture("mnist", FIRST_TILE)}
-
-
-def choose_test_picture(event: gr.EventData):
-    return {"source": sources.test_picture("mnist", events.event_number(event, "index", TILES - 1))}
-
-
-def choose_drawing(ink):
-    return {"source": sources.drawing("mnist", ink)}
-
-
-def choose_upload(path):
-    return {"source": sources.upload("mnist", path)}
 
 
 def build(first_visit):
@@ -198,8 +146,7 @@ def build(first_visit):
                 "**Give it the top of a digit**: pick one, or draw. The transformer generates the other rows, each pixel "
                 "conditioned on all pixels before it."
             )
-            tiles = Tiles(columns=10, name="Test pictures", elem_id="transformer-own-pictures")
-            _, pad, file = layout.draw_or_upload("transformer", 120, 150)
+            pictures = PICTURES.lay_out("transformer", elem_id="transformer-own-pictures", min_width=120)
             controls = Completions.components("transformer", "rows", "n", "label")
             controls |= Completions.components("transformer-pixels", "temperature")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
@@ -210,16 +157,12 @@ def build(first_visit):
                 "negative log-likelihood given the class. Where you choose none, each completion draws its class first, from "
                 "the classes' probabilities given the blue rows."
             )
-    parts["lines"], source = runs.python_panel("pixels"), {"source": gr.State()}
+    parts["lines"], source = layout.python_panel("transformer", "pixels", "Reproduce in Python"), {"source": gr.State()}
 
     inputs = {**source, **controls, "seed": parts["seed"]}
-    opened = events.act(first_visit, open_test_pictures, {}, {"tiles": tiles, **source})
+    opened = events.act(first_visit, PICTURES.open_dataset, {}, {**source, **PICTURES.opened(pictures)})
     stream = runs.connect(parts, complete, inputs, opened.then, open_pixels)
-    chosen = (
-        events.act(tiles.input, choose_test_picture, {}, source),
-        events.live(pad.input, choose_drawing, {"ink": pad}, source),
-        events.act(file.upload, choose_upload, {"path": file}, source),
-    )
+    chosen = [event.then for event in PICTURES.connect(pictures, {}, source)]
     releases = [controls[name].release for name in ("rows", "n", "temperature")]
-    for trigger in (*(event.then for event in chosen), *releases, controls["label"].input):
+    for trigger in (*chosen, *releases, controls["label"].input):
         stream(trigger, complete, inputs)

@@ -1,6 +1,7 @@
 """Tang poems that follow their form."""
 
-import time
+import functools
+import itertools
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
@@ -8,7 +9,7 @@ import gradio as gr
 from pydantic import Field, StringConstraints
 
 import genmodels as gm
-from tabs import events, layout, programs
+from tabs import layout, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import Controls, Seed, dropdown, radio, slider, textbox
 from tabs.transformer import runs, texts
@@ -49,80 +50,54 @@ def sample(poem: Poem, prefix="", **options):
     return gm.load(texts.TANG).poem_steps(poem.form, **poem.conditions(prefix), **sampling)
 
 
-def view(poem: Poem, records, n, keep=0, start=None, live=False):
-    """The stage's value."""
-    request = {name: getattr(poem, name) for name in ("form", *CONDITIONS)}
-    stats = f"{poem.form} · {texts.count(n, '字 characters', start)}"
-    facts = {"title": poem.title, "author": poem.author, "request": request, "stats": stats, "live": live}
-    return {"tokens": records, "keep": keep, **facts}
-
-
-def finished(poem: Poem, records, n, prefix="", keep=0, start=None):
-    """The outputs of a run that has ended."""
-    conditions = [f"{name}={text!r}" for name, text in poem.conditions(prefix).items()]
-    call = poem.call("model.poem_steps", gm.TextTransformer.generate_steps, repr(poem.form), *conditions)
-    first = f"{prefix!r} + " if prefix else ""
-    lines = f'poem = {first}"".join(token.text for token in {call})\nprint(poem.replace("。", "。\\n"))\n'
-    return {"stage": view(poem, records, n, keep, start), "lines": programs.program(lines, texts.TANG)}
-
-
 def stream(poem: Poem, prefix="", keep=0):
     """A poem: yields stage, lines. prefix: the first `keep` tokens of the body."""
-    steps, (n_lines, length) = sample(poem, prefix), gm.tokens.FORMS[poem.form]
-    positions = iter(range(len(prefix), n_lines * (length + 1)))
-    records, n, start, pending = "", 0, time.monotonic(), {"lines": programs.PENDING}
+    length = gm.tokens.FORMS[poem.form][1]
 
-    def kind(token):
-        line, column = divmod(next(positions), length + 1)
-        return "given" if column == 0 and line < len(poem.heads) else ""
+    places = (divmod(i, length + 1) for i in itertools.count(len(prefix)))
+    kinds = ("given" if column == 0 and line < len(poem.heads) else "" for line, column in places)
 
-    try:
-        for batch in texts.batches(steps):
-            n += len(batch)
-            records += texts.records(batch, kind)
-            yield {"stage": view(poem, records, n, keep, start, live=True), **pending}
-            pending = {}
-    except events.Stopped:
-        yield {"stage": view(poem, records, n, keep, start), "lines": programs.STOPPED}
-        return None
-    yield finished(poem, records, n, prefix, keep, start)
-    return poem, records, n
+    def show(records, n, start, live):
+        request = {name: getattr(poem, name) for name in ("form", *CONDITIONS)}
+        stats = f"{poem.form} · {texts.count(n, '字 characters', start)}"
+        facts = {"title": poem.title, "author": poem.author, "request": request, "stats": stats, "live": live}
+        return {"tokens": records, "keep": keep, **facts}
+
+    def lines(n, stopped):
+        if stopped:
+            return programs.STOPPED
+        conditions = [f"{name}={text!r}" for name, text in poem.conditions(prefix).items()]
+        call = poem.call("model.poem_steps", gm.TextTransformer.generate_steps, repr(poem.form), *conditions)
+        first = f"{prefix!r} + " if prefix else ""
+        body = f'poem = {first}"".join(token.text for token in {call})\nprint(poem.replace("。", "。\\n"))\n'
+        return programs.program(body, texts.TANG)
+
+    return (yield from runs.stream(sample(poem, prefix), kinds, show, lines))
 
 
 def write(**controls):
     return (yield from stream(Poem.read(**controls)))
 
 
-def continue_poem(request, **controls):
+def continue_poem(event: gr.EventData, **controls):
     """The visitor chose another character: the poem continues from there, with the form, title, author and heads it had."""
-    conditions = request and request["request"]
+    request = runs.read_request(event)
+    conditions = request["request"]
     if not isinstance(conditions, dict) or set(conditions) != {"form", *CONDITIONS}:
         raise ValueError("There is no poem yet: write one first.")
     yield from stream(Poem.read(**conditions, **controls), request["text"], request["keep"])
 
 
-def open_poem():
-    yield from runs.opening(texts.TANG, write, finished)
+open_poem = functools.partial(runs.opening, texts.TANG, write)
 
 
 def text_poem(poem: Poem = Poem(title="", author="")) -> Iterator[dict]:  # noqa: B008
     """Write a Tang poem that follows its form. 作一首唐诗。
 
-    Args:
-        form: 五绝 (4 lines of 5 characters), 七绝 (4 of 7), 五律 (8 of 5) or 七律 (8 of 7).
-        title: at most 40 characters; may be empty.
-        author: in whose manner, at most 10 characters; may be empty.
-        heads: the first characters of the lines, for an acrostic (藏头诗); may be empty or fewer than lines.
-        temperature: 0 to 5.
-        top_p: 0 to 1.
-        seed: whole number; the same seed gives the same poem.
     Returns:
         The poem, its lines, and the probability of each character.
     """
-    tokens = []
-    for batch in texts.batches(sample(poem, alternatives=0)):
-        tokens += batch
-        yield {}  # the lane is free for a moment
+    tokens = yield from texts.collected(sample(poem, alternatives=0))
     body = "".join(token.text for token in tokens)
     yield {
         "poem": body,
@@ -144,8 +119,8 @@ def build(first_visit):
                 "one, and the poem continues from there. The poem keeps its form because only tokens that the form allows are "
                 "sampled: a character within a line, a punctuation mark at its end."
             )
-    parts["lines"] = runs.python_panel("poem")
+    parts["lines"] = layout.python_panel("transformer", "poem", "Reproduce in Python")
 
     sampling["seed"] = parts["seed"]
-    connect_run = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)
-    runs.connect_continuation(connect_run, (parts["stage"].input,), continue_poem, sampling)
+    stream = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)
+    stream(parts["stage"].input, continue_poem, sampling)

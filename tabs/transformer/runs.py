@@ -1,44 +1,67 @@
 """The stage of a tool: how it opens, its runs, and the text from which the visitor continues."""
 
 import functools
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import gradio as gr
 
 import genmodels as gm
-from tabs import events
+from tabs import events, programs
 from tabs.controls import Controls
 from tabs.transformer import texts
 
-_openings: dict[str, tuple] = {}  # checkpoint folder -> the data of the run with which a tool opens, without words
+# checkpoint folder -> a function that makes the final outputs of the run with which a tool opens; it holds no words
+_openings: dict[str, Callable[[], dict]] = {}
 
 
-def opening(name: str, begin: Callable[[], Iterator[dict]], finished: Callable[..., dict]) -> Iterator[dict]:
-    """The run with which a tool opens; only the first visitor waits for it.
-
-    begin: starts the run, a generator that returns what `finished` makes the final outputs of.
-    """
+def opening(name: str, begin: Callable[[], Iterator[dict]]) -> Iterator[dict]:
+    """The run with which a tool opens; only the first visitor waits for it. begin: starts a run as `stream` does."""
     try:
         folder = str(gm.base.checkpoint_folder(name).resolve())
         if folder in _openings:
-            yield finished(*_openings[folder])
-        elif data := (yield from begin()):
-            _openings[folder] = data
+            yield _openings[folder]()
+        elif finished := (yield from begin()):
+            _openings[folder] = finished
     except ValueError as e:  # the message takes the place of the missing output
         yield {"stage": {"message": events.sentence(e)}, "lines": ""}
 
 
+def stream(steps: Iterable, kinds: Iterator[str], show: Callable[..., dict], lines: Callable[[int, bool], str], given: int = 0):
+    """A text as it grows: yields stage, lines. Returns a function that makes the last outputs again, or None if stopped.
+
+    kinds: of the tokens; given: how many come first that are not generated. show: (records, number of generated tokens, start:
+    see `texts.count`, live) -> the stage; lines: (that number, whether the run was stopped) -> a program.
+    """
+    records, total, start, stopped, pending = "", 0, time.monotonic(), False, {"lines": programs.PENDING}
+    try:
+        for batch in gm.tokens.batches(steps):
+            records += texts.records(batch, kinds)
+            total += len(batch)
+            start = start if total > given else time.monotonic()
+            yield {"stage": show(records, max(0, total - given), start, live=True), **pending}
+            pending = {}
+    except events.Stopped:
+        stopped = True
+
+    def outputs(start=None):
+        n = max(0, total - given)
+        return {"stage": show(records, n, start, live=False), "lines": lines(n, stopped)}
+
+    yield outputs(start)
+    return None if stopped else outputs
+
+
 def read_request(event: gr.EventData) -> dict:
-    """The text from which the view wants to continue, checked. Only the first of two chained handlers receives the event."""
+    """The text from which the view wants to continue, checked: text, keep and request, see `TokenView`."""
     data = event._data if isinstance(event._data, dict) else {}
     if isinstance(data.get("text"), str) and len(data["text"]) > texts.MAX_TEXT:
         raise ValueError(f"The text has reached {texts.MAX_TEXT:,} characters: begin a new one.")
-    request = {
+    return {
         "text": texts.check("text", data.get("text"), texts.MAX_TEXT),
         "request": data.get("request"),
         "keep": gm.base.check_number("keep", data.get("keep"), 1, texts.MAX_TEXT, whole=True),
     }
-    return {"request": request}
 
 
 def buttons(controls: type[Controls], tool: str, start: str, stop: str) -> dict:
@@ -51,29 +74,12 @@ def buttons(controls: type[Controls], tool: str, start: str, stop: str) -> dict:
         }
 
 
-def python_panel(tool: str) -> gr.Code:
-    """The lines that make what a tool shows."""
-    with gr.Accordion("Reproduce in Python", open=False, elem_classes="lines"):
-        return gr.Code(
-            language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=f"transformer-{tool}-python"
-        )
-
-
 def connect(parts: dict, generate: Callable, inputs: dict, first_visit: Callable, generate_opening: Callable) -> Callable:
     """The events of a stage. Returns the function that connects further ones: `stream(trigger, fn, inputs)`."""
     runs = events.Runs()
     stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
     stream(first_visit, generate_opening, {})
-    new_seed = events.act(parts["start"].click, lambda: {"seed": events.fresh_seed()}, {}, {"seed": parts["seed"]})
-    stream(new_seed.then, generate, inputs)
+    stream(events.new_seed(parts["start"], parts["seed"]).then, generate, inputs)
     stream(parts["seed"].submit, generate, inputs)
     runs.stop(parts["stop"].click)
     return stream
-
-
-def connect_continuation(stream: Callable, triggers: tuple[Callable, ...], continued: Callable, controls: dict) -> None:
-    """Let a text go on from where its view says."""
-    request = gr.State()
-    for trigger in triggers:
-        chosen = events.act(trigger, read_request, {}, {"request": request})
-        stream(chosen.then, continued, {"request": request, **controls})

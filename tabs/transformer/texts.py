@@ -1,11 +1,12 @@
 """Texts and their tokens, as visitors send them and as the page shows them."""
 
+import itertools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import genmodels as gm
+from tabs.components.token_view import Token
 from tabs.controls import ControlError
 
 SHAKESPEARE, TANG = MODELS = ("transformer-shakespeare", "transformer-tang")
@@ -51,29 +52,26 @@ def join_items(items: list[str], limit: int = 12) -> str:
 # --- Tokens -----------------------------------------------------------------------------------------------------------
 
 
-def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
-    """Lists of the steps that arrive within some time, the first step alone: one message per step would cost more than it."""
-    batch, deadline = [], 0.0
-    for step in steps:
-        batch.append(step)
-        if time.monotonic() >= deadline:
-            yield batch
-            batch, deadline = [], time.monotonic() + seconds
-    if batch:
-        yield batch
+def collected(steps: Iterable) -> Iterator[dict]:
+    """For endpoints: all of the steps as a list; between them the computing lane is free for a moment."""
+    tokens = []
+    for batch in gm.tokens.batches(steps):
+        tokens += batch
+        yield {}
+    return tokens
 
 
-def records(tokens: Iterable["gm.text_transformer.Token"], kind: str | Callable[[Any], str] = "") -> str:
-    """Tokens as `TokenView` reads them, one line of JSON each. kind: of all tokens, or a function of a token."""
+def records(tokens: Iterable["gm.text_transformer.Token"], kinds: Iterable[str] = itertools.repeat("")) -> str:
+    """Tokens as `TokenView` reads them, one line of JSON each. kinds: of the tokens, at least as many."""
     lines = []
-    for token in tokens:
-        record = [
-            token.text,
-            round(token.probability, 5),
-            round(token.entropy, 3),
-            kind(token) if callable(kind) else kind,
-            [[text, round(p, 4)] for text, p, _ in token.alternatives],
-        ]
+    for token, kind in zip(tokens, kinds):
+        record: Token = {
+            "symbol": token.text,
+            "p": round(token.probability, 5),
+            "entropy": round(token.entropy, 3),
+            "kind": kind,
+            "alternatives": [{"symbol": text, "p": round(p, 4)} for text, p, _ in token.alternatives],
+        }
         lines.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
     return "".join(lines)
 

@@ -1,7 +1,7 @@
 """A text in the manner of Shakespeare, written character by character and continued from wherever the visitor chooses."""
 
 import functools
-import time
+import itertools
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, layout, programs
+from tabs import layout, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
 from tabs.transformer import runs, texts
@@ -32,41 +32,24 @@ class Writing(Controls):
     seed: Seed = SEED
 
 
-def finished(prompt, options, records, n, keep=0, notes="", start=None):
-    """The outputs of a run that has ended."""
-    stats = texts.count(n, "characters", start) if n else ""
-    # with this length the same seed gives the same part of a text that was stopped
-    call = options.call("model.generate", gm.TextTransformer.generate_steps, "prompt", max_new_tokens=n)
-    body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
-    lines = programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
-    return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": False, "stats": stats}, "lines": lines}
-
-
 def stream(prompt, keep, options, notes=""):
     """Continue a prompt in the model's alphabet: yields stage, lines. keep: how many tokens the stage already shows."""
-    model = gm.load(texts.SHAKESPEARE)
-    steps = model.generate_steps(prompt, **options.arguments(gm.TextTransformer.generate_steps))
-    records, n, start, pending = "", 0, time.monotonic(), {"lines": programs.PENDING}
+    model, shown, method = gm.load(texts.SHAKESPEARE), "" if keep else prompt[-SHOWN_PROMPT:], gm.TextTransformer.generate_steps
+    given = model.read_steps(shown, prompt[:-SHOWN_PROMPT]) if shown else ()
+    steps = itertools.chain(given, model.generate_steps(prompt, **options.arguments(method)))
 
-    def stage(stats):
-        return {"stage": {"tokens": records, "keep": keep, "notes": notes, "live": True, "stats": stats}}
+    def show(records, n, start, live):
+        stats = texts.count(n, "characters", start) if n else "reading the prompt" if live else ""
+        return {"tokens": records, "keep": keep, "notes": notes, "live": live, "stats": stats}
 
-    try:
-        if not keep:
-            for batch in texts.batches(model.read_steps(prompt[-SHOWN_PROMPT:], prompt[:-SHOWN_PROMPT])):
-                records += texts.records(batch, "given")
-                yield stage("reading the prompt") | pending
-        start = time.monotonic()
-        for batch in texts.batches(steps):
-            n += len(batch)
-            records += texts.records(batch)
-            yield stage(texts.count(n, "characters", start)) | pending
-            pending = {}
-    except events.Stopped:
-        yield finished(prompt, options, records, n, keep, notes, start)
-        return None
-    yield finished(prompt, options, records, n, keep, notes, start)
-    return prompt, options, records, n
+    def lines(n, stopped):
+        # with this length the same seed gives the same part of a text that was stopped
+        call = options.call("model.generate", method, "prompt", max_new_tokens=n)
+        body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
+        return programs.program(body, texts.SHAKESPEARE) if n else programs.STOPPED
+
+    kinds = itertools.chain(["given"] * len(shown), itertools.repeat(""))
+    return (yield from runs.stream(steps, kinds, show, lines, given=len(shown)))
 
 
 def write(prompt, **controls):
@@ -79,17 +62,14 @@ def write(prompt, **controls):
     return (yield from stream(prompt or "\n", 0, options, notes))
 
 
-def continue_text(request, **controls):
+def continue_text(event: gr.EventData, **controls):
     """The text on the stage continues."""
-    options = Writing.read(**controls)
-    if not request:
-        raise ValueError("There is no text yet: write one first.")
+    options, request = Writing.read(**controls), runs.read_request(event)
     prompt, _ = texts.fold(gm.load(texts.SHAKESPEARE), request["text"])
     yield from stream(prompt or "\n", request["keep"], options)
 
 
-def open_text():
-    yield from runs.opening(texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT), finished)
+open_text = functools.partial(runs.opening, texts.SHAKESPEARE, functools.partial(write, OPENING_PROMPT))
 
 
 def text_generate(
@@ -103,20 +83,16 @@ def text_generate(
         prompt: at most 100,000 characters, of which the last ones that fit the model's context count; may be empty. Characters
             outside the model's alphabet are replaced by plain ones or left out. For transformer-tang:
             form|title|author|beginning.
-        max_new_tokens: 1 to 1000.
-        temperature: 0 (always the most likely token) to 5.
         top_k: 0 (all) to 1000; keeps the k most likely tokens.
         top_p: 0 to 1; keeps the most likely tokens that together reach this probability.
         min_p: 0 to 1; keeps tokens at least this many times as likely as the most likely one.
-        seed: whole number; the same seed gives the same text.
-        model: transformer-shakespeare or transformer-tang.
     Returns:
         The text that follows the prompt.
     """
     transformer, text = texts.load(model), ""
     top_k = min(options.top_k, transformer.tokenizer.vocab_size)
     arguments = options.arguments(gm.TextTransformer.generate_steps, top_k=top_k, alternatives=0)
-    for batch in texts.batches(transformer.generate_steps(prompt, **arguments)):
+    for batch in gm.tokens.batches(transformer.generate_steps(prompt, **arguments)):
         text += transformer.tokenizer.decode(token.id for token in batch)
         yield text
 
@@ -124,7 +100,7 @@ def text_generate(
 def poster():
     """The beginning of the first sample that the training run saved."""
     try:
-        text = (cards.checkpoints() / texts.SHAKESPEARE / "samples.txt").read_text(encoding="utf-8")
+        text = (gm.cards.checkpoint_root() / texts.SHAKESPEARE / "samples.txt").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""
     return "\n".join(line for line in text.splitlines() if not line.startswith("---"))[:400].strip()
@@ -156,5 +132,6 @@ def lay_out_stage():
 
 def connect(parts, first_visit):
     controls = {name: parts[name] for name in Writing.model_fields}
-    connect_run = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text)
-    runs.connect_continuation(connect_run, (parts["stage"].input, parts["stage"].release), continue_text, controls)
+    stream = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text)
+    for trigger in (parts["stage"].input, parts["stage"].release):
+        stream(trigger, continue_text, controls)

@@ -2,31 +2,18 @@
 
 import functools
 import textwrap
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 import genmodels as gm
 from tabs import programs
 from tabs.components import raw
-from tabs.controls import Controls, radio
+from tabs.families import Family
 
-DATASETS = {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}
-MODELS = ("vae-mnist", "vae-fashion", "vae-avatars", "vae-mnist-2d", "vae-fashion-2d")
+VAE = Family("vae", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, "vae-mnist-2d", "vae-fashion-2d")
 CODE_LIMIT = 30  # largest absolute value of a number of a code
 COLLAPSED_NATS = 0.01  # a dimension with a smaller mean KL carries no information: the model does not use it
 TEST_TILES = 20  # test pictures to choose from
 SAVE = programs.save(1, 8)
-BARE = {"show_label": False, "container": False}
-
-
-class Model(Controls):
-    dataset: Annotated[
-        Literal[*DATASETS], radio([(DATASETS[name], name) for name in DATASETS], min_width=330, elem_classes=[], **BARE)
-    ] = Field("mnist", title="Dataset")
-    size: Annotated[Literal["full", "2d"], radio([], elem_classes="small-pills", **BARE)] = Field(
-        "full", title="Size of the latent code"
-    )
 
 
 def model_name(dataset: str, size: str) -> str:
@@ -34,13 +21,9 @@ def model_name(dataset: str, size: str) -> str:
     return f"vae-{dataset}" + ("-2d" if size == "2d" and dataset != "avatars" else "")
 
 
-def dataset_of(name: str) -> str:
-    return gm.base.check_choice("model", name, MODELS).split("-")[1]
-
-
 def load_vae(name: str) -> "gm.VAE":
     """One of this tab's models: a name from a visitor never becomes a path."""
-    return gm.load(gm.base.check_choice("model", name, MODELS))
+    return gm.load(gm.base.check_choice("model", name, VAE.models))
 
 
 @functools.lru_cache(maxsize=16)
@@ -81,7 +64,7 @@ def view(name: str, z, x=None, lines: str = "", caption: str = "") -> dict:
     """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines."""
     z, kl = code_list(z), load_latents(gm.base.checkpoint_folder(name)).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
-    dims = [[i, f"#{i + 1} · {kl[i]:.2f} nats"] for i in kl.argsort(descending=True).tolist()]
+    dims = [{"index": i, "label": f"#{i + 1} · {kl[i]:.2f} nats"} for i in kl.argsort(descending=True).tolist()]
     sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum())}
     return {"sliders": sliders, "stage": picture(x, caption), "lines": lines or decode_program(name, z)}
 

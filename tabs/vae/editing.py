@@ -10,7 +10,7 @@ from pydantic import Field
 import genmodels as gm
 from tabs import events, layout, sources
 from tabs.controls import Controls, dropdown, slider
-from tabs.vae.data import MODELS, code_list, code_tensor, dataset_of, load_latents, load_vae, slider_code, view
+from tabs.vae.data import VAE, code_list, code_tensor, load_latents, load_vae, slider_code, view
 
 TITLES = {  # of the attributes that can be edited on the page: one row of controls each
     "smiling": "Smile",
@@ -34,19 +34,9 @@ class Edit(Controls):
     )
 
 
-def attribute_names(dataset):
-    """attribute -> names of its values, in the order of the classifier's outputs."""
-    return gm.data.ATTRIBUTES if dataset == "avatars" else {"class": gm.data.CLASSES[dataset]}
-
-
 def classify(dataset, x):
     """The classifier's prediction for one picture: attribute -> (value, probability)."""
-    classifier = gm.load(f"classifier-{dataset}")
-    predictions = {}
-    for (attribute, names), logits in zip(attribute_names(dataset).items(), classifier.logits(x)):
-        probability, index = logits.softmax(1)[0].max(0)
-        predictions[attribute] = (names[int(index)], float(probability))
-    return predictions
+    return gm.classifier.describe(gm.load(f"classifier-{dataset}"), gm.labels.all_conditions(dataset), x)
 
 
 def predicted_values(dataset, x):
@@ -56,12 +46,9 @@ def predicted_values(dataset, x):
 
 
 def edit_code(name, z, values, edit: Edit):
-    """The code z (1, D) of a picture with attributes `values`, moved so that at amount 1 one of them becomes the target."""
-    latents, attribute, target = load_latents(gm.base.checkpoint_folder(name)), edit.attribute, edit.target
-    vectors = latents.values[gm.base.check_choice("attribute", attribute, list(latents.values))]
-    gm.base.check_choice(f"value of {attribute}", target, [value for value in vectors if value != "hidden"])
-    after = {"class": target} if attribute == "class" else gm.data.change_attribute(values, attribute, target)
-    return latents.change(z, values, after, edit.amount)
+    """The code z (1, D) of a picture with attributes `values`, edited."""
+    latents = load_latents(gm.base.checkpoint_folder(name))
+    return gm.vae.edit(latents, z, values, edit.attribute, edit.target, edit.amount)
 
 
 def classifier_report(dataset, x):
@@ -73,7 +60,7 @@ def classifier_report(dataset, x):
 
 def start(dataset):
     """Another data set -> the rows that it has, with nothing edited."""
-    values, outputs = attribute_names(dataset), {"memory": None}
+    values, outputs = gm.labels.all_conditions(dataset), {"memory": None}
     for attribute in TITLES:
         outputs |= {f"{attribute}_row": gr.update(visible=attribute in values), f"{attribute}_amount": 0.0}
         if attribute in values:  # a hidden list keeps its value in the browser, so it must keep its choices, too
@@ -96,7 +83,7 @@ def apply(row, target_chosen, sliders, memory, **controls):
     amounts = {attribute: controls[f"{attribute}_amount"] for attribute in TITLES}
     same_model = memory and memory["model"] == name
     if not same_model or sum(a != b for a, b in zip(memory["z"], code_list(z))) > z.shape[1] / 2:
-        memory = {"offset": 0 * z, "values": predicted_values(dataset_of(name), load_vae(name).decode(z))}
+        memory = {"offset": 0 * z, "values": predicted_values(VAE.dataset_of(name), load_vae(name).decode(z))}
         amounts = {row: amounts[row]}
     if target_chosen:
         amounts[row] = 1.0 if target else 0.0
@@ -110,7 +97,7 @@ def apply(row, target_chosen, sliders, memory, **controls):
             captions.append(f"{TITLES[attribute]}: {change}".replace("_", " "))
     outputs = view(name, z, caption=", ".join(captions))
     code = outputs["sliders"]["z"]
-    report = classifier_report(dataset_of(name), load_vae(name).decode(code_tensor(name, code)))
+    report = classifier_report(VAE.dataset_of(name), load_vae(name).decode(code_tensor(name, code)))
     if target and memory["values"].get(row) == target:
         value = target.replace("_", " ")
         report = f"The classifier already says {value} for the unedited picture: choose another value. {report}"
@@ -120,15 +107,13 @@ def apply(row, target_chosen, sliders, memory, **controls):
 
 
 def vae_attributes(
-    model: Literal[*MODELS] = "vae-avatars",
+    model: Literal[*VAE.models] = "vae-avatars",
     test_picture_number: int = 0,
     edit: Edit = Edit(target="sunglasses", amount=1),  # noqa: B008
 ) -> tuple[dict, Image]:
     """Change one attribute of a test picture by moving its latent code.
 
     Args:
-        model: one of the VAEs, see vae_sample.
-        test_picture_number: 0 to 199 (0 to 99 for faces).
         attribute: for faces smiling, glasses, hair_color, hair_length, facial_hair, skin, background or another of
             genmodels.data.ATTRIBUTES; for digits and clothes "class".
         target: the value to move to, such as sunglasses, or "3".
@@ -138,7 +123,7 @@ def vae_attributes(
     """
     import torch
 
-    vae, dataset = load_vae(model), dataset_of(model)
+    vae, dataset = load_vae(model), VAE.dataset_of(model)
     z = vae.encode(sources.test_picture(dataset, test_picture_number)["x"]).mean
     x = vae.decode(torch.cat([z, edit_code(model, z, predicted_values(dataset, vae.decode(z)), edit)]))
     facts = {}
@@ -147,25 +132,20 @@ def vae_attributes(
     return facts, gm.pictures.grid(x, columns=2, scale=4)
 
 
-def lay_out():
-    """The tool's components by name: a row, a value and a strength for each attribute, and what came of them."""
+def lay_out(dataset, code_view):
+    """Lay out and wire a row, a value and a strength for each attribute. Returns the step that opens a data set."""
     layout.hint(
         "What glasses add to the code, on average, is a direction in latent space. Move the large picture along such "
         "directions, several at once."
     )
-    parts = {"memory": gr.State()}
+    rows, targets, amounts, memory = {}, {}, {}, {"memory": gr.State()}
     for attribute, title in TITLES.items():
-        with gr.Row(elem_classes=["small-controls", "change"], visible=False) as parts[f"{attribute}_row"]:
+        with gr.Row(elem_classes=["small-controls", "change"], visible=False) as rows[f"{attribute}_row"]:
             row = Edit.components(f"vae-{attribute}", target={"label": title, "elem_id": f"vae-{attribute}"})
-            parts[attribute], parts[f"{attribute}_amount"] = row.values()
-    return {**parts, "report": gr.Markdown(elem_id="vae-verdict")}
-
-
-def connect(parts, code_view):
-    amounts = {f"{attribute}_amount": parts[f"{attribute}_amount"] for attribute in TITLES}
-    targets, memory = {attribute: parts[attribute] for attribute in TITLES}, {"memory": parts["memory"]}
+            targets[attribute], amounts[f"{attribute}_amount"] = row.values()
     inputs = {"sliders": code_view["sliders"], **memory, **targets, **amounts}
-    outputs = {"report": parts["report"], **memory, **amounts, **code_view}
+    outputs = {"report": gr.Markdown(elem_id="vae-verdict"), **memory, **amounts, **code_view}
     for attribute, target in targets.items():
         events.act(target.input, functools.partial(apply, attribute, True), inputs, outputs)
         events.live(amounts[f"{attribute}_amount"].input, functools.partial(apply, attribute, False), inputs, outputs)
+    return start, {"dataset": dataset}, {**memory, **rows, **targets, **amounts}

@@ -6,24 +6,21 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import events, layout, programs, sources
+from tabs import endpoints, layout, programs, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
-from tabs.vae.data import MODELS, SAVE, TEST_TILES, code_list, code_tensor, dataset_of, load_vae, model_name, view
+from tabs.sources import Source
+from tabs.vae.data import SAVE, TEST_TILES, VAE, code_list, code_tensor, load_vae, model_name, view
 
 
-def encoding_stats(vae, x):
-    """Numbers about the encoding of one picture (1, C, H, W): squared error per pixel, KL and ELBO in nats."""
-    log_px, kl = vae.elbo(x)
-    return {"squared_error": float((vae.reconstruct(x) - x).square().mean()), "kl": float(kl), "elbo": float(log_px - kl)}
-
-
-def encode(name, x, lines=""):
-    """A picture -> comparison, report, sliders, stage, lines: its code and its reconstruction."""
+def encode(source: Source, size):
+    """Another picture -> comparison, report, sliders, stage, lines: its code and its reconstruction."""
     import torch
 
+    name, x = model_name(source["dataset"], size), source["x"]
+    lines = programs.program(f"{source['lines']}x = model.reconstruct(picture)\n{SAVE}", name) if "number" in source else ""
     vae = load_vae(name)
-    z, stats = vae.encode(x).mean, encoding_stats(vae, x)
+    z, stats = vae.encode(x).mean, gm.vae.encoding_stats(vae, x)
     x_hat = vae.reconstruct(x) if lines else vae.decode(code_tensor(name, code_list(z)))
     names = ["input", "reconstruction", "absolute difference"]
     comparison = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3), "labels": names}
@@ -32,33 +29,21 @@ def encode(name, x, lines=""):
         f"code. **ELBO** {stats['elbo']:.1f} nats: a lower bound on the log-probability of this picture."
     )
     caption = f"Reconstruction of your picture from {vae.latent} numbers."
-    return {"comparison": comparison, "report": report, **view(name, z, x_hat, lines, caption)}
+    return {
+        "comparison": comparison,
+        "report": report,
+        **view(name, z, x_hat, lines, caption),
+    }
 
 
-def encode_test_picture(dataset, size, event: gr.EventData):
-    name, i = model_name(dataset, size), events.event_number(event, "index", TEST_TILES - 1)
-    source = sources.test_picture(dataset, i)
-    lines = f"{source['lines']}x = model.reconstruct(picture)\n{SAVE}"
-    return encode(name, source["x"], programs.program(lines, name))
-
-
-def encode_drawing(dataset, size, ink):
-    return encode(model_name(dataset, size), sources.drawing(dataset, ink)["x"])
-
-
-def encode_upload(dataset, size, path):
-    return encode(model_name(dataset, size), sources.upload(dataset, path)["x"])
+PICTURES = sources.Chooser(encode, TEST_TILES)
 
 
 def vae_encode(
-    model: Literal[*MODELS] = "vae-mnist", picture: events.Upload = None, test_picture_number: int = 0
+    model: Literal[*VAE.models] = "vae-mnist", picture: endpoints.Upload = None, test_picture_number: int = 0
 ) -> tuple[dict, Image]:
     """Encode a picture: its latent code, its reconstruction, and the terms of the ELBO.
 
-    Args:
-        model: one of the VAEs, see vae_sample.
-        picture: a file; it is prepared like the pictures of the model's dataset. Without one, a test picture is used.
-        test_picture_number: 0 to 199 (0 to 99 for faces), used when there is no file.
     Returns:
         The code (mean and standard deviation of each number), the squared error per pixel, KL and ELBO in nats; and a PNG
         with the picture as the encoder gets it beside its reconstruction.
@@ -66,27 +51,20 @@ def vae_encode(
     import torch
 
     vae = load_vae(model)
-    x = sources.upload_or_test_picture(dataset_of(model), picture, test_picture_number)["x"]
+    x = sources.upload_or_test_picture(VAE.dataset_of(model), picture, test_picture_number)["x"]
     q = vae.encode(x)
-    facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist(), **encoding_stats(vae, x)}
+    facts = {"model": model, "mean": q.mean[0].tolist(), "standard_deviation": q.stddev[0].tolist()}
+    facts |= gm.vae.encoding_stats(vae, x)
     return facts, gm.pictures.grid(torch.cat([x, vae.reconstruct(x)]), columns=2, scale=4)
 
 
-def lay_out():
-    """The tool's components by name."""
+def lay_out(model, code_view):
+    """Lay out and wire the tool. Returns its components by name."""
     layout.hint(
         "Choose a test picture (not used in training), or bring your own. The encoder turns it into a latent code, and the "
         "decoder reconstructs it from the code alone."
     )
-    parts = {"tiles": Tiles(columns=10, name="Test pictures", elem_id="vae-own")}
-    parts["drawing"], parts["pad"], parts["upload"] = layout.draw_or_upload("vae", 150, 224)
-    parts["comparison"] = Tiles(pick=False, columns=3, name="Input and reconstruction", elem_id="vae-pair")
-    parts["report"] = gr.Markdown(elem_id="vae-report")
+    parts = PICTURES.lay_out("vae", min_width=150, height=224)
+    comparison = Tiles(pick=False, columns=3, name="Input and reconstruction", elem_id="vae-pair")
+    PICTURES.connect(parts, model, {"comparison": comparison, "report": gr.Markdown(elem_id="vae-report"), **code_view})
     return parts
-
-
-def connect(model, parts, code_view):
-    outputs = {"comparison": parts["comparison"], "report": parts["report"], **code_view}
-    events.act(parts["tiles"].input, encode_test_picture, model, outputs)
-    events.live(parts["pad"].input, encode_drawing, {**model, "ink": parts["pad"]}, outputs)
-    events.act(parts["upload"].upload, encode_upload, {**model, "path": parts["upload"]}, outputs)

@@ -12,7 +12,7 @@ from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.components.tiles import Tiles
 from tabs.controls import Controls, radio
-from tabs.vae.data import MODELS, TEST_TILES, code_list, code_tensor, dataset_of, load_vae, model_name, slider_code, view
+from tabs.vae.data import TEST_TILES, VAE, code_list, code_tensor, load_vae, model_name, slider_code, view
 
 FRAMES = 17
 
@@ -25,16 +25,16 @@ class End(Controls):
 
 
 class Interpolation(Controls):
-    first: int = Field(0, ge=0, le=199, title="First picture")
-    second: int = Field(1, ge=0, le=199, title="Second picture")
-    steps: int = Field(9, ge=2, le=64, title="Steps")
-    spherical: bool = Field(True, title="Spherical")
+    first: int = Field(0, ge=0, le=199, title="Number of a test picture (of faces 0 to 99)")
+    second: int = Field(1, ge=0, le=199, title="Number of another")
+    steps: int = Field(9, ge=2, le=64, title="Number of pictures, both ends included")
+    spherical: bool = Field(True, title="Whether spherical (slerp), which stays where the prior has its mass, or linear")
 
 
 def initial_pair(name):
     """Codes of two test pictures to start with: [first, last]."""
-    x, _ = sources.test_pictures(dataset_of(name))
-    indices = [0, 3] if dataset_of(name) == "fashion" else [3, 8]  # a T-shirt becomes a dress, a 3 an 8
+    x, _ = sources.test_pictures(VAE.dataset_of(name))
+    indices = [0, 3] if VAE.dataset_of(name) == "fashion" else [3, 8]  # a T-shirt becomes a dress, a 3 an 8
     return [code_list(z[None]) for z in load_vae(name).encode(x[indices]).mean]
 
 
@@ -84,37 +84,27 @@ def to_stage(memory, event: gr.EventData):
     return view(memory["model"], z[None], caption=f"Step {step + 1} of {FRAMES} of the interpolation.")
 
 
-def vae_interpolate(model: Literal[*MODELS] = "vae-mnist", path: Interpolation = Interpolation()) -> Image:  # noqa: B008
+def vae_interpolate(model: Literal[*VAE.models] = "vae-mnist", path: Interpolation = Interpolation()) -> Image:  # noqa: B008
     """Interpolate between the codes of two test pictures.
 
-    Args:
-        model: one of the VAEs, see vae_sample.
-        first: number of a test picture, 0 to 199 (0 to 99 for faces).
-        second: number of another.
-        steps: number of pictures, both ends included, 2 to 64.
-        spherical: true for spherical interpolation (slerp), which stays where the prior has its mass; false for linear.
     Returns:
         A PNG with the pictures in one row.
     """
-    vae, (x, _) = load_vae(model), sources.test_pictures(dataset_of(model))
+    vae, (x, _) = load_vae(model), sources.test_pictures(VAE.dataset_of(model))
     ends = {"first": path.first, "second": path.second}
     z0, z1 = vae.encode(x[[gm.base.check_number(name, i, 0, len(x) - 1, whole=True) for name, i in ends.items()]]).mean
     return gm.pictures.filmstrip(vae.decode(gm.vae.interpolate(z0, z1, path.steps, path.spherical)), scale=2)
 
 
-def lay_out():
-    """The tool's components by name."""
+def lay_out(model, code_view):
+    """Lay out and wire the tool. Returns (the test pictures, the step that opens a model)."""
     layout.hint("The code of one picture turns into that of another, step by step.")
-    parts = {"frames": Scrubber(action="Show large", ends=("first", "last"), elem_id="vae-frames")}
+    frames, memory = Scrubber(action="Show large", ends=("first", "last"), elem_id="vae-frames"), {"memory": gr.State()}
     with gr.Row(elem_classes="small-controls"):
-        parts |= End.components("vae")
-        parts["use_stage"] = gr.Button("Use the large picture", scale=1, min_width=150, size="md")
-    return {**parts, "tiles": Tiles(columns=10, name="Test pictures", elem_id="vae-ends"), "memory": gr.State()}
-
-
-def connect(model, parts, code_view):
-    memory = {"memory": parts["memory"]}
-    inputs, outputs = {**model, **memory, "end": parts["end"]}, {**memory, "frames": parts["frames"]}
-    events.act(parts["tiles"].input, choose_end, inputs, outputs)
-    events.act(parts["use_stage"].click, stage_as_end, {**inputs, "sliders": code_view["sliders"]}, outputs)
-    events.act(parts["frames"].release, to_stage, memory, code_view)
+        inputs = {**model, **memory, **End.components("vae")}
+        use_stage = gr.Button("Use the large picture", scale=1, min_width=150, size="md")
+    tiles, outputs = Tiles(columns=10, name="Test pictures", elem_id="vae-ends"), {**memory, "frames": frames}
+    events.act(tiles.input, choose_end, inputs, outputs)
+    events.act(use_stage.click, stage_as_end, {**inputs, "sliders": code_view["sliders"]}, outputs)
+    events.act(frames.release, to_stage, memory, code_view)
+    return tiles, (start, model, outputs)

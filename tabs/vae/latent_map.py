@@ -1,6 +1,7 @@
 """The map: all codes of two numbers, and the pictures that they decode to."""
 
 import functools
+import json
 
 import gradio as gr
 
@@ -17,23 +18,11 @@ MAP_CELLS = 28  # decoded pictures per side of a map
 @functools.lru_cache(maxsize=8)
 def _map(folder, dataset):
     """One map: decoded pictures of a grid of codes, and the codes of the test pictures."""
-    import torch
-
-    model, (x, _) = gm.load(folder), sources.test_pictures(dataset)
-    if hasattr(model, "prior"):
-        z = model.encode(x).mean
-        edge = max(3.0, z.abs().quantile(0.99).item())
-        x0, x1, y0, y1 = -edge, edge, -edge, edge
-    else:  # the codes of an autoencoder may have any centre and scale
-        z = model.encode(x)
-        low, high = z.quantile(0.02, 0), z.quantile(0.98, 0)
-        (x0, y0), (x1, y1) = (low - 0.2 * (high - low)).tolist(), (high + 0.2 * (high - low)).tolist()
-    centers = torch.linspace(0.5, MAP_CELLS - 0.5, MAP_CELLS) / MAP_CELLS
-    v, u = torch.meshgrid(centers, centers, indexing="ij")
-    codes = torch.stack([x0 + u.flatten() * (x1 - x0), y1 - v.flatten() * (y1 - y0)], 1)  # y points up
+    pictures, z, bounds = gm.vae.map_codes(gm.load(folder), sources.test_pictures(dataset)[0], MAP_CELLS)
     # One string: Gradio walks through every list on the page at each message of a stream, also those of other tabs.
-    points = " ".join(f"{a:.3f} {b:.3f} {c}" for (a, b), c in zip(z.tolist(), gm.data.samples(dataset).y.tolist()))
-    return {**sheet(model.decode(codes), MAP_CELLS), "bounds": [x0, x1, y0, y1], "points": points}
+    y = gm.data.samples(dataset).y.tolist()
+    points = json.dumps([{"x": round(a, 3), "y": round(b, 3), "label": label} for (a, b), label in zip(z.tolist(), y)])
+    return {**sheet(pictures, MAP_CELLS), "bounds": bounds, "points": points}
 
 
 def show(dataset):
@@ -54,8 +43,8 @@ def choose(dataset, event: gr.EventData, **controls):
     """A click on a map -> size, tiles, sliders, stage, lines."""
     u, v = (events.event_number(event, name, 1, whole=False) for name in "uv")
     name = model_name(dataset, "2d")
-    x0, x1, y0, y1 = _map(gm.base.checkpoint_folder(name), dataset)["bounds"]
-    z = code_tensor(name, [x0 + u * (x1 - x0), y1 - v * (y1 - y0)])
+    edge = _map(gm.base.checkpoint_folder(name), dataset)["bounds"]
+    z = code_tensor(name, [edge["x0"] + u * (edge["x1"] - edge["x0"]), edge["y1"] - v * (edge["y1"] - edge["y0"])])
     tiles = {**sampling.sample(dataset, "2d", **controls)["tiles"], "chosen": -1}
     return {"size": "2d", "tiles": tiles, **view(name, z, caption="Decoded from the chosen point of the map.")}
 

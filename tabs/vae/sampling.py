@@ -7,12 +7,12 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import cards, events, layout, programs
+from tabs import events, layout, programs
 from tabs.components import sheet
 from tabs.components.stage import Stage
 from tabs.components.tiles import Tiles
 from tabs.controls import SEED, Controls, Expression, Seed, slider
-from tabs.vae.data import MODELS, SAVE, code_list, code_tensor, decode_program, load_vae, model_name, picture, slider_code, view
+from tabs.vae.data import SAVE, VAE, code_list, code_tensor, decode_program, load_vae, model_name, picture, slider_code, view
 
 LATENT_SIZES = {"mnist": 40, "fashion": 64, "avatars": 128}  # of the full code, named before a model is loaded
 SAMPLES = 12  # new pictures at a time
@@ -82,20 +82,9 @@ def open_model(dataset, size, **controls):
     return {"size": sizes, **sample(dataset, size, **controls)}
 
 
-def unavailable(message):
-    empty = {"model": "", "z": [], "dims": [], "unused": 0}
-    return {"tiles": None, "sliders": empty, "stage": {"message": message}, "lines": ""}
+def vae_sample(model: Literal[*VAE.models] = "vae-mnist", options: Sampling = Sampling(n=16)) -> Image:  # noqa: B008
+    """Sample new pictures from a VAE: random codes, decoded; faces for random attributes.
 
-
-def vae_sample(model: Literal[*MODELS] = "vae-mnist", options: Sampling = Sampling(n=16)) -> Image:  # noqa: B008
-    """Sample new pictures from a VAE.
-
-    Args:
-        model: vae-mnist (digits), vae-fashion (clothes), vae-avatars (faces), or vae-mnist-2d, vae-fashion-2d.
-        n: number of pictures, 1 to 64.
-        seed: whole number; the same seed gives the same pictures.
-        temperature: 0 to 2, multiplies the random code: 0 gives the mean code, 1 samples as in training. Faces are sampled
-            for random attributes.
     Returns:
         A PNG with the pictures in rows of 8.
     """
@@ -104,11 +93,10 @@ def vae_sample(model: Literal[*MODELS] = "vae-mnist", options: Sampling = Sampli
     return gm.pictures.grid(x, columns=8, scale=2)
 
 
-def vae_decode(model: Literal[*MODELS] = "vae-mnist", code: list = [0.0]) -> Image:  # noqa: B006
+def vae_decode(model: Literal[*VAE.models] = "vae-mnist", code: list = [0.0]) -> Image:  # noqa: B006
     """Decode a latent code into a picture.
 
     Args:
-        model: one of the VAEs, see vae_sample.
         code: list of numbers from -30 to 30, at most as many as the model's code has; missing ones are 0.
     Returns:
         A PNG, each pixel 8x8.
@@ -116,23 +104,19 @@ def vae_decode(model: Literal[*MODELS] = "vae-mnist", code: list = [0.0]) -> Ima
     return gm.pictures.grid(load_vae(model).decode(code_tensor(model, code)), columns=1, scale=8)
 
 
-def lay_out():
-    """(The stage, its samples and buttons by name; the controls by name)."""
-    stage = Stage(poster=cards.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
+def lay_out(model, sliders, lines):
+    """Lay out and wire the stage. model: data set and size. Returns (what shows a code, the samples, the controls)."""
+    stage = Stage(poster=layout.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
+    code_view = {"sliders": sliders, "stage": stage, "lines": lines}
     tiles = Tiles(columns=6, name="Samples", elem_id="vae-samples")
     new, seed, zero = layout.seed_row("New samples", "Reset")
-    controls = {"seed": seed, **Sampling.components("vae", "temperature")}
-    return {"stage": stage, "tiles": tiles, "new": new, "zero": zero}, controls
-
-
-def connect(model, parts, controls, code_view):
-    """Wire the tool. model: data set and size; code_view: the outputs that show a code."""
-    outputs, inputs = {"tiles": parts["tiles"], **code_view}, {**model, **controls}
-    sliders, seed, temperature = code_view["sliders"], controls["seed"], controls["temperature"]
-    events.live(sliders.input, move_slider, {"sliders": sliders}, {"stage": code_view["stage"]})
-    events.live(sliders.release, slider_lines, {"sliders": sliders}, {"lines": code_view["lines"]})
-    events.act(parts["new"].click, sample_with_new_seed, {**model, "temperature": temperature}, {"seed": seed, **outputs})
-    events.live(seed.input, sample, inputs, outputs, events.ignore)  # half typed
-    events.live(temperature.input, sample, inputs, outputs)
-    events.live(parts["tiles"].input, choose_sample, inputs, code_view)
-    events.act(parts["zero"].click, reset, model, code_view)
+    temperature = Sampling.components("vae", "temperature")
+    controls, outputs = {"seed": seed, **temperature}, {"tiles": tiles, **code_view}
+    events.live(sliders.input, move_slider, {"sliders": sliders}, {"stage": stage})
+    events.live(sliders.release, slider_lines, {"sliders": sliders}, {"lines": lines})
+    events.act(new.click, sample_with_new_seed, {**model, **temperature}, {"seed": seed, **outputs})
+    events.live(seed.input, sample, {**model, **controls}, outputs, events.ignore)  # half typed
+    events.live(temperature["temperature"].input, sample, {**model, **controls}, outputs)
+    events.live(tiles.input, choose_sample, {**model, **controls}, code_view)
+    events.act(zero.click, reset, model, code_view)
+    return code_view, tiles, controls

@@ -75,12 +75,14 @@ def test_the_noise_is_live_and_the_methods_follow(opened):
         wait_for_tiles(opened, ALL)
     before = opened.evaluate(PIXELS, LEFT)
     opened.get_by_role("button", name="Compare with scikit-image").click()
-    opened.locator("#denoiser-strength input[type=range]").focus()
-    opened.keyboard.press("ArrowRight")
+    # Moved and not yet released: the network alone follows, and the rest of the outdated run is not shown.
+    opened.locator("#denoiser-strength input[type=range]").evaluate(
+        "slider => { slider.value = +slider.value + 5; slider.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
     changed(opened, LEFT, before)
     wait_for_tiles(opened, 4)
     opened.wait_for_timeout(4000)
-    wait_for_tiles(opened, 4)  # the rest of the outdated run is not shown
+    wait_for_tiles(opened, 4)
 
 
 def test_an_uploaded_noisy_photograph_is_restored_whole_and_downloaded(opened, tmp_path):

@@ -55,7 +55,7 @@ def test_real_pictures_are_added_and_sorted(opened):
 def test_the_quiz_counts_and_keeps_the_answer_to_itself(opened):
     open_tab(opened, "Quiz")
     for k in (1, 2):
-        opened.wait_for_selector("#gan-quiz button:enabled")
+        opened.wait_for_selector("#gan-quiz button[aria-disabled=false]")
         assert opened.locator("#gan-quiz .tile.revealed").count() == 0
         opened.locator("#gan-quiz button").nth(k).click()
         opened.wait_for_function(f"{QUIZ_WORDS}.includes('of {k}.')")

@@ -102,7 +102,7 @@ def test_loads_and_matches_its_card(name):
 @every
 def test_gives_the_reference_values(name):
     expected = json.loads((ROOT / name / "reference.json").read_text(encoding="utf-8"))
-    measured = reference_values(gm.load(ROOT / name), cards.family_and_dataset(name)[1])
+    measured = reference_values(cards.Checkpoint(ROOT / name))
     assert set(measured) == set(expected)
     for kind, values in expected.items():
         assert len(values) >= 16

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import genmodels as gm
-from genmodels.classifier import Classifier
+from genmodels.classifier import Classifier, describe
 from tests.compare import close
 
 
@@ -125,3 +125,14 @@ def test_one_batch_can_be_overfitted():
     model.eval()
     assert torch.equal(model.predict(x[:50])[:, 0], y[:50])
     assert (model.predict(x[50:])[:, 0] == y[50:]).float().mean() > 0.5
+
+
+def test_a_prediction_in_words(classifier):
+    x, _ = examples(4, 0)
+    names = {"shape": ["disc", "ring", "bar"], "size": ["small", "large"], "colour": ["red", "green", "blue", "white"]}
+    described = describe(classifier, names, x[:1])
+    assert list(described) == list(names)
+    predicted = classifier.predict(x[:1])[0].tolist()
+    for (value, probability), values, i, logits in zip(described.values(), names.values(), predicted, classifier.logits(x[:1])):
+        assert value == values[i]
+        assert probability == pytest.approx(logits.softmax(1).max().item())

@@ -193,7 +193,6 @@ def test_sigma_is_an_input():
     x = model.restore(y, 0.1)
     assert close(x, model.restore(y, torch.full((1, 1, 24, 24), 0.1)))
     assert not close(x, model.restore(y)) and not close(x, model.restore(y, 0.2))
-    assert close(model.restore(y), model.restore(y, 0.0))  # 0: unknown
 
 
 def test_half_of_the_training_photographs_are_grey(monkeypatch):
@@ -399,3 +398,38 @@ def test_patches_come_from_everywhere_rotated_and_mirrored_and_depend_on_the_see
     assert 230 < len(kinds) <= 3 * 13 * 8 and len(corners) > 3 * 13  # positions times rotations and reflections
     assert (patches.batch(torch.tensor([3, 27]))[0] == 1).all()
     assert denoiser.check_photographs("x", x, 3).dtype == torch.float32
+
+
+@pytest.mark.parametrize("method", CLASSICAL)
+@pytest.mark.parametrize("sigma", [None, 0, 1e-6, 0.2])
+@pytest.mark.parametrize("grey", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_flat_picture_stays_as_it_is(method, sigma, grey, channels):
+    """Its wavelets are all zero, and their estimated noise too: nothing must be divided by it."""
+    x = torch.full((1, channels, 24, 20), grey)
+    y = classical(x, method, sigma)
+    assert close(y, x, atol=1e-3)
+    assert not math.isnan(quality(y, x)[0])
+
+
+@pytest.mark.parametrize("method", [m for m in CLASSICAL if m != "median"])
+def test_a_sigma_of_zero_is_believed(method):
+    """It is not the same as an unknown one, for which the noise is estimated."""
+    noisy = add_noise(data.samples("photo").floats()[:1], "gaussian", 0.2, seed=0)[..., :48, :48].clamp(0, 1)
+    assert close(classical(noisy, method, 0), noisy, atol=2e-3)
+    assert not close(classical(noisy, method), noisy, atol=0.05)
+
+
+def test_a_sigma_of_zero_leaves_the_picture():
+    model = denoiser.Denoiser(1, 8, [8, 12], blocks=1, bias=True)
+    with torch.no_grad():
+        model.last.weight += 0.1
+    y = torch.rand(2, 1, 9, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model.restore(y, 0), y)
+    assert torch.equal(model.restore(y, 0.0 * y), y)
+    assert not close(model.restore(y), y, atol=1e-3)  # blind
+    half = torch.zeros_like(y)
+    half[..., 6:] = 0.1
+    x = model.restore(y, half)
+    assert torch.equal(x[..., :6], y[..., :6])
+    assert not close(x[..., 6:], y[..., 6:], atol=1e-3)

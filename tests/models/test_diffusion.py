@@ -241,13 +241,14 @@ def test_steps_of_dpm_match_diffusers():
 @pytest.mark.parametrize(
     "sampler, kind, step_options", [("ddim", DDIMScheduler, {"use_clipped_model_output": True}), ("ddpm", DDPMScheduler, {})]
 )
-def test_a_whole_sample_matches_diffusers(model, sampler, kind, step_options):
-    """Their loop around our network: the same initial noise, times, clipping and final step."""
-    theirs, g = scheduler(kind, clip_sample=True, timestep_spacing="trailing"), generator(5)
+def test_a_whole_sample_matches_diffusers(model, sampler, kind, step_options, monkeypatch):
+    """Their loop around our network: the same noise, times, clipping and final step."""
+    theirs, noise = scheduler(kind, clip_sample=True, timestep_spacing="trailing"), model._noise_source(4, 5)
+    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, **options: noise())
     theirs.set_timesteps(10)
-    x, y = torch.randn(4, 1, 8, 8, generator=g), torch.tensor([[0], [1], [2], [-1]])
+    x, y = noise(), torch.tensor([[0], [1], [2], [-1]])
     for i in theirs.timesteps:
-        x = theirs.step(model.net(x, time_of(i).expand(4), y), i, x, generator=g, **step_options).prev_sample
+        x = theirs.step(model.net(x, time_of(i).expand(4), y), i, x, **step_options).prev_sample
     ours = model.sample(4, label=y, sampler=sampler, steps=10, seed=5)
     assert torch.allclose(ours, (x + 1).clamp(0, 2) / 2, atol=1e-3)
 

@@ -17,7 +17,7 @@ from genmodels import flow, plane
 from genmodels.base import CheckpointError
 from genmodels.flow import Flow, Mixture, mixture_inverse, mixture_transform
 from genmodels.plane import TOY_SHAPES, PlaneCoupling, fit_plane, toy_points
-from genmodels.typicality import LikelihoodStats, Typicality, load_likelihoods, save_likelihoods
+from genmodels.typicality import LikelihoodStats, Typicality, assess, load_likelihoods, save_likelihoods
 from tests.compare import close, close_greys
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=15)
@@ -173,7 +173,7 @@ def test_each_layer_and_the_whole_model_are_inverted(model, exact):
     for m, bound in ((model, 1e-5), (exact, 1e-10)):
         x = pictures(6).double()
         c, level_axis = m._condition([1], 6), m._levels()
-        h = m._dequantize(x, torch.Generator().manual_seed(0))
+        h = m._dequantize(x.double(), torch.Generator().manual_seed(0))
         for layer in m.couplings:
             transformed, _ = layer(h, c, level_axis)
             assert (layer.inverse(transformed, c, level_axis) - h).abs().max() < bound
@@ -196,7 +196,7 @@ def test_each_layer_and_the_whole_model_are_inverted(model, exact):
 def test_log_determinants_are_those_of_the_full_jacobian(exact):
     x = pictures(1, seed=5).double()
     c, level_axis = exact._condition([2], 1), exact._levels()
-    h = exact._dequantize(x, torch.Generator().manual_seed(0))
+    h = exact._dequantize(x.double(), torch.Generator().manual_seed(0))
     total = torch.zeros(1, dtype=torch.float64)
     for layer in exact.couplings:
         jacobian = jacrev(lambda flat, layer=layer: layer(flat.view(1, 1, 7, 7), c, level_axis)[0].flatten())(h.flatten())
@@ -474,3 +474,56 @@ def test_points_are_checked(points):
 def test_options_are_checked(option):
     with pytest.raises(ValueError, match=rf"^{next(iter(option))} must be .*\.$"):
         next(fit_plane(moons(), **option))
+
+
+@pytest.mark.parametrize("seconds, every", [(0.5, 0.05), (0.5, 20)])
+def test_a_live_flow_always_says_how_well_it_does(seconds, every, monkeypatch):
+    """Also where the last state was shown at the very last step, after which there is no loss to average."""
+    clock = itertools.count(0, 0.125)
+    monkeypatch.setattr("genmodels.plane.time.monotonic", lambda: next(clock))
+    steps = list(plane.fit_plane(plane.toy_points("moons", 64), seconds=seconds, every=every))
+    assert len(steps) >= 2
+    assert all(math.isfinite(step.nats) for step in steps)
+
+
+def test_a_seed_of_zero_is_a_seed():
+    model = Flow(size=7, classes=[3], widths=[24], blocks=1, components=5)
+    x = torch.rand(2, 1, 7, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model.encode(x, seed=0), model.encode(x, seed=0))
+    assert not close(model.encode(x, seed=0), model.encode(x, seed=None))
+    assert close(model.encode(x), model.encode(x))
+
+
+# --- A picture through the layers, and what the likelihood says of it -------------------------------------------------
+
+
+def test_a_round_trip_is_exact(exact):
+    x = (255 * torch.rand(2, 1, 7, 7)).round() / 255
+    encoded, decoded, error = flow.round_trip(exact, x, seed=3)
+    assert len(encoded) == len(decoded) == exact.layers + 1 and error < 1e-6
+    assert close(torch.stack([s.h for s in encoded]), torch.stack([s.h for s in decoded]))
+
+
+def test_the_remaining_pixels_are_the_finest_complete_lattice():
+    x = torch.arange(64.0).view(1, 1, 8, 8) / 64
+    assert torch.equal(flow.remaining_pixels(x, 0), x)
+    for layers, step in ((1, 2), (3, 2), (4, 4), (7, 8)):
+        enlarged = flow.remaining_pixels(x, layers)
+        assert enlarged.shape == x.shape
+        assert set(enlarged.unique().tolist()) == set(x[0, 0, step - 1 :: step, step - 1 :: step].unique().tolist())
+    assert (flow.remaining_pixels(x, 10) == 0.5).all()  # none is left
+
+
+def test_a_picture_is_assessed_among_the_test_pictures(model):
+    x = torch.rand(60, 1, 7, 7)
+    nats = model.layer_log_probs(x, 1)
+    fitted = Typicality.fit(nats)
+    bits = model.bits_per_dim(x, 1)
+    stats = LikelihoodStats.from_values(fitted, {"own": bits, "other": bits}, dict.fromkeys("ab", fitted.distance(nats)))
+    facts = assess(model, stats, x, 1)
+    assert [f["bits_per_dim"] for f in facts] == pytest.approx(bits.tolist(), rel=1e-5)
+    assert [f["log_prob_nats"] for f in facts] == pytest.approx(model.log_prob(x, 1).tolist(), rel=1e-5)
+    assert [f["distance"] for f in facts] == pytest.approx(fitted.distance(nats).tolist(), rel=1e-5)
+    below = [(bits < b).double().mean().item() for b in bits]
+    assert [f["less_likely_than_test_pictures"] for f in facts] == pytest.approx(below, abs=0.15)
+    assert all(0 <= f["more_unusual_than_test_pictures"] <= 1 for f in facts)

@@ -16,12 +16,14 @@ from genmodels.base import CheckpointError
 from genmodels.gan import (
     DCGAN,
     GAN,
+    RelativeScores,
     Replay,
     gradient_penalty,
     load_replay,
     nonsaturating_losses,
     relativistic_losses,
     save_replay,
+    score_histogram,
 )
 from tests.compare import close
 
@@ -387,7 +389,7 @@ def test_decoded_codes_are_the_sample(model):
         x, w = model.sample(4, seed=3, **options), model.sample_latents(4, seed=3, **options)
         assert w.shape == (4, 6)
         assert close(model.decode(w), x)
-        z = torch.randn(4, 6, generator=torch.Generator().manual_seed(3))
+        z = gm.base.randn_rows(4, 6, g=gm.base.generator(3))
         y = torch.full((4, 1), options.get("label", -1))
         assert close(model.sample_latents(4, seed=3, label=y), model.generator.map_latents(z, y))
     assert close(model.decode(w), (model.generator.synthesize(w) + 1) / 2)
@@ -545,6 +547,33 @@ def test_inversion_works_under_inference_mode_and_can_be_abandoned():
 def test_inversion_is_for_one_picture(model):
     with pytest.raises(ValueError, match=r"^x must be one picture \(1, 1, 8, 8\), not 2\.$"):
         next(model.project_steps(pictures(2)))
+
+
+# --- Relative scores --------------------------------------------------------------------------------------------------
+
+
+def test_relative_scores_are_those_above_the_mean_of_their_label(model):
+    x, relative = pictures(5), RelativeScores(model)
+    generated = {c: model.score(model.sample(relative.samples([c]), label=c, seed=0), c) for c in set(LABELS.tolist())}
+    expected = model.score(x, LABELS) - torch.stack([generated[c].mean() for c in LABELS.tolist()])
+    assert close(relative(x, LABELS), expected)
+    real, others = relative.reference(x, LABELS)
+    assert close(real, expected)
+    assert close(others.sort().values, torch.cat([s - s.mean() for s in generated.values()]).sort().values)
+    assert close(relative(x), model.score(x) - generated[-1].mean())
+    assert relative.samples([-1]) > relative.samples([0]) > relative.samples([0, 1])
+
+
+def test_both_histograms_have_one_axis_and_count_every_score():
+    real, generated = noise(400), noise(200, seed=1) + 50
+    histogram = score_histogram(real, generated, bins=10)
+    assert histogram["n"] == [400, 200] and len(histogram["edges"]) == 11
+    assert histogram["edges"] == sorted(histogram["edges"])
+    for name, first in (("real", True), ("generated", False)):
+        shares = histogram[name]
+        assert sum(shares) == pytest.approx(1, abs=1e-3) and len(shares) == 10
+        assert sum(shares[:3] if first else shares[-3:]) == pytest.approx(1, abs=1e-3)
+    assert score_histogram(torch.zeros(3), torch.zeros(2))["real"][0] == 1  # no width: the axis gets one
 
 
 # --- Replays ----------------------------------------------------------------------------------------------------------

@@ -335,3 +335,39 @@ def test_the_families_are_the_classes():
     for family, (module, name) in gm.FAMILIES.items():
         assert getattr(gm, name).__module__ == module
         assert issubclass(getattr(gm, name), base.GenerativeModel), family
+
+
+# --- After the folder was trained again -----------------------------------------------------------------------------------
+
+
+def test_weights_that_were_trained_again_are_read_again(tmp_path):
+    gm.VAE(size=8, latent=2, width=4, hidden=8).save_pretrained(tmp_path)
+    first = gm.load(tmp_path)
+    assert gm.load(tmp_path) is first
+    other = gm.VAE(size=8, latent=2, width=4, hidden=8)
+    other.save_pretrained(tmp_path)
+    second = gm.load(tmp_path)
+    assert second is not first
+    assert torch.equal(second.decoder[0].weight, other.decoder[0].weight)
+    assert not torch.equal(first.decoder[0].weight, second.decoder[0].weight)  # who holds the first keeps it as it was
+    gm.VAE(size=8, latent=3, width=4, hidden=8).save_pretrained(tmp_path)
+    assert gm.load(tmp_path).latent == 3
+    assert gm.load(tmp_path) is gm.load(tmp_path)
+
+
+def test_only_so_many_models_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(gm.base, "MAX_LOADED", 2)
+    folders = [tmp_path / str(i) for i in range(3)]
+    for folder in folders:
+        gm.Autoencoder(size=4, hidden=[4]).save_pretrained(folder)
+    models = [gm.load(folder) for folder in folders]
+    assert gm.load(folders[2]) is models[2]
+    assert gm.load(folders[0]) is not models[0]
+
+
+def test_a_model_is_loaded_where_it_is_wanted(tmp_path):
+    gm.Autoencoder(size=4, hidden=[4]).save_pretrained(tmp_path)
+    for location in ("meta", torch.device("meta")):
+        model = gm.Autoencoder.from_pretrained(tmp_path, map_location=location)
+        assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert gm.Autoencoder.from_pretrained(tmp_path).device.type == "cpu"

@@ -1,11 +1,13 @@
 """Tokenizers: round trips, characters outside the alphabet, tokens that a form allows."""
 
+import time
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genmodels.tokens import FORMS, CharacterTokenizer, PixelTokenizer, PoemTokenizer
+from genmodels.tokens import FORMS, CharacterTokenizer, PixelTokenizer, PoemTokenizer, batches
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
 PLAIN = CharacterTokenizer("\n !',-.abcdefghijklmnopqrstuvwxyzE")
@@ -152,3 +154,17 @@ def test_8_bit_pictures_survive_a_round_trip():
 def test_values_between_two_grey_levels_are_rounded():
     pixels = PixelTokenizer(1, 1, levels=4)
     assert pixels.encode(torch.tensor([[[[0.49 / 3]]], [[[0.51 / 3]]]]), torch.zeros(2).long())[:, 1].tolist() == [0, 1]
+
+
+# --- Steps in batches ---------------------------------------------------------------------------------------------------------
+
+
+def test_steps_are_batched_the_first_alone():
+    def steps():
+        for i in range(40):
+            time.sleep(0.002)
+            yield i
+
+    parts = list(batches(steps(), seconds=0.02))
+    assert parts[0] == [0] and sum(parts, []) == list(range(40))
+    assert 2 < len(parts) < 20

@@ -773,7 +773,7 @@ def test_samples_have_the_frequencies_of_their_probabilities():
 def test_samples_have_the_labels_and_full_batches_do_not_depend_on_what_follows(pixels):
     # Exactly: both sides compute the same in batches of the same shape, so that no rounding changes a sampled pixel.
     x = pixels.sample(3, label=[0, 1, 2], seed=0)
-    steps = pixels.complete_steps(n=3, label=[0, 1, 2], seed=torch.randint(2**62, (1,), generator=gm.base.generator(0)).item())
+    steps = pixels.complete_steps(n=3, label=[0, 1, 2], seed=0)
     assert torch.equal(x, list(steps)[-1].x)
     cold = pixels.sample(2, label=[0, 1], temperature=0, seed=0)
     assert torch.equal(cold, pixels.sample(2, label=[0, 1], temperature=0, seed=1)) and not torch.equal(cold[0], cold[1])
@@ -802,3 +802,23 @@ def test_samples_have_the_labels_and_full_batches_do_not_depend_on_what_follows(
 def test_bad_arguments_for_pictures_get_a_sentence(pixels, arguments, says):
     with pytest.raises(ValueError, match=rf"^{says} must be .{{5,200}}\.$"):
         pixels.complete_steps(**arguments)
+
+
+# --- Surprisal --------------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_surprisal_in_all_units():
+    tokens = [gm.text_transformer.Token(0, "a", p, 0.0, []) for p in (0.5, 0.125)]
+    mean = gm.text_transformer.mean_surprisal(tokens)
+    assert mean == {"nats": pytest.approx(2 * math.log(2)), "bits": pytest.approx(2), "perplexity": pytest.approx(4)}
+    assert math.isfinite(gm.text_transformer.mean_surprisal([tokens[0]._replace(probability=0.0)])["nats"])
+
+
+def test_surprisal_as_colours():
+    x, probability = torch.full((2, 1, 4, 4), 0.5), torch.full((2, 4, 4), 0.5)
+    probability[1] = 1 / 256
+    pictures, heatmap = gm.pixel_transformer.show_surprisal(gm.pixel_transformer.Completion(x, probability, 3), given_rows=1)
+    assert pictures.shape == heatmap.shape == (2, 3, 4, 4)
+    assert (pictures[:, 2, :3] == 0.5).all() and (pictures[:, 0, 0] < 0.5).all() and (pictures[:, 0, 1:3] == 0.5).all()
+    assert (heatmap[1, :, 1:3].sum(0) > heatmap[0, :, 1:3].sum(0)).all()  # eight bits are brighter than one
+    assert torch.equal(pictures[:, :, 3], heatmap[:, :, 3])  # not generated yet

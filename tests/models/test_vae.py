@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 import genmodels as gm
-from genmodels.base import CheckpointError, generator
+from genmodels.base import CheckpointError, generator, randn_rows
 from genmodels.vae import LABEL_WEIGHT, VAE, Latents, interpolate, load_latents, measure_latents, save_latents
 from tests.compare import close
 
@@ -205,7 +205,7 @@ def test_log_prob_has_its_own_seed(vae, x):
 
 
 def test_samples_are_decoded_from_the_prior(vae):
-    z = torch.randn(6, 3, generator=generator(9))
+    z = randn_rows(6, 3, g=generator(9))
     for temperature in (0, 0.5, 1, 2):
         assert torch.allclose(vae.sample(6, seed=9, temperature=temperature), vae.decode(temperature * z), atol=1e-6)
     assert torch.equal(vae.prior().mean, torch.zeros(3))
@@ -484,3 +484,38 @@ def test_invalid_labels_get_a_sentence(label):
         VAE(size=8, latent=3, width=4, hidden=16, values=[2, 3]).sample_latents(2, label=label)
     with pytest.raises(ValueError, match="label must be None"):
         VAE(size=8, latent=3, width=4, hidden=16).sample_latents(2, label=torch.zeros(2, 0, dtype=torch.int64))
+
+
+# --- What a code says of a picture, and where codes lie ---------------------------------------------------------------
+
+
+def test_numbers_of_an_encoding(vae, x):
+    stats = gm.vae.encoding_stats(vae, x[:1])
+    log_px, kl = vae.elbo(x[:1])
+    assert stats["elbo"] == pytest.approx((log_px - kl).item()) and stats["kl"] == pytest.approx(kl.item())
+    assert stats["squared_error"] == pytest.approx(F.mse_loss(vae.reconstruct(x[:1]), x[:1]).item())
+
+
+@pytest.mark.parametrize("make", [VAE, gm.Autoencoder])
+def test_a_map_decodes_the_codes_of_its_cells(make, x):
+    torch.manual_seed(0)
+    model = make(size=8, latent=2).eval().requires_grad_(False)
+    pictures, z, bounds = gm.vae.map_codes(model, x, cells=4)
+    codes = model.encode(x)
+    assert close(z, codes if make is gm.Autoencoder else codes.mean)
+    x0, x1, y0, y1 = bounds.values()
+    corner = torch.tensor([[x0 + (x1 - x0) / 8, y1 - (y1 - y0) / 8]])  # the middle of the cell at the top left
+    assert pictures.shape == (16, 1, 8, 8) and close(pictures[:1], model.decode(corner))
+    if make is VAE:
+        assert (x0, y0) == (-x1, -y1) and x1 >= 3
+
+
+def test_an_edit_reaches_the_target():
+    vectors = {"class": {"cat": torch.tensor([1.0, 0]), "dog": torch.tensor([0, 2.0]), "hidden": torch.zeros(2)}}
+    latents, z = Latents(torch.ones(2), torch.zeros(2), torch.ones(2), vectors), torch.tensor([[1.0, 5]])
+    assert close(gm.vae.edit(latents, z, {"class": "cat"}, "class", "dog", 1), torch.tensor([[0.0, 7]]))
+    assert close(gm.vae.edit(latents, z, {"class": "cat"}, "class", "dog", 0), z)
+    with pytest.raises(ValueError, match="value of class must be one of cat, dog, not 'hidden'"):
+        gm.vae.edit(latents, z, {"class": "cat"}, "class", "hidden", 1)
+    with pytest.raises(ValueError, match="attribute must be one of class"):
+        gm.vae.edit(latents, z, {"class": "cat"}, "hat", "red", 1)

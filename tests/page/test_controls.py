@@ -142,7 +142,7 @@ def test_unknown_names_and_rules_between_fields():
 def test_a_field_is_described_for_the_api():
     lines = Sampling.document()
     assert lines["n"] == "Samples: a whole number from 1 to 16."
-    assert lines["temperature"] == "1: as trained: a number from 0 to 1.5."
+    assert lines["temperature"] == "Temperature (1: as trained): a number from 0 to 1.5."
     assert lines["sampler"] == "Sampler: one of dpm, ddim."
     assert lines["nested"] == "Nested samples: true or false."
 

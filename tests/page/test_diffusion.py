@@ -1,10 +1,8 @@
 """The diffusion tab: its handlers as plain functions, its endpoints through gradio_client, its error messages."""
 
 import base64
-import inspect
 import json
 import math
-import re
 import shutil
 import threading
 import time
@@ -38,9 +36,11 @@ from PIL import Image
 
 import genmodels as gm
 from tabs import diffusion, events, labels, programs, sources
+from tabs.components import line
 from tabs.components.draw_pad import SIDE
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.diffusion import compare, editing, frames, inpainting, quality, sampling
+from tabs.diffusion.data import DIFFUSION
 
 
 def controls(dataset="mnist", label="any", sampler="dpm", steps=3, guidance=1, eta=0, n=2, seed=0):
@@ -142,7 +142,7 @@ def test_the_same_noise_for_every_sampler_and_guidance():
 
 def test_editing_starts_from_the_picture_with_noise():
     source = sources.test_picture("mnist", 3)
-    stage = last(editing.edit(source=source, t=0.5, **controls(seed=4)))["stage"]
+    stage = last(editing.edit(source=source, strength=0.5, **controls(seed=4)))["stage"]
     noisy = gm.load("diffusion-mnist").q_sample(source["x"].expand(2, -1, -1, -1), 0.5, seed=4)
     assert same(shown(stage, 0)[0], grid(noisy))
     preview = raw_of(editing.show_noise(source, t=0.5, seed=4)["noisy"])
@@ -174,7 +174,7 @@ def upload(folder):
 
 
 def edited(source, t, **options):
-    return last(editing.edit(source=source, t=t, **controls(source["dataset"], **options)))
+    return last(editing.edit(source=source, strength=t, **controls(source["dataset"], **options)))
 
 
 def inpainted(source, **options):
@@ -232,29 +232,18 @@ def test_one_of_each_class_in_turn_but_no_class_for_a_given_picture():
     values = {name: value for name, value in each.items() if name != "dataset"}
     label = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert sampling.read("mnist", values)[1] == label
-    assert sampling.read("mnist", values, one_picture=True)[1] is None
+    assert sampling.read("mnist", values, editing.Editing)[1] is None
     assert f"label={label}" in last(sampling.generate(**each))["lines"]
     with pytest.raises(ValueError, match="Smile must be one of no, yes"):
         sampling.read("avatars", values)
 
 
-def test_a_label_is_text_for_the_page_and_the_api():
-    faces, clothes = (labels.attribute_choices(f"diffusion-{name}") for name in ("avatars", "fashion"))
-    assert labels.parse(faces, "smiling=yes, hair_color=pink") == [1, -1, 8, -1]
-    assert labels.parse(faces, "any") == [-1] * 4 and labels.parse(clothes, "any") == [-1]
-    assert labels.parse(clothes, "ankle boot") == [9]
-    assert labels.join({"smiling": "yes", "glasses": "any", "hair_color": "pink"}) == "smiling=yes, hair_color=pink"
-    assert labels.join(dict.fromkeys(faces, "any")) == labels.join({"class": "any"}) == "any"
-    for conditions, text in (
-        (faces, "round"),
-        (faces, "hat=cat"),
-        (faces, "glasses=pink"),
-        (clothes, "glasses=round"),
-        (clothes, 3),
-    ):
-        with pytest.raises(ValueError, match="must be one of") as error:
-            labels.parse(conditions, text)
-        assert "label must be one of" in error.value.by_name and is_sentence(error.value.by_name)
+def test_a_wrong_label_is_named_as_on_the_page_or_as_in_the_api():
+    conditions = {"smiling": ["no", "yes"], "hat": ["cat"]}
+    for text, title, name in (("smiling=cat", "Smile", "smiling in label"), ("round", "Attribute", "the attribute in label")):
+        with pytest.raises(ValueError, match=f"^{title} must be one of") as error:
+            labels.for_pictures(conditions, text, 2)
+        assert error.value.by_name.startswith(f"{name} must be one of") and is_sentence(error.value.by_name)
 
 
 def test_more_steps_for_ddpm_and_eta_for_ddim_alone():
@@ -300,7 +289,7 @@ def test_the_work_of_every_run_is_bounded():
     for run, values in (
         (compare.compare_samplers, {}),
         (compare.compare_guidances, {}),
-        (editing.edit, {"source": source, "t": 0.5}),
+        (editing.edit, {"source": source, "strength": 0.5}),
         (inpainting.inpaint, {"source": source, "mask": mask}),
     ):
         assert "at most 4,096" in refusal(run, **values, **expensive)
@@ -308,13 +297,13 @@ def test_the_work_of_every_run_is_bounded():
 
 def test_a_picture_must_be_chosen_first():
     source = sources.test_picture("mnist", 0)
-    assert "Choose a picture" in refusal(editing.edit, source=None, t=0.5, **controls())
-    assert "Choose a picture" in refusal(editing.edit, source=sources.test_picture("fashion", 0), t=0.5, **controls())
+    assert "Choose a picture" in refusal(editing.edit, source=None, strength=0.5, **controls())
+    assert "Choose a picture" in refusal(editing.edit, source=sources.test_picture("fashion", 0), strength=0.5, **controls())
     for mask in (None, np.zeros((28, 28), bool)):
         assert "Paint over" in refusal(inpainting.inpaint, source=source, mask=mask, **controls())
     assert "mask must be" in refusal(inpainting.inpaint, source=source, mask=np.ones((5, 5), bool), **controls())
     for t in (0, None, 2):
-        assert "Time t must be a number from 0.01 to 1" in refusal(editing.edit, source=source, t=t, **controls())
+        assert "Time t must be a number from 0.01 to 1" in refusal(editing.edit, source=source, strength=t, **controls())
     for ink in (None, np.zeros((SIDE, SIDE), np.uint8)):
         with pytest.raises(ValueError, match="empty"):
             sources.drawing("mnist", ink)
@@ -323,7 +312,7 @@ def test_a_picture_must_be_chosen_first():
 def test_the_mask_stays_when_another_picture_is_chosen():
     mask = np.zeros((28, 28), bool)
     mask[3:9, 4:8] = True
-    chosen = editing.choose_test_picture("mnist", event(index=2), mask=mask, t=0.5, seed=0)["mask"]
+    chosen = editing.PICTURES.choose_test_picture(event(index=2), "mnist", mask=mask, t=0.5, seed=0)["mask"]
     assert (MaskPad.preprocess(None, chosen) == mask).all()
     faces = editing.choose(sources.test_picture("avatars", 0), mask, t=0.5, seed=0)["mask"]  # of another size: the default mask
     assert (MaskPad.preprocess(None, faces) == inpainting.lower_half(64)).all()
@@ -354,7 +343,7 @@ def test_a_mask_and_its_text():
 @pytest.fixture
 def own_checkpoints(checkpoints, tmp_path, monkeypatch):
     """A folder with copies of the diffusion checkpoints, which a test may damage."""
-    for name in diffusion.MODELS:
+    for name in DIFFUSION.models:
         shutil.copytree(checkpoints / name, tmp_path / name)
         (tmp_path / name / "calls.json").unlink(missing_ok=True)
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
@@ -368,10 +357,10 @@ def test_quality_against_function_evaluations(own_checkpoints):
             file.write_text(text, encoding="utf-8")
         assert is_sentence(quality.show("mnist")["chart"]["message"])
     rows = [{"sampler": s, "calls": c, "steps": c, "fid": 100 / c} for s in ("ddpm", "dpm") for c in (16, 4)]
-    file.write_text(json.dumps({"floor": {"fid": 0.5}, "best": 6.25, "rows": rows}), encoding="utf-8")
+    file.write_text(json.dumps({"n": 3000, "floor": {"fid": 0.5}, "best": 6.25, "rows": rows}), encoding="utf-8")
     value = quality.show("mnist")["chart"]
-    assert value["lines"] == [["DPM-Solver++", [[4, 25], [16, 6.25]]], ["DDPM", [[4, 25], [16, 6.25]]]]
-    assert value["floor"] == 0.5
+    assert value["lines"] == [line(title, [(4, 25), (16, 6.25)]) for title in ("DPM-Solver++", "DDPM")]
+    assert value["floor"] == 0.5 and "FID of 3,000 pictures" in value["y"]
 
 
 @pytest.mark.parametrize("damage", ["no folder", "no weights", "truncated"])
@@ -383,14 +372,12 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
         (folder / "model.safetensors").unlink()
     else:
         (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
-    open_run = events.guarded(sampling.open_dataset, sampling.unavailable)
-    faces = open_run("avatars")["stage"]
-    assert is_sentence(faces["message"]) and str(own_checkpoints) not in faces["message"]
-    assert is_sentence(events.guarded(editing.open_dataset, editing.unavailable)("avatars", 0.5)["noisy"]["message"])
+    assert str(own_checkpoints) not in refusal(sampling.open_dataset, "avatars")
+    refusal(editing.open_dataset, "avatars", 0.5)
     refusal(sampling.generate, **controls("avatars"))
-    assert "source" in open_run("fashion")["stage"]
+    assert "source" in sampling.open_dataset("fashion")["stage"]
     if damage == "no folder":
-        assert "no card" in diffusion.card("avatars")["card"]
+        assert "no card" in DIFFUSION.card("avatars")["card"]
 
 
 # --- A visitor who leaves ---------------------------------------------------------------------------------------------
@@ -412,7 +399,7 @@ def test_a_visitor_who_leaves_stops_the_computation(monkeypatch):
             finally:
                 closed.set()
 
-    monkeypatch.setattr(sampling, "model_of", lambda dataset: Slow())
+    monkeypatch.setattr(DIFFUSION, "load", lambda dataset: Slow())
     with gr.Blocks() as page:
         button, stage, lines = gr.Button(), gr.JSON(), gr.Textbox()
         outputs = {"stage": stage, "lines": lines}
@@ -447,10 +434,6 @@ def test_every_parameter_has_a_default(client, name):
 
 def test_every_endpoint_is_described(client):
     assert_described(client, "diffusion_", diffusion.ENDPOINTS)
-    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    for fn in diffusion.ENDPOINTS:
-        parameters = [p["parameter_name"] for p in described[f"/{fn.__name__}"]["parameters"]]
-        assert parameters == re.findall(r"^    (\w+):", inspect.getdoc(fn).split("Returns:")[0], re.M)
 
 
 def test_the_same_seed_gives_the_same_picture(client):
@@ -532,7 +515,7 @@ def test_bad_masks_get_an_error_message(client, tmp_path):
             client.predict(mask=handle_file(tmp_path / file), api_name="/diffusion_inpaint")
 
 
-names = st.one_of(st.sampled_from(diffusion.MODELS), anything)
+names = st.one_of(st.sampled_from(DIFFUSION.models), anything)
 files = st.one_of(st.none(), anything)
 some_labels = st.one_of(st.sampled_from(["any", "7", "bag", "smiling=yes"]), anything)
 samplers = st.one_of(st.sampled_from(list(gm.diffusion.SAMPLERS)), anything)

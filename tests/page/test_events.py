@@ -15,7 +15,9 @@ import pytest
 from helpers import as_endpoint, event, raw_of, refusal
 from pydantic import Field
 
-from tabs import events
+from tabs import endpoints, events
+from tabs.components.stage import Stage
+from tabs.components.tiles import Tiles
 from tabs.controls import Controls
 from tabs.vae import sampling
 
@@ -35,8 +37,11 @@ def test_an_error_is_shown_in_place_without_the_machines_folders(checkpoints):
 
     assert events.guarded(fails, lambda message: {"stage": message})() == {"stage": "checkpoints/vae-mnist is missing."}
     assert events.guarded(fails, events.ignore)() == {}
-    shown = events.guarded(fails, events.message_on("stage", "map"))()
-    assert set(shown) == {"stage", "map"} and shown["map"]["message"] == "checkpoints/vae-mnist is missing."
+    with gr.Blocks():
+        outputs = {"stage": Stage(), "tiles": Tiles(), "lines": gr.Code(), "memory": gr.State(), "n": gr.Number()}
+    shown = events.guarded(fails, events.in_place(outputs))()
+    message = {"message": "checkpoints/vae-mnist is missing."}
+    assert shown == {"stage": message, "tiles": message, "lines": "", "memory": None}
 
 
 def test_visitors_do_not_disturb_each_other():
@@ -240,6 +245,7 @@ def test_visitors_end_only_their_own_runs():
 class Options(Controls):
     n: int = Field(4, ge=1, le=9, title="Samples")
     label: str = Field("any", title="Class", max_length=20)
+    size: int = Field(1, ge=1, le=3, title="Size", description="of each")
 
 
 def draw(model: Literal["a", "b"] = "a", options: Options = Options(n=2), test_picture_number: int = 0) -> dict:  # noqa: B008
@@ -268,19 +274,19 @@ def count(until: int = 3) -> Iterator[dict]:
 
 def test_an_endpoint_has_a_parameter_for_each_control_with_its_own_default():
     with gr.Blocks() as page:
-        events.endpoint(draw)
+        endpoints.endpoint(draw)
     endpoint = page.get_api_info()["named_endpoints"]["/draw"]
     defaults = {p["parameter_name"]: p["parameter_default"] for p in endpoint["parameters"]}
-    assert list(defaults.items()) == [("model", "a"), ("n", 2), ("label", "any"), ("test_picture_number", 0)]
+    assert list(defaults.items()) == [("model", "a"), ("n", 2), ("label", "any"), ("size", 1), ("test_picture_number", 0)]
     doc = page.fns[0].fn.__doc__
     assert "n: how many." in doc and doc.count("    n:") == 1
-    assert "label: Class: a text of at most 20 characters." in doc
+    assert "size: Size (of each): a whole number from 1 to 3." in doc and f"label: {endpoints.ARGUMENTS['label']}" in doc
     assert doc.index("    label:") < doc.index("Returns:")
 
 
 def test_an_endpoint_checks_its_controls_and_names_them_as_parameters():
     run = as_endpoint(draw)
-    values = {"model": "b", "n": 9, "label": "3", "test_picture_number": 5}
+    values = {"model": "b", "n": 9, "label": "3", "size": 2, "test_picture_number": 5}
     assert run(**values) == values
     for changed, says in (({"n": 0}, "n must be a whole number from 1 to 9"), ({"label": None}, "label must be a text")):
         with pytest.raises(gr.Error, match=f"^'?{says}"):
@@ -290,10 +296,16 @@ def test_an_endpoint_checks_its_controls_and_names_them_as_parameters():
 def test_an_endpoint_that_streams_answers_with_each_step_or_with_the_last():
     assert as_endpoint(count)(until=3) == {"i": 2}
     with gr.Blocks() as page:
-        events.endpoint(count, stream=True)
+        endpoints.endpoint(count, stream=True)
     assert list(page.fns[0].fn(until=3)) == [{"i": 0}, {"i": 1}, {"i": 2}]
 
 
 def test_an_endpoint_needs_a_docstring():
-    with gr.Blocks(), pytest.raises(TypeError, match="needs a docstring"):
-        events.endpoint(lambda: None)
+    def undescribed(what: int = 0) -> dict:
+        """What an argument is must be said somewhere."""
+
+    with gr.Blocks():
+        with pytest.raises(TypeError, match="needs a docstring"):
+            endpoints.endpoint(lambda: None)
+        with pytest.raises(KeyError, match="what"):
+            endpoints.endpoint(undescribed)

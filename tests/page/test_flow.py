@@ -10,7 +10,18 @@ import pytest
 import torch
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
-from helpers import assert_described, event, is_sentence, last, photograph, run_program, same_pictures, sheet_of, stroke
+from helpers import (
+    assert_described,
+    event,
+    is_sentence,
+    last,
+    photograph,
+    refusal,
+    run_program,
+    same_pictures,
+    sheet_of,
+    stroke,
+)
 from PIL import Image
 
 import genmodels as gm
@@ -21,7 +32,7 @@ from tabs.flow import interpolation, layers, likelihood, plane, sampling
 # --- The stage --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", flow.DATASETS)
+@pytest.mark.parametrize("dataset", flow.FLOW.titles)
 def test_it_opens_with_samples_of_the_model(dataset):
     opened = sampling.open_dataset(dataset)
     assert (opened["label"]["value"], opened["temperature"], opened["n"], opened["seed"]) == ("each", 1, 20, 0)
@@ -50,7 +61,7 @@ def test_class_temperature_and_seed_reach_the_model_and_the_lines_make_the_same(
         ("mnist", {"temperature": None}, "Temperature must be"),
         ("mnist", {"n": 31}, "Samples must be a whole number from 1 to 30"),
         ("mnist", {"seed": -1}, "Seed must be"),
-        ("avatars", {}, "Data set must be one of mnist, fashion"),
+        ("avatars", {}, "Dataset must be one of mnist, fashion"),
     ],
 )
 def test_what_the_controls_may_not_send(dataset, controls, says):
@@ -62,7 +73,7 @@ def test_what_the_controls_may_not_send(dataset, controls, says):
 # --- How likely is this? ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", flow.DATASETS)
+@pytest.mark.parametrize("dataset", flow.FLOW.titles)
 def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypatch):
     opened = likelihood.open_dataset(dataset)
     model, stats = gm.load(f"flow-{dataset}"), gm.typicality.load_likelihoods(f"flow-{dataset}")
@@ -78,6 +89,7 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
     assert (likely["score"], typical["score"]) == pytest.approx((bits, distance), rel=1e-4)
     assert likely["histogram"]["real"] == stats.bits[dataset]
     assert typical["histogram"]["generated"] == stats.distances[other]
+    assert likely["histogram"]["n"] == typical["histogram"]["n"] == [10_000, 2_000]  # as measured for the card
     captions = opened["comparison"]["labels"]
     names = [caption.split(":")[0] for caption in captions]
     assert names[:3] + names[4:] == ["this", "inverted", "rotated", "noise", "blank"]
@@ -90,7 +102,7 @@ def test_a_picture_is_scored_as_the_model_scores_it(dataset, tmp_path, monkeypat
 
 
 def test_a_picture_of_the_other_set_is_scored_by_this_flow():
-    chosen = likelihood.choose_test_picture("mnist", event(index=likelihood.TILES + 2))
+    chosen = likelihood.PICTURES.choose_test_picture(event(index=likelihood.TILES + 2), "mnist")
     x = gm.data.samples("fashion").floats()[2:3]
     assert chosen["source"]["dataset"] == "mnist" and torch.equal(chosen["source"]["x"], x)
     bits = gm.load("flow-mnist").bits_per_dim(x).item()
@@ -98,24 +110,24 @@ def test_a_picture_of_the_other_set_is_scored_by_this_flow():
 
 
 def test_a_drawing_and_a_file_are_prepared_as_the_data_were(tmp_path):
-    drawing, upload = likelihood.choose_drawing("mnist", stroke()), likelihood.choose_upload("mnist", photograph(tmp_path))
+    drawing, upload = likelihood.PICTURES.choose_drawing(stroke()), likelihood.PICTURES.choose_upload(photograph(tmp_path))
     for x in (drawing["source"]["x"], upload["source"]["x"]):
         assert x.shape == (1, 1, 28, 28) and 0 <= x.min() < x.max() <= 1
     with pytest.raises(ValueError, match="The drawing is empty"):
-        likelihood.choose_drawing("mnist", None)
+        likelihood.PICTURES.choose_drawing(None)
 
 
 @pytest.mark.parametrize("index", [10, -1, 0.5, None, "a"])
 def test_only_the_pictures_on_the_page_can_be_chosen(index):
     with pytest.raises(ValueError):
-        likelihood.choose_test_picture("mnist", event(index=index))
+        likelihood.PICTURES.choose_test_picture(event(index=index), "mnist")
 
 
 def test_a_checkpoint_that_was_not_measured_says_so(checkpoints, tmp_path, monkeypatch):
     shutil.copytree(checkpoints / "flow-mnist", tmp_path / "flow-mnist")
     (tmp_path / "flow-mnist" / "likelihoods.json").unlink()
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    message = events.guarded(likelihood.open_dataset, likelihood.unavailable)("mnist")["verdict"]["message"]
+    message = refusal(likelihood.open_dataset, "mnist")
     assert "likelihoods.json is missing" in message and str(tmp_path) not in message
     assert sampling.show("mnist", label="3", n=2)["stage"]["n"] == 2  # it samples all the same
 

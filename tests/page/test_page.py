@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tabs import sources
+import genmodels as gm
 from tabs.components.draw_pad import SIDE, DrawPad
 from tabs.vae import encoding
 
@@ -86,10 +86,11 @@ def test_an_upright_colour_photograph_becomes_a_face(tmp_path):
     exif = sideways.getexif()
     exif[274] = 6  # turn a quarter clockwise to see it upright
     sideways.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    upright = sources.read_picture(tmp_path / "a.jpg")
+    upright = gm.pictures.read(tmp_path / "a.jpg")
     assert upright.size == (40, 80)
     assert upright.getpixel((20, 10))[0] > 200  # red on top
-    assert raw_of(encoding.encode_upload("avatars", "full", str(tmp_path / "a.jpg"))["stage"]).shape == (64, 64, 3)
+    encoded = encoding.PICTURES.choose_upload(str(tmp_path / "a.jpg"), "avatars", size="full")
+    assert raw_of(encoded["stage"]).shape == (64, 64, 3)
 
 
 @settings(max_examples=50, deadline=None)
@@ -103,3 +104,12 @@ def test_the_page_is_built_without_torch():
     code = "import sys, app; print('torch' in sys.modules, len(app.demo.fns))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split()[0] == "False"
+
+
+def test_a_pad_is_never_an_output():
+    """An empty update would clear the properties with which its script draws."""
+    import app
+
+    pads = {pad for pad in app.demo.blocks.values() if isinstance(pad, DrawPad)}
+    assert len(pads) == 6
+    assert not any(pads.intersection(event.outputs) for event in app.demo.fns.values())

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shutil
-import time
 from pathlib import Path
 
 import gradio as gr
@@ -33,7 +32,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genmodels as gm
-from tabs import events, programs, sources
+from tabs import endpoints, events, programs, sources
 from tabs import transformer as tab
 from tabs.transformer import inspection, pixels, poems, runs, surprisal, texts, writing
 
@@ -65,7 +64,7 @@ def tokens_of(stage):
 
 
 def text_of(stage, kinds=("", "given", "yours")):
-    return "".join(t[0] for t in tokens_of(stage) if t[3] in kinds)
+    return "".join(t["symbol"] for t in tokens_of(stage) if t["kind"] in kinds)
 
 
 def pictures_of(film, frame=-1):
@@ -79,7 +78,7 @@ def pictures_of(film, frame=-1):
 
 
 def test_the_text_streams_token_by_token_and_only_grows(monkeypatch):
-    monkeypatch.setattr(texts, "batches", lambda steps: ([step] for step in steps))
+    monkeypatch.setattr(gm.tokens, "batches", lambda steps: ([step] for step in steps))
     stages = [output["stage"] for output in writing.write("ROMEO:", **controls(5))]
     assert [len(tokens_of(stage)) for stage in stages] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11]
     assert all(after["tokens"].startswith(before["tokens"]) for before, after in zip(stages, stages[1:]))
@@ -88,39 +87,28 @@ def test_the_text_streams_token_by_token_and_only_grows(monkeypatch):
     assert text_of(stages[-1], [""]) == gm.load(texts.SHAKESPEARE).generate("ROMEO:", max_new_tokens=5, temperature=0.8, seed=0)
 
 
-def test_steps_are_batched_the_first_alone():
-    def steps():
-        for i in range(40):
-            time.sleep(0.002)
-            yield i
-
-    batches = list(texts.batches(steps(), seconds=0.02))
-    assert batches[0] == [0] and sum(batches, []) == list(range(40))
-    assert 2 < len(batches) < 20
-
-
 def test_tokens_carry_the_models_probabilities():
     stage = last(writing.write("ROMEO:", **controls(4, seed=3)))["stage"]
     model, prompt = gm.load(texts.SHAKESPEARE), "ROMEO:"
     score = model.score("ROMEO:")
-    assert [t[3] for t in tokens_of(stage)] == ["given"] * 6 + [""] * 4
-    assert [t[1] for t in tokens_of(stage)[:6]] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
-    for symbol, p, entropy, _, alternatives in tokens_of(stage)[6:]:
+    assert [t["kind"] for t in tokens_of(stage)] == ["given"] * 6 + [""] * 4
+    assert [t["p"] for t in tokens_of(stage)[:6]] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
+    for token in tokens_of(stage)[6:]:
         log_p = model.next_logits(model.tokenizer.encode(prompt))[0].log_softmax(-1)
-        assert p == pytest.approx(log_p[model.tokenizer.token_id[symbol]].exp().item(), abs=1e-4)
-        assert entropy == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
+        assert token["p"] == pytest.approx(log_p[model.tokenizer.token_id[token["symbol"]]].exp().item(), abs=1e-4)
+        assert token["entropy"] == pytest.approx(-(log_p.exp() * log_p).sum().item(), abs=1e-2)
         top = log_p.exp().topk(10)  # cut-offs do not apply; of nearly equal tokens either may come first
-        listed = [log_p[model.tokenizer.token_id[a[0]]].exp().item() for a in alternatives]
-        assert [a[1] for a in alternatives] == pytest.approx(listed, abs=1e-4)
+        listed = [log_p[model.tokenizer.token_id[a["symbol"]]].exp().item() for a in token["alternatives"]]
+        assert [a["p"] for a in token["alternatives"]] == pytest.approx(listed, abs=1e-4)
         assert listed == pytest.approx(top.values.tolist(), abs=1e-4)
-        prompt += symbol
+        prompt += token["symbol"]
 
 
 def test_choosing_an_alternative_and_continuing():
     model = gm.load(texts.SHAKESPEARE)
     for data in (event(text="ROMEO:\nWhaX", keep=11), event(text="ROMEO:\nWhat", keep=11, request=None)):
-        request = runs.read_request(data)["request"]
-        output = last(writing.continue_text(request, **controls(12, seed=4)))
+        request = runs.read_request(data)
+        output = last(writing.continue_text(data, **controls(12, seed=4)))
         stage = output["stage"]
         assert stage["keep"] == 11
         assert text_of(stage) == model.generate(request["text"], max_new_tokens=12, temperature=0.8, seed=4)
@@ -130,7 +118,8 @@ def test_choosing_an_alternative_and_continuing():
 def test_an_empty_prompt_is_a_new_line():
     for prompt in ("", "\x00\x07", "😀"):
         stage = last(writing.write(prompt, **controls(9)))["stage"]
-        assert tokens_of(stage)[0][:1] + tokens_of(stage)[0][3:4] == ["\n", "given"]
+        first = tokens_of(stage)[0]
+        assert (first["symbol"], first["kind"]) == ("\n", "given")
         assert text_of(stage, [""]) == gm.load(texts.SHAKESPEARE).generate("", max_new_tokens=9, temperature=0.8, seed=0)
 
 
@@ -149,7 +138,7 @@ def test_unknown_characters_are_reported():
 
 
 def test_the_lines_of_a_stopped_text_reproduce_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "batches", lambda steps: ([step] for step in steps))
+    monkeypatch.setattr(gm.tokens, "batches", lambda steps: ([step] for step in steps))
     run = writing.write("AB", **controls(500))
     for _ in range(2 + 7):  # the prompt, then 7
         next(run)
@@ -192,7 +181,7 @@ def test_bars_hold_all_raw_logits_and_the_cut_offs():
     assert len(shown_logits) == 65
     assert list(shown_logits.values()) == sorted(shown_logits.values(), reverse=True)
     assert [shown_logits[s] for s in model.tokenizer.symbols] == pytest.approx(logits.tolist(), rel=1e-3, abs=1e-4)
-    assert (bars["options"], bars["context"]) == ([0.5, 3, 0.9, 0.1], "ROMEO")
+    assert (bars["options"], bars["context"]) == (options, "ROMEO")
     assert inspection.preview("ROMEO", **options) == {"bars": bars}
 
 
@@ -214,7 +203,7 @@ def test_surprisal_is_the_mean_of_the_score():
     shown_bits, perplexity = re.fullmatch(r"([\d.]+) bits per character · perplexity ([\d.]+)", view["stats"]).groups()
     assert (float(shown_bits), float(perplexity)) == pytest.approx((bits, 2**bits), abs=0.11)
     assert float(shown_bits) == pytest.approx(bits, abs=0.011)
-    assert [t[1] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
+    assert [t["p"] for t in tokens_of(view)] == pytest.approx(score.log_probs.exp().tolist(), abs=1e-4)
     assert "ö became o" in view["notes"]
 
 
@@ -242,11 +231,11 @@ def test_a_poem_follows_its_form_and_its_heads(form, heads):
         values = poem_controls(form, "春夜", "李白", heads, temperature, seed=3)
         stage = last(poems.write(**values))["stage"]
         assert follows_form(body_of(stage), form, heads)
-        assert [i for i, t in enumerate(tokens_of(stage)) if t[3] == "given"] == [
+        assert [i for i, t in enumerate(tokens_of(stage)) if t["kind"] == "given"] == [
             i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))
         ]
-        for symbol, *_, records in tokens_of(stage):
-            alternatives = {record[0] for record in records}
+        for token in tokens_of(stage):
+            symbol, alternatives = token["symbol"], {other["symbol"] for other in token["alternatives"]}
             assert symbol in alternatives or len(alternatives) == 10
             assert alternatives == {symbol} if symbol in "，。" else not alternatives & set("，。□\n|")
 
@@ -254,8 +243,7 @@ def test_a_poem_follows_its_form_and_its_heads(form, heads):
 def test_another_character_rewrites_the_rest_of_the_poem():
     first = last(poems.write(**poem_controls(heads="春夏秋冬")))["stage"]
     prefix = body_of(first)[:8] + "天"
-    request = runs.read_request(event(text=prefix, keep=9, request=first["request"]))["request"]
-    output = last(poems.continue_poem(request, temperature=1, top_p=1, seed=5))
+    output = last(poems.continue_poem(event(text=prefix, keep=9, request=first["request"]), temperature=1, top_p=1, seed=5))
     stage = output["stage"]
     assert stage["keep"] == 9 and stage["request"] == first["request"]
     assert follows_form(prefix + body_of(stage), "五绝", "春夏秋冬")
@@ -280,13 +268,13 @@ def test_bad_orders_for_poems_get_a_sentence():
     for text in ("abc", "春风花月山，", "春" * 30, "，", "春风花月，"):
         request = {"text": text, "keep": 1, "request": good}
         assert follows_form_or_fails(request)
-    for request in (None, {"text": "", "keep": 1, "request": None}, {"text": "", "keep": 1, "request": {"form": "五绝"}}):
-        assert "poem" in refusal(poems.continue_poem, request)
+    for conditions in (None, {"form": "五绝"}):
+        assert "There is no poem" in refusal(poems.continue_poem, event(text="", keep=1, request=conditions))
 
 
 def follows_form_or_fails(request):
     try:
-        stage = last(poems.continue_poem(request, temperature=1))["stage"]
+        stage = last(poems.continue_poem(event(**request), temperature=1))["stage"]
     except ValueError as e:
         return is_sentence(str(e))
     return follows_form(request["text"] + body_of(stage), request["request"]["form"])
@@ -310,8 +298,8 @@ def test_rows_are_generated_one_after_another_and_the_given_ones_stay():
     lightness = heatmap[:3, 20:].astype(int).sum(-1).ravel()
     assert lightness[bits.argmax()] > lightness[bits.argmin()]
     assert (np.diff(lightness[np.argsort(bits)]) >= -3).all()  # lightness grows with surprisal
-    curve = json.loads(films[-1]["facts"])["lines"][0][1]
-    assert [b for _, b in curve] == pytest.approx((-final.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
+    curve = json.loads(films[-1]["facts"])["lines"][0]["points"]
+    assert [point["y"] for point in curve] == pytest.approx((-final.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
 
 
 def test_rows_not_yet_generated_are_grey():
@@ -362,7 +350,7 @@ def test_the_lines_reproduce_the_poem(tmp_path, monkeypatch):
     body = body_of(output["stage"])
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body
     request = {"text": body[:5], "keep": 5, "request": output["stage"]["request"]}
-    output = last(poems.continue_poem(request, temperature=1, top_p=1, seed=2))
+    output = last(poems.continue_poem(event(**request), temperature=1, top_p=1, seed=2))
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body[:5] + body_of(output["stage"])
 
 
@@ -497,12 +485,12 @@ def test_bad_requests_get_a_sentence():
         (surprisal.show, "😀", "nothing"),
         (surprisal.show, "a" * (surprisal.MAX_LIVE_TEXT + 1), "Text must be"),
         (surprisal.show, None, "Text must be"),
-        (pixels.choose_test_picture, event(index=99), "index"),
-        (pixels.choose_drawing, None, "empty"),
+        (pixels.PICTURES.choose_test_picture, event(index=99), "index"),
+        (pixels.PICTURES.choose_drawing, None, "empty"),
     ):
         assert says in refusal(handler, value)
     assert "Temperature must be" in refusal(inspection.inspect_position, event(text="a"), temperature=math.nan)
-    assert "There is no text" in refusal(writing.continue_text, None)
+    assert "Text must be" in refusal(writing.continue_text, gr.EventData(None, None))
     for values, says in (
         (picture_controls(28), "Given rows must be a whole number from 0 to 27"),
         (picture_controls(14, 9), "Completions must be"),
@@ -520,10 +508,6 @@ def test_bad_requests_get_a_sentence():
 def test_every_endpoint_is_described(client):
     for prefix in ("text_", "pixels_"):
         assert_described(client, prefix, [fn for fn in tab.ENDPOINTS if fn.__name__.startswith(prefix)])
-    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    for fn in tab.ENDPOINTS:
-        documented = re.findall(r"^        (\w+):", fn.__doc__.split("Returns:")[0], re.M)
-        assert [p["parameter_name"] for p in described[f"/{fn.__name__}"]["parameters"]] == documented
 
 
 def test_endpoints_return_what_the_models_return(client):
@@ -648,7 +632,7 @@ def test_visitors_do_not_disturb_each_other():
     """Eight at once, twice, each with their own seed: everyone gets their own text."""
 
     def written(seed):
-        steps = events._stepwise(writing.write)(prompt="ROMEO:", **controls(25, seed=seed))
+        steps = endpoints._stepwise(writing.write)(prompt="ROMEO:", **controls(25, seed=seed))
         return last(steps)["stage"]["tokens"]
 
     alone = [written(seed) for seed in range(8)]

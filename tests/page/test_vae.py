@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import genmodels as gm
-from tabs import cards, events, vae
+from tabs import events, layout, vae
 from tabs.components.draw_pad import SIDE
 from tabs.vae import data, editing, encoding, interpolation, latent_map, sampling
 
@@ -112,7 +112,7 @@ def test_bad_input_gets_a_sentence(client, name, values):
     assert "<b>" not in str(error.value)
 
 
-names = st.one_of(st.sampled_from(data.MODELS), anything)
+names = st.one_of(st.sampled_from(data.VAE.models), anything)
 PROPERTIES = {
     "vae_sample": {"model": names, "n": nearly(1, 6), "seed": nearly(0, 9), "temperature": nearly(0, 2)},
     "vae_decode": {"model": names, "code": st.one_of(st.lists(nearly(-30, 30), max_size=41), anything)},
@@ -166,7 +166,7 @@ def test_sliders_may_send_anything(sliders):
 def test_events_may_carry_anything(payload, seed, temperature):
     sent, model = gr.EventData(None, payload), {"dataset": "mnist", "size": "full"}
     result_of(events.guarded(sampling.choose_sample), **model, event=sent, seed=seed, temperature=temperature)
-    result_of(events.guarded(encoding.encode_test_picture), **model, event=sent)
+    result_of(events.guarded(encoding.PICTURES.choose_test_picture), **model, event=sent)
 
 
 # --- The lines of Python reproduce the stage ---------------------------------------------------------------------------
@@ -201,8 +201,8 @@ ACTIONS = {
     "another sample": lambda: sampling.choose_sample("avatars", "full", event(index=4), seed=5, temperature=1),
     "a slider": moved_slider,
     "reset": lambda: sampling.reset("mnist", "2d"),
-    "a test picture": lambda: encoding.encode_test_picture("fashion", "full", event(index=7)),
-    "a drawing": lambda: encoding.encode_drawing("mnist", "full", stroke()),
+    "a test picture": lambda: encoding.PICTURES.choose_test_picture(event(index=7), "fashion", size="full"),
+    "a drawing": lambda: encoding.PICTURES.choose_drawing(stroke(), "mnist", size="full"),
     "the map": lambda: latent_map.choose("mnist", event(u=0.25, v=0.75), seed=0, temperature=1),
     "interpolation": frame_on_stage,
     "another class": lambda: edit(sampling.reset("mnist", "full")["sliders"], "class", "4"),
@@ -233,10 +233,10 @@ def test_a_sample_is_chosen_without_sending_all_of_them_again():
 def test_sliders_are_in_the_order_of_their_kl():
     sliders = sampling.reset("mnist", "full")["sliders"]
     kl = gm.vae.load_latents("vae-mnist").kl
-    in_order = [kl[i].item() for i, _ in sliders["dims"]]
+    in_order = [kl[dim["index"]].item() for dim in sliders["dims"]]
     assert in_order == sorted(in_order, reverse=True)
     assert sliders["unused"] == int((kl < data.COLLAPSED_NATS).sum())
-    assert [f"{kl[i]:.2f} nats" in label for i, label in sliders["dims"]] == [True] * 40
+    assert [f"{kl[dim['index']]:.2f} nats" in dim["label"] for dim in sliders["dims"]] == [True] * 40
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
@@ -246,17 +246,17 @@ def test_the_map_shows_what_the_model_decodes(dataset):
     assert [m["title"] for m in value["maps"]] == ["Autoencoder", "VAE"]
     for m, name in zip(value["maps"], (f"autoencoder-{dataset}", f"vae-{dataset}-2d")):
         column, row, side = 20, 5, m["columns"]
-        x0, x1, y0, y1 = m["bounds"]
+        x0, x1, y0, y1 = m["bounds"].values()
         z = torch.tensor([[x0 + (column + 0.5) / side * (x1 - x0), y1 - (row + 0.5) / side * (y1 - y0)]])
         expected = gm.pictures.to_bytes(gm.load(name).decode(z))[0].numpy()
         assert np.abs(sheet_of(m)[row * side + column].astype(int) - expected).max() <= 1
-        assert len(m["points"].split()) == 3 * 200
+        assert len(json.loads(m["points"])) == 200
 
 
 def test_a_click_on_the_map_chooses_the_small_code():
     outputs = latent_map.choose("mnist", event(u=0.25, v=0.75), seed=0, temperature=1)
     assert (outputs["size"], outputs["tiles"]["chosen"], outputs["sliders"]["model"]) == ("2d", -1, "vae-mnist-2d")
-    x0, x1, y0, y1 = latent_map.show("mnist")["map"]["maps"][1]["bounds"]
+    x0, x1, y0, y1 = latent_map.show("mnist")["map"]["maps"][1]["bounds"].values()
     assert outputs["sliders"]["z"] == pytest.approx([x0 + 0.25 * (x1 - x0), y1 - 0.75 * (y1 - y0)], abs=1e-3)
 
 
@@ -285,7 +285,7 @@ def test_an_interpolation_starts_and_ends_at_the_two_pictures():
 def test_strength_changes_only_its_own_part_of_the_code():
     """Back at strength 0 the edit is undone, and other changes of the code stay."""
     with torch.no_grad():
-        sliders = encoding.encode_test_picture("mnist", "full", event(index=1))["sliders"]
+        sliders = encoding.PICTURES.choose_test_picture(event(index=1), "mnist", size="full")["sliders"]
         edited = edit(sliders, "class", "7")
         edited["sliders"]["z"][3] += 1
         undone = edit(edited["sliders"], "class", "7", 0.0, edited["memory"])["sliders"]
@@ -296,7 +296,7 @@ def test_strength_changes_only_its_own_part_of_the_code():
 def test_edits_add_up_and_start_again_with_another_picture():
     n, glasses = len(editing.TITLES), [("glasses", "round", 1.0)]
     with torch.no_grad():
-        face = encoding.encode_test_picture("avatars", "full", event(index=1))["sliders"]
+        face = encoding.PICTURES.choose_test_picture(event(index=1), "avatars", size="full")["sliders"]
         one = edit(face, "glasses", "round")
         assert one["amounts"] == [0, 1.0] + [0] * (n - 2)
         edited_twice = edit(one["sliders"], "skin", "dark", 0.5, one["memory"], glasses)
@@ -305,12 +305,12 @@ def test_edits_add_up_and_start_again_with_another_picture():
         alone = edit(face, "skin", "dark", 0.5)["sliders"]
         offset = np.array(one["sliders"]["z"]) - face["z"]
         assert np.abs(np.array(edited_twice["sliders"]["z"]) - alone["z"] - offset).max() < 0.01
-        other = encoding.encode_test_picture("avatars", "full", event(index=2))["sliders"]
+        other = encoding.PICTURES.choose_test_picture(event(index=2), "avatars", size="full")["sliders"]
         again = edit(other, "skin", "dark", 0.5, edited_twice["memory"], glasses)
         assert (again["amounts"][1], again["amounts"][5]) == (0.0, 0.5)
 
 
-@pytest.mark.parametrize("dataset", data.DATASETS)
+@pytest.mark.parametrize("dataset", data.VAE.titles)
 def test_another_data_set_has_other_rows_to_edit(dataset):
     outputs = editing.start(dataset)
     rows = [name for name in editing.TITLES if outputs[f"{name}_row"]["visible"]]
@@ -334,7 +334,7 @@ def test_a_strength_needs_a_value_and_a_range():
 def test_an_empty_drawing_gets_a_sentence():
     for ink in (None, np.zeros((SIDE, SIDE), np.uint8)):
         with pytest.raises(ValueError, match="empty"):
-            encoding.encode_drawing("mnist", "full", ink)
+            encoding.PICTURES.choose_drawing(ink, "mnist", size="full")
 
 
 # --- A checkpoint is missing or broken --------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def copied_checkpoints(tmp_path, monkeypatch):
 
 
 def opened_stage(dataset):
-    opening = events.guarded(sampling.open_model, sampling.unavailable)
+    opening = events.guarded(sampling.open_model, lambda message: {"stage": {"message": message}})
     return opening(dataset, "full", seed=0, temperature=1)["stage"]
 
 
@@ -401,7 +401,7 @@ def test_a_missing_classifier_gets_a_sentence(copied_checkpoints):
 
 def test_cards_may_be_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    assert cards.poster("vae-mnist") == ""
-    assert "missing" in cards.headline("vae-mnist")
+    assert layout.poster("vae-mnist") == ""
+    assert "missing" in gm.cards.headline("vae-mnist")
     assert "no card" in vae.card("mnist", "full")["card"]
     assert "missing" in vae.augmentation()

@@ -6,14 +6,18 @@ around them true.
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 import genmodels as gm
-from tabs import cards
-from tabs.gan.data import COLLAPSED, DATASETS
+from benchmarks import solvers
+from genmodels import cards
+from tabs import diffusion as diffusion_tab
+from tabs.gan.data import COLLAPSED, GAN
 
+DATASETS = GAN.titles
 SAMPLERS = ("ddpm", "ddim", "dpm", "heun")
 
 
@@ -189,6 +193,40 @@ def test_more_calls_can_make_samples_of_the_equation_worse():
         assert min(fid for _, fid in rows["ddpm"]) < min(fid for s in SAMPLERS[1:] for _, fid in rows[s])
 
 
+def test_what_fresh_noise_changes_is_what_was_measured_on_the_shipped_weights():
+    """tabs/diffusion/about.md, "The reverse process": the numbers of `python -m benchmarks.solvers`."""
+    measured = json.loads(solvers.FILE.read_text(encoding="utf-8"))
+    assert measured["weights"] == solvers.weights_hash(), "run python -m benchmarks.solvers, then correct the page"
+    changes = {(change["from"], change["to"]): change for change in measured["changes"]}
+    fid = {name: f"{run['fid']:.2f}" for name, run in measured["runs"].items()}
+
+    def words(start, end):
+        change = changes[start, end]
+        return f"{abs(change['fid']):.2f} ({change['sd']:.2f})"
+
+    text = " ".join((Path(diffusion_tab.__file__).with_name("about.md")).read_text(encoding="utf-8").split())
+    for sentence in (
+        f"{measured['n']:,} pictures of each kind",
+        f"DPM-Solver++ changes by +{words('dpm 8', 'dpm 64')}, from 16 to 64 that of DDIM by +{words('ddim 16', 'ddim 64')}",
+        f"That of DDPM changes by +{words('ddpm 16', 'ddpm 64')}",
+        f"DDPM's FID is {words('ddim 64', 'ddpm 64')} below that of DDIM, {fid['ddpm 64']} against {fid['ddim 64']}",
+        f"That of {measured['n']:,} real pictures is {measured['floor']:.2f}",
+        f"FID falls by {words('dpm 64', solvers.RENEWED)}",
+    ):
+        assert sentence in text
+    for pair in (("dpm 8", "dpm 64"), ("ddim 16", "ddim 64"), ("ddpm 16", "ddpm 64")):
+        assert -changes[pair]["sd"] < changes[pair]["fid"] < 3 * changes[pair]["sd"], "hardly larger than the uncertainty"
+    for pair in (("ddim 64", "ddpm 64"), ("dpm 64", solvers.RENEWED)):
+        assert changes[pair]["fid"] < -3 * changes[pair]["sd"]
+
+
+def test_on_faces_all_samplers_still_gain_at_64_calls():
+    """tabs/diffusion/about.md, "The reverse process"."""
+    rows = {sampler: dict(pairs) for sampler, pairs in cards.sampler_rows("diffusion-avatars").items()}
+    assert all(max(calls for calls in rows[s] if calls <= 64) == min(rows[s], key=rows[s].get) for s in ("ddim", "dpm", "heun"))
+    assert rows["ddpm"][64] < rows["ddpm"][32]
+
+
 def test_the_quality_chart_names_its_sample_size():
     """tabs/diffusion/quality.py: 1,000 pictures, the test split."""
     for dataset in DATASETS:
@@ -227,5 +265,6 @@ def test_slots_say_so_where_nothing_was_measured(monkeypatch, tmp_path):
         cards.perplexities(),
         cards.end_of_training("gan-mnist"),
         cards.percent(COLLAPSED, "recall"),
+        cards.elbo_gap(),
     ]
     assert set(empty) == {cards.ABSENT}

@@ -5,6 +5,7 @@ pictures; small N, so that the limits are wide.
 """
 
 import json
+import re
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_the_networks_of_the_flow_read_grey_levels_only(dataset):
 def test_black_pixels_of_clothes_are_cheap_for_the_flow():
     """0.15 bits for a black pixel and 5.9 for another one, about half of them black (also in tabs/vae/about.md)."""
     model, x = load("flow-fashion"), data.samples("fashion").floats()[:40]
-    pixels, c, levels = model._dequantize(x), model._condition(None, len(x)), model._levels()
+    pixels, c, levels = model._dequantize(x.double()), model._condition(None, len(x)), model._levels()
     bits, black = [], []
     with torch.no_grad():
         for coupling in model.couplings:
@@ -83,6 +84,9 @@ def test_digits_are_likely_clothes_and_still_atypical():
     own, other = (model.layer_log_probs(x) for x in (clothes, digits))
     bits, other_bits = -own.sum(1), -other.sum(1)
     assert auroc(bits, other_bits) < 0.12, f"{FLOW}: one in twenty pairs"
+    (row,) = (r for r in gm.cards.metric_rows("flow-fashion") if r["name"].endswith("fashion against mnist"))
+    of_bits = re.match(r"AUROC of bits per pixel: ([\d.]+)", row["args"]["beside"])[1]
+    assert f"(AUROC {row['value']:.3f} on the card)" in page(FLOW) and f"for the bits ({of_bits})" in page(FLOW)
     distance, other_distance = stats.typicality.distance(own), stats.typicality.distance(other)
     assert 0.8 < auroc(distance, other_distance) < 0.96, f"{FLOW}: nine of ten pairs"
     on_card = card_value("flow-fashion", "AUROC of typicality: fashion against mnist")
@@ -90,6 +94,10 @@ def test_digits_are_likely_clothes_and_still_atypical():
     within_range = sum(stats.share_below("distances", d) <= 0.95 for d in other_distance.tolist()) / len(digits)
     assert 0.35 < within_range < 0.65, f"{FLOW}: about half of the digits stay within the range of 95 % of the clothes"
     assert distance.median().item() == pytest.approx(13**0.5, rel=0.2), f"{FLOW}: 3.6 is usual"
+
+
+def test_thirteen_passes_one_per_layer():
+    assert load("flow-mnist").layers == load("flow-fashion").layers == 13, FLOW
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
@@ -105,9 +113,12 @@ def test_a_blank_picture_is_the_most_likely_and_far_from_typical(dataset):
 
 def test_the_gap_of_the_bound_is_as_large_as_the_page_says():
     elbo, nll = card_value("vae-mnist", "ELBO"), card_value("vae-mnist", "negative log-likelihood")
-    text = page(VAE)
-    assert f"$-$ELBO is {-elbo:.1f} nats" in text and f"bring it down to {nll:.1f}" in text
-    assert f"at least {-elbo - nll:.1f} nats" in text
+    bars = gm.cards.elbo_gap()
+    assert "{gap}" in page(VAE) and [float(x) for x in re.findall(r"([\d.]+) nats", bars)] == pytest.approx(
+        [-elbo, nll, -elbo - nll], abs=0.051
+    )
+    bound, likelihood, gap = (line.count("█") + line.count("░") for line in bars.splitlines()[1:4])
+    assert (bound, likelihood, gap) == (round(-elbo / 2), round(nll / 2), bound - likelihood)
     model, x = load("vae-mnist"), data.samples("mnist").floats()[:20]
     x = model.binarise(x, 0)
     log_px, kl = model.elbo(x)
@@ -171,6 +182,8 @@ def test_the_page_calls_the_gain_from_augmentation_significant_only_if_it_is():
 
     result = json.loads((checkpoint_folder("vae-mnist") / "augmentation.json").read_text(encoding="utf-8"))
     assert result["text"] == in_words(result) and "significant (p =" in result["text"]
+    assert result["text"] in page("checkpoints/vae-mnist/README.md"), "the card"
+    assert "{augmentation}" in page(VAE)
 
 
 # --- denoiser ---
@@ -192,7 +205,7 @@ def test_under_the_heaviest_noise_the_vae_is_greyer_than_the_network_and_no_bett
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion"])
 def test_the_denoising_vae_has_the_lower_psnr_in_every_line(dataset):
-    """train/cards.py, limits of the denoising VAE."""
+    """train/denoiser.py, limits of the denoising VAE."""
     table = json.loads((checkpoint_folder(f"dvae-{dataset}") / "table.json").read_text(encoding="utf-8"))
     network, vae = (table["columns"].index(name) for name in ("denoiser", "dvae"))
     assert all(float(row[vae].split()[0]) < float(row[network].split()[0]) for row in table["rows"])

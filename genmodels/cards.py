@@ -1,0 +1,214 @@
+"""What the cards of the checkpoints say: numbers that were measured, and tables and sentences of them. Without torch.
+
+>>> from genmodels import cards
+>>> value, n = cards.measurements("vae-mnist")["elbo"]  # nats per picture, and the number of pictures
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import metadata_load
+
+
+def checkpoint_root() -> Path:
+    """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
+    return Path(os.environ.get("GENMODELS_CHECKPOINTS") or Path(__file__).resolve().parent.parent / "checkpoints")
+
+
+def shipped(names: Iterable[str]) -> list[str]:
+    """Those of the checkpoints that are there."""
+    return [name for name in names if (checkpoint_root() / name).is_dir()]
+
+
+# --- What a card says -------------------------------------------------------------------------------------------------
+
+
+def front_matter(name: str) -> dict[str, Any]:
+    """All that a checkpoint's card says to programs; {} if there is none."""
+    try:
+        return metadata_load(checkpoint_root() / name / "README.md") or {}
+    except (OSError, ValueError):
+        return {}
+
+
+def metadata(name: str) -> dict[str, Any]:
+    """Headline, paper, parameters and minutes of a checkpoint; {} if it has no card."""
+    return front_matter(name).get("genmodels") or {}
+
+
+def metric_rows(name: str) -> list[dict[str, Any]]:
+    """What was measured on a checkpoint: type, name, value and args of each number; [] if it has no card."""
+    try:
+        (model,) = front_matter(name)["model-index"]
+        return [metric for result in model["results"] for metric in result["metrics"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def measurements(name: str) -> dict[str, tuple[float, int]]:
+    """{metric type: (value, N)} of a checkpoint's card, the first of each type."""
+    return {row["type"]: (row["value"], row["args"]["N"]) for row in reversed(metric_rows(name))}
+
+
+def sample_size(name: str, metric: str) -> int | None:
+    """N of a checkpoint's number, the first of this type."""
+    return measurements(name).get(metric, (None, None))[1]
+
+
+def read_json(name: str, file: str) -> dict[str, Any]:
+    """What a JSON file beside a checkpoint's weights holds, such as `calls.json`; {} if it is missing or broken."""
+    try:
+        content = json.loads((checkpoint_root() / name / file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
+    """{sampler: [(network calls, FID), ...]}, from a diffusion model's `calls.json`; {} if there is none."""
+    rows: dict[str, list[tuple[int, float]]] = {}
+    try:
+        for row in read_json(name, "calls.json")["rows"]:
+            rows.setdefault(row["sampler"], []).append((row["calls"], row["fid"]))
+    except (KeyError, TypeError):
+        return {}
+    return {sampler: sorted(pairs) for sampler, pairs in rows.items()}
+
+
+def text(name: str) -> str:
+    """A checkpoint's card without its front matter and pictures; a sentence if there is none."""
+    file = checkpoint_root() / name / "README.md"
+    if not file.is_file():
+        return f"There is no card for {name}."
+    content = file.read_text(encoding="utf-8")
+    if content.startswith("---\n") and "\n---\n" in content:
+        content = content.split("\n---\n", 1)[1]
+    return "\n".join(line for line in content.splitlines() if not line.startswith("!["))
+
+
+# --- Sentences and tables in Markdown, from what was measured: a retrained model cannot contradict them --------------------
+
+ABSENT = "(not measured: its checkpoint is not there)"
+
+
+def headline(name: str) -> str:
+    """One line of what was measured."""
+    facts = metadata(name)
+    if not facts:
+        return f"the card of `{name}` is missing."
+    return f"`{name}`, {facts['minutes']:g} minutes of training: {facts['headline']}, on the test split."
+
+
+def models_table(names: Sequence[str]) -> str:
+    """A tab's models, from their cards, as Markdown."""
+    rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
+    for name in names:
+        facts, cells = metadata(name), ["no card", "", "", ""]
+        if facts:
+            cells = [facts["paper"], f"{facts['parameters'] / 1e6:.2f} M", f"{facts['minutes']:g}", facts["headline"]]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def about(names: Sequence[str], name: str) -> str:
+    """The table of a tab's models, and the card of one of them."""
+    return models_table(names) + "\n\n" + text(name)
+
+
+def elbo_gap(name: str = "vae-mnist") -> str:
+    """How far the ELBO is below the log-likelihood, as bars of two nats per block; for Markdown."""
+    values = measurements(name)
+    if not {"elbo", "nll"} <= values.keys():
+        return ABSENT
+    bound, likelihood = -values["elbo"][0], values["nll"][0]  # the second is a bound, too, but a closer one
+    blocks, all_blocks = round(likelihood / 2), round(bound / 2)
+    rows = [
+        ("-ELBO", bound, "█" * blocks + "░" * (all_blocks - blocks)),
+        ("-log p(x)", likelihood, "█" * blocks),
+        ("the gap", bound - likelihood, " " * blocks + "░" * (all_blocks - blocks)),
+    ]
+    lines = [f"{label:<9} {nats:5.1f} nats {bar}".rstrip() for label, nats, bar in rows]
+    samples = next(row["name"] for row in metric_rows(name) if row["type"] == "nll").split(", ")[-1]
+    source = f"`{name}`, means over {values['elbo'][1]:,} pictures; -log p(x) by {samples} for each."
+    return "\n".join(["```", *lines, "```", "", source])
+
+
+def percent(name: str, metric: str) -> str:
+    """A share from a checkpoint's card, such as "60.2 %"."""
+    value = measurements(name).get(metric)
+    return f"{100 * value[0]:.1f} %" if value else ABSENT
+
+
+def generators_table(datasets: dict[str, str]) -> str:
+    """FID, precision and recall of the GAN and the diffusion model of each data set, as Markdown."""
+    rows = ["| | model | FID | precision | recall | N of FID |", "|---|---|---|---|---|---|"]
+    for dataset, title in datasets.items():
+        for family in ("gan", "diffusion"):
+            values = measurements(name := f"{family}-{dataset}")
+            if {"fid", "precision", "recall"} <= values.keys():
+                fid, n = values["fid"]
+                shares = (f"{100 * values[metric][0]:.1f} %" for metric in ("precision", "recall"))
+                rows.append(f"| {title} | `{name}` | {fid:.4g} | {' | '.join(shares)} | {n:,} |")
+    return "\n".join(rows) if len(rows) > 2 else ABSENT
+
+
+def fids_by_calls(datasets: dict[str, str], few: int = 16, many: int = 64) -> str:
+    """FID of DDIM and of DDPM with few and with many network calls, in words."""
+    parts = []
+    for dataset, title in datasets.items():
+        fids = {sampler: dict(pairs) for sampler, pairs in sampler_rows(f"diffusion-{dataset}").items()}
+        if all(calls in fids.get(sampler, {}) for sampler in ("ddim", "ddpm") for calls in (few, many)):
+            ddim, ddpm = (f"{fids[sampler][few]:.4g} and {fids[sampler][many]:.4g}" for sampler in ("ddim", "ddpm"))
+            parts.append(f"{title.lower()}, DDIM {ddim}, DDPM {ddpm}")
+    return f"with {few} and with {many} calls, FID is: " + "; ".join(parts) if parts else ABSENT
+
+
+def bits_by_class() -> str:
+    """Bits per pixel of digits, without the class and given it, of the transformer and of the flow, in words."""
+    parts = []
+    for name in ("transformer-mnist", "flow-mnist"):
+        rows = [row for row in metric_rows(name) if row["type"] == "bits_per_dim"]
+        given = {row["args"]["N"]: row["value"] for row in rows if "given the class" in row["name"]}
+        for row in rows:
+            n = row["args"]["N"]
+            if "given the class" not in row["name"] and n in given:  # the same pictures
+                parts.append(f"`{name}` {row['value']:.4g} without the class and {given[n]:.4g} with it (N = {n:,})")
+    return "bits/dim on test digits: " + "; ".join(parts) if parts else ABSENT
+
+
+def perplexities() -> str:
+    """Perplexity of poems given only their form, of the transformer and of the 5-gram, in words."""
+    rows = {row["name"]: row["value"] for row in metric_rows("transformer-tang")}
+    ours = next((value for label, value in rows.items() if label.endswith("given only the form")), None)
+    below = next((value for label, value in rows.items() if label.startswith("reduction")), None)
+    return f"perplexity {ours:.1f} against {ours / (1 - below):.1f}" if ours and below else ABSENT
+
+
+def samplers_table(datasets: dict[str, str], samplers: dict[str, str]) -> str:
+    """Of each sampler the FID with at most 16 network calls, the best one and that with the most calls, as Markdown."""
+    rows = ["| | sampler | up to 16 calls | best | most calls |", "|---|---|---|---|---|"]
+    for dataset, title in datasets.items():
+        measured = sampler_rows(f"diffusion-{dataset}")
+        for sampler, label in samplers.items():
+            if pairs := measured.get(sampler):
+                few = min((pair for pair in pairs if pair[0] <= 16), key=lambda pair: pair[1])
+                cells = (few, min(pairs, key=lambda pair: pair[1]), pairs[-1])
+                rows.append(f"| {title} | {label} | {' | '.join(f'{fid:.4g} ({calls})' for calls, fid in cells)} |")
+    return "\n".join(rows) if len(rows) > 2 else ABSENT
+
+
+def end_of_training(name: str) -> str:
+    """The end of a GAN's training: both losses, and how far the score histograms overlap. From its `replay.json`."""
+    replay = read_json(name, "replay.json")
+    try:
+        losses = {network: values[-1][1] for network, values in replay["losses"].items()}
+        overlap = sum(map(min, replay["real"][-1], replay["generated"][-1]))
+        return (
+            f"{losses['discriminator']:.2f} for the discriminator and {losses['generator']:.2f} for the generator, and "
+            f"{overlap:.0%} of the histograms' area overlaps"
+        )
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return ABSENT

@@ -1,0 +1,63 @@
+"""Several tabs of one browser. A browser opens six connections to a server, and Gradio's page would hold one for good."""
+
+import pytest
+from helpers_browser import PIXELS, changed
+
+pytestmark = pytest.mark.browser
+
+STAGE = "#vae-stage canvas"
+HIDE = """hidden => {
+  Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def move_a_slider(page):
+    before = page.evaluate(PIXELS, STAGE)
+    page.locator("#vae-sliders input[type=range]").first.focus()
+    page.keyboard.press("ArrowRight")
+    changed(page, STAGE, before)
+
+
+@pytest.fixture
+def tabs(browser, page_url):
+    """Opens tabs of one browser, and counts the heartbeats that each holds."""
+    context = browser.new_context()
+    context.set_default_timeout(60_000)
+
+    def opened(n):
+        for _ in range(n):
+            page = context.new_page()
+            page.heartbeats = 0
+
+            def count(request, change, page=page):
+                page.heartbeats += change * ("/heartbeat/" in request.url)
+
+            page.on("request", lambda request, count=count: count(request, 1))
+            for end in ("requestfailed", "requestfinished"):
+                page.on(end, lambda request, count=count: count(request, -1))
+            page.goto(page_url)
+            page.wait_for_selector(f"{STAGE}:not([hidden])")
+            page.locator("#vae-sliders input[type=range]").first.wait_for()
+            yield page
+
+    yield opened
+    context.close()
+
+
+def test_all_of_eight_tabs_stay_live(tabs):
+    pages = list(tabs(8))
+    for page in (pages[-1], pages[0], pages[3]):
+        move_a_slider(page)
+    assert sum(page.heartbeats for page in pages) <= 4  # one may just be ending
+    assert pages[3].heartbeats == 1  # the one used last
+
+
+def test_a_hidden_tab_holds_no_connection_and_comes_back(tabs):
+    (page,) = tabs(1)
+    assert page.heartbeats == 1
+    with page.expect_event("requestfailed", lambda request: "/heartbeat/" in request.url):
+        page.evaluate(HIDE, True)
+    with page.expect_request(lambda request: "/heartbeat/" in request.url):
+        page.evaluate(HIDE, False)
+    move_a_slider(page)

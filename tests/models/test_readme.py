@@ -1,0 +1,41 @@
+"""README.md says of the models what their cards say."""
+
+import re
+from pathlib import Path
+
+from huggingface_hub import metadata_load
+
+import genmodels as gm
+from genmodels.base import checkpoint_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMAND = "write the table again: python -m train.evaluate --table"
+
+
+def card(name):
+    return metadata_load(checkpoint_folder(name) / "README.md")
+
+
+def metrics(name):
+    (model,) = card(name)["model-index"]
+    return [metric for result in model["results"] for metric in result["metrics"]]
+
+
+def test_the_table_of_models_has_the_numbers_of_the_cards():
+    table = README.split("<!-- models:begin -->")[1].split("<!-- models:end -->")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
+    names = [re.match(r"\[`([\w-]+)`\]\(checkpoints/\1/README\.md\)$", row[0])[1] for row in rows]
+    assert sorted(names) == sorted(gm.checkpoints()), COMMAND
+    for name, (_, *cells) in zip(names, rows):
+        facts = card(name)["genmodels"]
+        expected = [facts["paper"], f"{facts['parameters'] / 1e6:.2f} M", f"{facts['minutes']:g}", facts["headline"]]
+        assert cells == expected, COMMAND
+
+
+def test_the_sizes_of_fid_above_the_table_are_those_of_the_cards():
+    sizes = {name: row["args"]["N"] for name in gm.checkpoints() for row in metrics(name) if row["type"] == "fid"}
+    text = " ".join(README.split("## Models")[1].split("<!-- models:begin -->")[0].split())
+    most, exception = re.search(r"([\d,]+) generated ones, ([\d,]+) for `transformer-mnist`", text).groups()
+    assert sizes.pop("transformer-mnist") == int(exception.replace(",", ""))
+    assert set(sizes.values()) == {int(most.replace(",", ""))}

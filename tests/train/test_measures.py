@@ -1,0 +1,698 @@
+"""What evaluations share, on pictures and with classifiers for which the right numbers can be written down."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from genmodels import data, metrics
+from tests.compare import close, close_greys
+from tests.helpers_train import numbers_in, states
+from train import attributes, diffusion, flow, gan, measures, pixel_transformer, vae
+
+HIDDEN = data.HIDDEN
+
+
+class Judge:
+    """In place of a classifier: the features of a picture are its pixels, its class is the first pixel's grey level."""
+
+    def features(self, x):
+        return x.flatten(1)
+
+    def predict(self, x):
+        return (255 * x.flatten(1)[:, :1]).round().long()
+
+
+class Stub(measures.Evaluation):
+    """An evaluation of given pictures instead of a checkpoint's dataset. It records which splits are loaded."""
+
+    def __init__(self, tmp_path, splits, dataset="mnist", split="test", model=None, judge=None, generated=20, seed=0):
+        self.splits, self.loaded = splits, []
+        self.name, self.dataset, self.split = f"stub-{dataset}", dataset, split
+        self.family, self.title, self.weights_hash = "stub", "MNIST", "0" * 12
+        self.generated, self.seed, self.model, self.judge = generated, seed, model, judge or Judge()
+        self.folder, self.cache, self.data_dir = tmp_path, tmp_path / "cache", None
+        self.data = splits[split]
+
+    def load(self, split):
+        self.loaded.append(split)
+        return self.splits[split]
+
+    def classifier(self):
+        return self.judge
+
+
+def pictures(x, y=None):
+    return data.Pictures(x, torch.zeros(len(x), dtype=torch.long) if y is None else y)
+
+
+def gaussian(n=400, dims=4, mean=0.0, seed=0, deviation=0.1):
+    """n pictures (1, 1, dims) whose mean and covariance are exactly `mean` and deviation**2 times the identity."""
+    points = torch.randn(n, dims, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    points = points - points.mean(0)
+    points = points @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(points.T))).T
+    return (mean + deviation * points).float().view(n, 1, 1, dims)
+
+
+def by_metric(values):
+    return {value.metric: value for value in values}
+
+
+# --- FID, precision and recall ----------------------------------------------------------------------------------------
+
+
+def test_fid_and_its_floor_are_those_of_the_gaussians(tmp_path):
+    """Frechet distance of Gaussians with the same covariance: the squared distance of the means."""
+    splits = {"test": pictures(gaussian(seed=1)), "train": pictures(gaussian(mean=0.1, seed=2)), "val": None}
+    evaluation = Stub(tmp_path, splits)
+    values = by_metric(run := measures.Values(measures.compare_with_real(evaluation, gaussian(mean=0.5, seed=3))))
+    assert evaluation.loaded == ["train"]
+    fid = values["fid"]
+    assert (fid.value, fid.n, fid.seeded) == (pytest.approx(4 * 0.25, rel=1e-3), 400, True)
+    assert states(fid.comparison, 0.04, off=[1e-4]) and "first 400 training pictures" in fid.comparison
+    assert run.headline.startswith("FID 1 ") and "(400 pictures; real ones 0.04)" in run.headline
+    # a different width: the squared difference of the deviations in each dimension
+    (wider, *_) = measures.compare_with_real(evaluation, gaussian(seed=3, deviation=0.3))
+    assert wider.value == pytest.approx(4 * 0.2**2, rel=1e-3)
+
+
+def test_the_floor_is_of_as_many_pictures_as_were_generated(tmp_path):
+    train = torch.cat([gaussian(100, mean=0.2, seed=2), gaussian(300, mean=3.0, seed=4)])
+    evaluation = Stub(tmp_path, {"test": pictures(gaussian(seed=1)), "train": pictures(train)})
+    (fid, *_) = measures.compare_with_real(evaluation, gaussian(100, mean=0.5, seed=3))
+    assert fid.n == 100 and states(fid.comparison, 4 * 0.2**2, off=[1e-3]) and "first 100 training" in fid.comparison
+
+
+def test_the_two_halves_of_the_split_are_all_of_it(tmp_path, monkeypatch):
+    """And random ones: a split may be sorted."""
+    calls, fid = [], metrics.fid
+    monkeypatch.setattr(metrics, "fid", lambda a, b: calls.append((a, b)) or fid(a, b))
+    test = gaussian(101, seed=1)
+    for seed in (0, 1):
+        evaluation = Stub(tmp_path, {"test": pictures(test), "train": pictures(gaussian(mean=5.0))}, seed=seed)
+        list(measures.compare_with_real(evaluation, gaussian(mean=9.0)))
+    halves = [(a, b) for a, b in calls if abs(len(a) - len(b)) == 1]
+    assert len(halves) == 2
+    for a, b in halves:
+        both = torch.cat([a, b]).sort(0).values
+        assert len(a) + len(b) == 101 and close(both, test.flatten(1).sort(0).values)
+    assert not torch.equal(halves[0][0], halves[1][0]) and not torch.equal(halves[0][0], test.flatten(1)[::2])
+
+
+def test_the_halves_distance_is_on_the_card(tmp_path):
+    evaluation = Stub(tmp_path, {"test": pictures(gaussian(seed=1)), "train": pictures(gaussian(mean=5.0))})
+    (fid, *_) = measures.compare_with_real(evaluation, gaussian(mean=9.0))
+    halves = float(fid.comparison.split("to each other: ")[1])
+    assert 0 < halves < 0.01
+
+
+def test_the_linear_baseline_is_fitted_to_training_pictures_and_measured_like_the_model(tmp_path):
+    train = gaussian(mean=0.5, seed=2, deviation=0.05)
+    evaluation = Stub(tmp_path, {"test": pictures(gaussian(mean=0.3, seed=1, deviation=0.05)), "train": pictures(train)})
+    linear = metrics.pca(train, 4)
+    (fid, *_) = measures.compare_with_real(evaluation, gaussian(400, mean=0.1), linear)
+    assert "first 4 principal components" in fid.comparison
+    assert float(fid.comparison.rsplit(": ", 1)[1]) == pytest.approx(4 * 0.2**2, rel=0.2)
+
+
+def test_a_model_of_one_mode_has_precision_without_recall(tmp_path):
+    two = torch.cat([gaussian(200, seed=1, deviation=0.01), gaussian(200, mean=1.0, seed=2, deviation=0.01)])
+    train = torch.cat([gaussian(200, seed=5, deviation=0.01), gaussian(200, mean=1.0, seed=6, deviation=0.01)])
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    evaluation = Stub(tmp_path, {"test": pictures(two[order]), "train": pictures(train[order])})
+    values = by_metric(measures.compare_with_real(evaluation, gaussian(400, seed=3, deviation=0.01)))
+    assert values["precision"].value > 0.8 and values["recall"].value < 0.55
+    assert values["coverage"].value < 0.55 and values["density"].value > 0.8
+    for metric in ("precision", "recall", "density", "coverage"):
+        assert values[metric].n == 400 and values[metric].seeded
+        assert float(values[metric].comparison.removeprefix("training pictures: ")) > 0.8
+    assert values["recall"].label.endswith("k = 3") and values["coverage"].label.endswith("k = 5")
+    # and the other way around: outliers cost precision
+    far = torch.cat([train[order][:200], gaussian(200, mean=9.0, seed=7, deviation=2.0)])
+    values = by_metric(measures.compare_with_real(evaluation, far))
+    assert values["precision"].value < 0.6
+
+
+def test_each_share_on_the_card_is_its_own(tmp_path):
+    evaluation = Stub(tmp_path, {"test": pictures(gaussian(100, seed=1)), "train": pictures(gaussian(80, seed=2))})
+    x = gaussian(120, mean=0.12, seed=3)
+    values = by_metric(measures.compare_with_real(evaluation, x))
+    test, train, fake = (p.flatten(1)[:80] for p in (evaluation.data.x, evaluation.splits["train"].x, x))
+    for name, features in (("value", fake), ("ceiling", train)):
+        expected = metrics.precision_recall(test, features, k=3) + metrics.density_coverage(test, features, k=5)
+        for metric, number in zip(("precision", "recall", "density", "coverage"), expected):
+            value = values[metric]
+            shown = value.value if name == "value" else numbers_in(value.comparison)[0]
+            assert shown == pytest.approx(number, abs=6e-4) and value.n == 80
+
+
+# --- Labels, classes, CAS ---------------------------------------------------------------------------------------------
+
+
+def test_hidden_labels_are_in_no_denominator(tmp_path):
+    """Faces: of four generated ones smiling is requested of three, and two of these are recognised."""
+    names, conditions = list(data.ATTRIBUTES), ["smiling", "hair_color"]
+    columns = [names.index(a) for a in conditions]
+
+    class FaceJudge(Judge):
+        def predict(self, x):  # pixel i holds the value of attribute i
+            return (255 * x.flatten(1)).round().long()
+
+    def faces(rows):
+        x = torch.zeros(len(rows), 16, dtype=torch.uint8)
+        x[:, columns] = torch.tensor(rows, dtype=torch.uint8)
+        return x.view(-1, 1, 4, 4)
+
+    y = torch.zeros(5, 16, dtype=torch.long)
+    y[:, columns] = torch.tensor([[1, 3], [1, HIDDEN], [0, HIDDEN], [0, HIDDEN], [HIDDEN, 2]])
+    test = pictures(faces([[1, 3], [0, 1], [0, 5], [0, 0], [1, 1]]), y)
+    model = type("Model", (), {"conditions": conditions})
+    evaluation = Stub(tmp_path, {"test": test}, dataset="avatars", model=model, judge=FaceJudge())
+    requested = torch.tensor([[1, 2], [1, 2], [0, 2], [HIDDEN, 2]])
+    run = measures.Values(measures.condition_accuracy(evaluation, faces([[1, 2], [1, 0], [1, 0], [1, 0]]), requested))
+    smiling, colour = run
+    assert (smiling.value, smiling.n) == (pytest.approx(2 / 3, abs=1e-5), 3)
+    assert (colour.value, colour.n) == (0.25, 4)
+    assert smiling.comparison == "on real pictures: 75.00%" and colour.comparison == "on real pictures: 50.00%"
+    assert "smiling" in smiling.label and "hair_color" in colour.label and smiling.metric == "share"
+    assert run.headline == "hair_color recognised 25.0% (the lowest)"
+
+
+def test_the_share_of_recognised_classes(tmp_path):
+    def digits(classes):
+        return torch.tensor(classes, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+
+    test = pictures(digits([0, 1, 2, 3, 4]), torch.tensor([0, 1, 2, 3, 9]))
+    evaluation = Stub(tmp_path, {"test": test})
+    run = measures.Values(measures.condition_accuracy(evaluation, digits([0, 1, 7, 7]), torch.tensor([0, 1, 2, 7])))
+    (value,) = run
+    assert (value.value, value.n, str(value)) == (0.75, 4, "75.00%")
+    assert value.comparison == "on real pictures: 80.00%" and run.headline == "class recognised 75.0%"
+
+
+def test_labels_to_sample_are_balanced_or_those_of_real_faces(tmp_path):
+    digits = Stub(tmp_path, {"test": pictures(torch.zeros(7, 1, 2, 2))}, generated=40)
+    y = measures.labels_for_quality(digits)
+    assert len(y) == 80 and y.bincount().tolist() == [8] * 10
+    assert measures.labels_to_sample(digits, 25).bincount().tolist() == [3] * 5 + [2] * 5
+    y = torch.arange(7 * 16).view(7, 16)
+    model = type("Model", (), {"conditions": ["glasses", "smiling"]})
+    faces = Stub(tmp_path, {"test": pictures(torch.zeros(7, 3, 2, 2), y)}, dataset="avatars", model=model, generated=17)
+    labels, names = measures.labels_for_quality(faces), list(data.ATTRIBUTES)
+    columns = [names.index("glasses"), names.index("smiling")]
+    assert torch.equal(labels, torch.cat([y, y, y])[:17][:, columns])  # as many as for FID: faces have no CAS
+
+
+@pytest.fixture
+def cas_calls(monkeypatch):
+    calls = []
+
+    def cas(x, y, test_x, test_y, **options):
+        calls.append((x, y, test_x, test_y, options))
+        return metrics.CAS(*((0.9, 0.01, [0.9]) if len(calls) % 2 else (0.95, 0.002, [0.95])))
+
+    monkeypatch.setattr(metrics, "cas", cas)
+    return calls
+
+
+@pytest.mark.parametrize("per_class, n", [(None, 20_000), (200, 2_000)])
+def test_cas_trains_on_generated_pictures_and_is_compared_with_training_on_real_ones(tmp_path, cas_calls, per_class, n):
+    splits = {
+        "train": pictures(torch.zeros(5, 1, 2, 2), torch.arange(5)),
+        "test": pictures(torch.ones(4, 1, 2, 2), torch.arange(4)),
+    }
+    evaluation, x, y = Stub(tmp_path, splits), torch.full((3, 1, 2, 2), 7, dtype=torch.uint8), torch.arange(3)
+    run = measures.Values(measures.classification_accuracy_score(evaluation, x, y, per_class))
+    mean, sd = run
+    (gen_x, gen_y, *test, options), (real_x, real_y, *real_test, _) = cas_calls
+    assert torch.equal(gen_x, x) and torch.equal(gen_y, y)
+    assert real_x is splits["train"].x and real_y is splits["train"].y
+    for test_x, test_y in (test, real_test):
+        assert test_x is splits["test"].x and test_y is splits["test"].y
+    assert options == ({"per_class": per_class} if per_class else {})
+    assert (mean.value, mean.n, str(mean)) == (0.9, n, "90.00%")
+    assert mean.comparison == f"trained on {n:,} real pictures: 95.00%"
+    assert (sd.value, sd.comparison, str(sd)) == (0.01, "trained on real pictures: 0.20%", "1.00%")
+    assert run.headline.startswith("CAS 90.00% (real pictures 95.0%")
+    list(measures.classification_accuracy_score(evaluation, x, y, per_class))
+    assert len(cas_calls) == 2  # from the cache
+    list(measures.classification_accuracy_score(evaluation, x + 1, y, per_class))
+    assert len(cas_calls) == 3  # of other pictures; the real ones are the same
+
+
+def test_quality_of_samples_takes_all_pictures_but_fid_only_as_many_as_asked_for(tmp_path, cas_calls, monkeypatch):
+    compared = []
+    test = pictures(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
+    evaluation = Stub(tmp_path, {"test": test, "train": test}, generated=20)
+    x, y = torch.zeros(40, 1, 2, 2, dtype=torch.uint8), torch.arange(40) % 10
+
+    def compare(evaluation, x):
+        compared.append(len(x))
+        yield from ()
+        return "FID"
+
+    monkeypatch.setattr(measures, "compare_with_real", compare)
+    run = measures.Values(measures.sample_quality(evaluation, x, y))
+    assert [value.metric for value in run] == ["share", "cas", "cas_sd"]
+    assert compared == [20] and len(cas_calls[0][0]) == 40
+    assert run.headline.startswith("CAS 90.00%") and run.headline.endswith("class recognised 10.0%, FID")
+
+
+# --- Batches ----------------------------------------------------------------------------------------------------------
+
+
+class Noise:
+    """In place of a generator: noise that depends on the seed alone, with the label in the first pixel."""
+
+    def __init__(self):
+        self.calls = []
+
+    def sample(self, n, *, label=None, seed=None, **options):
+        self.calls.append((n, seed, options))
+        x = torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+        if label is not None:
+            x[:, 0, 0, 0] = label / 255
+        return x
+
+
+def test_generated_pictures_of_different_batches_differ(tmp_path):
+    evaluation = Stub(tmp_path, {"test": None}, model=Noise(), seed=3)
+    y = torch.arange(1100) % 10
+    x = evaluation.generate(y, steps=2)
+    assert x.dtype == torch.uint8 and len(x.flatten(1)[:, 1:].unique(dim=0)) == 1100
+    assert torch.equal(x[:, 0, 0, 0].long(), y)
+    assert [n for n, *_ in evaluation.model.calls] == [500, 500, 100]
+    assert evaluation.model.calls[0][1] == 3 and all(options == {"steps": 2} for *_, options in evaluation.model.calls)
+    assert torch.equal(evaluation.generate(y, steps=2), x) and len(evaluation.model.calls) == 3
+    evaluation.generate(y, steps=3)
+    assert len(evaluation.model.calls) == 6  # other options are not in the cache
+    other = Stub(tmp_path, {"test": None}, model=Noise(), seed=4)
+    assert not torch.equal(other.generate(y, steps=2), x)
+
+
+def test_prior_samples_of_different_batches_differ(tmp_path, monkeypatch):
+    compared = []
+
+    def compare(evaluation, x, linear=None):
+        compared.append((x, linear))
+        yield from ()
+        return "FID"
+
+    monkeypatch.setattr(measures, "compare_with_real", compare)
+    train, test = pictures(torch.rand(90, 1, 9, 9)), pictures(torch.zeros(9, 1, 9, 9))
+    evaluation = Stub(tmp_path, {"train": train, "test": test}, model=Noise(), generated=1100)
+    list(vae.prior_samples(evaluation))
+    ((x, linear),) = compared
+    assert len(x) == 1100 == len(x.flatten(1).unique(dim=0))
+    assert evaluation.loaded == ["train"] and close(linear.mean, train.x.mean(0)) and len(linear.variance) == 64
+
+
+def test_pictures_are_mapped_in_order_and_as_floats(tmp_path):
+    x = torch.randint(256, (1100, 1, 2, 2), dtype=torch.uint8)
+    sizes = []
+    result = Stub(tmp_path, {"test": None}).map_batches(lambda part: sizes.append(len(part)) or part * 2, x)
+    assert sizes == [500, 500, 100] and close(result, x.float() / 255 * 2)
+    floats = torch.rand(3, 1, 2, 2)
+    assert close(Stub(tmp_path, {"test": None}).map_batches(lambda part: part, floats), floats)
+
+
+def test_noise_of_the_elbo_differs_between_batches(tmp_path):
+    class Model:
+        def elbo(self, x, seed):
+            noise = torch.rand(len(x), generator=torch.Generator().manual_seed(seed))
+            return noise, x.flatten(1).sum(1)
+
+    evaluation = Stub(tmp_path, {"test": None}, model=Model(), seed=5)
+    x = torch.rand(7, 1, 2, 2)
+    log_px, kl = vae.elbo_terms(evaluation, x, batch=3)
+    assert log_px.dtype == torch.float64 and len(log_px.unique()) == 7 and close(kl, x.flatten(1).sum(1).double())
+
+
+def test_an_evaluation_measures_the_split_that_it_names(root):
+    for split in ("test", "val"):
+        evaluation = measures.Evaluation("vae-mnist", split=split)
+        assert torch.equal(evaluation.data.x, data.load("mnist", split).x)
+        assert torch.equal(evaluation.load("train").x, data.load("mnist", "train").x)
+    assert len(measures.Evaluation("vae-mnist", split="val", pictures=12).data) == 12
+
+
+def test_the_command_repeats_the_evaluation(root):
+    plain = measures.Evaluation("diffusion-mnist")
+    assert plain.command(diffusion.Options()) == "python -m train.evaluate diffusion-mnist"
+    other = measures.Evaluation("diffusion-mnist", generated=50, seed=4)
+    assert other.command(diffusion.Options(sampler="ddim", steps=16, guidance=2.0)) == (
+        "python -m train.evaluate diffusion-mnist --generated 50 --seed 4 --sampler ddim --guidance 2.0"
+    )
+
+
+# --- Reconstructions --------------------------------------------------------------------------------------------------
+
+
+def test_reconstructions_are_compared_with_principal_components_of_the_training_pictures(tmp_path):
+    g = torch.Generator().manual_seed(0)
+    train, test = (torch.randint(256, (60, 1, 16, 16), generator=g, dtype=torch.uint8) for _ in range(2))
+    test = (test // 2 + 60).to(torch.uint8)
+
+    class Model:
+        latent = 3
+
+        def reconstruct(self, x):
+            return (x + 0.1).clamp(0, 1)
+
+    evaluation = Stub(tmp_path, {"train": pictures(train), "test": pictures(test)}, model=Model())
+    run = measures.Values(measures.reconstruction_quality(evaluation))
+    psnr, ssim = run
+    assert evaluation.loaded == ["train"]
+    assert psnr.value == pytest.approx(20, abs=1e-3) and str(psnr) == "20" and run.headline == "PSNR 20 dB"
+    flat, x = train.double().flatten(1) / 255, test.double().flatten(1) / 255
+    _, _, v = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    linear = flat.mean(0) + (x - flat.mean(0)) @ v[:3].T @ v[:3]
+    expected = -10 * (linear.clamp(0, 1) - x).square().mean(1).log10()
+    assert psnr.comparison.startswith("PCA with 3 components: ") and states(psnr.comparison, expected.mean().item(), off=[0.01])
+    shifted = (test.float() / 255 + 0.1).clamp(0, 1)
+    assert ssim.value == pytest.approx(metrics.ssim(shifted, test).mean().item(), rel=1e-4)
+    assert states(ssim.comparison, metrics.ssim(linear.float().view_as(shifted).clamp(0, 1), test).mean().item(), off=[0.001])
+
+
+def test_classes_on_the_latent_map_are_counted(tmp_path):
+    """A classifier that returns the grey level finds two classes where there are two greys."""
+
+    class Model:
+        def decode(self, z):
+            assert z.abs().max() < 4  # the central 98 %: no outlier stretches the map
+            return (z[:, :1] > 1).float()
+
+    judge = type("Classifier", (), {"predict": lambda self, x: x.long()})()
+    codes = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0))
+    codes[0] = 1000.0
+    (value,) = measures.classes_on_latent_map(Stub(tmp_path, {"test": None}, model=Model(), judge=judge), codes)
+    assert (value.value, value.n) == (2, 900) and "30x30" in value.label
+    assert value.comparison == "of 10; the rarest covers 0.0% of the map"
+
+
+def test_the_rarest_class_on_the_latent_map(tmp_path):
+    model = type("Model", (), {"decode": lambda self, z: z})()
+    judge = type("Classifier", (), {"predict": lambda self, z: (torch.arange(len(z)) // 9).clamp(max=9)[:, None]})()
+    codes = torch.randn(500, 2)
+    (value,) = measures.classes_on_latent_map(Stub(tmp_path, {"test": None}, model=model, judge=judge), codes)
+    assert value.value == 10 and value.comparison == "of 10; the rarest covers 1.0% of the map"
+
+
+# --- Likelihoods ------------------------------------------------------------------------------------------------------
+
+
+def test_auroc_is_the_share_of_pairs_and_ties_count_half():
+    assert flow.auroc(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 5.0])) == 1
+    assert flow.auroc(torch.tensor([4.0, 5.0]), torch.tensor([1.0, 2.0, 3.0])) == 0
+    assert flow.auroc(torch.tensor([1.0, 2.0]), torch.tensor([2.0])) == 0.75
+    a, b = torch.randint(9, (50,)).double(), torch.randint(3, 12, (70,)).double()
+    expected = ((b[:, None] > a).double() + 0.5 * (b[:, None] == a)).mean().item()
+    assert flow.auroc(a, b) == pytest.approx(expected)
+
+
+def test_the_mixture_of_classes_by_hand(tmp_path):
+    """Two classes, two pixels: bits per pixel are -log2 p / 2."""
+    log_probs = torch.tensor([[0.5, 0.25], [0.125, 0.25], [0.5, 0.125]]).log()
+    test = pictures(torch.zeros(4, 1, 1, 2), torch.tensor([0, 1, 1, 0]))
+    evaluation = Stub(tmp_path, {"test": test}, model=type("Model", (), {"context": 2}))
+    run = measures.Values(pixel_transformer.mixture_likelihood(evaluation, log_probs))
+    mixture, given, accuracy = run
+    means = [-math.log2(p) / 2 for p in (0.375, 0.1875, 0.3125)]
+    assert mixture.value == pytest.approx(np.mean(means), rel=1e-4)
+    assert given.value == pytest.approx((1 + 2 + 3) / 3 / 2, rel=1e-4)
+    assert accuracy.value == pytest.approx(2 / 3, abs=1e-5) and accuracy.comparison == "guessing: 50%"
+    assert {mixture.n, given.n, accuracy.n} == {3} and "the first 3 pictures" in run.headline
+
+
+def test_likelihoods_of_each_class(tmp_path):
+    class Model:
+        tokenizer = type("Tokenizer", (), {"classes": 3})
+
+        def log_prob(self, x, c):
+            return x.flatten(1).sum(1) + 10 * c
+
+    rows = pixel_transformer.class_log_probs(Model(), pictures(torch.arange(5).view(5, 1, 1, 1) * 255), batch=2)
+    assert torch.tensor(rows).allclose(torch.arange(5.0)[:, None] + torch.tensor([0.0, 10, 20]))
+
+
+class LinearVAE:
+    """ELBO and likelihood are sums of the pixels; of three code dimensions one is used, one hardly, one not at all."""
+
+    latent, beta = 3, 1.0
+
+    def __init__(self, likelihood):
+        self.likelihood_name, self.inputs = likelihood, []
+
+    def binarise(self, x, seed):
+        return (x > torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))).float()
+
+    def prior(self):
+        return torch.distributions.Normal(torch.zeros(3), torch.ones(3))
+
+    def encode(self, x):
+        return torch.distributions.Normal(torch.tensor([0.0, 0.1, 2.0]).expand(len(x), 3), torch.ones(len(x), 3))
+
+    def elbo(self, x, seed):
+        self.inputs.append(x)
+        return -x.flatten(1).sum(1), torch.full((len(x),), 2.0)
+
+    def log_prob(self, x, samples, seed):
+        return -x.flatten(1).sum(1) - samples
+
+
+def grey_pictures(n=30):
+    g = torch.Generator().manual_seed(0)
+    return pictures(torch.randint(256, (n, 1, 4, 4), generator=g, dtype=torch.uint8))
+
+
+def test_likelihoods_of_a_vae_of_grey_levels(tmp_path):
+    test, model = grey_pictures(), LinearVAE("gaussian")
+    run = measures.Values(vae.likelihood(Stub(tmp_path, {"test": test}, model=model), 5))
+    elbo, kl, active, bits = run
+    mean = test.floats().flatten(1).sum(1).mean().item()
+    assert elbo.value == pytest.approx(-mean - 2, rel=1e-4) and (kl.value, str(kl)) == (2, "2")
+    assert (active.value, active.comparison) == (1, "of 3") and run.headline == "KL 2 nats"
+    plain, dequantized = model.inputs
+    assert close(plain, test.floats())
+    noise = dequantized * 256 - test.x  # uniform between the grey level and the next
+    assert -1e-3 < noise.min() < 0.05 and 0.95 < noise.max() < 1.001 and noise.mean().item() == pytest.approx(0.5, abs=0.05)
+    expected = (dequantized.flatten(1).sum(1).mean().item() + 2) / (16 * math.log(2)) + 8
+    assert bits.value == pytest.approx(expected, rel=1e-4)
+
+
+def test_likelihoods_of_a_vae_of_binary_pixels(tmp_path):
+    test, model = grey_pictures(), LinearVAE("bernoulli")
+    evaluation = Stub(tmp_path, {"test": test}, model=model, seed=7)
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    run = measures.Values(vae.likelihood(evaluation, 5))
+    elbo, kl, active, nll, bits = run
+    white = model.binarise(test.floats(), 7).flatten(1).sum(1).mean().item()
+    assert elbo.value == pytest.approx(-white - 2, rel=1e-4) and active.value == 1 and kl.value == 2
+    assert nll.value == pytest.approx(white + 5, rel=1e-4) and "5 importance samples" in nll.label
+    assert bits.value == pytest.approx((white + 5) / (16 * math.log(2)), rel=1e-4)
+    assert run.headline == f"NLL {nll} nats (5 importance samples)" and "seed 7" in nll.comparison
+
+
+# --- Function evaluations ---------------------------------------------------------------------------------------------
+
+
+def shift_of(sampler, calls):
+    """The invented error of a sampler."""
+    return {"ddpm": 8.0, "ddim": 4.0, "dpm": 2.0, "heun": 3.0}[sampler] / calls + 0.01
+
+
+def test_function_evaluations_are_counted_not_steps(tmp_path):
+    class Curve(Stub):
+        def generate(self, y, *, sampler, steps, guidance):
+            assert guidance == 1 and len(y) == diffusion.CURVE_PICTURES == 1000
+            calls = 2 * steps - 1 if sampler == "heun" else steps
+            return gaussian(1000, mean=shift_of(sampler, calls), seed=5)
+
+    splits = {"test": pictures(gaussian(1000, seed=1)), "train": pictures(gaussian(1000, mean=0.005, seed=2))}
+    evaluation = Curve(tmp_path, splits)
+    (ratio,) = diffusion.fid_by_function_evaluations(evaluation)
+    table = json.loads((tmp_path / "calls.json").read_text(encoding="utf-8"))
+    for row in table["rows"]:
+        assert row["fid"] == pytest.approx(4 * shift_of(row["sampler"], row["calls"]) ** 2, rel=1e-2)
+    calls = {s: [r["calls"] for r in table["rows"] if r["sampler"] == s] for s in ("ddpm", "ddim", "dpm", "heun")}
+    assert calls["ddim"] == calls["dpm"] == [1, 2, 4, 8, 16, 32, 64] and calls["ddpm"] == [*calls["dpm"], 250]
+    assert calls["heun"] == [1, 3, 7, 15, 31, 63]
+    floor, best, best_of_16 = 4 * 0.005**2, 4 * shift_of("dpm", 64) ** 2, 4 * shift_of("dpm", 16) ** 2
+    assert table["floor"]["fid"] == pytest.approx(floor, rel=0.02) and table["best"] == pytest.approx(best, rel=0.02)
+    assert ratio.value == pytest.approx((best_of_16 - floor) / (best - floor), rel=0.02)
+    assert states(ratio.comparison, best_of_16, off=[2e-3]) and (table["n"], table["split"]) == (1000, "test")
+
+
+@pytest.mark.parametrize("sampler, steps, calls", [("ddpm", 3, 3), ("ddim", 3, 3), ("dpm", 3, 3), ("heun", 3, 5)])
+def test_the_networks_calls_are_as_many_as_the_table_says(root, sampler, steps, calls):
+    model, counted = measures.Evaluation("diffusion-mnist").model, []
+    network = next(module for module in model.children() if type(module).__name__ == "UNet")
+    network.register_forward_hook(lambda *a: counted.append(1))
+    model.sample(2, label=3, sampler=sampler, steps=steps, seed=0)
+    assert len(counted) == calls
+
+
+# --- Recall within classes, and after the same time -------------------------------------------------------------------
+
+
+def test_recall_of_a_generator_that_repeats_one_picture_of_a_class(tmp_path):
+    """Class 3 has one picture again and again: its recall within the class is nearly 0, that of the others near 1."""
+
+    def classes(seed, n=40):
+        x = torch.cat([gaussian(n, seed=seed + c, deviation=0.1) + 5 * c for c in range(10)])
+        return pictures(x, torch.arange(10).repeat_interleave(n))
+
+    fake = classes(200)
+    fake.x[fake.y == 3] = 15.0 + 1e-4 * torch.randn(40, 1, 1, 4)
+    evaluation = Stub(tmp_path, {"test": classes(0), "train": classes(100)})
+    (value,) = gan.recall_within_classes(evaluation, fake.x, fake.y)
+    assert value.value < 0.1 and value.n == 40 and value.comparison.startswith("class 3: ")
+    mean = float(value.comparison.rsplit(": ", 1)[1])
+    assert 0.8 < mean < 1.0  # nine classes are whole
+    lowest, ceiling = numbers_in(value.comparison.split(";")[0])[1:]
+    assert value.value == pytest.approx(lowest / ceiling, abs=0.01) and ceiling > 80
+
+
+def test_the_curve_is_that_of_the_last_run_in_minutes(tmp_path):
+    lines = [
+        {"run": {"steps": 10, "minutes": 1.0}},
+        {"step": 5, "validation": {"fid": 1.0}},
+        {"run": {"steps": 20, "minutes": 40.0}},
+        {"step": 3, "loss": 1.0},
+        {"step": 10, "validation": {"fid": 9.0, "recall": 0.1}},
+        {"step": 20, "validation": {"fid": 8.0, "recall": 0.2}},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert gan.validation_curve(tmp_path) == [(20.0, 9.0), (40.0, 8.0)]
+
+
+# --- Attributes -------------------------------------------------------------------------------------------------------
+
+
+class Transfers:
+    """In place of `metrics.attribute_transfer`: invented results, by split, direction and amount."""
+
+    def __init__(self, monkeypatch, table):
+        self.table, self.calls = table, []
+        monkeypatch.setattr(metrics, "attribute_transfer", self)
+        monkeypatch.setattr(attributes, "EDIT_AMOUNTS", (1.0, 2.0))
+
+    def __call__(self, model, classifier, x, y, latents, attribute, *, amount, seed):
+        split = {0: "val", 1: "test"}[int(x[0, 0, 0, 0])]
+        self.calls.append((split, latents, amount, seed))
+        reached, lowest = self.table[split, latents, amount]
+        return metrics.Transfer(reached, (1 + reached) / 2, {"skin": 1.0, "hair": lowest}, 7)
+
+
+TABLE = {
+    ("val", "vectors", 1.0): (0.95, 0.80),  # margins: the least of reached - 0.90 and preserved - 0.85
+    ("val", "vectors", 2.0): (0.93, 0.87),  # 0.02
+    ("val", "weights", 1.0): (0.96, 0.90),  # 0.05: the best
+    ("val", "weights", 2.0): (1.00, 0.60),
+    ("test", "vectors", 1.0): (1.0, 1.0),
+    ("test", "vectors", 2.0): (1.0, 1.0),
+    ("test", "weights", 1.0): (0.91, 0.88),
+    ("test", "weights", 2.0): (1.0, 1.0),
+}
+
+
+def test_direction_and_amount_of_an_edit_are_chosen_on_the_validation_split(tmp_path, monkeypatch):
+    transfers = Transfers(monkeypatch, TABLE)
+    val, test = (pictures(torch.full((3, 1, 1, 1), fill), torch.zeros(3, 16)) for fill in (0, 1))
+    evaluation = Stub(tmp_path, {"test": test, "val": val}, dataset="avatars", seed=9)
+    directions = {"the vectors": "vectors", "the weights": "weights"}
+    reached, preserved = attributes.edit_attribute(evaluation, "smiling", Judge(), val, directions)
+    assert [call[:3] for call in transfers.calls if call[0] == "test"] == [("test", "weights", 1.0)]
+    assert len([call for call in transfers.calls if call[0] == "val"]) == 4 and {call[3] for call in transfers.calls} == {9}
+    assert (reached.value, reached.n, preserved.value, preserved.n) == (0.91, 7, 0.88, 7)
+    assert reached.label.startswith("smiling: ") and "preserve hair" in preserved.label
+    assert "any value but the original: 95.50%" in reached.comparison
+    assert "edited by 1 times the difference along the weights" in reached.comparison
+    assert "chosen on the validation split (96.0% reached, 90.0% preserved; " in reached.comparison
+    assert "best along the vectors, by 2 times: 93.0% reached, 87.0% preserved)" in reached.comparison
+    assert preserved.comparison == "mean of the 2 other attributes: 94.00%"
+
+
+def test_what_codes_hold_is_learnt_from_training_faces_and_read_from_the_measured_ones(tmp_path, monkeypatch):
+    """The first number of a code is the attribute's value, the other noise; hidden labels are in no denominator."""
+    names = list(data.ATTRIBUTES)
+    i = names.index("smiling")
+
+    def faces(n, seed, noise, wrong=0):
+        g = torch.Generator().manual_seed(seed)
+        y = torch.zeros(n, 16, dtype=torch.long)
+        y[:, i] = torch.arange(n) % 2
+        x = torch.rand(n, 1, 1, 2, generator=g) * noise
+        x[..., 0] += y[:, i].view(n, 1, 1)
+        y[:wrong, i] = 1 - y[:wrong, i]
+        y[wrong : wrong + 4, i] = HIDDEN
+        return pictures(x, y)
+
+    class Model:
+        latent = 2
+
+        def encode(self, x):
+            return torch.distributions.Normal(x.flatten(1), torch.ones(len(x), 2))
+
+        def reconstruct(self, x):
+            return 1 - x
+
+    class FaceJudge(Judge):
+        def predict(self, x):
+            labels = torch.zeros(len(x), 16, dtype=torch.long)
+            labels[:, i] = (x[:, 0, 0, 0] > 0.5).long()
+            return labels
+
+    edits, fitted, linear_probe = [], [], metrics.linear_probe
+
+    def probe_of(codes, labels, values):
+        fitted.append((codes, labels))
+        return linear_probe(codes, labels, values)
+
+    monkeypatch.setattr(metrics, "linear_probe", probe_of)
+
+    def edit(*args):
+        edits.append(args)
+        return iter([])
+
+    monkeypatch.setattr(attributes, "EDITED_ATTRIBUTES", ("smiling",))
+    monkeypatch.setattr(attributes, "load_latents", lambda folder: "latents")
+    monkeypatch.setattr(attributes, "probe_latents", lambda latents, probe, attribute: "probes")
+    monkeypatch.setattr(attributes, "edit_attribute", edit)
+    splits = {"train": faces(40, 0, 0.2), "val": faces(20, 1, 0.2), "test": faces(24, 2, 0.2, wrong=5)}
+    evaluation = Stub(tmp_path, splits, dataset="avatars", model=Model(), judge=FaceJudge())
+    accuracy, probe = attributes.evaluate(evaluation)
+    # 16 attributes of 24 faces, of which smiling is hidden in 4 and has the wrong label in 5
+    assert accuracy.value == pytest.approx((15 * 24 + 5) / (16 * 24 - 4), abs=1e-5)
+    assert accuracy.comparison == f"in the pictures themselves: {(15 * 24 + 15) / (16 * 24 - 4):.2%}"
+    assert (probe.value, probe.n) == (0.75, 20) and probe.comparison == "by the nearest mean code: 75.00%"
+    assert evaluation.loaded == ["val", "train"]
+    ((codes, labels),) = fitted
+    assert close(codes, splits["train"].x.flatten(1)) and torch.equal(labels, splits["train"].y[:, i])
+    ((_, attribute, _, val, directions),) = edits
+    assert attribute == "smiling" and val is splits["val"] and list(directions.values()) == ["latents", "probes"]
+
+
+# --- Resuming ---------------------------------------------------------------------------------------------------------
+
+
+def test_generating_resumes_where_it_was_stopped(root):
+    evaluation = measures.Evaluation("diffusion-mnist", runs=root.parent / "runs")
+    y, counts = torch.arange(30) % 10, []
+    sample = evaluation.model.sample
+
+    def counted(n, **options):
+        counts.append(n)
+        if len(counts) == 3:
+            raise KeyboardInterrupt
+        return sample(n, **options)
+
+    evaluation.model = type("Model", (), {"sample": staticmethod(counted)})()
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.generate(y, batch=10, steps=1)
+    x = evaluation.generate(y, batch=10, steps=1)
+    assert counts == [10, 10, 10, 10]  # the first two batches were not generated again
+    alone = torch.cat([sample(10, label=y[i : i + 10], steps=1, seed=i) for i in (0, 10, 20)])
+    assert close_greys(x, (alone * 255).round().to(torch.uint8))

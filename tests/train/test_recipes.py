@@ -1,0 +1,449 @@
+"""What all recipes have in common: what they train on, what chooses their weights, what their samples show."""
+
+import re
+from collections import Counter
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import genmodels as gm
+from genmodels import data, metrics
+from genmodels.denoiser import add_noise
+from genmodels.tokens import FORMS
+from tests import tiny
+from tests.compare import close
+from train import (
+    autoencoder,
+    classifier,
+    denoiser,
+    diffusion,
+    engine,
+    flow,
+    gan,
+    gan_replay,
+    photographs,
+    texts,
+    transformer,
+    vae,
+)
+
+RECIPES = {
+    "autoencoder-mnist": lambda s: autoencoder.recipe(s, "mnist"),
+    "autoencoder-fashion": lambda s: autoencoder.recipe(s, "fashion"),
+    "vae-mnist": lambda s: vae.recipe(s, "mnist"),
+    "vae-fashion": lambda s: vae.recipe(s, "fashion"),
+    "vae-avatars": lambda s: vae.recipe(s, "avatars"),
+    "vae-mnist-2d": lambda s: vae.recipe(s, "mnist", latent=2),
+    "classifier-mnist": lambda s: classifier.recipe(s, "mnist"),
+    "classifier-fashion": lambda s: classifier.recipe(s, "fashion"),
+    "classifier-avatars": lambda s: classifier.recipe(s, "avatars"),
+    "diffusion-mnist": lambda s: diffusion.recipe(s, "mnist"),
+    "diffusion-fashion": lambda s: diffusion.recipe(s, "fashion"),
+    "diffusion-avatars": lambda s: diffusion.recipe(s, "avatars"),
+    "flow-mnist": lambda s: flow.recipe(s, "mnist"),
+    "flow-fashion": lambda s: flow.recipe(s, "fashion"),
+    "gan-mnist": lambda s: gan.recipe(s, "mnist"),
+    "gan-avatars": lambda s: gan.recipe(s, "avatars"),
+    "gan-mnist-collapsed": lambda s: gan.recipe(s, "mnist", collapse=True),
+    "dcgan-fashion": lambda s: gan.recipe(s, "fashion", classic=True),
+    "denoiser-mnist": lambda s: denoiser.recipe(s, "mnist"),
+    "dvae-fashion": lambda s: denoiser.recipe(s, "fashion", vae=True),
+    "denoiser-photo": lambda s: denoiser.recipe(s, "photo"),
+    "transformer-mnist": lambda s: transformer.recipe(s, "mnist"),
+}
+CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]
+
+
+@pytest.fixture
+def small(monkeypatch, classifiers):
+    """All recipes with small networks."""
+    classic = {k: v for k, v in tiny.OPTIONS["dcgan"].items() if k != "latent"}
+    narrow = {k: v for k, v in tiny.OPTIONS["gan"].items() if k != "latent"}
+    tables = [
+        (diffusion.MODEL, tiny.OPTIONS["diffusion"] | dict(widths=[8], heads=1)),
+        (gan.MODEL, narrow),
+        (gan.CLASSIC, classic),
+        (denoiser.MODELS, tiny.OPTIONS["denoiser"]),
+        (denoiser.VAES, tiny.OPTIONS["dvae"]),
+        (transformer.MODEL, tiny.OPTIONS["transformer"]),
+        (classifier.MODEL, tiny.OPTIONS["classifier"]),
+        (vae.MODEL, dict(width=4, hidden=16)),
+    ]
+    for table, options in tables:
+        for name, full in table.items():
+            monkeypatch.setitem(table, name, full | options)
+    monkeypatch.setattr(flow, "Flow", lambda: tiny.make("flow", widths=[8], components=3))
+    monkeypatch.setattr(vae, "MODEL_2D", vae.MODEL_2D | dict(width=4, hidden=16))
+
+
+class Splits:
+    """In place of `data.load`: the sample pictures, each split by itself inverted or repeated; the test split is forbidden."""
+
+    def __init__(self, monkeypatch):
+        self.inverted, self.repeated, self.photographs = set(), 1, photographs.load
+        self.load_pictures = data.load
+        monkeypatch.setattr(data, "load", self.pictures)
+        monkeypatch.setattr(photographs, "load", self.photos)
+
+    def pictures(self, name, split, data_dir=None):
+        assert split in ("train", "val"), f"{name}: a recipe reads the {split} split"
+        pictures = self.load_pictures(name, split, data.SAMPLES)
+        x = 255 - pictures.x if split in self.inverted else pictures.x
+        return data.Pictures(x.repeat(self.repeated, 1, 1, 1), pictures.y.repeat(self.repeated, *[1] * (pictures.y.ndim - 1)))
+
+    def photos(self, split, data_dir=None):
+        assert split in ("train", "val"), f"a recipe reads the {split} split"
+        return [255 - p if split in self.inverted else p for p in self.photographs(split, data.SAMPLES)]
+
+
+@pytest.fixture
+def splits(monkeypatch, small):
+    return Splits(monkeypatch)
+
+
+def recipe_of(name, workdir):
+    torch.manual_seed(0)
+    recipe = RECIPES[name](engine.Settings(runs=workdir / "runs", data_dir=data.SAMPLES))
+    recipe.model.eval()
+    return recipe
+
+
+def scores(recipe):
+    with torch.inference_mode():
+        return {k: float(v) for k, v in recipe.validate(recipe.model).items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_on_the_training_split_and_is_chosen_by_the_validation_split(workdir, splits, name):
+    recipe = recipe_of(name, workdir)
+    assert recipe.name == name
+    expected = scores(recipe)
+    train = recipe.train
+    if name == "denoiser-photo":
+        assert all(torch.equal(a, b) for a, b in zip(train.pictures, splits.photos("train")))
+    else:
+        pictures = splits.pictures(name.split("-")[1], "train")
+        assert torch.equal(train.x, pictures.x)
+        if name in ("gan-avatars", "diffusion-avatars"):
+            pictures = data.Pictures(pictures.x, pictures.y[:, [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]])
+        assert torch.equal(train.y, pictures.y)
+
+    splits.inverted = {"train"}
+    other = recipe_of(name, workdir)
+    other.model.load_state_dict(recipe.model.state_dict())
+    assert scores(other) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+    splits.inverted = {"val"}
+    other = recipe_of(name, workdir)
+    other.model.load_state_dict(recipe.model.state_dict())
+    # an untrained classifier may be as often right; its uncertainty differs
+    assert list(scores(other).values()) != pytest.approx(list(expected.values()), rel=1e-6)
+
+
+# --- What chooses the weights: the first number of a validation, by hand ----------------------------------------------
+
+
+def first_score(recipe):
+    name, score = next(iter(scores(recipe).items()))
+    return name, pytest.approx(score, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["autoencoder-mnist", "vae-mnist", "vae-fashion", "diffusion-fashion", "flow-mnist"])
+def test_scores_are_means_over_all_pictures(workdir, splits, name):
+    """With nine times as many pictures there is a second batch."""
+    splits.repeated = 9
+    recipe = recipe_of(name, workdir)
+    model, val = recipe.model, splits.pictures(name.split("-")[1], "val")
+    x, key, score = val.floats(), *first_score(recipe)
+    assert len(x) > 500
+    if key == "mse":
+        assert score == (model.decode(model.encode(x)) - x).square().mean().item()
+    elif key == "bits_per_dim":
+        assert score == model.bits_per_dim(x).mean().item()
+    elif name.startswith("diffusion"):
+        g = torch.Generator().manual_seed(0)
+        t = torch.rand(len(x), generator=g)
+        assert score == model.error(x, val.y[:, None], t, torch.randn(x.shape, generator=g)).mean().item()
+    else:
+        binary = model.likelihood_name == "bernoulli"
+        terms = [model.elbo(model.binarise(part) if binary else part) for part in x.split(500)]
+        log_px, kl = (torch.cat(term).mean().item() for term in zip(*terms))
+        numbers = scores(recipe)
+        assert score == vae.BETA[name.split("-")[1]] * kl - log_px
+        assert numbers["elbo"] == pytest.approx(log_px - kl, rel=1e-4) and numbers["kl"] == pytest.approx(kl, rel=1e-4)
+        mse = (model.reconstruct(x) - x).square().mean()
+        assert numbers["psnr"] == pytest.approx(-10 * mse.log10().item(), rel=1e-4)
+
+
+def test_the_classifiers_score_is_the_share_of_errors_among_visible_labels(workdir, splits):
+    splits.repeated = 20
+    recipe = recipe_of("classifier-avatars", workdir)
+    val = splits.pictures("avatars", "val")
+    assert len(val) > 500
+    predicted, visible = recipe.model.predict(val.floats()), val.y >= 0
+    assert not visible.all()
+    assert first_score(recipe) == ("error", (predicted != val.y)[visible].double().mean().item())
+    logits = [s.detach() for s in recipe.model.logits(val.floats())]
+    losses = [F.cross_entropy(s, t, ignore_index=-1, reduction="sum") for s, t in zip(logits, val.y.T)]
+    # each batch of 500 counts as much, whatever is visible in it
+    assert scores(recipe)["nats"] == pytest.approx(float(sum(losses) / visible.sum()), rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["gan-mnist", "dcgan-fashion", "gan-avatars"])
+def test_the_gans_score_is_the_fid_of_pictures_with_the_labels_of_the_validation_split(workdir, splits, name):
+    recipe, dataset = recipe_of(name, workdir), name.split("-")[1]
+    val, judge = splits.pictures(dataset, "val"), gm.load(f"classifier-{dataset}")
+    y = val.y if dataset != "avatars" else val.y[:, [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]]
+    fake = metrics.features(judge, recipe.model.sample(len(y), label=y, seed=0))
+    real = metrics.features(judge, val.x)
+    assert first_score(recipe)[0] == "fid"
+    precision, recall = metrics.precision_recall(real, fake)
+    expected = {"fid": metrics.fid(real, fake), "precision": precision, "recall": recall}
+    assert scores(recipe) == pytest.approx(expected, rel=1e-2, abs=1e-4)
+
+
+def test_pictures_for_the_gans_score_are_not_repeated():
+    model = tiny.untrained(lambda: tiny.make("gan"))
+    x = gan_replay.generate(model, torch.zeros(520, dtype=torch.long))
+    assert len(x) == 520 and len(x.flatten(1).unique(dim=0)) == 520
+    assert close(x[:250], model.sample(250, label=0, seed=0))
+
+
+@pytest.mark.parametrize("name", ["denoiser-mnist", "dvae-fashion"])
+def test_the_denoisers_score_is_minus_the_mean_psnr_over_the_noises(workdir, splits, name):
+    recipe = recipe_of(name, workdir)
+    x, psnr = splits.pictures(name.split("-")[1], "val").floats(), []
+    for kind, strength in denoiser.SMALL_NOISES:
+        restored = recipe.model.restore(add_noise(x, kind, strength, seed=0))
+        psnr.append(metrics.psnr(restored, x).mean().item())
+    assert first_score(recipe) == ("minus_psnr", -sum(psnr) / len(psnr))
+    assert [v for k, v in scores(recipe).items() if k != "minus_psnr"] == pytest.approx(psnr, rel=1e-4)
+
+
+def test_the_score_of_a_transformer_of_pixels_is_its_bits_given_the_class(workdir, splits):
+    recipe, val = recipe_of("transformer-mnist", workdir), splits.pictures("mnist", "val")
+    assert first_score(recipe) == ("bits", recipe.model.bits_per_dim(val.floats(), val.y).mean().item())
+
+
+# --- Optimizers, levels, augmentation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_optimizer_has_a_part_and_its_loss(workdir, splits, name):
+    recipe = recipe_of(name, workdir)
+    assert 0 <= recipe.cooldown < 1 and 0.99 <= recipe.ema < 1 and recipe.clip > 0 and recipe.bits == 8
+    for config in recipe.optimizers:
+        assert callable(getattr(recipe.model, config.method))
+        if config.part:
+            assert config.method == f"{config.part}_loss" and list(recipe.model.get_submodule(config.part).parameters())
+    assert sorted(config.part for config in recipe.optimizers) == (["discriminator", "generator"] if "gan" in name else [""])
+
+
+@pytest.mark.parametrize(
+    "options, ratio, betas",
+    [
+        (dict(dataset="mnist"), 1, (0.0, 0.99)),
+        (dict(dataset="fashion"), 0.4, (0.0, 0.99)),
+        (dict(dataset="avatars"), 1, (0.0, 0.99)),
+        (dict(dataset="fashion", classic=True), 1, (0.5, 0.999)),
+        (dict(dataset="mnist", collapse=True), 20, (0.0, 0.99)),
+    ],
+)
+def test_rates_of_the_two_networks_of_a_gan(workdir, splits, options, ratio, betas):
+    recipe = gan.recipe(engine.Settings(runs=workdir / "runs", data_dir=data.SAMPLES), **options)
+    configs = {config.part: config for config in recipe.optimizers}
+    assert configs["generator"].lr / configs["discriminator"].lr == pytest.approx(ratio)
+    assert configs["generator"].betas == configs["discriminator"].betas == betas
+    assert isinstance(recipe.model, gm.DCGAN if options.get("classic") else gm.GAN)
+    assert (recipe.anneal is None) == bool(options.get("classic"))
+
+
+def test_the_flow_knows_how_frequent_the_training_pictures_grey_levels_are(workdir, splits):
+    x = splits.pictures("mnist", "train").x
+    counts = Counter(x.flatten().tolist())
+    shares = recipe_of("flow-mnist", workdir).model.shares
+    for level in (0, 128, 255):
+        assert shares[level].item() == pytest.approx(0.9 * counts[level] / x.numel() + 0.1 / 256, rel=1e-4)
+
+
+def corners(dataset):
+    """Pictures that are bright on the left and brightest at its top: (2,000, C, H, W)."""
+    channels, size, _ = data.SHAPES[dataset]
+    x = torch.zeros(1, channels, size, size)
+    x[..., size // 4 : size // 2, : size // 2] = 1.0
+    x[..., size // 2 : 3 * size // 4, : size // 2] = 0.3
+    return x.expand(2000, -1, -1, -1)
+
+
+@pytest.mark.parametrize("dataset, mirrored", [("mnist", 0.0), ("fashion", 0.5), ("avatars", 0.0)])
+def test_only_clothes_are_mirrored(workdir, splits, dataset, mirrored):
+    """A mirrored 2 is no digit, and a face's parting is an attribute."""
+    torch.manual_seed(0)
+    x = classifier.jitter(corners(dataset), *classifier.JITTER[dataset])
+    size = x.shape[-1]
+    left, right = x[..., : size // 2].mean((1, 2, 3)), x[..., size // 2 :].mean((1, 2, 3))
+    assert (right > left).double().mean().item() == pytest.approx(mirrored, abs=0.05)
+    top, bottom = x[..., : size // 2, :].mean((1, 2, 3)), x[..., size // 2 :, :].mean((1, 2, 3))
+    assert (top > bottom).double().mean() > 0.8  # never upside down
+    augmented = recipe_of(f"classifier-{dataset}", workdir).augment(corners(dataset)[:500])
+    assert augmented.shape == corners(dataset)[:500].shape and 0 <= augmented.min() and augmented.max() <= 1
+    left, right = augmented[..., : size // 2].mean((1, 2, 3)), augmented[..., size // 2 :].mean((1, 2, 3))
+    assert (right > left).double().mean().item() == pytest.approx(mirrored, abs=0.12)
+
+
+def centre_of(x):
+    """(row, column) of each picture's centre of mass, from the picture's centre, in pixels."""
+    offsets = torch.arange(x.shape[-1]) - (x.shape[-1] - 1) / 2
+    mass = x.sum((1, 2, 3))
+    return (x.sum((1, 3)) * offsets).sum(1) / mass, (x.sum((1, 2)) * offsets).sum(1) / mass
+
+
+def test_jitter_moves_turns_and_scales_as_far_as_it_says():
+    torch.manual_seed(0)
+    dot = torch.zeros(3000, 1, 29, 29)
+    dot[..., 13:16, 13:16] = 1.0
+    rows, columns = centre_of(classifier.jitter(dot, 0, 0, 3.0, False))
+    for moved in (rows, columns):
+        assert 2.7 < moved.abs().max() < 3.3 and moved.mean().abs() < 0.2 and (moved > 0).any() and (moved < 0).any()
+    bar = torch.zeros(3000, 1, 29, 29)
+    bar[..., 14, 3:26] = 1.0
+    turned = classifier.jitter(bar, 20, 0, 0, False)
+    offsets = torch.arange(29) - 14.0
+    xy = (turned * offsets[:, None] * offsets).sum((1, 2, 3))
+    xx, yy = (turned * offsets.square()).sum((1, 2, 3)), (turned * offsets[:, None].square()).sum((1, 2, 3))
+    degrees = torch.rad2deg(0.5 * torch.atan2(2 * xy, xx - yy))
+    assert 17 < degrees.max() < 21 and -21 < degrees.min() < -17
+    block = torch.zeros(3000, 1, 29, 29)
+    block[..., 9:20, 9:20] = 1.0
+    area = classifier.jitter(block, 0, 0.2, 0, False).sum((1, 2, 3)) / 121
+    assert 0.64 < area.min() < 0.75 and 1.4 < area.max() < 1.6  # 1 / 1.2 ** 2 and 1 / 0.8 ** 2
+    assert close(classifier.jitter(bar[:5], 0, 0, 0, False), bar[:5], atol=1e-4)
+
+
+def test_erasing_covers_a_square_with_one_grey():
+    torch.manual_seed(0)
+    x = torch.full((2000, 2, 20, 20), 2.0)
+    erased = classifier.erase(x, 0.25)
+    holes = (erased != 2).flatten(1)
+    share = holes.double().mean(1)
+    assert 0.1 < share.max() <= 0.26 and 0.01 < share.mean() < 0.15 and (share > 0).double().mean() > 0.9
+    for picture in erased[:50]:
+        grey = picture[picture != 2]
+        assert len(grey) == 0 or (len(grey.unique()) == 1 and 0 <= grey[0] <= 1)
+        rows, columns = (picture[0] != 2).any(1).sum(), (picture[0] != 2).any(0).sum()
+        assert int((picture[0] != 2).sum()) == int(rows * columns)
+
+
+# --- Samples and further files ----------------------------------------------------------------------------------------
+
+
+class Asked:
+    """In place of a model: records which samples it is asked for."""
+
+    def __init__(self):
+        self.labels, self.seeds = [], []
+
+    def sample(self, n, *, label=None, seed=None, **options):
+        assert len(label) == n
+        self.labels.append(label)
+        self.seeds.append(seed)
+        return torch.zeros(n, 1, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["diffusion-mnist", "flow-mnist", "gan-mnist", "dcgan-fashion", "transformer-mnist"])
+def test_samples_show_eight_pictures_of_each_class_in_a_row(workdir, splits, name):
+    model = Asked()
+    assert len(recipe_of(name, workdir).samples(model)) == 80
+    assert torch.cat(model.labels).tolist() == [c for c in range(10) for _ in range(8)] and model.seeds == [0]
+
+
+@pytest.mark.parametrize("name", ["diffusion-avatars", "gan-avatars"])
+def test_samples_of_faces_have_the_attributes_of_validation_faces(workdir, splits, name):
+    splits.repeated = 3
+    model = Asked()
+    recipe_of(name, workdir).samples(model)
+    columns = [list(data.ATTRIBUTES).index(a) for a in CONDITIONS]
+    assert torch.equal(torch.cat(model.labels), splits.pictures("avatars", "val").y[:64][:, columns])
+
+
+@pytest.mark.parametrize("name", ["autoencoder-mnist", "vae-fashion"])
+def test_samples_show_validation_pictures_above_their_reconstructions(workdir, splits, name):
+    recipe = recipe_of(name, workdir)
+    model, x = recipe.model, splits.pictures(name.split("-")[1], "val").floats()[:32]
+    with torch.inference_mode():
+        rows = recipe.samples(model)[:64].view(8, 8, *x.shape[1:])
+        reconstruction = model.decode(model.encode(x)) if name.startswith("auto") else model.reconstruct(x)
+    assert close(rows[::2].flatten(0, 1), x) and close(rows[1::2].flatten(0, 1), reconstruction)
+
+
+def test_the_classifiers_samples_are_the_pictures_it_is_least_certain_of(workdir, splits):
+    splits.repeated = 9
+    recipe = recipe_of("classifier-mnist", workdir)
+    x = splits.pictures("mnist", "val").floats()
+    certainty = recipe.model.logits(x)[0].softmax(1).amax(1)
+    shown = recipe.model.logits(recipe.samples(recipe.model))[0].softmax(1).amax(1)
+    assert close(shown, certainty.sort().values[:64])
+
+
+def test_a_vaes_latents_are_those_of_the_training_pictures(workdir, splits, tmp_path):
+    recipe = recipe_of("vae-mnist", workdir)
+    recipe.finish(recipe.model, tmp_path)
+    latents, train = gm.vae.load_latents(tmp_path), splits.pictures("mnist", "train")
+    codes = recipe.model.encode(train.floats()).mean
+    assert close(latents.mean, codes.mean(0)) and list(latents.values) == ["class"]
+    assert close(latents.values["class"]["3"], codes[train.y == 3].mean(0), atol=1e-4)
+
+
+# --- Poems and plays --------------------------------------------------------------------------------------------------
+
+POEMS = {
+    "train": [
+        ("五绝", "春晓", "孟", "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。"),
+        ("五绝", "夜", "李", "床前明月光，疑是地上霜。举头望明月，低头思故乡。"),
+    ]
+    * 10,
+    "val": [("五绝", "春", "王", "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。")],
+}
+
+
+def test_characters_that_occur_once_in_the_training_poems_are_unknown(monkeypatch, small):
+    poems = [POEMS["train"][0], ("五绝", "龘", "李", "春春不不晓，处处闻闻鸟。夜夜风风声，花花知知少。")]
+    monkeypatch.setattr(texts, "tang", lambda split: {"train": poems, "val": POEMS["val"]}[split])
+    alphabet = transformer.tang().model.config["alphabet"]
+    counts = Counter("".join("".join(poem[1:]) for poem in poems))
+    assert set(alphabet) == {c for c, n in counts.items() if n >= 2}
+    assert [counts[c] for c in alphabet] == sorted((counts[c] for c in alphabet), reverse=True)
+
+
+def test_poems_are_trained_on_whole_with_one_title_and_author_in_five_left_out(monkeypatch, small):
+    monkeypatch.setattr(texts, "tang", lambda split: POEMS[split] * (20 if split == "train" else 1))
+    parts = transformer.tang()
+    text = parts.model.tokenizer.decode(parts.train.ids.tolist())
+    rows = [row.split("|") for row in text.splitlines()]
+    assert len(rows) == 4 * 400 and all(len(row) == 4 and row[0] in FORMS for row in rows)
+    assert Counter(row[3] for row in rows) == {poem[3]: 800 for poem in POEMS["train"][:2]}
+    for column in (1, 2):
+        assert sum(row[column] == "" for row in rows) / len(rows) == pytest.approx(0.2, abs=0.05)
+    form = parts.model.tokenizer.token_id["五绝"]
+    assert (parts.train.ids[parts.train.starts] == form).all()
+    (last,) = parts.train.batch(torch.tensor([len(parts.train) - 1]))
+    assert last.shape == (1, parts.model.context + 1)
+
+
+def test_the_score_of_poems_is_the_perplexity_of_the_validation_poems(monkeypatch, small):
+    monkeypatch.setattr(texts, "tang", lambda split: POEMS[split])
+    parts = transformer.tang()
+    model = parts.model.eval()
+    (form, title, author, body), marks = POEMS["val"][0], "，。"
+    log_probs = model.score(body, f"{form}|{title}|{author}|").log_probs
+    nats = [-p for c, p in zip(body, log_probs.tolist()) if c not in marks]
+    (score,) = parts.validate(model).values()
+    assert score == pytest.approx(torch.tensor(nats).mean().exp().item(), rel=1e-4)
+
+
+def test_samples_of_poems_show_each_form(monkeypatch, small):
+    monkeypatch.setattr(texts, "tang", lambda split: POEMS[split])
+    parts = transformer.tang()
+    text = parts.samples(parts.model.eval())
+    assert re.findall(r"^--- (\S+), seed 0$", text, re.M) == list(FORMS)
