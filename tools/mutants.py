@@ -39,7 +39,7 @@ OTHER_NAMES = {  # of test files, where a module has none of its own name
     "pixel_transformer": ["transformer"],
     "typicality": ["flow"],
     "base": ["loading", "contract"],
-    "engine": ["publishing"],
+    "engine": ["publishing", "state"],
     "state": ["publishing"],
     "gan_replay": ["gan"],
     "attributes": ["measures"],
@@ -95,7 +95,7 @@ def topics_of(fault: dict[str, str]) -> list[str]:
     parts, stem = Path(fault["file"]).parts, Path(fault["file"]).stem
     if parts[0] == "benchmarks":
         return ["benchmarks"]
-    topics = [stem, *OTHER_NAMES.get(stem, [])]
+    topics = [*OTHER_NAMES.get(stem, []), stem]
     if parts[0] == "train":
         topics.append("recipes")
     if parts[:2] == ("tabs", "components"):
@@ -104,7 +104,7 @@ def topics_of(fault: dict[str, str]) -> list[str]:
     return [*topics, parts[1]] if len(parts) > 2 else topics
 
 
-def tests_of(fault: dict[str, str], everything: bool = False) -> list[list[str]]:
+def tests_of(fault: dict[str, str], everything: bool) -> list[list[str]]:
     """Tests, test files and folders for a fault, in stages: the most likely first."""
     names, topics = changed_names(fault), topics_of(fault)
     first, *further = FOLDERS.get(Path(fault["file"]).parts[0], ["page", "browser", "models"])

@@ -184,6 +184,13 @@ def test_perplexity_under_the_rules_is_renormalized(poet):
         assert 0.2 < share <= 1 and 0.5 * plain < constrained < plain
 
 
+def test_tones_are_kept_by_fewer_poems_than_rhymes(poet):
+    body = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
+    poems = [("五绝", "", "", text) for text in (body, body.replace("山", "海"))]  # the second one has an oblique tone there
+    measured = perplexities(poet, poems)
+    assert {name: share for name, (share, *_) in measured.items()} == {"rhyme": 1, "rhyme and tones": 0.5}
+
+
 def test_today_judges_by_finals():
     assert rhymes_today("五绝", "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。")
     assert not rhymes_today("五绝", "白日依山尽，黄河入海来。欲穷千里目，更上一层杯。")
