@@ -244,6 +244,18 @@ def test_a_space_gets_the_project_and_nothing_else(files, monkeypatch, capsys):
     assert "https://x" in capsys.readouterr().out
 
 
+def test_a_space_gets_new_files_but_none_that_git_ignores(tmp_path, monkeypatch):
+    """Environments, data and runs lie in the folder of a checkout, too."""
+    for name in ("app.py", "new.py", "runs/state.bin", ".gitattributes", ".gitignore"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("runs/\n", encoding="utf-8")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "app.py", ".gitattributes", ".gitignore"], check=True)
+    monkeypatch.setattr(space, "ROOT", tmp_path)
+    assert space.files() == [".gitignore", "app.py", "new.py"]
+
+
 @pytest.mark.parametrize(
     ("repo", "sentence"), [("", "Name the Space"), ("name", "Name the Space"), ("user/name", "No Hugging Face token")]
 )

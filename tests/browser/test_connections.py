@@ -3,6 +3,8 @@
 import pytest
 from helpers_browser import PIXELS, changed
 
+from hosting import head
+
 pytestmark = pytest.mark.browser
 
 STAGE = "#vae-stage canvas"
@@ -61,3 +63,31 @@ def test_a_hidden_tab_holds_no_connection_and_comes_back(tabs):
     with page.expect_request(lambda request: "/heartbeat/" in request.url):
         page.evaluate(HIDE, False)
     move_a_slider(page)
+
+
+SERVER = """script => {  // in place of the server: streams that stay open until they are ended or aborted
+  window.streams = {};
+  window.fetch = (address, {signal} = {}) => {
+    const name = address.split('/')[1];
+    const body = new ReadableStream({start: controller => { streams[name] = controller; }});
+    signal?.addEventListener('abort', () => { streams[name].error(signal.reason); delete streams[name]; });
+    return Promise.resolve(new Response(body));
+  };
+  (0, eval)(script);
+  fetch('/heartbeat/1', {});
+}"""
+
+
+def test_a_hidden_tab_keeps_its_connection_until_its_results_are_there(browser):
+    """The server would take its end for the visitor's leave, and stop what was asked for."""
+    page = browser.new_page()
+    page.evaluate(SERVER, head.CONNECTIONS.read_text(encoding="utf-8"))
+    page.wait_for_function("streams.heartbeat")
+    page.evaluate("() => void fetch('/queue/data').then(async answer => { window.text = await answer.text(); })")
+    page.wait_for_function("streams.queue")
+    page.evaluate(HIDE, True)
+    assert page.evaluate("!!streams.heartbeat")
+    page.evaluate("() => { streams.queue.enqueue(new TextEncoder().encode('done')); streams.queue.close(); }")
+    page.wait_for_function("!streams.heartbeat")
+    assert page.evaluate("text") == "done"
+    page.close()
