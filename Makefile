@@ -1,7 +1,7 @@
 # make app                    the page on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that)
 # make test [ARGS="-k vae"]   all tests, in two processes of one thread, and the examples in docstrings
 # make test-threads           the tests of the models' mathematics once more, in one process of two threads
-# make mutants               puts each fault of tests/faults.toml into a copy: do the tests notice? Takes an hour; not part of CI
+# make mutants                puts each fault of tests/faults.toml into a copy: do the tests notice? Takes an hour; not part of CI
 # make lint                   ruff check, ruff format --check, mypy
 # make space REPO=user/name   puts this folder on Hugging Face as a Space
 # PYTHON=... names another interpreter for a new .venv.
