@@ -1,6 +1,7 @@
 # make app                    the page on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that)
 # make test [ARGS="-k vae"]   all tests, in two processes of one thread, and the examples in docstrings
 # make test-threads           the tests of the models' mathematics once more, in one process of two threads
+# make mutants                puts each fault of tests/faults.toml into a copy: do the tests notice? Takes an hour; not part of CI
 # make lint                   ruff check, ruff format --check, mypy
 # make space REPO=user/name [HARDWARE=cpu-basic]     puts this folder on Hugging Face as a Space
 # PYTHON=... names another interpreter for a new .venv.
@@ -12,7 +13,7 @@ DEV := .venv/dev-installed
 MATHEMATICS := contract metrics vae interpolation gan flow typicality plane diffusion transformer text_transformer pixel_transformer denoiser \
   autoencoder classifier tokens ngram
 
-.PHONY: app test test-threads lint space
+.PHONY: app test test-threads mutants lint space
 
 app: $(APP)
 	$(BIN)/python app.py
@@ -23,6 +24,9 @@ test: $(DEV)
 # Results may differ in the last bits with the number of threads: no test may depend on that.
 test-threads: $(DEV)
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -n 0 $(MATHEMATICS:%=tests/models/test_%.py) $(ARGS)
+
+mutants: $(DEV)
+	$(BIN)/python tools/mutants.py $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .

@@ -60,6 +60,18 @@ def test_a_space_gets_the_project_and_nothing_else(files, hub, capsys):
     assert "https://x" in capsys.readouterr().out
 
 
+def test_a_space_gets_new_files_but_none_that_git_ignores(tmp_path, monkeypatch):
+    """Environments, data and runs lie in the folder of a checkout, too."""
+    for name in ("app.py", "new.py", "runs/state.bin", ".gitattributes", ".gitignore"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("runs/\n", encoding="utf-8")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "app.py", ".gitattributes", ".gitignore"], check=True)
+    monkeypatch.setattr(space, "ROOT", tmp_path)
+    assert space.files() == [".gitignore", "app.py", "new.py"]
+
+
 def test_the_hardware_is_that_which_is_asked_for(files, hub):
     space.main("user/name", "cpu-basic")
     assert hub["create"][1]["space_hardware"] == "cpu-basic"

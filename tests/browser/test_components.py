@@ -418,6 +418,18 @@ def test_two_pictures_are_compared(board):
         board.shows_picture("#compare .left", x[1][:, top : top + 2, left : left + 2])
 
 
+def test_an_enlarged_picture_follows_the_pointer(board):
+    x = pictures(2, 4, 4)
+    notes = [{"name": name, "note": ""} for name in ("before", "after")]
+    board.show(compare={**components.sheet(x, 2), "pictures": notes, "left": 0, "right": 1, "caption": ""})
+    board.page.locator("#compare .zoom").evaluate("z => { z.value = 1; z.dispatchEvent(new Event('input')); }")
+    for to, (top, left) in (((0.9, 0.8), (0, 0)), ((0.1, 0.8), (0, 2)), ((0.1, 0.1), (2, 2)), ((0.9, 0.1), (2, 0))):
+        for _ in range(4):  # as far as it goes
+            board.drag("#compare .view", (0.3, 0.4), to)
+        board.shows_picture("#compare .left", x[0][:, top : top + 2, left : left + 2])
+        board.shows_picture("#compare .right", x[1][:, top : top + 2, left : left + 2])
+
+
 # --- Maps and planes --------------------------------------------------------------------------------------------------
 
 BOUNDS = {"x0": -2.0, "x1": 6.0, "y0": 10.0, "y1": 30.0}

@@ -7,6 +7,8 @@ import pytest
 from helpers import photograph
 from helpers_browser import PIXELS, changed
 
+from hosting import head
+
 pytestmark = pytest.mark.browser
 
 STAGE = "#vae-stage canvas"
@@ -85,3 +87,31 @@ def test_a_visitors_upload_goes_when_the_page_is_closed_and_not_when_it_is_hidde
     while os.path.exists(path):
         assert time.monotonic() < deadline, "the upload is still there"
         time.sleep(0.1)
+
+
+SERVER = """script => {  // in place of the server: streams that stay open until they are ended or aborted
+  window.streams = {};
+  window.fetch = (address, {signal} = {}) => {
+    const name = address.split('/')[1];
+    const body = new ReadableStream({start: controller => { streams[name] = controller; }});
+    signal?.addEventListener('abort', () => { streams[name].error(signal.reason); delete streams[name]; });
+    return Promise.resolve(new Response(body));
+  };
+  (0, eval)(script);
+  fetch('/heartbeat/1', {});
+}"""
+
+
+def test_a_hidden_tab_keeps_its_connection_until_its_results_are_there(browser):
+    """The server would take its end for the visitor's leave, and stop what was asked for."""
+    page = browser.new_page()
+    page.evaluate(SERVER, head.CONNECTIONS.read_text(encoding="utf-8"))
+    page.wait_for_function("streams.heartbeat")
+    page.evaluate("() => void fetch('/queue/data').then(async answer => { window.text = await answer.text(); })")
+    page.wait_for_function("streams.queue")
+    page.evaluate(HIDE, True)
+    assert page.evaluate("!!streams.heartbeat")
+    page.evaluate("() => { streams.queue.enqueue(new TextEncoder().encode('done')); streams.queue.close(); }")
+    page.wait_for_function("!streams.heartbeat")
+    assert page.evaluate("text") == "done"
+    page.close()

@@ -1,6 +1,8 @@
 """The benchmarks without their timing: what they share, and that README.md has the rows that they print."""
 
+import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -193,3 +195,40 @@ def test_the_solvers_start_from_the_same_noise_and_no_two_pictures_from_the_same
         assert solvers.sample(Model(), torch.arange(2 * solvers.BATCH) % 10, sampler, 8).dtype == torch.uint8
     seeds = [options["seed"] for _, options in calls]
     assert seeds[:2] == seeds[2:] and seeds[0] != seeds[1]
+
+
+def test_the_transformer_is_so_many_times_as_fast_as_its_peers(monkeypatch):
+    """Ours takes one second for a text, the others four and eight."""
+    pytest.importorskip("transformers")
+    from benchmarks import transformer
+
+    monkeypatch.setattr(transformer, "in_turns", lambda rounds, *jobs: [1.0, 2.0, 4.0, 8.0])
+    monkeypatch.setattr(transformer, "llama", lambda model: None)
+    monkeypatch.setattr(transformer, "first_token", lambda *arguments: 5.0)
+    rows = transformer.measure(gm.load("transformer-shakespeare"), 1)
+    assert [measured for _, measured, _ in rows] == ["200 tokens/s", "100 tokens/s", "50 tokens/s", "25 tokens/s", "5.0 ms"]
+    assert rows[2][2].startswith("ours is **4.0** times as fast") and rows[3][2] == "with it 8.0 times as fast"
+
+
+def test_a_change_is_positive_where_the_fid_rises(monkeypatch, tmp_path, capsys):
+    from benchmarks import solvers
+
+    names = [*(f"{sampler} {steps}" for sampler, steps in solvers.RUNS), solvers.RENEWED]
+    fids = {name: float(i * i) for i, name in enumerate(names)}
+    x = torch.zeros(200, 1, 2, 2, dtype=torch.uint8)
+    judge = SimpleNamespace(predict=lambda x: torch.zeros(len(x), 1))
+    monkeypatch.setattr(solvers.gm, "load", lambda name: judge)
+    monkeypatch.setattr(solvers.data, "load", lambda *arguments: SimpleNamespace(x=x))
+    monkeypatch.setattr(solvers.metrics, "features", lambda classifier, x: x)
+    monkeypatch.setattr(solvers.metrics, "fid", lambda a, b: 0.5)
+    monkeypatch.setattr(solvers, "sample", lambda *arguments: x)
+    monkeypatch.setattr(solvers, "renew", lambda *arguments: x)
+    monkeypatch.setattr(solvers, "compare", lambda *_: (fids, fids, {pair: 0.1 for pair in solvers.CHANGES}))
+    solvers.main(n=200, file=tmp_path / "solvers.json")
+    result = json.loads((tmp_path / "solvers.json").read_text(encoding="utf-8"))
+    assert {name: run["fid"] for name, run in result["runs"].items()} == fids
+    assert [(row["from"], row["to"]) for row in result["changes"]] == [*solvers.CHANGES]
+    printed = capsys.readouterr().out
+    for row in result["changes"]:
+        assert row["fid"] == fids[row["to"]] - fids[row["from"]]
+        assert f"| {row['from']} | {row['to']} | {row['fid']:+.3f} (0.100) |" in printed

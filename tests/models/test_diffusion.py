@@ -467,6 +467,17 @@ def test_inpainting_keeps_the_unmasked_part(model, x, network_inputs):
     assert close(model.inpaint(x, mask, steps=4, resample=3, seed=0), steps[-1].x)
 
 
+def test_the_kept_part_has_the_noise_of_each_step(model):
+    """It is x_t of the given picture at the time of the step, like the generated part beside it."""
+    x, mask = torch.full((100, 1, 8, 8), 0.9), torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask[..., 4:] = True
+    for step in model.inpaint_steps(x, mask, steps=4, resample=1, seed=0):
+        kept = (2 * step.x - 1)[..., :4]
+        alpha, sigma = alpha_sigma(torch.tensor(step.t))
+        assert kept.mean().item() == pytest.approx(0.8 * alpha.item(), abs=0.05)
+        assert kept.std().item() == pytest.approx(sigma.item(), abs=0.05)
+
+
 @pytest.mark.parametrize("resample", [1, 4])
 def test_inpainting_everything_is_a_sample(resample, model, monkeypatch):
     """Independent Gaussian pixels and a network with their exact v: resampling does not change the distribution."""

@@ -564,6 +564,15 @@ def test_relative_scores_are_those_above_the_mean_of_their_label(model):
     assert relative.samples([-1]) > relative.samples([0]) > relative.samples([0, 1])
 
 
+def test_each_combination_of_attributes_has_a_baseline_of_its_own():
+    model = small_model(classes=[2, 3], conditions=["glasses", "smiling"]).requires_grad_(False)
+    x, relative = pictures(6), RelativeScores(model)
+    labels = [[0, 0], [0, 1], [0, 2], [1, 0], [1, -1], [-1, -1]]
+    for picture, label in zip(x.split(1), labels):
+        generated = model.sample(relative.samples(label), label=label, seed=0)
+        assert close(relative(picture, label), model.score(picture, label) - model.score(generated, label).mean())
+
+
 def test_both_histograms_have_one_axis_and_count_every_score():
     real, generated = noise(400), noise(200, seed=1) + 50
     histogram = score_histogram(real, generated, bins=10)

@@ -355,6 +355,19 @@ def test_weights_that_were_trained_again_are_read_again(tmp_path):
     assert gm.load(tmp_path) is gm.load(tmp_path)
 
 
+@pytest.mark.parametrize("file", [WEIGHTS, CONFIG])
+def test_either_file_alone_may_be_replaced(tmp_path, file):
+    gm.VAE(size=8, latent=2, width=4, hidden=8).save_pretrained(tmp_path / "old")
+    first = gm.load(tmp_path / "old")
+    other = gm.VAE(size=8, latent=2, width=4, hidden=8, beta=2.0)
+    other.save_pretrained(tmp_path / "new")
+    (tmp_path / "new" / file).replace(tmp_path / "old" / file)
+    second = gm.load(tmp_path / "old")
+    assert second.beta == (2.0 if file == CONFIG else 1.0)
+    expected = first if file == CONFIG else other
+    assert torch.equal(second.decoder[0].weight, expected.decoder[0].weight)
+
+
 def test_only_so_many_models_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(gm.base, "MAX_LOADED", 2)
     folders = [tmp_path / str(i) for i in range(3)]

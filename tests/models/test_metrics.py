@@ -297,6 +297,13 @@ def test_a_probe_finds_a_direction_and_ignores_hidden_labels():
     assert probe.accuracy(codes, only_right) == pytest.approx(1, abs=2 / 600)  # two may lie on a boundary
 
 
+def test_a_probe_reads_codes_whose_numbers_are_of_different_sizes():
+    scale, unit = torch.tensor([0.01, 100.0]), normal(600, 2)
+    labels = (unit[:, 0] > unit[:, 1]).long()
+    codes = scale * unit + torch.tensor([5.0, -300.0])
+    assert metrics.linear_probe(codes[:400], labels[:400], 2).accuracy(codes[400:], labels[400:]) > 0.9
+
+
 def test_the_nearest_mean_is_the_nearest():
     means, codes = normal(4, 3), normal(50, 3, seed=1)
     nearest = torch.cdist(codes, means).argmin(1)

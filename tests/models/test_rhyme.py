@@ -9,8 +9,10 @@ import torch
 
 import genmodels as gm
 from genmodels.rhyme import (
+    OTHER_DIVISION,
     VerseRules,
     closest_pattern,
+    rhyme_finals,
     rhyme_table,
     rhymes,
     rhyming,
@@ -19,6 +21,7 @@ from genmodels.rhyme import (
     tone_violations,
 )
 from genmodels.tokens import FORMS
+from tests.compare import close
 from train import texts
 from train.rhymes import count_repeats, line_ends, main, make_table, perplexities, rhymes_today, statistics
 
@@ -145,6 +148,21 @@ def test_rules_allow_what_the_definition_allows(poet):
     assert {"楼", "秋", "愁"} <= allowed and not {"流", "山", "人", "东"} & allowed
 
 
+def test_a_rhyme_of_the_same_division_is_the_likelier_one(poet):
+    rules, token_id = VerseRules(poet.tokenizer, "五绝"), poet.tokenizer.token_id
+    verse = rules.start()
+    for c in "白日依山尽，黄河入海流。欲穷千里目，更上一层":
+        assert rules.log_weights(verse) is None  # no rhyme comes next, or none came before
+        verse = rules.extend(verse, c)
+    finals = rhyme_finals()
+    rhyming = [c for c in "楼秋愁舟游州侯头" if c in token_id and "尤" in rhymes()[c]]
+    alike = {c for c in rhyming if finals[c] & finals["流"] or ("尤", "-") in finals[c]}
+    assert alike and alike != set(rhyming)
+    weights = rules.log_weights(verse).exp()
+    for c in rhyming:
+        assert weights[token_id[c]].item() == pytest.approx(1 if c in alike else OTHER_DIVISION)
+
+
 def test_patterns_are_those_of_the_textbooks():
     assert tone_patterns("五绝")[0] == "中仄中平仄，平平中仄平。中平中仄仄，中仄仄平平。"
     assert tone_patterns("七绝")[3] == "中仄平平中仄平，中平中仄仄平平。中平中仄中平仄，中仄平平中仄平。"
@@ -193,6 +211,13 @@ def test_the_command_writes_what_it_measures_and_keeps_other_forms(tmp_path, mon
     assert gm.rhyme.OTHER_DIVISION < 1  # it was switched off for that one poem only
 
 
+def test_tones_are_kept_by_fewer_poems_than_rhymes(poet):
+    body = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
+    poems = [("五绝", "", "", text) for text in (body, body.replace("山", "海"))]  # the second one has an oblique tone there
+    measured = perplexities(poet, poems)
+    assert {name: share for name, (share, *_) in measured.items()} == {"rhyme": 1, "rhyme and tones": 0.5}
+
+
 def test_today_judges_by_finals():
     assert rhymes_today("五绝", "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。")
     assert not rhymes_today("五绝", "白日依山尽，黄河入海来。欲穷千里目，更上一层杯。")
@@ -207,6 +232,20 @@ def test_the_table_holds_old_rhymes():
     assert not rhymes()["门"] & rhymes()["人"]  # which rhyme today only
     assert "齐" in rhymes()["啼"] & rhymes()["溪"]  # missing in the book, learnt from the poems
     assert tone_classes()["竹"] == tone_classes()["白"] == "仄" and tone_classes()["看"] == "平仄"
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_a_line_is_weighted_by_the_share_of_the_samplers_probability_that_the_rules_left(poet, temperature):
+    rules = VerseRules(poet.tokenizer, "五绝")
+    verse = rules.start()
+    for c in "床前明月白，疑是地上":
+        verse = rules.extend(verse, c)
+    logits = 3 * torch.randn(2, poet.tokenizer.vocab_size, generator=torch.Generator().manual_seed(0))
+    _, log_share, allowed = poet._apply_rules(logits, rules, [verse, verse], temperature)
+    form = rules.form_mask(len(verse.body))
+    assert not torch.equal(allowed[0], form)
+    p = (logits.masked_fill(~form, -torch.inf) / temperature).softmax(-1)
+    assert close(log_share.exp(), (p * allowed).sum(-1))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from helpers_page import Visitor
 
 import app
 import genmodels as gm
+from tabs import events
 from tabs.components.mask_pad import mask_text
 from tabs.flow import plane
 
@@ -24,6 +25,23 @@ def same_picture(value, x):
 @pytest.fixture
 def visitor():
     return Visitor(app.demo)
+
+
+@pytest.mark.parametrize(
+    ("button", "stage", "control"),
+    [
+        ("New samples", "vae-samples", "vae-spread"),
+        ("New pictures", "gan-stage", "gan-truncation"),
+        ("New samples", "flow-stage", "flow-temperature"),
+    ],
+)
+def test_a_control_that_moves_keeps_the_seed_that_was_drawn(visitor, monkeypatch, button, stage, control):
+    monkeypatch.setattr(events, "fresh_seed", lambda: 4321)
+    lines = f"{stage.split('-')[0]}-python"
+    visitor.press(button, stage)
+    assert "seed=4321)" in visitor[lines] and "=0.5," not in visitor[lines]
+    visitor.set(control, 0.5)
+    assert "seed=4321)" in visitor[lines] and "=0.5," in visitor[lines]
 
 
 # --- VAE --------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The denoisers' recipe and their evaluation."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,19 @@ def test_numbers_of_a_denoiser_of_photographs(root):
     assert numbers_in(row)[1] == pytest.approx(np.mean([quality(y, x)[0] for x, y in zip(clean, noisy)]), abs=0.01)
     assert states(row, *means, off=[0.01, 0.001])
     assert "non-commercial" in card.text
+
+
+def test_numbers_given_sigma_are_those_given_sigma(monkeypatch):
+    """A network that restores well if it is given sigma and badly if it is blind."""
+    clean = torch.linspace(0, 255, 256).round().byte().view(1, 16, 16)
+    model = SimpleNamespace(restore=lambda noisy, sigma=None: clean[None] / 255 + (0.1 if sigma is None else 0.01))
+    monkeypatch.setattr(denoiser, "classical", lambda noisy, method, sigma: noisy)
+    evaluation = SimpleNamespace(model=model, data=[clean], split="val", name="denoiser-photo", weights_hash="", seed=0)
+    evaluation.cached = lambda name, compute, *arguments: compute(*arguments)
+    values = {value.label: value.value for value in denoiser.evaluate_on_photographs(evaluation)}
+    for sigma in denoiser.SIGMAS:
+        assert values[f"PSNR in grey, sigma {sigma}, blind, dB"] == pytest.approx(20, abs=0.1)
+        assert values[f"PSNR in grey, sigma {sigma}, sigma given, dB"] == pytest.approx(40, abs=0.1)
 
 
 def test_denoisers_of_digits_are_compared_in_one_table(root):

@@ -131,6 +131,17 @@ def test_penalties_of_the_gan_fall_tenfold(collapse, first, last):
     assert rates["generator"] == (20 if collapse else 1) * rates["discriminator"]
 
 
+def test_penalties_follow_from_the_share_of_the_run_alone():
+    """Not from how many steps were taken: they fall by the same factor in a run of five steps and of a hundred."""
+    for steps in (5, 100):
+        recipe = gan.recipe(engine.Settings(data_dir=data.SAMPLES), "mnist")
+        gammas = []
+        for step in range(steps):
+            recipe.anneal(recipe.model, step / steps)
+            gammas.append(recipe.model.gamma)
+        assert gammas == pytest.approx([gammas[0] * 0.1 ** (step / steps) for step in range(steps)])
+
+
 def test_numbers_of_a_gan_are_compared_with_those_of_a_dcgan(root):
     _, dcgan_card = measured(root, "dcgan-mnist")
     values, card = measured(root, "gan-mnist")

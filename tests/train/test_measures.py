@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from genmodels import data, metrics
+from tests import tiny
 from tests.compare import close, close_greys
 from tests.helpers_train import numbers_in, states
 from train import attributes, diffusion, flow, gan, measures, pixel_transformer, vae
@@ -697,3 +698,14 @@ def test_generating_resumes_where_it_was_stopped(root):
     assert counts == [10, 10, 10, 10]  # the first two batches were not generated again
     alone = torch.cat([sample(10, label=y[i : i + 10], steps=1, seed=i) for i in (0, 10, 20)])
     assert close_greys(x, (alone * 255).round().to(torch.uint8))
+
+
+def test_nothing_that_other_weights_generated_is_taken_for_the_models(root):
+    y, runs = torch.arange(10), root.parent / "runs"
+    old = measures.Evaluation("gan-mnist", runs=runs).generate(y)
+    torch.manual_seed(1)
+    tiny.CHECKPOINTS["gan-mnist"]().save_pretrained(root / "gan-mnist")
+    evaluation = measures.Evaluation("gan-mnist", runs=runs)
+    x = evaluation.generate(y)
+    assert close_greys(x, (evaluation.model.sample(10, label=y, seed=0) * 255).round().to(torch.uint8))
+    assert not close_greys(x, old)

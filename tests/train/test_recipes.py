@@ -316,6 +316,14 @@ def corners(dataset):
     return x.expand(2000, -1, -1, -1)
 
 
+@pytest.mark.parametrize("dataset, erased", [("mnist", False), ("fashion", True), ("avatars", False)])
+def test_only_clothes_have_erased_squares(workdir, splits, dataset, erased):
+    """A stroke of a digit or a feature of a face that is covered would take its label along."""
+    recipe = recipe_of(f"classifier-{dataset}", workdir)
+    black = torch.zeros(40, recipe.model.channels, recipe.model.size, recipe.model.size)
+    assert (recipe.augment(black) > 0).any().item() == erased
+
+
 @pytest.mark.parametrize("dataset, mirrored", [("mnist", 0.0), ("fashion", 0.5), ("avatars", 0.0)])
 def test_only_clothes_are_mirrored(workdir, splits, dataset, mirrored):
     """A mirrored 2 is no digit, and a face's parting is an attribute."""
