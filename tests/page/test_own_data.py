@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import write_replay
 from helpers import same_pictures
 from helpers_page import Visitor
 from PIL import Image
@@ -45,7 +44,7 @@ def save(root, own, family, **options):
     if family == "vae":
         save_latents(measure_latents(model, own.train.x, own.train.y, {"class": own.classes}), place)
     if family == "gan":
-        write_replay(place)
+        tiny.write_replay(place)
     Image.new("RGB", (8, 8)).save(place / "samples.png")
 
 
