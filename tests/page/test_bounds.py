@@ -352,6 +352,8 @@ STATED = {  # the page's control -> its default, where the API has another or no
     "transformer-title": "春夜",
     "transformer-author": "李白",
     "transformer-prompt": "ROMEO:\n",
+    "transformer-poem-rhyme": True,
+    "transformer-poem-tones": False,
     "flow-label": "each",
     "flow-depth": 6,
     "flow-first": "3",

@@ -333,7 +333,7 @@ def test_a_drawing_is_prepared_like_the_dataset():
     chosen = scoring.PICTURES.choose_drawing(stroke(), "mnist")
     assert chosen["label"] == ANY
     assert (raw_of(chosen["verdict"]) == pixels(chosen["source"]["x"])[0, ..., :1]).all()
-    assert "empty" in refusal(scoring.PICTURES.choose_drawing, None)
+    assert "empty" in refusal(scoring.PICTURES.choose_drawing, np.zeros_like(stroke()))
     assert scoring.PICTURES.choose_test_picture(event(index=4), "fashion")["source"]["lines"].endswith("[4:5]\n")
 
 

@@ -561,7 +561,7 @@ def test_bad_requests_get_a_sentence():
         (surprisal.show, "a" * (surprisal.MAX_LIVE_TEXT + 1), "Text must be"),
         (surprisal.show, None, "Text must be"),
         (pixels.PICTURES.choose_test_picture, event(index=99), "index"),
-        (pixels.PICTURES.choose_drawing, None, "empty"),
+        (pixels.PICTURES.choose_drawing, np.zeros((28, 28), np.uint8), "empty"),
     ):
         assert says in refusal(handler, value)
     assert "Temperature must be" in refusal(inspection.inspect_position, event(text="a"), temperature=math.nan)
