@@ -29,8 +29,8 @@ class CroppedSource(Source):
 class Crop(Controls):
     """Which part of a larger picture is on the stage."""
 
-    left: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="On the stage: from the left", description="%")
-    top: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="On the stage: from the top", description="%")
+    left: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="Crop: left", description="%")
+    top: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="Crop: top", description="%")
 
 
 def crop(x, side, place: Crop = Crop()):  # noqa: B008

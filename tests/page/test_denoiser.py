@@ -159,7 +159,7 @@ def test_the_visitor_moves_the_part_on_the_stage(tmp_path):
     moved = pictures.move(pictures.move(source, left=100, top=0)["source"], left=0, top=100)["source"]
     assert moved["crop"] == "[..., 244:500, 0:256]" and moved["whole"] == source["whole"]
     assert torch.equal(moved["x"], pictures.whole_picture(source)[..., 244:, :256])
-    assert "from the left must be a whole number from 0 to 100" in refusal(pictures.move, source, left=101, top=0)
+    assert "Crop: left must be a whole number from 0 to 100" in refusal(pictures.move, source, left=101, top=0)
 
 
 @pytest.mark.parametrize(("dataset", "kind"), [("photo", "missing block"), ("photo", "gaussian"), ("mnist", "missing block")])
