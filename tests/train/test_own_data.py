@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import struct
+import types
 import warnings
 import zlib
 
@@ -361,6 +362,26 @@ def test_the_distance_to_the_nearest_training_picture():
     train_pictures = torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)])
     x = torch.stack([torch.full((1, 4, 4), v) for v in (0.0, 0.25, 0.9)])
     assert measures.distance_to_nearest(x, train_pictures).tolist() == pytest.approx([0, 0.25, 0.1], abs=1e-4)
+
+
+def test_generated_pictures_are_compared_with_real_ones_beside_them():
+    g = torch.Generator().manual_seed(0)
+    train, real, x = (
+        torch.randint(low, high, (60, 1, 28, 28), generator=g).byte() for low, high in ((0, 9), (40, 49), (90, 99))
+    )
+    test = data.Pictures(real, torch.zeros(60, dtype=torch.long))
+    splits = {"train": data.Pictures(train, test.y)}
+    evaluation = types.SimpleNamespace(split="test", data=test, load=splits.__getitem__)
+    frechet, nearest = measures.own_samples(evaluation, x)
+    expected = [measures.distance_to_nearest(part, train).median().item() for part in (x, real)]
+    assert expected[1] < 0.2 < expected[0]
+    assert nearest.value == pytest.approx(expected[0], rel=1e-3) and f"test pictures: {expected[1]:.4g};" in nearest.comparison
+    features = [measures.random_features(part, train) for part in (x, train, real)]
+    distance, floor = (gm.metrics.fid(part, features[2]) for part in features[:2])
+    assert (
+        frechet.value == pytest.approx(distance, rel=1e-3) and frechet.comparison == f"as many training pictures: {floor:.4g}"
+    )
+    assert (frechet.n, nearest.n) == (60, 60)
 
 
 # --- Texts ------------------------------------------------------------------------------------------------------------
