@@ -44,6 +44,7 @@ OTHER_NAMES = {  # of test files, where a module has none of its own name
     "gan_replay": ["gan"],
     "attributes": ["measures"],
     "rhymes": ["rhyme"],
+    "folder": ["own_data"],
     "events": ["lane", "wiring"],
     "endpoints": ["bounds", "wiring"],
     "controls": ["bounds"],
