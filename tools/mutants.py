@@ -45,6 +45,7 @@ OTHER_NAMES = {  # of test files, where a module has none of its own name
     "attributes": ["measures"],
     "rhymes": ["rhyme"],
     "folder": ["own_data"],
+    "families": ["retrained"],
     "events": ["lane", "wiring"],
     "endpoints": ["bounds", "wiring"],
     "controls": ["bounds"],

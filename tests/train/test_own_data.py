@@ -80,6 +80,14 @@ def test_grey_pictures_are_found_by_their_pixels_not_by_their_mode(tmp_path):
     assert any(np.array_equal(x[0].numpy(), first) for part in (own.train, own.val, own.test) for x in part.x)
 
 
+@pytest.mark.parametrize("coloured, channels", [(1, 1), (3, 3)])
+def test_a_few_coloured_pictures_do_not_make_a_folder_coloured(tmp_path, coloured, channels):
+    for i in range(60):
+        pixels = np.random.default_rng(i).integers(0, 256, (28, 28, 3 if i < coloured else 1), dtype=np.uint8)
+        Image.fromarray(np.broadcast_to(pixels, (28, 28, 3)).copy()).save(tmp_path / f"{i}.png")
+    assert folder.load(tmp_path, name="mixed").channels == channels
+
+
 def test_a_picture_stays_in_its_split_when_others_are_added_moved_or_copied(colours):
     def splits():
         own = folder.load(colours)
