@@ -44,6 +44,9 @@ OTHER_NAMES = {  # of test files, where a module has none of its own name
     "gan_replay": ["gan"],
     "attributes": ["measures"],
     "rhymes": ["rhyme"],
+    "ink": ["photographs", "preprocessing"],
+    "folder": ["own_data"],
+    "families": ["retrained"],
     "events": ["lane", "wiring"],
     "endpoints": ["bounds", "wiring"],
     "controls": ["bounds"],
@@ -100,7 +103,11 @@ def topics_of(fault: dict[str, str]) -> list[str]:
         topics.append("recipes")
     if parts[:2] == ("tabs", "components"):
         users = (ROOT / "tabs").glob("*/*.py")
-        return [*topics, *(file.parent.name for file in users if f"components.{stem}" in file.read_text(encoding="utf-8"))]
+        return [
+            *topics,
+            "components",
+            *(file.parent.name for file in users if f"components.{stem}" in file.read_text(encoding="utf-8")),
+        ]
     return [*topics, parts[1]] if len(parts) > 2 else topics
 
 

@@ -92,6 +92,16 @@ def test_probabilities_of_all_levels_sum_to_one_and_none_is_zero(mixed):
     assert pmf.min() >= flow.FLOOR * 0.1 / 256
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_probabilities_far_out_on_either_side_keep_their_digits(side):
+    # where 1 - cdf is below the resolution of a cdf near 1
+    one, one_half = (torch.full((1, 1), v, dtype=torch.float64) for v in (1.0, 0.5))
+    low, high = sorted((side * 9.0, side * 10.0))
+    bounds = [torch.tensor([0.5 * b + 1.0], dtype=torch.float64) for b in (low, high)]
+    expected = (math.erfc(9 / math.sqrt(2)) - math.erfc(10 / math.sqrt(2))) / 2
+    assert Mixture(one, one, one_half).interval_probability(*bounds).item() == pytest.approx(expected, rel=1e-6, abs=0)
+
+
 def test_within_a_level_the_density_is_flat_and_the_inverse_finds_the_level():
     m, y = mixture(3000), torch.rand(3000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     z, log_derivative = levels().transform(m, y)

@@ -233,7 +233,7 @@ def test_the_lines_reproduce_the_projection(name, tmp_path, monkeypatch):
 
 def test_one_of_four_is_real_of_the_same_class_and_in_any_place():
     x, y = pixels(gm.data.samples("mnist").floats()), gm.data.samples("mnist").y
-    places, found_labels = [], set()
+    places, found_labels, generated = [], set(), set()
     for k in range(24):
         current = quiz.quiz_round("mnist", 5, k)
         real = [np.flatnonzero((x == picture).all((1, 2, 3))) for picture in pixels(current.x)]
@@ -242,6 +242,8 @@ def test_one_of_four_is_real_of_the_same_class_and_in_any_place():
         assert torch.allclose(current.x, (255 * current.x).round() / 255)  # the number of grey levels reveals nothing
         places.append(current.real)
         found_labels.add(current.label)
+        generated |= {picture.tobytes() for i, picture in enumerate(pixels(current.x)) if i != current.real}
+    assert len(generated) == 24 * 3  # none comes twice
     assert min(places.count(i) for i in range(4)) >= 2
     assert len(found_labels) >= 8
 

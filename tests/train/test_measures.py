@@ -242,6 +242,9 @@ def test_cas_trains_on_generated_pictures_and_is_compared_with_training_on_real_
     assert len(cas_calls) == 2  # from the cache
     list(measures.classification_accuracy_score(evaluation, x + 1, y, per_class))
     assert len(cas_calls) == 3  # of other pictures; the real ones are the same
+    splits["val"] = splits["test"]
+    list(measures.classification_accuracy_score(Stub(tmp_path, splits, split="val"), x, y, per_class))
+    assert len(cas_calls) == 5  # measured on another split
 
 
 def test_quality_of_samples_takes_all_pictures_but_fid_only_as_many_as_asked_for(tmp_path, cas_calls, monkeypatch):

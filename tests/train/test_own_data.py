@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import struct
+import types
 import warnings
 import zlib
 
@@ -77,6 +78,14 @@ def test_grey_pictures_are_found_by_their_pixels_not_by_their_mode(tmp_path):
     assert (own.channels, own.size) == (1, 28)  # no larger than they are
     first = np.asarray(Image.open(tmp_path / "grey" / "0.png"))
     assert any(np.array_equal(x[0].numpy(), first) for part in (own.train, own.val, own.test) for x in part.x)
+
+
+@pytest.mark.parametrize("coloured, channels", [(1, 1), (3, 3)])
+def test_a_few_coloured_pictures_do_not_make_a_folder_coloured(tmp_path, coloured, channels):
+    for i in range(60):
+        pixels = np.random.default_rng(i).integers(0, 256, (28, 28, 3 if i < coloured else 1), dtype=np.uint8)
+        Image.fromarray(np.broadcast_to(pixels, (28, 28, 3)).copy()).save(tmp_path / f"{i}.png")
+    assert folder.load(tmp_path, name="mixed").channels == channels
 
 
 def test_a_picture_stays_in_its_split_when_others_are_added_moved_or_copied(colours):
@@ -353,6 +362,8 @@ def test_random_features_tell_sets_apart_and_leave_the_random_state():
     state = torch.get_rng_state()
     features = [measures.random_features(x, (255 * a).byte()) for x in (a, b, 0.3 * b)]
     assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(1)
+    assert torch.equal(measures.random_features(a, (255 * a).byte()), features[0])  # the network is always the same
     same, other = (gm.metrics.fid(features[0], f) for f in features[1:])
     assert other > 2 * same
 
@@ -361,6 +372,26 @@ def test_the_distance_to_the_nearest_training_picture():
     train_pictures = torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)])
     x = torch.stack([torch.full((1, 4, 4), v) for v in (0.0, 0.25, 0.9)])
     assert measures.distance_to_nearest(x, train_pictures).tolist() == pytest.approx([0, 0.25, 0.1], abs=1e-4)
+
+
+def test_generated_pictures_are_compared_with_real_ones_beside_them():
+    g = torch.Generator().manual_seed(0)
+    train, real, x = (
+        torch.randint(low, high, (60, 1, 28, 28), generator=g).byte() for low, high in ((0, 9), (40, 49), (90, 99))
+    )
+    test = data.Pictures(real, torch.zeros(60, dtype=torch.long))
+    splits = {"train": data.Pictures(train, test.y)}
+    evaluation = types.SimpleNamespace(split="test", data=test, load=splits.__getitem__)
+    frechet, nearest = measures.own_samples(evaluation, x)
+    expected = [measures.distance_to_nearest(part, train).median().item() for part in (x, real)]
+    assert expected[1] < 0.2 < expected[0]
+    assert nearest.value == pytest.approx(expected[0], rel=1e-3) and f"test pictures: {expected[1]:.4g};" in nearest.comparison
+    features = [measures.random_features(part, train) for part in (x, train, real)]
+    distance, floor = (gm.metrics.fid(part, features[2]) for part in features[:2])
+    assert (
+        frechet.value == pytest.approx(distance, rel=1e-3) and frechet.comparison == f"as many training pictures: {floor:.4g}"
+    )
+    assert (frechet.n, nearest.n) == (60, 60)
 
 
 # --- Texts ------------------------------------------------------------------------------------------------------------
