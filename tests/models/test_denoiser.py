@@ -366,7 +366,7 @@ def test_the_split_of_the_denoising_papers_is_found(folder):
     assert shapes == {"train": [(3, 9, 8)], "val": [(3, 9, 8)], "test": [(1, 9, 8)] * 2, "colour": [(3, 9, 8)] * 2}
 
 
-def test_unusable_folders_get_a_sentence(tmp_path, monkeypatch):
+def test_unusable_folders_get_a_sentence(folder, tmp_path, monkeypatch):
     monkeypatch.delenv("GENMODELS_DATA", raising=False)
     (tmp_path / "empty").mkdir()
     for where, says in (

@@ -172,8 +172,10 @@ def test_a_proxy_serves_it_below_a_path(monkeypatch, tmp_path):
     monkeypatch.setattr(events, "start", lambda *preparations: None)
     page = importlib.import_module("app")
     monkeypatch.setattr(page.demo, "root_path", "/lab")  # as Gradio reads GRADIO_ROOT_PATH
-    public = "https://example.com/lab"
-    with TestClient(Proxy(page.mount(fastapi.FastAPI(), "/"), "/lab"), base_url=public) as client:
+    public, site = "https://example.com/lab", page.mount(fastapi.FastAPI(), "/")
+    # The queue keeps the application that served the first call, which another test may have mounted elsewhere.
+    monkeypatch.setattr(page.demo._queue, "server_app", None)
+    with TestClient(Proxy(site, "/lab"), base_url=public) as client:
         text = client.get(public + "/").text
         config = client.get(public + "/config").json()
         assert config["root"] == public

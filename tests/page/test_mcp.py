@@ -5,6 +5,7 @@ import base64
 import io
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers import ROOT, is_sentence, photograph
@@ -30,7 +31,8 @@ def ask(url, question):
             await session.initialize()
             return await question(session)
 
-    return asyncio.run(run())
+    with ThreadPoolExecutor(1) as pool:  # the browser tests' own loop may run in this thread
+        return pool.submit(asyncio.run, run()).result()
 
 
 def test_every_endpoint_is_a_tool_that_says_what_it_takes(page_url):
