@@ -262,8 +262,11 @@ def waiting(n):
         time.sleep(0.001)
 
 
-def in_order(*turns):
-    """The order in which turns, (name, visitor, urgent), compute if they come in this order while the lane is taken."""
+def in_order(*turns, meanwhile=lambda: None):
+    """The order in which turns, (name, visitor, urgent), compute if they come in this order while the lane is taken.
+
+    meanwhile: called while all of them wait.
+    """
     order, threads = [], []
 
     def compute(name, visitor, urgent):
@@ -275,6 +278,7 @@ def in_order(*turns):
             threads.append(threading.Thread(target=compute, args=turn, daemon=True))
             threads[-1].start()
             waiting(i + 1)
+        meanwhile()
     for thread in threads:
         thread.join(SECONDS)
     return order
@@ -368,16 +372,12 @@ def test_a_visitor_with_too_many_requests_gets_a_sentence_and_others_compute(lan
     refused = []
 
     def refuse():
-        waiting(3)
         with pytest.raises(ValueError, match="waiting already") as error, lane.turn(ONE, True):
             pass
         refused.append(str(error.value))
 
-    thread = threading.Thread(target=refuse, daemon=True)
-    thread.start()
-    assert in_order(*requests, ("other", OTHER, True))[-1] is not None
-    thread.join(SECONDS)
-    assert refused and is_sentence(refused[0])
+    assert set(in_order(*requests, ("other", OTHER, True), meanwhile=refuse)) == {0, 1, 2, "other"}
+    assert is_sentence(refused[0])
     with lane.turn(ONE, True):
         pass
     assert not lane._turns
