@@ -70,14 +70,14 @@ def find(folder: Path) -> tuple[list[Path], list[Path]]:
 
     What begins with a dot is neither: macOS puts `._x.jpg` beside x.jpg, and .DS_Store into folders.
     """
-    files, seen = [], set()
+    files, visited = [], set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        if real in seen:  # a link to a folder above
+        if real in visited:  # a link to a folder above
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         files += [Path(place) / name for name in names if not name.startswith(".") and name != "Thumbs.db"]
     files.sort()
     is_picture = {file: file.suffix.lower() in EXTENSIONS for file in files}

@@ -321,8 +321,8 @@ def own_samples(evaluation: Evaluation, x: Tensor) -> Evaluator:
 
 def distance_to_nearest(x: Tensor, train: Tensor) -> Tensor:
     """Root mean square difference of each picture of x (N, C, H, W) to the nearest of train, uint8 or floats: (N,)."""
-    flat, known = ((p.float() / 255 if p.dtype == torch.uint8 else p).flatten(1) for p in (x, train))
-    return torch.cat([torch.cdist(part, known).amin(1) for part in flat.split(200)]) / flat.shape[1] ** 0.5
+    flat, reference = ((p.float() / 255 if p.dtype == torch.uint8 else p).flatten(1) for p in (x, train))
+    return torch.cat([torch.cdist(part, reference).amin(1) for part in flat.split(200)]) / flat.shape[1] ** 0.5
 
 
 def sample_quality(evaluation: Evaluation, x: Tensor, y: Tensor) -> Evaluator:

@@ -636,8 +636,8 @@ def test_a_step_that_was_overtaken_while_it_was_computed_is_not_sent():
             closed.append(True)
 
     stream = stream_of(steps)
-    seen = [value["i"] for output in stream(counter, 1) for value in output.values() if isinstance(value, dict)]
-    assert 1 not in seen and 2 not in seen
+    shown = [value["i"] for output in stream(counter, 1) for value in output.values() if isinstance(value, dict)]
+    assert 1 not in shown and 2 not in shown
     assert closed == [True]
 
 

@@ -98,8 +98,8 @@ def test_the_two_halves_of_the_split_are_all_of_it(tmp_path, monkeypatch):
     halves = [(a, b) for a, b in calls if abs(len(a) - len(b)) == 1]
     assert len(halves) == 2
     for a, b in halves:
-        both = torch.cat([a, b]).sort(0).values
-        assert len(a) + len(b) == 101 and close(both, test.flatten(1).sort(0).values)
+        halves = torch.cat([a, b]).sort(0).values
+        assert len(a) + len(b) == 101 and close(halves, test.flatten(1).sort(0).values)
     assert not torch.equal(halves[0][0], halves[1][0]) and not torch.equal(halves[0][0], test.flatten(1)[::2])
 
 

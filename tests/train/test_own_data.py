@@ -225,8 +225,8 @@ def test_the_page_prepares_an_upload_as_training_did(colours, workdir):
     place.mkdir(parents=True)
     own.save(place)
     uploads = [data.preprocess(gm.pictures.read(f), "my_colours")[0] for f in sorted((colours / "red").iterdir())]
-    known = torch.cat([own.train.x, own.val.x, own.test.x])
-    assert all(bool(((255 * x).round() == known).all((1, 2, 3)).any()) for x in uploads)
+    pictures = torch.cat([own.train.x, own.val.x, own.test.x])
+    assert all(bool(((255 * x).round() == pictures).all((1, 2, 3)).any()) for x in uploads)
 
 
 # --- Names and what is wrong ------------------------------------------------------------------------------------------

@@ -154,12 +154,12 @@ def test_a_better_validation_after_resuming_is_published(scripted):
 
 
 def test_further_files_are_made_from_the_weights_that_will_be_loaded(scripted):
-    seen = []
+    calls = []
     run = scripted(
-        [1.0, 2.0, 3.0], bits=8, finish=lambda model, folder: seen.append((model.w.detach().clone(), folder.exists()))
+        [1.0, 2.0, 3.0], bits=8, finish=lambda model, folder: calls.append((model.w.detach().clone(), folder.exists()))
     )
     out = run.fit()
-    ((weights, existed),) = seen
+    ((weights, existed),) = calls
     assert existed and torch.equal(weights, Slope.from_pretrained(out).w)
     assert torch.allclose(weights, run.validated[4], atol=0.02)
 
