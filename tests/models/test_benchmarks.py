@@ -69,6 +69,10 @@ def rows_of(name, untimed, monkeypatch):
         from benchmarks import visitors
 
         return visitors.rows((title, [10.0, 20.0], 0) for title in visitors.TITLES)
+    if name == "languages":
+        from benchmarks import languages
+
+        return languages.rows({name: ([3.0], [1.0], [20.0]) for name in languages.PAGES})
     from benchmarks import page
 
     return [
