@@ -19,16 +19,31 @@
   // The page in its first language is what everybody links to: a visitor's own choice comes before it, then the browser's.
   const browsers = languages.find(tag => navigator.language.toLowerCase().split('-')[0] === tag);
   const wanted = storage.read() || browsers;
-  if (language === languages[0] && languages.includes(wanted) && wanted !== language) location.replace(address(wanted));
+  const api = location.hash === '#api';
+  if (language === languages[0] && languages.includes(wanted) && wanted !== language && !api) location.replace(address(wanted));
+
+  if (api) {
+    const observer = new MutationObserver(() => {
+      const button = document.querySelector('.show-api');
+      if (!button) return;
+      observer.disconnect();
+      button.click();
+    });
+    observer.observe(document, {subtree: true, childList: true});
+  }
 
   // Gradio words its own buttons and boxes by the browser's language, whatever the page's is.
   Object.defineProperty(navigator, 'language', {value: language === 'zh' ? 'zh-CN' : language, configurable: true});
 
   document.addEventListener('click', e => {
+    if (language !== languages[0] && e.target.closest?.('.show-api')) {  // endpoints are those of the first page
+      e.stopPropagation();
+      location.assign(address(languages[0]).replace(/[?#].*/, '') + '#api');
+    }
     const link = e.target.closest?.('a[data-language]');
     if (!link) return;
     e.preventDefault();
     storage.write(link.dataset.language);
     location.assign(address(link.dataset.language));
-  });
+  }, true);
 })();
