@@ -139,6 +139,7 @@ PHRASES = (  # what headlines consist of; the longer one of two with the same be
     Message("accuracy {mean}"),
     Message("mean PSNR {psnr} dB over {n} kinds and strengths of noise"),
     Message("{psnr} dB on BSD68 at sigma {sigmas} ({other} {other_psnr})"),
+    Message("class recognised {share}"),
     Message("{attribute} recognised {share} (the lowest)"),
     Message("{attribute} recognised {share}"),
     Message("CAS {share} (real pictures {real}, with {n} pictures instead of {all})"),
