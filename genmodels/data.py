@@ -175,7 +175,7 @@ def samples(name: str) -> Pictures:
 def classes(name: str) -> list[str]:
     """Names of the classes of mnist, fashion or an own dataset, which has one class if its folder has no subfolders."""
     names = CLASSES | {own: facts["classes"] for own, facts in own_data().items() if "classes" in facts}
-    return names[check_choice("Dataset", name, names)]
+    return names[check_choice(Message("Dataset"), name, names)]
 
 
 def _own(name: Any) -> dict[str, Any]:

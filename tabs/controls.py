@@ -170,7 +170,7 @@ class Controls(BaseModel):
 
     @classmethod
     def _error(cls, name, value, error=None):
-        title = Message(cls.model_fields[name].title or name)
+        title = cls._title(name)
         if error and error["type"] == "value_error":  # of a field's own validator
             return ControlError(name, title, message_of(error["ctx"]["error"]))
         problem = Message("must be {allowed}, not {value}.", allowed=cls.allowed(name), value=_shown(value))
@@ -199,9 +199,12 @@ class Controls(BaseModel):
         return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.parameters}
 
     @classmethod
+    def _title(cls, name):
+        return Message(cls.model_fields[name].title or name)
+
+    @classmethod
     def _label(cls, name):
-        facts = cls.model_fields[name]
-        title, description = Message(facts.title), facts.description
+        title, description = cls._title(name), cls.model_fields[name].description
         return Message("{title} ({description})", title=title, description=Message(description)) if description else title
 
     def arguments(self, method: Callable, **changes: Any) -> dict[str, Any]:

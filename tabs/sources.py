@@ -71,7 +71,7 @@ def upload(dataset: str, path: str) -> Source:
             x = gm.data.preprocess(picture, dataset)
         except gm.data.EmptyPicture:
             raise ValueError(Message("The uploaded picture is empty: it shows one colour only. Choose another one.")) from None
-    lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
+    lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # {_('the file that you uploaded')}\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
 
