@@ -72,6 +72,12 @@ def written_head(language):
         return head.html(language, list(LANGUAGES), _(TITLE), _(SUMMARY), of_scripts(language))
 
 
+def translate(page, text, **values):
+    """A text of `hosting` in the language of a page, which has the name of the language for its path."""
+    with use(page or next(iter(LANGUAGES))):
+        return _(text, **values)
+
+
 with calls.Page(title=TITLE, fill_width=True) as demo:
     build(demo, next(iter(LANGUAGES)))
     for module in modules:
@@ -80,6 +86,7 @@ with calls.Page(title=TITLE, fill_width=True) as demo:
 for tag, name in list(LANGUAGES.items())[1:]:
     with demo.route(name, f"/{tag}", show_in_navbar=False):
         build(demo, tag)
+demo.translate = translate
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from genmodels import FAMILIES, checkpoints
 from genmodels.cards import checkpoint_root
+from genmodels.messages import Message
 
 
 class CheckpointError(ValueError):
@@ -161,11 +162,15 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
                 ) from e
         file = folder / "model.safetensors"
         if not file.is_file():
-            raise CheckpointError(f"{file} is missing: train the model again or copy the whole checkpoint folder.")
+            raise CheckpointError(
+                Message("{file} is missing: train the model again or copy the whole checkpoint folder.", file=file)
+            )
         try:
             weights = load_file(file)
         except (SafetensorError, OSError) as e:
-            raise CheckpointError(f"{file} is truncated or not a safetensors file ({e}): copy it again.") from e
+            raise CheckpointError(
+                Message("{file} is truncated or not a safetensors file ({reason}): copy it again.", file=file, reason=str(e))
+            ) from e
         config = read_config(folder)
         model_class = cls
         try:
@@ -180,7 +185,12 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as e:
             reason = str(e).strip().splitlines()[-1].strip()
             raise CheckpointError(
-                f"{file} does not fit the {model_class.__name__} that its config.json describes: {reason}"
+                Message(
+                    "{file} does not fit the {model} that its config.json describes: {reason}",
+                    file=file,
+                    model=model_class.__name__,
+                    reason=reason,
+                )
             ) from e
         return model.eval().requires_grad_(False).to(map_location)
 
@@ -192,10 +202,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(file.read_text(encoding="utf-8"))
         FAMILIES[config["family"]]
     except FileNotFoundError as e:
-        raise CheckpointError(f"{file} is missing: copy the whole checkpoint folder.") from e
+        raise CheckpointError(Message("{file} is missing: copy the whole checkpoint folder.", file=file)) from e
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as e:
         raise CheckpointError(
-            f'{file} is not a configuration of this package: it must be JSON with "family" one of {", ".join(FAMILIES)}.'
+            Message(
+                '{file} is not a configuration of this package: it must be JSON with "family" one of {families}.',
+                file=file,
+                families=", ".join(FAMILIES),
+            )
         ) from e
     return config
 
@@ -216,16 +230,24 @@ def checkpoint_folder(name_or_path: str | Path) -> Path:
     path = Path(str(name_or_path))
     folder = path if os.path.isdir(path) else checkpoint_root() / path  # os.path.isdir takes names of any length
     if path.name != str(path) and folder is not path:
-        raise CheckpointError(f"There is no folder {path}: give a checkpoint's name or an existing folder.")
+        raise CheckpointError(Message("There is no folder {path}: give a checkpoint's name or an existing folder.", path=path))
     if not os.path.isdir(folder):
         root, names = checkpoint_root(), checkpoints()
         if not names:
             raise CheckpointError(
-                f"There is no checkpoint '{path}', as {root} has none: clone the repository, whose checkpoints/ has them, "
-                "and name that folder in $GENMODELS_CHECKPOINTS, or load a model from the Hugging Face Hub, as in "
-                'genmodels.VAE.from_pretrained("user/repo").'
+                Message(
+                    "There is no checkpoint '{name}', as {root} has none: clone the repository, whose checkpoints/ has them, "
+                    "and name that folder in $GENMODELS_CHECKPOINTS, or load a model from the Hugging Face Hub, as in "
+                    'genmodels.VAE.from_pretrained("user/repo").',
+                    name=path,
+                    root=root,
+                )
             )
-        raise CheckpointError(f"There is no checkpoint '{path}' in {root}; there are: {', '.join(names)}.")
+        raise CheckpointError(
+            Message(
+                "There is no checkpoint '{name}' in {root}; there are: {names}.", name=path, root=root, names=", ".join(names)
+            )
+        )
     return folder
 
 
@@ -268,7 +290,9 @@ def import_extra(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as e:
         library = module.split(".")[0]
-        raise ImportError(f'{library} is missing: install it with pip install "genmodels[{extra}]".') from e
+        raise ImportError(
+            Message('{library} is missing: install it with pip install "genmodels[{extra}]".', library=library, extra=extra)
+        ) from e
 
 
 WITHOUT_DOUBLES = ["mps"]  # devices without 64-bit floats
@@ -318,24 +342,33 @@ def check_number(name: str, value: Any, low: float, high: float, whole: Literal[
 def check_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> float: ...
 def check_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> float:
     """`value` as a float (or int, if `whole`) if it is in [low, high]; else a ValueError that says what is allowed."""
-    kind = "a whole number" if whole else "a number"
-    requirement = f"{name} must be {kind} from {low} to {high}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
-        raise ValueError(f"{requirement}, not {str(value)[:40]!r}.")
+    is_number = not isinstance(value, bool) and (isinstance(value, (int, float)) or hasattr(value, "__float__"))
     try:
-        number = float(value)
+        number = float(value) if is_number else math.nan
         fits = math.isfinite(number) and low <= value <= high and not (whole and number != int(number))
     except (OverflowError, TypeError, ValueError, RuntimeError):
         fits = False
     if not fits:
-        raise ValueError(f"{requirement}, not {str(value)[:40]}.")
+        shown = str(value)[:40]
+        kind = Message("a whole number") if whole else Message("a number")
+        raise ValueError(
+            Message(
+                "{name} must be {kind} from {low} to {high}, not {value}.",
+                name=name,
+                kind=kind,
+                low=low,
+                high=high,
+                value=shown if is_number else repr(shown),
+            )
+        )
     return int(value) if whole else number
 
 
 def check_choice(name: str, value: Any, allowed: Collection) -> Any:
     """`value` if it is one of `allowed`; else a ValueError that lists them."""
     if not isinstance(value, (str, int)) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, not {str(value)[:40]!r}.")
+        names, shown = ", ".join(map(str, allowed)), repr(str(value)[:40])
+        raise ValueError(Message("{name} must be one of {allowed}, not {value}.", name=name, allowed=names, value=shown))
     return value
 
 

@@ -7,11 +7,14 @@
 import functools
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from genmodels.messages import Message, joined
 
 
 def checkpoint_root() -> Path:
@@ -113,44 +116,108 @@ def sampler_rows(name: str) -> dict[str, list[tuple[int, float]]]:
     return {sampler: sorted(pairs) for sampler, pairs in rows.items()}
 
 
-def text(name: str) -> str:
+def text(name: str) -> Message:
     """A checkpoint's card without its front matter and pictures; a sentence if there is none."""
     file = checkpoint_root() / name / "README.md"
     if not file.is_file():
-        return f"There is no card for {name}."
+        return Message("There is no card for {name}.", name=name)
     content = file.read_text(encoding="utf-8")
     if content.startswith("---\n") and "\n---\n" in content:
         content = content.split("\n---\n", 1)[1]
-    return "\n".join(line for line in content.splitlines() if not line.startswith("!["))
+    # Translators: the card is in English, which another language says above it.
+    return Message("{card}", card="\n".join(line for line in content.splitlines() if not line.startswith("![")))
 
 
 # --- Sentences and tables in Markdown, from what was measured: a retrained model cannot contradict them --------------------
+# They are messages, so that a page in another language can show them.
 
-ABSENT = "(not measured: its checkpoint is not there)"
+ABSENT = Message("(not measured: its checkpoint is not there)")
+PICTURES = {"mnist": Message("digits"), "fashion": Message("clothes"), "avatars": Message("faces")}  # of a data set
+PHRASES = (  # what headlines consist of; the longer one of two with the same beginning comes first
+    Message("MSE {error}; PCA with as many numbers {pca}, {ratio} times as large"),
+    Message("accuracy {mean}, lowest {lowest} ({attribute})"),
+    Message("accuracy {mean}"),
+    Message("mean PSNR {psnr} dB over {n} kinds and strengths of noise"),
+    Message("{psnr} dB on BSD68 at sigma {sigmas} ({other} {other_psnr})"),
+    Message("class recognised {share}"),
+    Message("{attribute} recognised {share} (the lowest)"),
+    Message("{attribute} recognised {share}"),
+    Message("CAS {share} (real pictures {real}, with {n} pictures instead of {all})"),
+    Message("CAS {share} (real pictures {real})"),
+    Message("FID {fid} ({n} pictures; real ones {real})"),
+    Message("Frechet distance in random features {distance} (real pictures {real})"),
+    Message("{bits} bits/dim given the class, {without} without (the first {n} pictures; given the class {given})"),
+    Message("{bits} bits/dim, {given} given the class"),
+    Message("{nats} nats per character ({other}, {size} M: {other_nats})"),
+    Message("{nats} nats per character (frequencies of characters {frequencies})"),
+    Message("perplexity {all}; given only the form {given}, {share} below a Kneser-Ney 5-gram ({baseline})"),
+    Message("PSNR {psnr} dB"),
+    Message("KL {kl} nats"),
+    Message("ELBO {elbo} nats"),
+    Message("NLL {nll} nats ({n} importance samples)"),
+    Message("{n} importance samples"),
+)
 
 
-def headline(name: str) -> str:
+def headline(name: str) -> Message:
     """One line of what was measured."""
     facts = metadata(name)
     if not facts:
-        return f"the card of `{name}` is missing."
-    return f"`{name}`, {facts['minutes']:g} minutes of training: {facts['headline']}, on the test split."
+        return Message("the card of `{name}` is missing.", name=name)
+    return Message(
+        "`{name}`, {minutes:g} minutes of training: {headline}, on the test split.",
+        name=name,
+        minutes=facts["minutes"],
+        headline=in_phrases(facts["headline"]),
+    )
 
 
-def models_table(names: Sequence[str]) -> str:
+def in_phrases(text: str) -> str:
+    """A headline of `PHRASES` as a message; another one, as of an older card, as it is."""
+    for phrase in PHRASES:
+        if found := _pattern(phrase).fullmatch(text):
+            values = found.groupdict()
+            following = values.pop("following")
+            if "attribute" in values:
+                values["attribute"] = Message(values["attribute"].replace("_", " "))
+            message = Message(phrase, **values)
+            return Message("{first}, {second}", first=message, second=in_phrases(following)) if following else message
+    return text
+
+
+@functools.cache
+def _pattern(phrase: str) -> re.Pattern[str]:
+    """Of a phrase with its values, and of what may follow it."""
+    parts = re.split(r"\{(\w+)\}", phrase)  # texts and names in turn
+    values = (rf"(?P<{part}>\S+(?: / \S+)*)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+    return re.compile("".join(values) + "(?:, (?P<following>.+))?")
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Message:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return joined("\n", [joined(" ", ["|", *(part for cell in cells for part in (cell, "|"))]) for cells in lines])
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return functools.reduce(lambda first, second: Message("{first}; {second}", first=first, second=second), texts)
+
+
+def models_table(names: Sequence[str]) -> Message:
     """A tab's models, from their cards, as Markdown."""
-    rows = ["| model | paper | parameters | minutes of training | on the test split |", "|---|---|---|---|---|"]
+    rows: list[Sequence[str]] = []
     for name in names:
-        facts, cells = metadata(name), ["no card", "", "", ""]
+        facts, cells = metadata(name), [Message("no card"), "", "", ""]
         if facts:
-            cells = [facts["paper"], f"{facts['parameters'] / 1e6:.2f} M", f"{facts['minutes']:g}", facts["headline"]]
-        rows.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(rows)
+            size, minutes = f"{facts['parameters'] / 1e6:.2f} M", f"{facts['minutes']:g}"
+            cells = [facts["paper"], size, minutes, in_phrases(facts["headline"])]
+        rows.append([f"`{name}`", *cells])
+    numbers = Message("parameters"), Message("minutes of training"), Message("on the test split")
+    return _table((Message("model"), Message("paper"), *numbers), rows)
 
 
-def about(names: Sequence[str], name: str) -> str:
-    """The table of a tab's models, and the card of one of them."""
-    return models_table(names) + "\n\n" + text(name)
+def about(names: Sequence[str], *cards: str) -> Message:
+    """The table of a tab's models, and the cards of some of them."""
+    return joined("\n\n", [models_table(names), *map(text, cards)])
 
 
 def elbo_gap(name: str = "vae-mnist") -> str:
@@ -161,14 +228,19 @@ def elbo_gap(name: str = "vae-mnist") -> str:
     bound, likelihood = -values["elbo"][0], values["nll"][0]  # the second is a bound, too, but a closer one
     blocks, all_blocks = round(likelihood / 2), round(bound / 2)
     rows = [
-        ("-ELBO", bound, "█" * blocks + "░" * (all_blocks - blocks)),
+        ("-ELBO    ", bound, "█" * blocks + "░" * (all_blocks - blocks)),
         ("-log p(x)", likelihood, "█" * blocks),
-        ("the gap", bound - likelihood, " " * blocks + "░" * (all_blocks - blocks)),
+        (Message("the gap  "), bound - likelihood, " " * blocks + "░" * (all_blocks - blocks)),
     ]
-    lines = [f"{label:<9} {nats:5.1f} nats {bar}".rstrip() for label, nats, bar in rows]
-    samples = next(row["name"] for row in metric_rows(name) if row["type"] == "nll").split(", ")[-1]
-    source = f"`{name}`, means over {values['elbo'][1]:,} pictures; -log p(x) by {samples} for each."
-    return "\n".join(["```", *lines, "```", "", source])
+    lines = [Message("{name} {nats:5.1f} nats {bar}", name=label, nats=nats, bar=bar) for label, nats, bar in rows]
+    samples = next(row["name"] for row in metric_rows(name) if row["type"] == "nll").split("nats, ")[-1]
+    source = Message(
+        "`{name}`, means over {n:,} pictures; -log p(x) by {samples} for each.",
+        name=name,
+        n=values["elbo"][1],
+        samples=in_phrases(samples),
+    )
+    return joined("\n", ["```", *lines, "```", "", source])
 
 
 def percent(name: str, metric: str) -> str:
@@ -179,15 +251,16 @@ def percent(name: str, metric: str) -> str:
 
 def generators_table(datasets: dict[str, str]) -> str:
     """FID, precision and recall of the GAN and the diffusion model of each data set, as Markdown."""
-    rows = ["| | model | FID | precision | recall | N of FID |", "|---|---|---|---|---|---|"]
+    rows: list[Sequence[str]] = []
     for dataset, title in datasets.items():
         for family in ("gan", "diffusion"):
             values = measurements(name := f"{family}-{dataset}")
             if {"fid", "precision", "recall"} <= values.keys():
                 fid, n = values["fid"]
                 shares = (f"{100 * values[metric][0]:.1f} %" for metric in ("precision", "recall"))
-                rows.append(f"| {title} | `{name}` | {fid:.4g} | {' | '.join(shares)} | {n:,} |")
-    return "\n".join(rows) if len(rows) > 2 else ABSENT
+                rows.append([title, f"`{name}`", f"{fid:.4g}", *shares, f"{n:,}"])
+    columns = ("", Message("model"), "FID", Message("precision"), Message("recall"), Message("N of FID"))
+    return _table(columns, rows) if rows else ABSENT
 
 
 def fids_by_calls(datasets: dict[str, str], few: int = 16, many: int = 64) -> str:
@@ -196,9 +269,15 @@ def fids_by_calls(datasets: dict[str, str], few: int = 16, many: int = 64) -> st
     for dataset, title in datasets.items():
         fids = {sampler: dict(pairs) for sampler, pairs in sampler_rows(f"diffusion-{dataset}").items()}
         if all(calls in fids.get(sampler, {}) for sampler in ("ddim", "ddpm") for calls in (few, many)):
-            ddim, ddpm = (f"{fids[sampler][few]:.4g} and {fids[sampler][many]:.4g}" for sampler in ("ddim", "ddpm"))
-            parts.append(f"{title.lower()}, DDIM {ddim}, DDPM {ddpm}")
-    return f"with {few} and with {many} calls, FID is: " + "; ".join(parts) if parts else ABSENT
+            ddim, ddpm = (
+                Message("{few} and {many}", few=f"{fids[sampler][few]:.4g}", many=f"{fids[sampler][many]:.4g}")
+                for sampler in ("ddim", "ddpm")
+            )
+            pictures = PICTURES.get(dataset, title)
+            parts.append(Message("{dataset}, DDIM {ddim}, DDPM {ddpm}", dataset=pictures, ddim=ddim, ddpm=ddpm))
+    if not parts:
+        return ABSENT
+    return Message("with {few} and with {many} calls, FID is: {parts}", few=few, many=many, parts=_listed(parts))
 
 
 def bits_by_class() -> str:
@@ -210,8 +289,16 @@ def bits_by_class() -> str:
         for row in rows:
             n = row["args"]["N"]
             if "given the class" not in row["name"] and n in given:  # the same pictures
-                parts.append(f"`{name}` {row['value']:.4g} without the class and {given[n]:.4g} with it (N = {n:,})")
-    return "bits/dim on test digits: " + "; ".join(parts) if parts else ABSENT
+                parts.append(
+                    Message(
+                        "`{name}` {without:.4g} without the class and {given:.4g} with it (N = {n:,})",
+                        name=name,
+                        without=row["value"],
+                        given=given[n],
+                        n=n,
+                    )
+                )
+    return Message("bits/dim on test digits: {parts}", parts=_listed(parts)) if parts else ABSENT
 
 
 def perplexities() -> str:
@@ -219,7 +306,9 @@ def perplexities() -> str:
     rows = {row["name"]: row["value"] for row in metric_rows("transformer-tang")}
     ours = next((value for label, value in rows.items() if label.endswith("given only the form")), None)
     below = next((value for label, value in rows.items() if label.startswith("reduction")), None)
-    return f"perplexity {ours:.1f} against {ours / (1 - below):.1f}" if ours and below else ABSENT
+    if not ours or not below:
+        return ABSENT
+    return Message("perplexity {ours:.1f} against {baseline:.1f}", ours=ours, baseline=ours / (1 - below))
 
 
 def rhyme_shares(name: str = "transformer-tang") -> str:
@@ -232,10 +321,18 @@ def rhyme_shares(name: str = "transformer-tang") -> str:
             for rules in ("test", "rhyme", "any division")
         )
         n, n_without = (min(measured[rules]["n"] for measured in forms.values()) for rules in ("rhyme", "any division"))
-        return (
-            f"of real test poems {real} % ({' / '.join(forms)}) rhyme on all even lines in today's Mandarin; of {n} poems of "
-            f"each form by the model (temperature {results['temperature']:g}, seeds from {results['seed']} on) {ours} %; "
-            f"of {n_without} without the preference {without} %"
+        return Message(
+            "of real test poems {real} % ({forms}) rhyme on all even lines in today's Mandarin; of {n} poems of each form by "
+            "the model (temperature {temperature:g}, seeds from {seed} on) {ours} %; of {n_without} without the preference "
+            "{without} %",
+            real=real,
+            forms=" / ".join(forms),
+            n=n,
+            temperature=results["temperature"],
+            seed=results["seed"],
+            ours=ours,
+            n_without=n_without,
+            without=without,
         )
     except (KeyError, TypeError, ValueError):
         return ABSENT
@@ -243,15 +340,16 @@ def rhyme_shares(name: str = "transformer-tang") -> str:
 
 def samplers_table(datasets: dict[str, str], samplers: dict[str, str]) -> str:
     """Of each sampler the FID with at most 16 network calls, the best one and that with the most calls, as Markdown."""
-    rows = ["| | sampler | up to 16 calls | best | most calls |", "|---|---|---|---|---|"]
+    rows: list[Sequence[str]] = []
     for dataset, title in datasets.items():
         measured = sampler_rows(f"diffusion-{dataset}")
         for sampler, label in samplers.items():
             if pairs := measured.get(sampler):
                 few = min((pair for pair in pairs if pair[0] <= 16), key=lambda pair: pair[1])
                 cells = (few, min(pairs, key=lambda pair: pair[1]), pairs[-1])
-                rows.append(f"| {title} | {label} | {' | '.join(f'{fid:.4g} ({calls})' for calls, fid in cells)} |")
-    return "\n".join(rows) if len(rows) > 2 else ABSENT
+                rows.append([title, label, *(f"{fid:.4g} ({calls})" for calls, fid in cells)])
+    columns = ("", Message("sampler"), Message("up to 16 calls"), Message("best"), Message("most calls"))
+    return _table(columns, rows) if rows else ABSENT
 
 
 def end_of_training(name: str) -> str:
@@ -259,10 +357,12 @@ def end_of_training(name: str) -> str:
     replay = read_json(name, "replay.json")
     try:
         losses = {network: values[-1][1] for network, values in replay["losses"].items()}
-        overlap = sum(map(min, replay["real"][-1], replay["generated"][-1]))
-        return (
-            f"{losses['discriminator']:.2f} for the discriminator and {losses['generator']:.2f} for the generator, and "
-            f"{overlap:.0%} of the histograms' area overlaps"
+        return Message(
+            "{discriminator:.2f} for the discriminator and {generator:.2f} for the generator, and {overlap:.0%} of the "
+            "histograms' area overlaps",
+            discriminator=losses["discriminator"],
+            generator=losses["generator"],
+            overlap=sum(map(min, replay["real"][-1], replay["generated"][-1])),
         )
     except (KeyError, TypeError, IndexError, AttributeError):
         return ABSENT

@@ -23,6 +23,7 @@ from torch import Tensor
 from genmodels.base import check_choice, check_number, generator, import_extra
 from genmodels.cards import checkpoint_root, own_data
 from genmodels.ink import find_ink, is_drawing
+from genmodels.messages import Message
 from genmodels.pictures import standardize
 
 CLASSES = {
@@ -174,7 +175,7 @@ def samples(name: str) -> Pictures:
 def classes(name: str) -> list[str]:
     """Names of the classes of mnist, fashion or an own dataset, which has one class if its folder has no subfolders."""
     names = CLASSES | {own: facts["classes"] for own, facts in own_data().items() if "classes" in facts}
-    return names[check_choice("Dataset", name, names)]
+    return names[check_choice(Message("Dataset"), name, names)]
 
 
 def _own(name: Any) -> dict[str, Any]:
@@ -363,8 +364,15 @@ def _read_npz(file: Path, name: str, shape: tuple[int, ...] | None = None, at_le
         or y.dtype.kind not in "iu"
     ):
         raise DataError(
-            f"{file} must hold x, at least {at_least} pictures {shape} of bytes, and as many rows of integer labels y, "
-            f"not {x.shape} {x.dtype} and {y.shape} {y.dtype}: copy it again."
+            Message(
+                "{file} must hold x, at least {at_least} pictures {shape} of bytes, and as many rows of integer labels y, "
+                "not {x} and {y}: copy it again.",
+                file=file,
+                at_least=at_least,
+                shape=shape,
+                x=f"{x.shape} {x.dtype}",
+                y=f"{y.shape} {y.dtype}",
+            )
         )
     return Pictures(torch.from_numpy(x), torch.from_numpy(y.astype(np.int64)))
 
@@ -374,7 +382,9 @@ def _load_array(file: Path, key: str) -> np.ndarray:
         with np.load(file, allow_pickle=False) as archive:
             return archive[key]
     except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as e:
-        raise DataError(f"{file} is truncated or not the expected npz file ({e}): copy it again.") from e
+        raise DataError(
+            Message("{file} is truncated or not the expected npz file ({reason}): copy it again.", file=file, reason=str(e))
+        ) from e
 
 
 # --- A visitor's picture, preprocessed like the dataset ---------------------------------------------------------------
@@ -406,7 +416,7 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
             )
         picture = Image.fromarray(pixels)
     if min(picture.size) < 1:
-        raise ValueError("The picture has no pixels: choose another one.")
+        raise ValueError(Message("The picture has no pixels: choose another one."))
     flat = standardize(picture)
     if own or name == "avatars":
         return central_square(flat, own.get("channels", 3), own.get("size", 64))[None].float() / 255
@@ -419,7 +429,7 @@ def preprocess(picture: Image.Image | np.ndarray, name: str) -> Tensor:
             grey = 255 - grey
         ink = np.clip(grey - np.float32(_border_median(grey)), 0, None)
     if ink.max() < 8:
-        raise EmptyPicture("The drawing is empty: draw something first.")
+        raise EmptyPicture(Message("The drawing is empty: draw something first."))
     ink *= 255 / ink.max()
     box = Image.fromarray((ink > 25).astype(np.uint8)).getbbox()
     cropped = Image.fromarray(ink).crop(box)  # floats: a thin line in a large picture must not round to zero

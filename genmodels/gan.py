@@ -44,6 +44,7 @@ from genmodels.base import (
     upcast,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding, ResidualBlock
+from genmodels.messages import Message
 
 # --- objectives: scores (B,) of real and of generated pictures -> the loss of each network ---
 
@@ -603,7 +604,13 @@ def load_replay(name_or_path: Path | str) -> Replay:
         pictures = flat.view(T, size, n, size, C).permute(0, 2, 4, 1, 3).contiguous()
         return Replay(**values | {"pictures": pictures})
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as e:
-        raise CheckpointError(f"The replay in {folder} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+        raise CheckpointError(
+            Message(
+                "The replay in {folder} is missing or broken ({reason}): copy the whole checkpoint folder.",
+                folder=folder,
+                reason=str(e),
+            )
+        ) from e
 
 
 # --- scores that can be compared between labels ---

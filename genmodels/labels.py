@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import genmodels as gm
+from genmodels.messages import Message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ class LabelError(ValueError):
     """A text is no label of a model: `name`, of the argument, `problem`; it concerns this `attribute` of the conditions."""
 
     def __init__(self, name: str, attribute: str, problem: str):
-        super().__init__(f"{name} {problem}")
+        super().__init__(Message("{title} {problem}", title=name, problem=problem))
         self.name, self.attribute, self.problem = name, attribute, problem
 
 
@@ -55,14 +56,17 @@ def parse(conditions: Conditions, text: str, name: str = "label") -> list[int]:
     label = dict.fromkeys(conditions, -1)
     for part in str(text).split(","):
         attribute, _, value = (word.strip() for word in part.rpartition("="))
-        _index(list(conditions), attribute, f"the attribute in {name}", "attribute")
-        label[attribute] = _index(conditions[attribute], value, f"{attribute} in {name}", attribute)
+        _index(list(conditions), attribute, Message("the attribute in {name}", name=name), "attribute")
+        label[attribute] = _index(
+            conditions[attribute], value, Message("{attribute} in {name}", attribute=attribute, name=name), attribute
+        )
     return list(label.values())
 
 
 def _index(names: list[str], value: str, name: str, attribute: str) -> int:
     if not isinstance(value, str) or value not in names:
-        raise LabelError(name, attribute, f"must be one of {', '.join(names)}, not {str(value)[:40]!r}.")
+        problem = Message("must be one of {names}, not {value}.", names=", ".join(names), value=repr(str(value)[:40]))
+        raise LabelError(name, attribute, problem)
     return names.index(value)
 
 

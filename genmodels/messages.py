@@ -1,5 +1,6 @@
 """Texts that know what they were made of, so that the page can show them in another language."""
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -26,3 +27,14 @@ class Message(str):
 
     def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:  # for copies
         return (self.template,), self.values
+
+
+def joined(separator: str, texts: Iterable[str]) -> Message:
+    """Texts one after another, of which some may be messages; the separator is the same in all languages."""
+    values = {f"text_{i}": text for i, text in enumerate(texts)}
+    return Message(separator.join(f"{{{name}}}" for name in values), **values)
+
+
+def message_of(error: BaseException) -> str:
+    """An error's sentence: the message that it carries, if it carries one."""
+    return error.args[0] if error.args and isinstance(error.args[0], Message) else str(error)

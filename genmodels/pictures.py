@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from genmodels.base import check_number
+from genmodels.messages import Message
 
 
 def to_bytes(x: Tensor) -> Tensor:
@@ -78,9 +79,9 @@ def read(path: str | Path | None) -> Image.Image:
 def check_file(path: str | Path | None) -> str | Path:
     """The path of a file of at most `MAX_BYTES`. Raises: ValueError."""
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
-        raise ValueError("Choose a picture first: it must be a file.")
+        raise ValueError(Message("Choose a picture first: it must be a file."))
     if Path(path).stat().st_size > MAX_BYTES:
-        raise ValueError(f"The file has more than {MAX_BYTES // 10**6} MB: send a smaller one.")
+        raise ValueError(Message("The file has more than {megabytes} MB: send a smaller one.", megabytes=MAX_BYTES // 10**6))
     return path
 
 
@@ -107,7 +108,8 @@ def open_mask(file: str | Path | BinaryIO, size: int, *, max_pixels: int = MAX_P
 @contextlib.contextmanager
 def _opened(file: str | Path | BinaryIO, max_pixels: int) -> Iterator[Image.Image]:
     """The file as Pillow sees it, whose header is good."""
-    too_large = f"The picture has more than {max_pixels / 10**6:g} megapixels: send a smaller one."
+    megapixels = max_pixels / 10**6
+    too_large = Message("The picture has more than {megapixels:g} megapixels: send a smaller one.", megapixels=megapixels)
     try:
         picture = Image.open(file, formats=FORMATS)
     except FileNotFoundError:
@@ -115,7 +117,10 @@ def _opened(file: str | Path | BinaryIO, max_pixels: int) -> Iterator[Image.Imag
     except Image.DecompressionBombError:
         raise ValueError(too_large) from None
     except (OSError, SyntaxError, ValueError):
-        raise ValueError(f"This file is not a picture that can be read: send one of {', '.join(FORMATS)}.") from None
+        formats = ", ".join(FORMATS)
+        raise ValueError(
+            Message("This file is not a picture that can be read: send one of {formats}.", formats=formats)
+        ) from None
     with picture:
         if picture.width * picture.height > max_pixels:
             raise ValueError(too_large)
@@ -190,12 +195,12 @@ def _cover(painted: np.ndarray, size: int) -> np.ndarray:
 def _colours_and_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """(mode L or RGB, mode L or None where all is opaque), upright and in sRGB."""
     if min(picture.size) < 1:
-        raise ValueError("The picture has no pixels: choose another one.")
+        raise ValueError(Message("The picture has no pixels: choose another one."))
     try:
         picture.load()
         colours, alpha = _split(picture)
     except (OSError, SyntaxError, EOFError):
-        raise ValueError("The picture is damaged: only a part of it can be read. Send another one.") from None
+        raise ValueError(Message("The picture is damaged: only a part of it can be read. Send another one.")) from None
     profile, turn = picture.info.get("icc_profile"), _turn(picture)
     if profile:
         colours = _to_srgb(colours, profile)
@@ -247,15 +252,21 @@ def _deep_to_8_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | No
     elif picture.mode == "I" and picture.format == "PNG":
         top = 65535
     elif picture.mode == "I" and picture.format:
-        raise ValueError("The picture has whole numbers of 32 bits, whose white is not known: save it with 8 or 16 bits.")
+        raise ValueError(
+            Message("The picture has whole numbers of 32 bits, whose white is not known: save it with 8 or 16 bits.")
+        )
     else:  # floats, and numbers that come from no file: only their values can tell
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         whole = bool((values == np.floor(values)).all())
         tops = [t for t in (1.0, 255.0, 65535.0) if high <= t and (whole or t == 1)]
         if not tops or low < 0 or not math.isfinite(high):
             raise ValueError(
-                f"The picture has numbers from {low:g} to {high:g}, whose white is not known: scale them to 0 to 1, or save it "
-                "with 8 or 16 bits."
+                Message(
+                    "The picture has numbers from {low:g} to {high:g}, whose white is not known: scale them to 0 to 1, or save "
+                    "it with 8 or 16 bits.",
+                    low=low,
+                    high=high,
+                )
             )
         top = tops[0]
     shares = np.clip(values / top, 0, 1)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmodels.base import check_number, exact, generator
+from genmodels.messages import Message
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits
 
@@ -143,7 +144,7 @@ class PixelTransformer(Transformer):
         temperature = check_number("temperature", temperature, 0, 2)
         g = generator(seed)
         if x is None and rows:
-            raise ValueError("rows must be 0 if no picture is given.")
+            raise ValueError(Message("rows must be 0 if no picture is given."))
         x = self.check_pictures("x", torch.zeros(1, 1, side, side) if x is None else x)
         if len(x) != 1:
             raise ValueError(f"x must be one picture (1, 1, {side}, {side}), not {len(x)}.")

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmodels.base import check_choice, check_number, generator, random_seed, upcast
+from genmodels.messages import Message
 from genmodels.rhyme import VerseRules, draw_repeats, tone_classes
 from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
@@ -81,7 +82,7 @@ class TextTransformer(Transformer):
 
     def _check_text(self, name: str, text: str) -> None:
         if not isinstance(text, str) or len(text) > 100_000:
-            raise ValueError(f"{name} must be a text of at most 100000 characters.")
+            raise ValueError(Message("{name} must be a text of at most 100000 characters.", name=name))
 
     def _encode(self, name: str, text: str) -> list[int]:
         """Token ids of a text; an empty one becomes the tokenizer's `start`."""
@@ -253,7 +254,7 @@ class TextTransformer(Transformer):
         self._check_text("prompt", prompt)
         prompt_ids, text_ids = self.tokenizer.encode_continuation(text, prompt)
         if not text_ids:
-            raise ValueError("text must have at least one character that the model knows.")
+            raise ValueError(Message("text must have at least one character that the model knows."))
         return prompt_ids, text_ids
 
     @torch.no_grad()
@@ -336,16 +337,24 @@ class PoemTransformer(TextTransformer):
         """
         check_choice("form", form, FORMS)
         lines, length = FORMS[form]
-        for name, text, limit in (("title", title, 40), ("author", author, 10), ("heads", heads, lines)):
+        names = Message("title"), Message("author"), Message("heads")
+        for name, text, limit in zip(names, (title, author, heads), (40, 10, lines)):
             if not isinstance(text, str) or len(text) > limit or "|" in text or "\n" in text:
-                raise ValueError(f"{name} must be at most {limit} characters without a bar or a new line.")
+                raise ValueError(
+                    Message("{name} must be at most {limit} characters without a bar or a new line.", name=name, limit=limit)
+                )
         title, author = self._simplify("title", title), self._simplify("author", author)
         heads = self._simplify("heads", heads)
         prefix = self._simplify("prefix", prefix) if isinstance(prefix, str) else prefix
         token_id, hanzi = self.tokenizer.token_id, self.tokenizer.hanzi
         unknown = [c for c in heads if not hanzi[token_id.get(c, PoemTokenizer.UNKNOWN)]]
         if unknown:
-            raise ValueError(f"heads must be Chinese characters that the model knows; these are not: {' '.join(unknown)}.")
+            raise ValueError(
+                Message(
+                    "heads must be Chinese characters that the model knows; these are not: {characters}.",
+                    characters=" ".join(unknown),
+                )
+            )
         for name, value in (("rhyme", rhyme), ("tones", tones)):
             check_choice(name, value, (False, True))
         candidates = check_number("candidates", candidates, 1, 64, whole=True)
@@ -361,7 +370,10 @@ class PoemTransformer(TextTransformer):
             valid = all(rules.form_mask(position)[i] for position, i in enumerate(prefix_ids))
         if not valid:
             raise ValueError(
-                f"prefix must be the beginning of the body of a {form}, with punctuation and heads where they belong."
+                Message(
+                    "prefix must be the beginning of the body of a {form}, with punctuation and heads where they belong.",
+                    form=form,
+                )
             )
         ids = self._encode("prompt", f"{form}|{title}|{author}|{prefix}")
         return self._write(ids, rules, prefix, candidates, g, *self._check_sampling(**options))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from genmodels.hanzi import SIMPLIFIED
+from genmodels.messages import Message
 
 
 class CharacterTokenizer:
@@ -123,9 +124,13 @@ class PoemTokenizer:
         """
         form, bar, remainder = text.partition("|")
         if form not in FORMS or not bar:
-            raise ValueError(f"A poem must begin with its form and a bar, such as 七绝|; the forms are {', '.join(FORMS)}.")
+            raise ValueError(
+                Message(
+                    "A poem must begin with its form and a bar, such as 七绝|; the forms are {forms}.", forms=", ".join(FORMS)
+                )
+            )
         if remainder.count("|") > 2:
-            raise ValueError("A poem has at most three bars: form|title|author|body.")
+            raise ValueError(Message("A poem has at most three bars: form|title|author|body."))
         return [self.token_id[form], *self._encode_characters(remainder)]
 
     def _encode_characters(self, text: str) -> list[int]:

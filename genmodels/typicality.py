@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genmodels.base import CheckpointError, checkpoint_folder
 from genmodels.flow import Flow, Labels
+from genmodels.messages import Message
 from genmodels.metrics import bits_per_dim
 
 
@@ -113,7 +114,9 @@ def load_likelihoods(name_or_path: Path | str) -> LikelihoodStats:
         mean, whitening = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "axes"))
         return LikelihoodStats(Typicality(mean, whitening), **content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+        raise CheckpointError(
+            Message("{file} is missing or broken ({reason}): copy the whole checkpoint folder.", file=file, reason=str(e))
+        ) from e
 
 
 def assess(flow: Flow, stats: LikelihoodStats, x: Tensor, label: Labels = None) -> list[dict[str, float]]:

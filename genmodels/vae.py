@@ -34,6 +34,7 @@ from genmodels.base import (
 )
 from genmodels.data import change_attribute
 from genmodels.layers import LabelEmbedding, ResidualBlock
+from genmodels.messages import Message
 
 # Weight of the squared distance between a mean code and the sum of its labels' vectors. The pixels count thousands of nats.
 LABEL_WEIGHT = 300.0
@@ -295,10 +296,8 @@ class Latents(NamedTuple):
         unchanged, 1 adds the full difference.
         """
         values = self.values[check_choice("attribute", attribute, list(self.values))]
-        step = (
-            values[check_choice(f"value of {attribute}", target, list(values))]
-            - values[check_choice(f"value of {attribute}", source, list(values))]
-        )
+        name = Message("value of {attribute}", attribute=attribute)
+        step = values[check_choice(name, target, list(values))] - values[check_choice(name, source, list(values))]
         return z + check_number("amount", amount, -3, 3) * step.to(z)
 
     def change(self, z: Tensor, before: dict[str, str], after: dict[str, str], amount: float = 1.0) -> Tensor:
@@ -359,7 +358,9 @@ def load_latents(name_or_path: Path | str) -> Latents:
         tensors = load_file(file)
         kl, mean, std = (tensors.pop(k) for k in ("kl", "mean", "std"))
     except (OSError, SafetensorError, KeyError) as e:
-        raise CheckpointError(f"{file} is missing or broken ({e}): copy the whole checkpoint folder.") from e
+        raise CheckpointError(
+            Message("{file} is missing or broken ({reason}): copy the whole checkpoint folder.", file=file, reason=str(e))
+        ) from e
     values: dict[str, dict[str, Tensor]] = {}
     for key, vector in tensors.items():
         attribute, _, value = key.partition("/")
@@ -403,6 +404,7 @@ def edit(latents: Latents, z: Tensor, values: dict[str, str], attribute: str, ta
     For faces, what follows from the change changes too, see `data.change_attribute`. amount: -3 to 3.
     """
     vectors = latents.values[check_choice("attribute", attribute, list(latents.values))]
-    check_choice(f"target: value of {attribute}", target, [value for value in vectors if value != "hidden"])
+    name = Message("target: value of {attribute}", attribute=attribute)
+    check_choice(name, target, [value for value in vectors if value != "hidden"])
     after = {"class": target} if attribute == "class" else change_attribute(values, attribute, target)
     return latents.change(z, values, after, amount)

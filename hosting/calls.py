@@ -4,10 +4,11 @@ Gradio answers `{"error": null}` to most of them, prints a traceback, and ignore
 """
 
 import copy
+import functools
 import html
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,29 +22,37 @@ from starlette.responses import JSONResponse
 
 log = logging.getLogger(__name__)
 
-FILE = 'must be a picture\'s file: {"path": as /gradio_api/upload answers} or {"url": a public address or a data URI}'
+PATH, URL = '{"path": as /gradio_api/upload answers}', '{"url": a public address or a data URI}'
 
 
 class Page(gr.Blocks):
-    """A gr.Blocks that refuses calls like this."""
+    """A gr.Blocks that refuses calls like this, in the language of the page that calls.
+
+    translate: (path of a page, text in English, values of its placeholders by name) -> text.
+    """
+
+    translate: Callable[..., str] = staticmethod(lambda page, text, **values: text.format(**values))
 
     async def process_api(self, block_fn, *args, **options):
+        fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        _ = functools.partial(self.translate, fn.page)
         try:
             return await super().process_api(block_fn, *args, **options)
         except gr.Error as e:
             if not e.print_exception:
-                fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
                 log.warning("%s: %s", fn.api_name or fn.name, " ".join(html.unescape(str(e.message)).split()))
             raise
         except Exception as e:  # a fault of the page: its traceback is printed
-            raise gr.Error("The page could not compute this: its log says why.", duration=8) from e
+            raise gr.Error(_("The page could not compute this: its log says why."), duration=8, title=_("Error")) from e
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         """Each input by itself, so that an error can name it."""
-        names = _names(block_fn)
+        _ = functools.partial(self.translate, block_fn.page)
+        names = _names(block_fn, _)
         if len(inputs) < len(names) or block_fn.api_visibility == "public" and len(inputs) > len(names):
-            n = f"{len(names)} value{'s' * (len(names) != 1)}"
-            raise refusal(f"{block_fn.api_name} takes {n} ({', '.join(names)}), not {len(inputs)}.")
+            n = _("1 value") if len(names) == 1 else _("{n} values", n=len(names))
+            facts = {"function": block_fn.api_name, "n": n, "names": ", ".join(names), "given": len(inputs)}
+            raise refusal(_("{function} takes {n} ({names}), not {given}.", **facts), _)
         values: list[Any] = []
         for i, (name, block, value) in enumerate(zip(names, block_fn.inputs, inputs)):
             single = copy.copy(block_fn)
@@ -51,18 +60,18 @@ class Page(gr.Blocks):
             try:
                 values += await super().preprocess_data(single, [_checked(block, value)], state, explicit_call)
             except Exception as e:
-                raise refusal(f"{name} {_problem(e, block)}") from None
+                raise refusal(_("{title} {problem}", title=name, problem=_problem(e, block, _)), _) from None
         return values
 
 
-def refusal(sentence: str) -> gr.Error:
-    return gr.Error(html.escape(sentence, quote=False), duration=8, print_exception=False)
+def refusal(sentence: str, _: Callable[..., str]) -> gr.Error:
+    return gr.Error(html.escape(sentence, quote=False), duration=8, title=_("Error"), print_exception=False)
 
 
-def _names(block_fn) -> Sequence[str]:
+def _names(block_fn, _) -> Sequence[str]:
     """The names of a function's arguments, as users of the API know them."""
     named = list(block_fn.input_keyword_names or [])
-    return [f"value {i + 1}" for i in range(len(block_fn.inputs) - len(named))] + named
+    return [_("value {number}", number=i + 1) for i in range(len(block_fn.inputs) - len(named))] + named
 
 
 def _checked(block, value):
@@ -81,16 +90,19 @@ def _checked(block, value):
     return value
 
 
-def _problem(error, block):
+def _problem(error, block, _):
     """What is wrong with a value, as the end of a sentence that begins with its name."""
     if isinstance(block, gr.Image):
-        return f"{FILE}."
+        return _("must be a picture's file: {path} or {url}.", path=PATH, url=URL)
     if isinstance(block, (gr.Dropdown, gr.Radio)):
-        return f"must be one of {', '.join(str(value) for _, value in block.choices)}."
+        return _("must be one of {allowed}.", allowed=", ".join(str(choice[1]) for choice in block.choices))
     if isinstance(error, gr.Error):
-        return f"is not allowed: {error.message}"
-    kinds = {gr.Textbox: "a text", gr.Number: "a number", gr.Slider: "a number", gr.Checkbox: "true or false"}
-    return f"must be {next((text for kind, text in kinds.items() if isinstance(block, kind)), 'of another kind')}."
+        return _("is not allowed: {reason}", reason=error.message)
+    if isinstance(block, gr.Textbox):
+        return _("must be a text.")
+    if isinstance(block, (gr.Number, gr.Slider)):
+        return _("must be a number.")
+    return _("must be true or false.") if isinstance(block, gr.Checkbox) else _("must be of another kind.")
 
 
 # --- Requests that reach no function ----------------------------------------------------------------------------------

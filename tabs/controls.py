@@ -23,12 +23,15 @@ from urllib.parse import parse_qsl, urlencode
 import gradio as gr
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from genmodels.messages import Message, message_of
+from tabs.language import _
+
 
 class ControlError(ValueError):
     """A value that a control does not take. The text names the control as the visitor sees it; `by_name` as API users do."""
 
     def __init__(self, name: str, title: str, problem: str):
-        super().__init__(f"{title} {problem}")
+        super().__init__(Message("{title} {problem}", title=title, problem=problem))
         self.by_name = f"{name} {problem}"
 
 
@@ -120,13 +123,16 @@ class Controls(BaseModel):
         low, high = cls.bounds(name)
         options = {
             "value": facts.default,
-            "label": cls._label(name),
+            "label": _(cls._label(name)),
             "elem_id": f"{prefix}-{name.replace('_', '-')}",
             "elem_classes": "plain",
         }
         if widget.component in (Slider, Number):
             options |= {"minimum": low, "maximum": high}
-        return widget.component(**{**options, **widget.options, **changes})
+        words = {option: _(text) for option, text in widget.options.items() if option in ("info", "label", "placeholder")}
+        if choices := widget.options.get("choices"):
+            words["choices"] = [choice if isinstance(choice, str) else (_(choice[0]), choice[1]) for choice in choices]
+        return widget.component(**{**options, **widget.options, **words, **changes})
 
     @classmethod
     def bounds(cls, name: str) -> tuple[float | None, float | None]:
@@ -146,7 +152,8 @@ class Controls(BaseModel):
         """
         for name, value in values.items():
             if name not in cls.model_fields:
-                raise ControlError(name, name, f"is not a control; there are {', '.join(cls.model_fields)}.")
+                names = ", ".join(cls.model_fields)
+                raise ControlError(name, name, Message("is not a control; there are {names}.", names=names))
             kind = _plain_type(cls.model_fields[name].annotation)
             if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
                 raise cls._error(name, value)
@@ -157,31 +164,34 @@ class Controls(BaseModel):
         except ValidationError as e:
             first = e.errors()[0]
             if not first["loc"]:  # a rule between fields: its sentence is whole
-                raise ValueError(str(first["ctx"]["error"])) from None
+                raise ValueError(message_of(first["ctx"]["error"])) from None
             name = str(first["loc"][0])
             raise cls._error(name, values.get(name), first) from None
 
     @classmethod
     def _error(cls, name, value, error=None):
-        title = cls.model_fields[name].title or name
+        title = cls._title(name)
         if error and error["type"] == "value_error":  # of a field's own validator
-            return ControlError(name, title, str(error["ctx"]["error"]))
-        return ControlError(name, title, f"must be {cls.allowed(name)}, not {_shown(value)}.")
+            return ControlError(name, title, message_of(error["ctx"]["error"]))
+        problem = Message("must be {allowed}, not {value}.", allowed=cls.allowed(name), value=_shown(value))
+        return ControlError(name, title, problem)
 
     @classmethod
-    def allowed(cls, name: str) -> str:
+    def allowed(cls, name: str) -> Message:
         """What a field takes, in words: "a whole number from 1 to 30"."""
         facts = cls.model_fields[name]
         kind = _plain_type(facts.annotation)
         if kind in (int, float):
             low, high = cls.bounds(name)
-            return f"a {'whole ' * (kind is int)}number from {low} to {high}"
+            if kind is int:
+                return Message("a whole number from {low} to {high}", low=low, high=high)
+            return Message("a number from {low} to {high}", low=low, high=high)
         if typing.get_origin(kind) is Literal:
-            return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+            return Message("one of {choices}", choices=", ".join(map(str, typing.get_args(kind))))
         longest = next((m.max_length for m in facts.metadata if hasattr(m, "max_length")), None)
-        return {bool: "true or false", str: f"a text of at most {longest} characters" if longest else "a text"}.get(
-            kind, "a list"
-        )
+        if kind is str and longest:
+            return Message("a text of at most {longest} characters", longest=longest)
+        return {bool: Message("true or false"), str: Message("a text")}.get(kind, Message("a list"))
 
     @classmethod
     def document(cls) -> dict[str, str]:
@@ -189,9 +199,13 @@ class Controls(BaseModel):
         return {name: f"{cls._label(name)}: {cls.allowed(name)}." for name in cls.parameters}
 
     @classmethod
+    def _title(cls, name):
+        return Message(cls.model_fields[name].title or name)
+
+    @classmethod
     def _label(cls, name):
-        facts = cls.model_fields[name]
-        return f"{facts.title} ({facts.description})" if facts.description else facts.title
+        title, description = cls._title(name), cls.model_fields[name].description
+        return Message("{title} ({description})", title=title, description=Message(description)) if description else title
 
     def arguments(self, method: Callable, **changes: Any) -> dict[str, Any]:
         """The values that `method` takes, by name. changes: values instead of, or after, the fields'."""
@@ -257,4 +271,4 @@ def _written(value):
 
 
 Seed = Annotated[int, number(scale=2, min_width=80, elem_classes=[])]
-SEED = Field(0, ge=0, le=2**31, title="Seed")
+SEED = Field(0, ge=0, le=2**31, title=Message("Seed"))

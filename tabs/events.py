@@ -21,10 +21,10 @@ import gradio as gr
 from gradio.context import LocalContext
 
 import genmodels as gm
-from genmodels.messages import Message
+from genmodels.messages import message_of
 from tabs import lane
 from tabs.components import Component
-from tabs.language import _, current, use
+from tabs.language import _, current, translated, use
 
 OnError = Callable[[str], Any]  # a sentence -> outputs that show it
 Components = dict[str, Any]  # name of a handler's argument or output -> its component
@@ -50,13 +50,23 @@ def guarded(fn: Callable, on_error: OnError | None = None, urgent: bool = False,
         with use(language):
             try:
                 with lane.turn(visitor(), urgent), torch.no_grad():
-                    return fn(*args, **kwargs)
+                    return in_language(fn(*args, **kwargs))
             except (ValueError, ImportError) as e:  # CheckpointError, DataError, ControlError; a library that is not installed
                 if on_error:
                     return on_error(sentence(e))
-                raise gr.Error(html.escape(sentence(e), quote=False), duration=8, print_exception=False) from None
+                raise corner(sentence(e)) from None
 
     return run
+
+
+def in_language(values: Any) -> Any:
+    """A handler's outputs, with messages in the current language."""
+    return {name: translated(value) for name, value in values.items()} if isinstance(values, dict) else values
+
+
+def corner(text: str) -> gr.Error:
+    """A sentence that appears in the corner of the page for a while."""
+    return gr.Error(html.escape(text, quote=False), duration=8, title=_("Error"), print_exception=False)
 
 
 @functools.cache
@@ -84,7 +94,7 @@ def visitor() -> lane.Visitor:
 
 def sentence(error: Exception) -> str:
     """An error's text in the current language, without the places of this machine's folders."""
-    text = _(error.args[0]) if error.args and isinstance(error.args[0], Message) else str(error)
+    text = translated(message_of(error))
     for folder, name in ((gm.cards.checkpoint_root(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
         text = text.replace(str(folder), name)
     return text

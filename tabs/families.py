@@ -8,13 +8,18 @@ import gradio as gr
 
 import genmodels as gm
 from genmodels.labels import Conditions
+from genmodels.messages import Message
 from tabs import programs
+from tabs.language import _
 
-DATASET = "Dataset"  # as the page calls it
+DATASET = Message("Dataset")  # as the page calls it
 
 
 def cached(maxsize: int) -> Callable:
-    """Decorator of `fn(checkpoint, ...)`: computed once, until training writes the checkpoint's files anew."""
+    """Decorator of `fn(checkpoint, ...)`: computed once, until training writes the checkpoint's files anew.
+
+    What it computes has no texts, or they are messages: all languages share it.
+    """
 
     def decorate(fn: Callable) -> Callable:
         computed = functools.lru_cache(maxsize)(lambda state, *args: fn(*args))
@@ -81,9 +86,9 @@ class Family:
         """The choice of a data set above a tab. Its label is for screen readers, and begins the sentence of `check`."""
         with gr.Row(elem_classes="choices"):
             return gr.Radio(
-                [(self.titles[name], name) for name in self.available()],
+                [(_(self.titles[name]), name) for name in self.available()],
                 value=self.available()[0],
-                label=DATASET,
+                label=_(DATASET),
                 show_label=False,
                 container=False,
                 elem_id=f"{self.name}-dataset",

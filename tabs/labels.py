@@ -10,15 +10,17 @@ import gradio as gr
 
 import genmodels as gm
 from genmodels.labels import ANY, EACH, Conditions, LabelError
+from genmodels.messages import Message
 from tabs.controls import ControlError, Expression
+from tabs.language import _, join, pgettext
 
 TITLES = {
-    "class": "Class",
-    "attribute": "Attribute",
-    "smiling": "Smile",
-    "glasses": "Glasses",
-    "hair_color": "Hair colour",
-    "hair_length": "Hair length",
+    "class": Message("Class"),
+    "attribute": Message("Attribute"),
+    "smiling": Message("Smile"),
+    "glasses": Message("Glasses"),
+    "hair_color": Message("Hair colour"),
+    "hair_length": Message("Hair length"),
 }
 MENUS = tuple(f"label_{i}" for i in range(4))  # of the page: one per attribute, as many as a model has at most
 
@@ -48,25 +50,46 @@ def in_python(conditions: Conditions, label: str, n: int) -> Expression | list[i
 
 def class_choices(dataset: str) -> list[tuple[str, str]]:
     """(words, value) for a list of classes."""
-    return [("one of each", EACH), ("any", ANY), *((name, name) for name in gm.labels.classes(dataset)["class"])]
+    names = gm.labels.classes(dataset)["class"]
+    return [(_("one of each"), EACH), (_("any"), ANY), *((value_name("class", name), name) for name in names)]
 
 
 def single_choices(conditions: Conditions) -> list[tuple[str, str]]:
     """(words, value) for a list of every single class or attribute value."""
-    return [("any", ANY), *((readable(name), name) for name in gm.labels.single_values(conditions))]
+    return [(_("any"), ANY), *((readable(name), name) for name in gm.labels.single_values(conditions))]
+
+
+def attribute_name(attribute: str) -> str:
+    """What the page calls an attribute within a sentence."""
+    return _(attribute.replace("_", " "))
+
+
+def value_name(attribute: str, value: str) -> str:
+    """What the page calls a value of an attribute, or a class."""
+    value = value.replace("_", " ")
+    return _(value) if attribute == "class" else pgettext(attribute, value)
 
 
 def readable(label: str) -> str:
-    return label.replace("=", ": ").replace("_", " ")
+    """A label's text in words: "7", or "glasses: round, smiling: yes"."""
+    parts = [part.partition("=") for part in label.split(", ")]
+    return join(
+        [
+            _("{attribute}: {value}", attribute=attribute_name(attribute), value=value_name(attribute, value))
+            if equals
+            else value_name("class", attribute)
+            for attribute, equals, value in parts
+        ]
+    )
 
 
 def menus(prefix: str) -> dict[str, gr.Dropdown]:
     """The page's menus by name; a tab that opens a data set gives them their values with `menu_updates`."""
     return {
         name: gr.Dropdown(
-            [("any", ANY)],
+            [(_("any"), ANY)],
             value=ANY,
-            label="Class",
+            label=_("Class"),
             visible=name == MENUS[0],
             elem_id=f"{prefix}-{name.replace('_', '-')}",
             elem_classes="plain",
@@ -78,11 +101,11 @@ def menus(prefix: str) -> dict[str, gr.Dropdown]:
 
 def menu_updates(conditions: Conditions) -> dict[str, dict]:
     """A visible menu for each attribute of a model, as it opens: one of each class, or any face."""
-    first = [("one of each", EACH)] if list(conditions) == ["class"] else []
+    first = [(_("one of each"), EACH)] if list(conditions) == ["class"] else []
     updates = {name: gr.update(value=ANY, visible=False) for name in MENUS}
     for name, (attribute, values) in zip(MENUS, conditions.items()):
-        choices = [*first, ("any", ANY), *((value.replace("_", " "), value) for value in values)]
-        title, visible = TITLES.get(attribute, attribute), len(values) > 1
+        choices = [*first, (_("any"), ANY), *((value_name(attribute, value), value) for value in values)]
+        title, visible = _(TITLES.get(attribute, attribute)), len(values) > 1
         updates[name] = gr.update(label=title, value=choices[0][1], visible=visible, choices=choices)
     return updates
 

@@ -15,13 +15,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
+from genmodels.messages import Message
+
 THREADS = 1  # of a computation
 SLICE = 0.03  # seconds after which a computation gives way to whoever comes first
 PATIENCE = 1.0  # seconds after which a turn that is not urgent counts as urgent
 HALF_LIFE = 10.0  # seconds after which half of what a visitor has used no longer counts
 MAX_NAMES = 10_000  # whose use is remembered, if they have computed for more than a millisecond lately
 MAX_TURNS = 64  # of one address, waiting or running: each keeps a thread of the server
-TOO_MANY = f"{MAX_TURNS} computations of yours are waiting already: try again when some of them have ended."
+TOO_MANY = Message("{n} computations of yours are waiting already: try again when some of them have ended.", n=MAX_TURNS)
 
 
 class Visitor(NamedTuple):

@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs.controls import Number
-from tabs.language import LANGUAGES, _, current
+from tabs.language import LANGUAGES, _, current, translated
 
 
 def seed_row(new: str, reset: str) -> tuple[gr.Button, gr.Number, gr.Button]:
@@ -38,7 +38,7 @@ def explanation(file: str | Path, **slots: str) -> None:
         file = file.with_suffix(f".{current()}{file.suffix}")
     text = file.read_text(encoding="utf-8")
     for name, value in slots.items():
-        text = text.replace("{" + name + "}", value)
+        text = text.replace("{" + name + "}", translated(value))
     with gr.Accordion(_("How it works, and when to choose it"), open=False):
         gr.Markdown(
             text,

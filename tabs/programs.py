@@ -3,8 +3,10 @@
 import base64
 import textwrap
 
-PENDING = "# The program appears here when the run has finished."
-STOPPED = "# The run was stopped: there is a program for finished runs only."
+from genmodels.messages import Message
+
+PENDING = Message("# The program appears here when the run has finished.")
+STOPPED = Message("# The run was stopped: there is a program for finished runs only.")
 IMPORTS = {  # what a program imports, by what its lines name
     "base64.": "import base64",
     "io.": "import io",

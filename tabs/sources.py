@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, lane, programs
+from genmodels.messages import Message
+from tabs import events, labels, lane, programs
 from tabs.components import sheet
 from tabs.components.draw_pad import DrawPad
 from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as file_box
+from tabs.language import _
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,12 +40,13 @@ def test_pictures(dataset: str) -> tuple["torch.Tensor", list[str | None]]:
 
 def test_picture_names(dataset: str) -> list[str]:
     """What a screen reader says of each."""
-    _, classes = test_pictures(dataset)
-    return [f"{name or 'face'} (test picture {i})" for i, name in enumerate(classes)]
+    classes = test_pictures(dataset)[1]
+    names = [labels.value_name("class", name) if name else _("face") for name in classes]
+    return [_("{name} (test picture {number})", name=name, number=i) for i, name in enumerate(names)]
 
 
 def test_picture(dataset: str, i: int) -> Source:
-    x, _ = test_pictures(dataset)
+    x = test_pictures(dataset)[0]
     i = gm.base.check_number("test_picture_number", i, 0, len(x) - 1, whole=True)
     lines = f'picture = gm.data.samples("{dataset}").floats()[{i}:{i + 1}]\n'
     return {"dataset": dataset, "x": x[i : i + 1], "lines": lines, "number": i}
@@ -52,7 +55,7 @@ def test_picture(dataset: str, i: int) -> Source:
 def drawing(dataset: str, ink: "np.ndarray | None") -> Source:
     """A drawing, prepared as the data set's own pictures were; its lines carry the pixels. ink: (H, W) uint8 or None."""
     if ink is None:
-        raise ValueError("The drawing is empty: draw something first.")
+        raise ValueError(Message("The drawing is empty: draw something first."))
     pixels, file = gm.pictures.to_bytes(gm.data.preprocess(ink, dataset)), io.BytesIO()  # (1, H, W, 1)
     gm.pictures.to_image(pixels[0]).save(file, "PNG")
     lines = programs.constant("drawing", file.getvalue()) + (
@@ -67,8 +70,8 @@ def upload(dataset: str, path: str) -> Source:
         try:
             x = gm.data.preprocess(picture, dataset)
         except gm.data.EmptyPicture:
-            raise ValueError("The uploaded picture is empty: it shows one colour only. Choose another one.") from None
-    lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # the file that you uploaded\n"
+            raise ValueError(Message("The uploaded picture is empty: it shows one colour only. Choose another one.")) from None
+    lines = f"picture = gm.data.preprocess(Image.open({Path(path).name!r}), {dataset!r})  # {_('the file that you uploaded')}\n"
     return {"dataset": dataset, "x": x, "lines": lines}
 
 
@@ -80,7 +83,7 @@ def upload_or_test_picture(dataset: str, path: str | None, i: int) -> Source:
 def require(source: Source | None, dataset: str | None = None) -> Source:
     """The source if there is one, of that data set."""
     if not source or dataset and source["dataset"] != dataset:
-        raise ValueError("Choose a picture first: click a test picture, draw one or upload one.")
+        raise ValueError(Message("Choose a picture first: click a test picture, draw one or upload one."))
     return source
 
 
@@ -89,7 +92,7 @@ def require(source: Source | None, dataset: str | None = None) -> Source:
 
 def tiles(dataset: str, n: int, chosen: int = 0) -> Tiles.Value:
     """The first n test pictures to choose from; chosen -1: none is."""
-    pictures, _ = test_pictures(dataset)
+    pictures = test_pictures(dataset)[0]
     return {**sheet(pictures[:n], 10), "labels": test_picture_names(dataset)[:n], "chosen": chosen}
 
 
@@ -130,7 +133,7 @@ class Chooser:
     def lay_out(
         self,
         tab: str,
-        name: str = "Test pictures",
+        name: str = Message("Test pictures"),
         elem_id: str = "",
         columns: int = 10,
         min_width: int = 130,
@@ -138,7 +141,7 @@ class Chooser:
         **file: Any,
     ) -> dict:
         """The parts by name; "drawing" is the pad's column. name, elem_id, columns: of the tiles; file: of the file's box."""
-        parts = {"tiles": Tiles(columns=columns, name=name, elem_id=elem_id or f"{tab}-own")}
+        parts = {"tiles": Tiles(columns=columns, name=_(name), elem_id=elem_id or f"{tab}-own")}
         with gr.Row():
             with gr.Column(min_width=min_width, visible=pad_visible) as parts["drawing"]:
                 parts["pad"] = DrawPad(elem_id=f"{tab}-pad")

@@ -10,11 +10,12 @@ from tabs.components import Component
 
 
 class Visitor:
-    """Values of the page's components, as one visitor has them; components are named by their elem_id."""
+    """Values of the page's components, as one visitor has them; components are named by their elem_id. page: its path."""
 
-    def __init__(self, demo):
+    def __init__(self, demo, page=""):
         self.demo, self.values, self.actions = demo, {}, itertools.count(1)
-        self.ids = {block.elem_id: number for number, block in demo.blocks.items() if getattr(block, "elem_id", None)}
+        blocks = [(number, block) for number, block in demo.blocks.items() if block.page == page]
+        self.ids = {block.elem_id: number for number, block in blocks if getattr(block, "elem_id", None)}
 
     def __getitem__(self, name):
         return self._value(self.ids[name])

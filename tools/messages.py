@@ -48,11 +48,12 @@ def extracted(domain: str) -> catalog.Catalog:
             texts.add(text.replace("\\'", "'"), locations=place, context=context)
     if domain == PAGE:  # names, which are looked up as they are shown
         place = [("genmodels/data.py", 1)]
-        for name in {name for names in gm.data.CLASSES.values() for name in names}:
+        for name in {name for names in gm.data.CLASSES.values() for name in names if not name.isdigit()}:
             texts.add(name, locations=place)
         for attribute, values in gm.data.ATTRIBUTES.items():
+            texts.add(attribute.replace("_", " "), locations=place)
             for value in values:
-                texts.add(value, locations=place, context=attribute)
+                texts.add(value.replace("_", " "), locations=place, context=attribute)
     return texts
 
 
