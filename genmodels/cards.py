@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from genmodels.messages import Message
+
 
 def checkpoint_root() -> Path:
     """The folder of the named checkpoints: $GENMODELS_CHECKPOINTS, else `checkpoints/` beside the package."""
@@ -169,6 +171,20 @@ def elbo_gap(name: str = "vae-mnist") -> str:
     samples = next(row["name"] for row in metric_rows(name) if row["type"] == "nll").split(", ")[-1]
     source = f"`{name}`, means over {values['elbo'][1]:,} pictures; -log p(x) by {samples} for each."
     return "\n".join(["```", *lines, "```", "", source])
+
+
+def augmentation(facts: dict[str, Any]) -> Message:
+    """What `train.augmentation` measured, in words. facts: the contents of its file."""
+    return Message(
+        "A small classifier trained on {real} real pictures classified {without[mean]:.1%} (sd {without[sd]:.1%}) of the "
+        "{test:,} test pictures correctly; with {synthetic:,} synthetic ones from a VAE trained on the same {real}, "
+        "{augmented[mean]:.1%} (sd {augmented[sd]:.1%}): {seeds} seeds each, the same number of steps (`{command}`). By "
+        "Welch's t-test this difference is {significant} (p = {p:.2f}).",
+        **facts | {"seeds": len(facts["seeds"])},
+        without=facts["real_only"],
+        augmented=facts["with_synthetic"],
+        significant=Message("significant") if facts["p"] < 0.05 else Message("**not** significant"),
+    )
 
 
 def percent(name: str, metric: str) -> str:
