@@ -243,6 +243,20 @@ def elbo_gap(name: str = "vae-mnist") -> str:
     return joined("\n", ["```", *lines, "```", "", source])
 
 
+def augmentation(facts: dict[str, Any]) -> Message:
+    """What `train.augmentation` measured, in words. facts: the contents of its file."""
+    return Message(
+        "A small classifier trained on {real} real pictures classified {without[mean]:.1%} (sd {without[sd]:.1%}) of the "
+        "{test:,} test pictures correctly; with {synthetic:,} synthetic ones from a VAE trained on the same {real}, "
+        "{augmented[mean]:.1%} (sd {augmented[sd]:.1%}): {seeds} seeds each, the same number of steps (`{command}`). By "
+        "Welch's t-test this difference is {significant} (p = {p:.2f}).",
+        **facts | {"seeds": len(facts["seeds"])},
+        without=facts["real_only"],
+        augmented=facts["with_synthetic"],
+        significant=Message("significant") if facts["p"] < 0.05 else Message("**not** significant"),
+    )
+
+
 def percent(name: str, metric: str) -> str:
     """A share from a checkpoint's card, such as "60.2 %"."""
     value = measurements(name).get(metric)

@@ -17,6 +17,7 @@ import torch
 import typer
 from tqdm import tqdm
 
+import genmodels as gm
 from genmodels import data, metrics
 from genmodels.base import check_number
 from genmodels.vae import VAE, measure_latents, save_latents
@@ -260,7 +261,7 @@ def card(checkpoint: Checkpoint) -> Card:
     augmentation = checkpoint.folder / "augmentation.json"  # of train.augmentation
     tables = ""
     if augmentation.is_file():
-        tables = "\n\nTraining data from a VAE: " + json.loads(augmentation.read_text(encoding="utf-8"))["text"]
+        tables = "\n\nTraining data from a VAE: " + gm.cards.augmentation(json.loads(augmentation.read_text(encoding="utf-8")))
     fid_and_precision = {metric: measures.SAMPLE_NOTES[metric] for metric in ("fid", "precision")}
     return Card(
         task="unconditional-image-generation",

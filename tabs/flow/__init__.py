@@ -9,6 +9,7 @@ import genmodels as gm
 from tabs import events, layout
 from tabs.flow import interpolation, layers, likelihood, plane, sampling
 from tabs.flow.data import FLOW
+from tabs.language import _
 
 ENDPOINTS = (sampling.flow_sample, likelihood.flow_score, layers.flow_unfold)
 
@@ -22,23 +23,25 @@ def prepare():
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     layout.hint(
-        "A normalizing flow is an invertible map between pictures and noise, so that every picture has an exact likelihood: "
-        "change the temperature of the samples, then score a drawing of your own under *Likelihood*."
+        _(
+            "A normalizing flow is an invertible map between pictures and noise, so that every picture has an exact "
+            "likelihood: change the temperature of the samples, then score a drawing of your own under *Likelihood*."
+        )
     )
     dataset, lines = FLOW.radio(min_width=220), layout.python_lines("flow", render=False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=260, elem_classes=["card", "controls"]):
-            gr.Markdown("### Conditions")
+            gr.Markdown(_("### Conditions"))
             controls = sampling.Sampling.components("flow", "label", "temperature", "n")
             interpolation_step = interpolation.lay_out(dataset)
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
             sampling_step = sampling.lay_out(dataset, controls, lines)
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("Likelihood", id="likely"):
+            with gr.Tab(_("Likelihood"), id="likely"):
                 parts, of_picture = likelihood.lay_out()
-            with gr.Tab("Layer by layer", id="unfold"):
+            with gr.Tab(_("Layer by layer"), id="unfold"):
                 of_picture |= layers.lay_out()
-            with gr.Tab("In two dimensions", id="plane"):
+            with gr.Tab(_("In two dimensions"), id="plane"):
                 plane.lay_out(first_visit)
     layout.python_panel("flow", lines=lines)
     layout.explanation(Path(__file__).with_name("about.md"), measured=gm.cards.headline("flow-mnist"))

@@ -6,19 +6,21 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
 from tabs.flow.data import FLOW
+from tabs.language import _
 
 FRAMES = 25
 OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "ankle boot")}
 
 
 class Ends(Controls):
-    first: Annotated[str, dropdown([("3", "3")], min_width=100)] = Field("3", title="From", max_length=80)
-    last: Annotated[str, dropdown([("8", "8")], min_width=100)] = Field("8", title="To", max_length=80)
+    first: Annotated[str, dropdown([("3", "3")], min_width=100)] = Field("3", title=Message("From"), max_length=80)
+    last: Annotated[str, dropdown([("8", "8")], min_width=100)] = Field("8", title=Message("To"), max_length=80)
 
 
 def show(dataset, **controls):
@@ -26,9 +28,9 @@ def show(dataset, **controls):
     import torch
 
     ends = Ends.read(**controls)
-    model, (x, _) = FLOW.load(dataset), sources.test_pictures(dataset)
+    model, x = FLOW.load(dataset), sources.test_pictures(dataset)[0]
     classes = FLOW.conditions(dataset)["class"]
-    i, j = (classes.index(gm.base.check_choice("Class", label, classes)) for label in (ends.first, ends.last))
+    i, j = (classes.index(gm.base.check_choice(Message("Class"), label, classes)) for label in (ends.first, ends.last))
     if i == j:  # test pictures begin with one of each class, twice
         j += len(classes)
     z = model.encode(x[[i, j]], seed=0)
@@ -39,25 +41,27 @@ def show(dataset, **controls):
         f"t = torch.linspace(0, 1, {FRAMES}, dtype=z.dtype)[:, None]\nx = model.decode(torch.lerp(z[:1], z[1:], t))\n"
     )
     return {
-        "frames": {**sheet(frames, FRAMES), "rows": ["linear in z"]},
+        "frames": {**sheet(frames, FRAMES), "rows": [_("linear in z")]},
         "lines": FLOW.program(dataset, lines, FRAMES, 2),
     }
 
 
 def open_dataset(dataset):
     first, last = OPENING[FLOW.check(dataset)]
-    choices = FLOW.conditions(dataset)["class"]
+    choices = [(_(name), name) for name in FLOW.conditions(dataset)["class"]]
     controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
     return {**controls, **show(dataset, first=first, last=last)}
 
 
 def lay_out(dataset):
     """Lay out and wire the tool. Returns the step that opens a data set."""
-    gr.Markdown("### Interpolation")
-    layout.hint("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")
+    gr.Markdown(_("### Interpolation"))
+    layout.hint(
+        _("Two test pictures are encoded to noise z. Every point on the straight line between them decodes to a picture.")
+    )
     with gr.Row(elem_classes=["small-controls", "change"]):
         ends = Ends.components("flow")
-    frames = Scrubber(ends=("from", "to"), elem_id="flow-way")
+    frames = Scrubber(ends=(_("from"), _("to")), elem_id="flow-way")
     outputs = {"frames": frames, "lines": layout.python_panel("flow", "way")}
     for end in ends.values():
         events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)

@@ -10,32 +10,39 @@ from tabs import endpoints, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.flow.data import FLOW
+from tabs.language import _
 from tabs.sources import Source
 
 
-def show(source: Source):
-    """-> layers (frames), layers_text, layers_lines."""
+def compute(source: Source):
+    """(frames, facts): what `show` puts into words."""
     import torch
 
     dataset = sources.require(source)["dataset"]
     encoded, decoded, error = gm.flow.round_trip(FLOW.load(dataset), source["x"])
     remaining = [gm.flow.remaining_pixels(step.x, done) for done, step in enumerate(encoded)]
-    frames = {
-        **sheet(torch.cat([*(step.x for step in encoded + decoded), *remaining]), len(encoded)),
-        "rows": ["encode", "decode", "remaining pixels, enlarged"],
-    }
+    frames = sheet(torch.cat([*(step.x for step in encoded + decoded), *remaining]), len(encoded))
     z = encoded[-1].h
-    text = (
-        f"Encoded and decoded through {len(encoded) - 1} layers, the largest error is **{error:.1e}** of a grey level. "
-        f"The noise has mean {z.mean():+.2f} and standard deviation {z.std():.2f}."
+    return frames, {"layers": len(encoded) - 1, "error": error, "mean": z.mean().item(), "deviation": z.std().item()}
+
+
+def show(source: Source, computed=None):
+    """-> layers (frames), layers_text, layers_lines. computed: what `compute` returned for this source."""
+    frames, facts = computed or compute(source)
+    text = _(
+        "Encoded and decoded through {layers} layers, the largest error is **{error:.1e}** of a grey level. "
+        "The noise has mean {mean:+.2f} and standard deviation {deviation:.2f}.",
+        **facts,
     )
+    rows = [_("encode"), _("decode"), _("remaining pixels, enlarged")]
     lines = source["lines"] + (
         "encoded = list(model.encode_steps(picture, seed=0))\n"
         "decoded = list(model.decode_steps(encoded[-1].h.flatten(1)))[::-1]\n"
         "print(256 * (encoded[0].h - decoded[0].h).abs().max())\n"
         "x = torch.cat([step.x for step in encoded + decoded])\n"
     )
-    return {"layers": frames, "layers_text": text, "layers_lines": FLOW.program(dataset, lines, len(encoded), 2)}
+    lines = FLOW.program(source["dataset"], lines, facts["layers"] + 1, 2)
+    return {"layers": {**frames, "rows": rows}, "layers_text": text, "layers_lines": lines}
 
 
 def flow_unfold(
@@ -63,11 +70,13 @@ def flow_unfold(
 
 def lay_out():
     layout.hint(
-        "The picture chosen under *Likelihood*: of each square of 2 x 2 pixels three become noise, one after "
-        "another, then the same with the remaining pixels, down to a single one."
+        _(
+            "The picture chosen under *Likelihood*: of each square of 2 x 2 pixels three become noise, one after "
+            "another, then the same with the remaining pixels, down to a single one."
+        )
     )
     return {
-        "layers": Scrubber(ends=("picture", "noise"), elem_id="flow-unfold"),
+        "layers": Scrubber(ends=(_("picture"), _("noise")), elem_id="flow-unfold"),
         "layers_text": gr.Markdown(elem_id="flow-error", elem_classes="report"),
         "layers_lines": layout.python_panel("flow", "unfold"),
     }

@@ -12,6 +12,7 @@ from tabs.components.likelihood import Axis, Likelihood
 from tabs.components.tiles import Tiles
 from tabs.flow import layers
 from tabs.flow.data import FLOW, OTHER
+from tabs.language import _
 from tabs.sources import Source
 
 TILES = 5  # test pictures of each data set to choose from
@@ -28,22 +29,25 @@ def score(dataset, x, label=None):
     return gm.typicality.assess(FLOW.load(dataset), statistics(dataset), x, label)
 
 
-def verdict(source: Source) -> Likelihood.Value:
+def verdict(source: Source, facts) -> Likelihood.Value:
     """The picture's likelihood and typicality in words, and where they lie among those of the test pictures."""
-    dataset = sources.require(source)["dataset"]
-    facts, stats = score(dataset, source["x"])[0], statistics(dataset)
+    dataset, stats = source["dataset"], statistics(source["dataset"])
     own, other = list(stats.bits)[:2]
     more_likely, less_typical = 1 - facts["less_likely_than_test_pictures"], facts["more_unusual_than_test_pictures"]
     if less_typical <= 0.95:
-        opinion = "At least one in twenty test pictures is as atypical."
+        opinion = _("At least one in twenty test pictures is as atypical.")
     elif more_likely < 0.5:
-        opinion = "Fewer than one in twenty test pictures is as atypical."
+        opinion = _("Fewer than one in twenty test pictures is as atypical.")
     else:
-        opinion = "Likely and yet atypical: the likelihood alone would rank it above most test pictures."
-    text = (
-        f"{facts['bits_per_dim']:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. The square "
-        f"roots of its layers' costs are at a Mahalanobis distance of {facts['distance']:.2f} from those of typical pictures, "
-        f"further than those of {less_typical:.0%} of the test pictures. {opinion}"
+        opinion = _("Likely and yet atypical: the likelihood alone would rank it above most test pictures.")
+    text = _(
+        "{bits_per_dim:.3f} bits per pixel: more likely than {more_likely:.0%} of the test pictures. The square roots of its "
+        "layers' costs are at a Mahalanobis distance of {distance:.2f} from those of typical pictures, further than those of "
+        "{less_typical:.0%} of the test pictures. {opinion}",
+        **facts,
+        more_likely=more_likely,
+        less_typical=less_typical,
+        opinion=opinion,
     )
 
     sizes = [
@@ -57,29 +61,40 @@ def verdict(source: Source) -> Likelihood.Value:
             "score": score,
         }
 
-    unusual = "Typicality: Mahalanobis distance from typical values (lower is more typical)"
+    unusual = _("Typicality: Mahalanobis distance from typical values (lower is more typical)")
     axes = [
-        axis("Bits per pixel (lower is more likely)", stats.bit_edges, stats.bits, facts["bits_per_dim"]),
+        axis(_("Bits per pixel (lower is more likely)"), stats.bit_edges, stats.bits, facts["bits_per_dim"]),
         axis(unusual, stats.distance_edges, stats.distances, facts["distance"]),
     ]
-    datasets = [f"test pictures of {FLOW.titles[dataset].lower()}" for dataset in (own, other)]
+    datasets = [_("test pictures of {dataset}", dataset=_(FLOW.titles[dataset]).lower()) for dataset in (own, other)]
     return {**raw(source["x"][0]), "text": text, "datasets": datasets, "axes": json.dumps(axes)}
 
 
-def comparison(source: Source):
-    """The picture and out-of-distribution ones side by side, with their bits."""
+def compute(source: Source):
+    """(the picture's facts; it and out-of-distribution pictures; their facts; its layers): what takes long, without words."""
     import torch
 
     dataset, x = sources.require(source)["dataset"], source["x"]
     noise = torch.randint(256, x.shape, generator=gm.base.generator(0)) / 255
     other = sources.test_pictures(OTHER[dataset])[0][:1]
     pictures = torch.cat([x, 1 - x, x.rot90(1, (2, 3)), other, noise, torch.zeros_like(x)])
-    names = ["this", "inverted", "rotated", f"one of the {FLOW.titles[OTHER[dataset]].lower()}", "noise", "blank"]
+    return score(dataset, x)[0], sheet(pictures, len(pictures)), score(dataset, pictures), layers.compute(source)
+
+
+@FLOW.cached
+def first_results(dataset):
+    return compute(test_picture(dataset, 0))
+
+
+def comparison(dataset, pictures, all_facts):
+    """The picture and out-of-distribution ones side by side, with their bits."""
+    other = _("one of the {dataset}", dataset=_(FLOW.titles[OTHER[dataset]]).lower())
+    names = [_("this"), _("inverted"), _("rotated"), other, _("noise"), _("blank")]
     captions = [
-        f"{name}: {facts['bits_per_dim']:.2f} bits/pixel, distance {facts['distance']:.1f}"
-        for name, facts in zip(names, score(dataset, pictures))
+        _("{name}: {bits_per_dim:.2f} bits/pixel, distance {distance:.1f}", name=name, **facts)
+        for name, facts in zip(names, all_facts)
     ]
-    return {**sheet(pictures, len(pictures)), "labels": captions}
+    return {**pictures, "labels": captions}
 
 
 def program(source: Source):
@@ -89,14 +104,15 @@ def program(source: Source):
     return programs.program(source["lines"] + lines, f"flow-{source['dataset']}")
 
 
-def choose(source: Source):
-    """Another picture -> source, verdict, comparison, lines, and what *Layer by layer* shows of it."""
+def choose(source: Source, results=None):
+    """Another picture -> source, verdict, comparison, lines, and what *Layer by layer* shows of it. results: of `compute`."""
+    facts, pictures, all_facts, of_layers = results or compute(source)
     return {
         "source": source,
-        "verdict": verdict(source),
-        "comparison": comparison(source),
+        "verdict": verdict(source, facts),
+        "comparison": comparison(source["dataset"], pictures, all_facts),
         "score_lines": program(source),
-        **layers.show(source),
+        **layers.show(source, of_layers),
     }
 
 
@@ -117,7 +133,10 @@ def tiles(dataset, n, chosen) -> Tiles.Value:
 
 
 PICTURES = sources.Chooser(choose, 2 * TILES, test_picture, tiles=tiles)
-open_dataset = FLOW.cached(PICTURES.open_dataset)
+
+
+def open_dataset(dataset):
+    return PICTURES.open_dataset(dataset, results=first_results(dataset))
 
 
 def flow_score(
@@ -141,10 +160,10 @@ def flow_score(
 
 def lay_out():
     """(where a picture is chosen, what is shown of it)."""
-    layout.hint("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question.")
-    parts = PICTURES.lay_out("flow", "Test pictures of both datasets")
+    layout.hint(_("Choose a test picture, draw or upload one. The likelihood is exact; what it means is another question."))
+    parts = PICTURES.lay_out("flow", _("Test pictures of both datasets"))
     outputs = {"source": gr.State(), "verdict": Likelihood(elem_id="flow-verdict")}
-    layout.hint("The same flow on less typical pictures:")
-    outputs["comparison"] = Tiles(pick=False, columns=6, name="Comparison", elem_id="flow-beside")
+    layout.hint(_("The same flow on less typical pictures:"))
+    outputs["comparison"] = Tiles(pick=False, columns=6, name=_("Comparison"), elem_id="flow-beside")
     outputs["score_lines"] = layout.python_panel("flow", "score")
     return parts, outputs

@@ -7,20 +7,22 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, layout
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
 from tabs.flow.data import FLOW
+from tabs.language import _
 
 
 class Sampling(Controls):
-    n: Annotated[int, slider()] = Field(20, ge=1, le=30, title="Samples")
-    label: Annotated[str, dropdown([("one of each", labels.EACH)], min_width=100)] = Field(
-        labels.EACH, title="Class", max_length=80
+    n: Annotated[int, slider()] = Field(20, ge=1, le=30, title=Message("Samples"))
+    label: Annotated[str, dropdown([(Message("one of each"), labels.EACH)], min_width=100)] = Field(
+        labels.EACH, title=Message("Class"), max_length=80
     )
     temperature: Annotated[float, slider(step=0.05)] = Field(
-        1, ge=0, le=1.5, title="Temperature", description="0: no noise, 1: as trained"
+        1, ge=0, le=1.5, title=Message("Temperature"), description=Message("0: no noise, 1: as trained")
     )
     seed: Seed = SEED
 
@@ -30,11 +32,10 @@ def sample(dataset, options: Sampling):
     return FLOW.load(dataset).sample(options.n, label=label, temperature=options.temperature, seed=options.seed)
 
 
-def show(dataset, **controls):
-    """New samples -> stage, lines."""
-    options = Sampling.read(**controls)
+def compute(dataset, options: Sampling):
+    """New samples -> stage, lines, without words."""
     x, across = sample(dataset, options), columns(options.n)
-    stage = {**sheet(x, across), "across": across, "pictures": [{"kind": "", "label": "sample"}] * options.n}
+    stage = {**sheet(x, across), "across": across}
     label = labels.in_python(FLOW.conditions(dataset), options.label, options.n)
     lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n"
     return {"stage": stage, "lines": FLOW.program(dataset, lines, across)}
@@ -42,13 +43,22 @@ def show(dataset, **controls):
 
 @FLOW.cached
 def first_samples(dataset):
-    return show(dataset)
+    return compute(dataset, Sampling())
+
+
+def in_words(shown):
+    stage = shown["stage"]
+    return {**shown, "stage": {**stage, "pictures": [{"kind": "", "label": _("sample")}] * stage["n"]}}
+
+
+def show(dataset, **controls):
+    return in_words(compute(dataset, Sampling.read(**controls)))
 
 
 def open_dataset(dataset):
     """Another data set: the controls as they open, and their samples."""
     label = gr.update(choices=labels.class_choices(dataset), value=labels.EACH)
-    return {**dict(Sampling()), "label": label, **first_samples(dataset)}
+    return {**dict(Sampling()), "label": label, **in_words(first_samples(dataset))}
 
 
 def reset():
@@ -70,8 +80,8 @@ def flow_sample(
 def lay_out(dataset, controls, lines):
     """Lay out and wire the stage. Returns the step that opens a data set."""
     poster = layout.poster(f"flow-{FLOW.available()[0]}")
-    stage = Gallery(poster=poster, name="Samples", elem_id="flow-stage", elem_classes="live-picture")
-    new, seed, restore = layout.seed_row("New samples", "Reset")
+    stage = Gallery(poster=poster, name=_("Samples"), elem_id="flow-stage", elem_classes="live-picture")
+    new, seed, restore = layout.seed_row(_("New samples"), _("Reset"))
     inputs, outputs = {"dataset": dataset, **controls, "seed": seed}, {"stage": stage, "lines": lines}
     for control in controls.values():
         events.live(control.input, show, inputs, outputs)

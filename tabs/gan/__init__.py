@@ -9,6 +9,7 @@ import genmodels as gm
 from tabs import events, layout
 from tabs.gan import interpolation, inversion, quiz, sampling, scoring, training
 from tabs.gan.data import COLLAPSED, GAN, reference_scores
+from tabs.language import _
 
 ENDPOINTS = (sampling.gan_sample, scoring.gan_score, interpolation.gan_walk, inversion.gan_project)
 
@@ -26,9 +27,11 @@ def card(dataset):
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     layout.hint(
-        "A **generative adversarial network** generates a picture in a single pass of its *generator*; a second network, the "
-        "*discriminator*, was trained with it to tell generated pictures from real ones, and scores them here. **Try:** move a "
-        "slider of the principal directions, or take the quiz."
+        _(
+            "A **generative adversarial network** generates a picture in a single pass of its *generator*; a second network, "
+            "the *discriminator*, was trained with it to tell generated pictures from real ones, and scores them here. "
+            "**Try:** move a slider of the principal directions, or take the quiz."
+        )
     )
     dataset, lines = GAN.radio(min_width=330), layout.python_lines("gan", render=False)
     with gr.Row(elem_classes="lab"):
@@ -37,13 +40,13 @@ def build(first_visit):
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "on-stage", "grid-stage"]):
             sampling_step = sampling.lay_out_stage(dataset, controls, lines)
         with gr.Column(scale=9, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("Quiz", id="quiz"):
+            with gr.Tab(_("Quiz"), id="quiz"):
                 quiz_step = quiz.lay_out(dataset)
-            with gr.Tab("Interpolation", id="walk"):
+            with gr.Tab(_("Interpolation"), id="walk"):
                 interpolation_step = interpolation.lay_out(dataset)
-            with gr.Tab("Training", id="training"):
+            with gr.Tab(_("Training"), id="training"):
                 training_step = training.lay_out(dataset)
-            with gr.Tab("Your picture", id="own"):
+            with gr.Tab(_("Your picture"), id="own"):
                 own, changes = scoring.lay_out(dataset)
                 connect_inversion = inversion.lay_out(dataset, own["source"], own["label"])
     layout.python_panel("gan", lines=lines)

@@ -3,10 +3,11 @@
 import json
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import labels, sources
 from tabs.families import Family
 
-GAN = Family("gan", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, own=True)
+GAN = Family("gan", {"mnist": Message("Digits"), "fashion": Message("Clothes"), "avatars": Message("Faces")}, own=True)
 COLLAPSED = "gan-mnist-collapsed"  # trained to collapse; only its replay is shown
 
 

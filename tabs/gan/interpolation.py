@@ -7,12 +7,14 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, layout
 from tabs.components import cell, sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, dropdown, number
 from tabs.gan import data
 from tabs.gan.data import GAN
+from tabs.language import _
 
 FRAMES = 25
 OPENING = {"mnist": ("3", "8"), "fashion": ("T-shirt", "dress"), "avatars": ("glasses=none", "glasses=sunglasses")}
@@ -20,9 +22,9 @@ EndSeed = Annotated[int, number(min_width=80)]
 
 
 class Ends(Controls):
-    first: Annotated[str, dropdown([("3", "3")], min_width=110)] = Field("3", title="From", max_length=500)
+    first: Annotated[str, dropdown([("3", "3")], min_width=110)] = Field("3", title=Message("From"), max_length=500)
     first_seed: EndSeed = SEED
-    last: Annotated[str, dropdown([("8", "8")], min_width=110)] = Field("8", title="To", max_length=500)
+    last: Annotated[str, dropdown([("8", "8")], min_width=110)] = Field("8", title=Message("To"), max_length=500)
     last_seed: EndSeed = SEED
 
 
@@ -50,7 +52,7 @@ def show(dataset, **controls):
     across = 2 if n == 4 else 3
     frames = {
         **sheet(torch.cat([cell(frame, across) for frame in x]), FRAMES),
-        "rows": [f"{n} interpolations at the same step"],
+        "rows": [_("{n} interpolations at the same step", n=n)],
     }
     return {"frames": frames, "lines": GAN.program(dataset, lines, n, scale=2)}
 
@@ -97,10 +99,12 @@ def gan_walk(model: Literal[*GAN.models] = "gan-mnist", ends: Ends = Ends(), ste
 def lay_out(dataset):
     """Lay out and wire the tool. Returns the step that opens a dataset."""
     layout.hint(
-        "Every generated picture has a latent code. Along the straight line from one code to another, one picture "
-        "turns into the other (linear interpolation)."
+        _(
+            "Every generated picture has a latent code. Along the straight line from one code to another, one picture "
+            "turns into the other (linear interpolation)."
+        )
     )
-    outputs, ends = {"frames": Scrubber(ends=("from", "to"), elem_id="gan-walk")}, {}
+    outputs, ends = {"frames": Scrubber(ends=(_("from"), _("to")), elem_id="gan-walk")}, {}
     for names in (("first", "first_seed"), ("last", "last_seed")):
         with gr.Row(elem_classes=["small-controls", "change"]):
             ends |= Ends.components("gan", *names)

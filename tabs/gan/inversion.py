@@ -10,6 +10,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, events, layout, programs, sources
 from tabs.components import line, raw, sheet
 from tabs.components.film import Film
@@ -17,13 +18,14 @@ from tabs.controls import SEED
 from tabs.gan import data
 from tabs.gan.data import GAN
 from tabs.gan.scoring import Scoring
+from tabs.language import _
 from tabs.sources import Source
 
 STEPS = 100
 
 
 class Inversion(Scoring):
-    steps: int = Field(100, ge=1, le=300, title="Steps")
+    steps: int = Field(100, ge=1, le=300, title=Message("Steps"))
     seed: int = SEED
 
 
@@ -32,9 +34,9 @@ def film(source: Source, pictures, errors, live=False):
     import torch
 
     facts = {
-        "unit": "step",
+        "unit": _("step"),
         "numbers": [len(errors) - 1] if live else list(range(len(errors))),
-        "lines": [line("squared error", [(k, round(e, 5)) for k, e in enumerate(errors)])],
+        "lines": [line(_("squared error"), [(k, round(e, 5)) for k, e in enumerate(errors)])],
     }
     return {
         **sheet(torch.cat(pictures), 10),
@@ -43,14 +45,14 @@ def film(source: Source, pictures, errors, live=False):
         "facts": json.dumps(facts),
         "live": live,
         "total": STEPS,
-        "label": "the nearest generated picture",
+        "label": _("the nearest generated picture"),
         "reference": raw(source["x"][0]),
     }
 
 
 def show_source(source):
     """-> film, lines before the inversion."""
-    return {"film": {"reference": raw(source["x"][0])} if source else {}, "lines": programs.PENDING}
+    return {"film": {"reference": raw(source["x"][0])} if source else {}, "lines": _(programs.PENDING)}
 
 
 def invert(dataset, source, label):
@@ -67,10 +69,10 @@ def invert(dataset, source, label):
         for step in steps:
             pictures.append(step.x)
             errors.append(step.error)
-            pending = {"lines": programs.PENDING} if len(pictures) == 1 else {}
+            pending = {"lines": _(programs.PENDING)} if len(pictures) == 1 else {}
             yield {"film": film(source, pictures[-1:], errors, live=True), **pending}
     except events.Stopped:
-        lines = programs.STOPPED
+        lines = _(programs.STOPPED)
     yield {"film": film(source, pictures, errors), "lines": lines}
 
 
@@ -101,11 +103,14 @@ def gan_project(
 def lay_out(dataset, source, label):
     """Lay out and wire the tool. Returns what connects the events that choose another picture: `connect(trigger)`."""
     layout.hint(
-        "Can the generator produce it? **GAN inversion** tries many latent codes and improves the best one by gradient descent."
+        _(
+            "Can the generator produce it? **GAN inversion** tries many latent codes and improves the best one by gradient "
+            "descent."
+        )
     )
     with gr.Row(elem_classes="small-controls"):
-        find = gr.Button("Project (GAN inversion)", variant="primary", scale=3, elem_id="gan-find")
-        stop = gr.Button("Stop", scale=1, min_width=70, elem_id="gan-stop")
+        find = gr.Button(_("Project (GAN inversion)"), variant="primary", scale=3, elem_id="gan-find")
+        stop = gr.Button(_("Stop"), scale=1, min_width=70, elem_id="gan-stop")
     runs = events.Runs("film", stop)
     outputs = {"film": Film(elem_id="gan-nearest"), "lines": layout.python_panel("gan", "own")}
     runs.stream(find.click, invert, {"dataset": dataset, "source": source, "label": label}, outputs, rate=12)

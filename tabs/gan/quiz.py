@@ -5,20 +5,22 @@ from typing import Annotated, Any, NamedTuple
 import gradio as gr
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, layout, sources
 from tabs.components import sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, number
 from tabs.gan import data
 from tabs.gan.data import GAN
+from tabs.language import _
 
 CHOICES = 4  # pictures per round, one of them real
 NEW = {"round": 0, "visitor": 0, "discriminator": 0, "answered": 0, "revealed": False}  # with the right answers of both
 RESULTS = {  # (visitor is right, discriminator is right) -> sentence
-    (False, False): "Neither of you got it right.",
-    (False, True): "The discriminator got it right, you did not.",
-    (True, False): "You got it right, the discriminator did not!",
-    (True, True): "You both got it right.",
+    (False, False): Message("Neither of you got it right."),
+    (False, True): Message("The discriminator got it right, you did not."),
+    (True, False): Message("You got it right, the discriminator did not!"),
+    (True, True): Message("You both got it right."),
 }
 
 
@@ -38,7 +40,7 @@ def quiz_round(dataset, seed, k):
     """Round k of a quiz: the same for everybody. The index of the real picture stays on the server until the visitor chose."""
     import torch
 
-    x, _ = sources.test_pictures(dataset)
+    x = sources.test_pictures(dataset)[0]
     g = gm.base.generator(seed)
     i = torch.randperm(len(x), generator=g)[k % len(x)].item()
     place = torch.randint(CHOICES, (k + 1,), generator=g)[k].item()
@@ -66,9 +68,13 @@ def ask(state):
     """A round that waits for its answer."""
     dataset = state["dataset"]
     current = quiz_round(dataset, state["seed"], state["round"])
-    pictures = [{"kind": "", "label": f"picture {i + 1} of {CHOICES}"} for i in range(CHOICES)]
-    label = "" if current.label == labels.ANY else f" ({labels.readable(current.label)})"
-    question = f"**Which of these is real?** One is from the test set, three are generated{label}."
+    pictures = [{"kind": "", "label": _("picture {number} of {total}", number=i + 1, total=CHOICES)} for i in range(CHOICES)]
+    question = _("**Which of these is real?** One is from the test set, three are generated.")
+    if current.label != labels.ANY:
+        question = _(
+            "**Which of these is real?** One is from the test set, three are generated ({label}).",
+            label=labels.readable(current.label),
+        )
     return {
         "state": state,
         "pictures": {**sheet(current.x, 2), "across": 2, "pictures": pictures},
@@ -78,11 +84,14 @@ def ask(state):
 
 
 def tally(state):
-    chance = f"A random guess is right 1 time in {CHOICES}."
+    chance = _("A random guess is right 1 time in {choices}.", choices=CHOICES)
     if not state["answered"]:
-        return f"Pick the one you think is real. {chance}"
-    visitor, discriminator = state["visitor"], state["discriminator"]
-    return f"Right answers: you **{visitor}**, the discriminator **{discriminator}**, of {state['answered']}. {chance}"
+        return _("Pick the one you think is real. {chance}", chance=chance)
+    return _(
+        "Right answers: you **{visitor}**, the discriminator **{discriminator}**, of {answered}. {chance}",
+        **state,
+        chance=chance,
+    )
 
 
 def answer(state, event: gr.EventData):
@@ -100,17 +109,18 @@ def answer(state, event: gr.EventData):
         "answered": state["answered"] + 1,
         "revealed": True,
     }
-    kinds = ["real" if i == current.real else "generated" for i in range(CHOICES)]
+    kinds = [Message("real") if i == current.real else Message("generated") for i in range(CHOICES)]
     pictures = {
         **sheet(current.x, 2),
         "across": 2,
-        "pictures": [{"kind": kind, "label": kind, "score": score} for kind, score in zip(kinds, current.scores)],
+        "pictures": [{"kind": kind, "label": _(kind), "score": score} for kind, score in zip(kinds, current.scores)],
         "histogram": data.score_histogram(state["dataset"], current.label != labels.ANY),
         "visitor_choice": choice,
         "discriminator_choice": discriminator_choice,
     }
-    words = f"**{RESULTS[visitor_right, discriminator_right]}** The one in the green frame is real.\n\n{tally(state)}"
-    return {"state": state, "pictures": pictures, "words": words, "lines": current.lines}
+    result = RESULTS[visitor_right, discriminator_right]
+    words = _("**{result}** The one in the green frame is real.", result=result)
+    return {"state": state, "pictures": pictures, "words": f"{words}\n\n{tally(state)}", "lines": current.lines}
 
 
 def next_round(state, dataset, seed):
@@ -127,13 +137,15 @@ def new_quiz(dataset):
 def lay_out(dataset):
     """Lay out and wire the tool. Returns the step that opens a dataset."""
     parts = {
-        "words": gr.Markdown("The pictures appear once the model is loaded.", elem_id="gan-quiz-words", elem_classes="report")
+        "words": gr.Markdown(
+            _("The pictures appear once the model is loaded."), elem_id="gan-quiz-words", elem_classes="report"
+        )
     }
-    parts["pictures"] = Gallery(pick=True, name="Which one is real?", elem_id="gan-quiz")
+    parts["pictures"] = Gallery(pick=True, name=_("Which one is real?"), elem_id="gan-quiz")
     with gr.Row(elem_classes="small-controls"):
-        parts["next"] = gr.Button("Next four", variant="primary", scale=2, min_width=90)
+        parts["next"] = gr.Button(_("Next four"), variant="primary", scale=2, min_width=90)
         parts |= Quiz.components("gan-quiz")
-        parts["new"] = gr.Button("New quiz", scale=2, min_width=90)
+        parts["new"] = gr.Button(_("New quiz"), scale=2, min_width=90)
     outputs = {"state": gr.State(), "lines": layout.python_panel("gan", "quiz")}
     outputs |= {name: parts[name] for name in ("pictures", "words")}
     inputs = {"dataset": dataset, "seed": parts["seed"]}

@@ -7,6 +7,7 @@ from PIL.Image import Image
 from pydantic import Field, field_validator
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, layout, sources
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
@@ -14,20 +15,21 @@ from tabs.components.sliders import Sliders
 from tabs.controls import SEED, Controls, Expression, Seed, checkbox, radio, slider
 from tabs.gan import data
 from tabs.gan.data import GAN
+from tabs.language import _
 
 DIRECTIONS = 8  # number of sliders
 MAX_AMOUNT = 3  # of a slider, in standard deviations
-WORDS = {"real": "real test picture", "generated": "generated picture"}
+WORDS = {"real": Message("real test picture"), "generated": Message("generated picture")}
 
 
 class Sampling(Controls):
-    n: Annotated[int, slider()] = Field(20, ge=1, le=30, title="Number of pictures")
-    label: str = Field(labels.ANY, title="Class", max_length=500)
+    n: Annotated[int, slider()] = Field(20, ge=1, le=30, title=Message("Number of pictures"))
+    label: str = Field(labels.ANY, title=Message("Class"), max_length=500)
     truncation: Annotated[float, slider(step=0.05)] = Field(
-        1, ge=0, le=1.5, title="Truncation", description="0: all alike, 1: as trained"
+        1, ge=0, le=1.5, title=Message("Truncation"), description=Message("0: all alike, 1: as trained")
     )
     seed: Seed = SEED
-    directions: list[float] = Field([0.0], title="Principal directions")
+    directions: list[float] = Field([0.0], title=Message("Principal directions"))
 
     @field_validator("directions", mode="before")
     @classmethod
@@ -35,7 +37,8 @@ class Sampling(Controls):
         """Stricter than pydantic alone, as `Controls.read` is."""
         if isinstance(amounts, (list, tuple)) and len(amounts) <= DIRECTIONS and all(map(is_amount, amounts)):
             return [round(float(amount), 3) for amount in amounts]
-        raise ValueError(f"must be a list of at most {DIRECTIONS} numbers from {-MAX_AMOUNT} to {MAX_AMOUNT}.")
+        allowed = {"n": DIRECTIONS, "low": -MAX_AMOUNT, "high": MAX_AMOUNT}
+        raise ValueError(Message("must be a list of at most {n} numbers from {low} to {high}.", **allowed))
 
     @property
     def amounts(self):
@@ -49,16 +52,16 @@ class Stage(Sampling):
     order: Annotated[
         Literal["sampled", "score"],
         radio(
-            [("as sampled", "sampled"), ("by score", "score")],
+            [(Message("as sampled"), "sampled"), (Message("by score"), "score")],
             scale=3,
             show_label=False,
             container=False,
             min_width=240,
             elem_classes="small-pills",
         ),
-    ] = Field("sampled", title="Order")
+    ] = Field("sampled", title=Message("Order"))
     add_real: Annotated[bool, checkbox(container=False, elem_id="gan-mixed", elem_classes=[])] = Field(
-        False, title="add real pictures"
+        False, title=Message("add real pictures")
     )
 
 
@@ -100,7 +103,9 @@ def real_indices(dataset, options):
     y, label = data.test_labels(dataset), labels_of(dataset, options)
     indices = gm.labels.matching(y, label, options.n, GAN.load(dataset).classes, options.seed)
     if not indices:
-        raise ValueError(f"None of the {len(y)} test pictures of the app has all these attributes: leave some unspecified.")
+        raise ValueError(
+            Message("None of the {n} test pictures of the app has all these attributes: leave some unspecified.", n=len(y))
+        )
     return indices
 
 
@@ -134,7 +139,7 @@ def picture_values(dataset, options):
 
 
 def in_words(values):
-    return {**values, "pictures": [{**picture, "label": WORDS[picture["kind"]]} for picture in values["pictures"]]}
+    return {**values, "pictures": [{**picture, "label": _(WORDS[picture["kind"]])} for picture in values["pictures"]]}
 
 
 def python_lines(dataset, options):
@@ -233,12 +238,14 @@ def gan_sample(model: Literal[*GAN.models] = "gan-mnist", options: Sampling = Sa
 
 
 def lay_out_controls():
-    gr.Markdown("### Conditions")
+    gr.Markdown(_("### Conditions"))
     parts = labels.menus("gan") | Stage.components("gan", "truncation", "n")
-    gr.Markdown("### Principal directions")
+    gr.Markdown(_("### Principal directions"))
     layout.hint(
-        "The directions in which its latent codes vary most, found without labels. **Move one:** all pictures change "
-        "in the same way, and so do their scores."
+        _(
+            "The directions in which its latent codes vary most, found without labels. **Move one:** all pictures change "
+            "in the same way, and so do their scores."
+        )
     )
     return {**parts, "sliders": Sliders(elem_id="gan-sliders")}
 
@@ -247,13 +254,13 @@ def lay_out_stage(dataset, controls, lines):
     """Lay out and wire the stage. Returns the step that opens a dataset."""
     stage = Gallery(
         poster=layout.poster(f"gan-{GAN.available()[0]}"),
-        name="Generated pictures and their scores",
+        name=_("Generated pictures and their scores"),
         elem_id="gan-stage",
         elem_classes="live-picture",
     )
     with gr.Row(elem_classes=["small-controls", "orders"]):
         controls |= Stage.components("gan", "order", "add_real")
-    new, seed, restore = layout.seed_row("New pictures", "Reset")
+    new, seed, restore = layout.seed_row(_("New pictures"), _("Reset"))
     controls["seed"] = seed
     inputs, outputs = {"dataset": dataset, **controls}, {"stage": stage, "lines": lines}
     events.live(controls["sliders"].input, show_pictures, inputs, {"stage": stage})

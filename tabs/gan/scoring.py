@@ -7,18 +7,20 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, events, labels, layout, sources
 from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
 from tabs.gan import data
 from tabs.gan.data import GAN
+from tabs.language import _
 from tabs.sources import Source
 
 
 class Scoring(Controls):
-    label: Annotated[str, dropdown([("any", labels.ANY)], min_width=110, elem_id="gan-judged-as")] = Field(
-        labels.ANY, title="Scored as", max_length=500
+    label: Annotated[str, dropdown([(Message("any"), labels.ANY)], min_width=110, elem_id="gan-judged-as")] = Field(
+        labels.ANY, title=Message("Scored as"), max_length=500
     )
 
 
@@ -47,15 +49,17 @@ def verdict(source: Source, label):
     result = score_picture(dataset, source["x"], label)
     labelled = label != labels.ANY
     if result["higher_than_real"] < 0.05:
-        opinion = "Few real pictures score this low: the discriminator does not take it for real."
+        opinion = _("Few real pictures score this low: the discriminator does not take it for real.")
     elif result["higher_than_real"] > 0.5:
-        opinion = "To the discriminator it looks more real than most real pictures."
+        opinion = _("To the discriminator it looks more real than most real pictures.")
     else:
-        opinion = "To the discriminator it could be real."
-    condition = f"as {labels.readable(label)}" if labelled else "without a class"
-    text = (
-        f"Relative score {result['lead']:+.2g}, scored {condition}: higher than {result['higher_than_real']:.0%} of real test "
-        f"pictures and {result['higher_than_generated']:.0%} of generated ones. {opinion}"
+        opinion = _("To the discriminator it could be real.")
+    text = _(
+        "Relative score {lead:+.2g}, scored {condition}: higher than {higher_than_real:.0%} of real test pictures and "
+        "{higher_than_generated:.0%} of generated ones. {opinion}",
+        **result,
+        condition=_("as {label}", label=labels.readable(label)) if labelled else _("without a class"),
+        opinion=opinion,
     )
     by_label = [{"label": labels.readable(name), "score": round(score, 4)} for name, score in result["lead_as"].items()]
     return {
@@ -106,7 +110,7 @@ def gan_score(
 
 def lay_out(dataset):
     """Lay out and wire the tool. Returns (what another dataset changes, the events of another picture or label)."""
-    layout.hint("How real does your picture look to the discriminator?")
+    layout.hint(_("How real does your picture look to the discriminator?"))
     parts = PICTURES.lay_out("gan")
     with parts["upload"].parent:
         parts |= Scoring.components("gan")

@@ -9,26 +9,30 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, families, layout, programs
 from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
 from tabs.gan import data
 from tabs.gan.data import GAN
+from tabs.language import _
+
+LOSSES = {"generator": Message("generator loss"), "discriminator": Message("discriminator loss")}
 
 
 class Training(Controls):
     run: Annotated[
         Literal["this", "collapsed"],
         radio(
-            [("this GAN", "this"), ("one with mode collapse", "collapsed")],
+            [(Message("this GAN"), "this"), (Message("one with mode collapse"), "collapsed")],
             visible=False,
             show_label=False,
             container=False,
             elem_id="gan-which",
             elem_classes="small-pills",
         ),
-    ] = Field("this", title="Training run")
+    ] = Field("this", title=Message("Training run"))
 
 
 def has_collapsed_run():
@@ -48,14 +52,14 @@ def show(dataset, run="this"):
     """-> film, lines. A collapsed run there is for digits only."""
     collapsed = Training.read(run=run).run == "collapsed" and dataset == "mnist"
     name = data.COLLAPSED if collapsed else f"gan-{GAN.check(dataset)}"
-    replay, (steps, n, _, size, _), picture = _replay(name)
+    replay, (steps, n, _channels, size, _size), picture = _replay(name)
     facts = {
-        "unit": "step",
+        "unit": _("step"),
         "numbers": replay.steps,
         "edges": replay.edges,
         "real": replay.real,
         "generated": replay.generated,
-        "lines": [line(f"{network} loss", points) for network, points in replay.losses.items()],
+        "lines": [line(_(LOSSES[network]), points) for network, points in replay.losses.items()],
     }
     by_class = n % 10 == 0  # the same number of pictures per class
     film = {
@@ -68,7 +72,9 @@ def show(dataset, run="this"):
         "across": 10 if by_class else 8,
         "by_column": by_class,
         "facts": json.dumps(facts),
-        "label": f"The same {n} latent codes at every step" + ("; one column per class" if by_class else ""),
+        "label": _("The same {n} latent codes at every step; one column per class", n=n)
+        if by_class
+        else _("The same {n} latent codes at every step", n=n),
     }
     lines = (
         f'replay = gm.gan.load_replay("{name}")\n'
@@ -84,10 +90,12 @@ def open_dataset(dataset):
 def lay_out(dataset):
     """Lay out and wire the tool. Returns the step that opens a dataset."""
     layout.hint(
-        "How it learned: move through the steps of its training, from noise to the final model. The histograms are "
-        "the discriminator's scores of 500 real validation pictures and of 500 generated ones. They overlap when it cannot "
-        "tell the two apart: because the generator is good, or because the discriminator is fooled, as in the run with mode "
-        "collapse."
+        _(
+            "How it learned: move through the steps of its training, from noise to the final model. The histograms are "
+            "the discriminator's scores of 500 real validation pictures and of 500 generated ones. They overlap when it "
+            "cannot tell the two apart: because the generator is good, or because the discriminator is fooled, as in the run "
+            "with mode collapse."
+        )
     )
     run = Training.components("gan")
     outputs = {"film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}

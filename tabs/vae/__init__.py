@@ -6,8 +6,10 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, sources
 from tabs.components.sliders import Sliders
+from tabs.language import _
 from tabs.vae import editing, encoding, interpolation, latent_map, sampling
 from tabs.vae.data import TEST_TILES, VAE, model_name
 
@@ -36,28 +38,33 @@ def card(dataset, size):
 
 def augmentation():
     """The result of `train.augmentation`, in words."""
-    missing = "(The measurement is missing: it belongs in checkpoints/vae-mnist/augmentation.json.)"
-    return gm.cards.read_json("vae-mnist", "augmentation.json").get("text", missing)
+    facts = gm.cards.read_json("vae-mnist", "augmentation.json")
+    missing = Message("(The measurement is missing: it belongs in checkpoints/vae-mnist/augmentation.json.)")
+    return _(gm.cards.augmentation(facts) if facts else missing)
 
 
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     layout.hint(
-        "A **variational autoencoder (VAE)** learns to compress pictures into short latent codes and to decode new pictures "
-        "from random codes: move a slider of the code, and the picture follows."
+        _(
+            "A **variational autoencoder (VAE)** learns to compress pictures into short latent codes and to decode new "
+            "pictures from random codes: move a slider of the code, and the picture follows."
+        )
     )
     dataset, lines = VAE.radio(min_width=330), layout.python_lines("vae", render=False)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=6, min_width=270, elem_classes="card"):
-            gr.Markdown("### Latent code")
+            gr.Markdown(_("### Latent code"))
             layout.hint(
-                "To the model, a picture is this list of numbers. **Move one.** They are sorted by their mean KL over the "
-                "training pictures: how much each tells about a picture, in nats."
+                _(
+                    "To the model, a picture is this list of numbers. **Move one.** They are sorted by their mean KL over the "
+                    "training pictures: how much each tells about a picture, in nats."
+                )
             )
             size = gr.Radio(
                 sampling.size_choices("mnist"),
                 value="full",
-                label="Size of the latent code",
+                label=_("Size of the latent code"),
                 show_label=False,
                 container=False,
                 elem_id="vae-size",
@@ -67,18 +74,18 @@ def build(first_visit):
         with gr.Column(scale=8, min_width=300, elem_classes=["card", "on-stage"]):
             code_view, samples, controls = sampling.lay_out(model, sliders, lines)
         with gr.Column(scale=10, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("Map", id="map"):
+            with gr.Tab(_("Map"), id="map"):
                 map_view = latent_map.lay_out()
-            with gr.Tab("Your picture", id="own"):
+            with gr.Tab(_("Your picture"), id="own"):
                 own, of_own = encoding.lay_out(model, code_view)
-            with gr.Tab("Interpolate", id="between"):
+            with gr.Tab(_("Interpolate"), id="between"):
                 end_tiles, interpolation_step = interpolation.lay_out(model, code_view)
-            with gr.Tab("Edit attributes", id="change"):
+            with gr.Tab(_("Edit attributes"), id="change"):
                 editing_step = editing.lay_out(dataset, code_view)
     layout.python_panel("vae", lines=lines)
     slots = {"measured": gm.cards.headline("vae-mnist"), "augmentation": augmentation(), "gap": gm.cards.elbo_gap()}
     layout.explanation(Path(__file__).with_name("about.md"), **slots)
-    with gr.Accordion("The models and their measurements", open=False):
+    with gr.Accordion(_("The models and their measurements"), open=False):
         model_card = gr.Markdown()
 
     model_view, chosen = {"size": size, "tiles": samples, **code_view}, {"dataset": dataset}

@@ -4,11 +4,14 @@ import textwrap
 from typing import Any
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import families, programs
 from tabs.components import raw
 from tabs.families import Family
+from tabs.language import _
 
-VAE = Family("vae", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, "vae-mnist-2d", "vae-fashion-2d", own=True)
+TITLES = {"mnist": Message("Digits"), "fashion": Message("Clothes"), "avatars": Message("Faces")}
+VAE = Family("vae", TITLES, "vae-mnist-2d", "vae-fashion-2d", own=True)
 CODE_LIMIT = 30  # largest absolute value of a number of a code
 COLLAPSED_NATS = 0.01  # a dimension with a smaller mean KL carries no information: the model does not use it
 TEST_TILES = 20  # test pictures to choose from
@@ -36,8 +39,10 @@ def code_tensor(name: str, z: Any):
 
     d = load_vae(name).latent
     if not isinstance(z, (list, tuple)) or len(z) > d:
-        raise ValueError(f"A code of {name} must be a list of at most {d} numbers (missing ones are 0).")
-    values = [gm.base.check_number("each number of a code", v, -CODE_LIMIT, CODE_LIMIT) for v in z]
+        raise ValueError(
+            Message("A code of {name} must be a list of at most {d} numbers (missing ones are 0).", name=name, d=d)
+        )
+    values = [gm.base.check_number(Message("each number of a code"), v, -CODE_LIMIT, CODE_LIMIT) for v in z]
     return torch.tensor([values + [0.0] * (d - len(z))])
 
 
@@ -49,7 +54,7 @@ def code_list(z) -> list[float]:
 def slider_code(sliders: Any):
     """(model's name, code (1, D)) from the sliders' value, which a client may have made up."""
     if not isinstance(sliders, dict) or not sliders.get("model"):
-        raise ValueError("No model is loaded: choose another dataset.")
+        raise ValueError(Message("No model is loaded: choose another dataset."))
     return sliders["model"], code_tensor(sliders["model"], sliders.get("z"))
 
 
@@ -63,12 +68,13 @@ def view(name: str, z, x=None, lines: str = "", caption: str = "", origin: Any =
     """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines."""
     z, kl = code_list(z), load_latents(name).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
-    dims = [{"index": i, "label": f"#{i + 1} · {kl[i]:.2f} nats"} for i in kl.argsort(descending=True).tolist()]
+    order = kl.argsort(descending=True).tolist()
+    dims = [{"index": i, "label": _("#{number} · {kl:.2f} nats", number=i + 1, kl=kl[i])} for i in order]
     sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum())}
     return {"sliders": sliders, "stage": picture(x, caption, origin), "lines": lines or decode_program(name, z)}
 
 
 def picture(x, caption: str = "", origin: Any = None) -> dict:
     """Value of the stage. origin: the number of a sample, "edit" or "slider"; anything else is another picture."""
-    label = f"The picture decoded from the latent code. {caption}"
+    label = _("The picture decoded from the latent code. {caption}", caption=caption)
     return {**raw(x[0]), "caption": caption, "label": label, "origin": origin}

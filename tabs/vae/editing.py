@@ -8,19 +8,21 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, sources
 from tabs.controls import Controls, dropdown, slider
+from tabs.language import _, join, pgettext
 from tabs.vae.data import VAE, code_list, code_tensor, load_latents, load_vae, slider_code, view
 
 TITLES = {  # of the attributes that can be edited on the page: one row of controls each
-    "smiling": "Smile",
-    "glasses": "Glasses",
-    "hair_color": "Hair colour",
-    "hair_length": "Hair length",
-    "facial_hair": "Beard",
-    "skin": "Skin",
-    "background": "Background",
-    "class": "Class",
+    "smiling": Message("Smile"),
+    "glasses": Message("Glasses"),
+    "hair_color": Message("Hair colour"),
+    "hair_length": Message("Hair length"),
+    "facial_hair": Message("Beard"),
+    "skin": Message("Skin"),
+    "background": Message("Background"),
+    "class": Message("Class"),
 }
 # Edits belong to the picture that they were made on, and the classifier's report to the one that it was given.
 FORGET_EDITS = """(stage, report, ...edits) => stage?.origin === 'edit' ? [] : stage?.origin === 'slider' ? [report && ''] :
@@ -30,10 +32,12 @@ FORGET_EDITS = """(stage, report, ...edits) => stage?.origin === 'edit' ? [] : s
 class Edit(Controls):
     """One row of the page, and what an endpoint does."""
 
-    attribute: str = Field("glasses", title="Attribute", max_length=80)
-    target: Annotated[str, dropdown([("unchanged", "")], scale=2, min_width=120)] = Field("", title="Value", max_length=80)
+    attribute: str = Field("glasses", title=Message("Attribute"), max_length=80)
+    target: Annotated[str, dropdown([(Message("unchanged"), "")], scale=2, min_width=120)] = Field(
+        "", title=Message("Value"), max_length=80
+    )
     amount: Annotated[float, slider(step=0.05, minimum=-1, maximum=2, scale=3, min_width=140)] = Field(
-        0, ge=-3, le=3, title="Strength"
+        0, ge=-3, le=3, title=Message("Strength")
     )
 
 
@@ -54,23 +58,35 @@ def edit_code(name, z, values, edit: Edit):
     return gm.vae.edit(latents, z, values, edit.attribute, edit.target, edit.amount)
 
 
+def readable(attribute, value):
+    return _(value) if attribute == "class" else pgettext(attribute, value.replace("_", " "))
+
+
 def classifier_report(dataset, x):
     """The classifier's prediction in words."""
-    facts = {name: fact for name, fact in classify(dataset, x).items() if name in TITLES}
-    parts = [f"{TITLES[name].lower()} **{value.replace('_', ' ')}** ({p:.0%})" for name, (value, p) in facts.items()]
-    return "An independent classifier says: " + ", ".join(parts) + "."
+    parts = [
+        _(
+            "{attribute} **{value}** ({probability:.0%})",
+            attribute=_(TITLES[name]).lower(),
+            value=readable(name, value),
+            probability=probability,
+        )
+        for name, (value, probability) in classify(dataset, x).items()
+        if name in TITLES
+    ]
+    return _("An independent classifier says: {parts}.", parts=join(parts))
 
 
 def start(dataset):
     """Another data set -> the rows that it has, with nothing edited."""
     judged = gm.cards.shipped((f"classifier-{dataset}",)) or dataset in gm.data.DATASETS
     values = gm.labels.all_conditions(dataset) if judged else {}
-    report = "" if judged else "Edits begin with what a classifier says of the picture: there is none of these pictures."
-    outputs = {"memory": None, "report": report}
+    report = Message("Edits begin with what a classifier says of the picture: there is none of these pictures.")
+    outputs = {"memory": None, "report": "" if judged else _(report)}
     for attribute in TITLES:
         outputs |= {f"{attribute}_row": gr.update(visible=attribute in values), f"{attribute}_amount": 0.0}
         if attribute in values:  # a hidden list keeps its value in the browser, so it must keep its choices, too
-            choices = [("unchanged", ""), *((name.replace("_", " "), name) for name in values[attribute])]
+            choices = [(_("unchanged"), ""), *((readable(attribute, name), name) for name in values[attribute])]
             outputs[attribute] = gr.update(choices=choices, value="")
     return outputs
 
@@ -85,7 +101,7 @@ def apply(row, target_chosen, sliders, memory, **controls):
     name, z = slider_code(sliders)
     target = controls[row] or ""
     if not target and not target_chosen:
-        raise ValueError("Choose a value to change it to first.")
+        raise ValueError(Message("Choose a value to change it to first."))
     amounts = {attribute: controls[f"{attribute}_amount"] for attribute in TITLES}
     same_model = memory and memory["model"] == name
     if not same_model or sum(a != b for a, b in zip(memory["z"], code_list(z))) > z.shape[1] / 2:
@@ -99,14 +115,17 @@ def apply(row, target_chosen, sliders, memory, **controls):
         edit = Edit.read(attribute=attribute, target=controls[attribute] or "", amount=amounts.setdefault(attribute, 0.0))
         if edit.amount and edit.target:
             z = edit_code(name, z, memory["values"], edit)
-            change = f"{memory['values'][attribute]} → {edit.target}"
-            captions.append(f"{TITLES[attribute]}: {change}".replace("_", " "))
-    outputs = view(name, z, caption=", ".join(captions), origin="edit")
+            old, new = (readable(attribute, value) for value in (memory["values"][attribute], edit.target))
+            captions.append(_("{attribute}: {old} → {new}", attribute=TITLES[attribute], old=old, new=new))
+    outputs = view(name, z, caption=join(captions), origin="edit")
     code = outputs["sliders"]["z"]
     report = classifier_report(VAE.dataset_of(name), load_vae(name).decode(code_tensor(name, code)))
     if target and memory["values"].get(row) == target:
-        value = target.replace("_", " ")
-        report = f"The classifier already says {value} for the unedited picture: choose another value. {report}"
+        report = _(
+            "The classifier already says {value} for the unedited picture: choose another value. {report}",
+            value=readable(row, target),
+            report=report,
+        )
     memory = {**memory, "model": name, "z": code, "offset": z - base}
     changed = {f"{a}_amount": amount for a, amount in amounts.items() if amount != controls[f"{a}_amount"]}
     return {"report": report, "memory": memory, **changed, **outputs}
@@ -141,13 +160,15 @@ def vae_attributes(
 def lay_out(dataset, code_view):
     """Lay out and wire a row, a value and a strength for each attribute. Returns the step that opens a data set."""
     layout.hint(
-        "What glasses add to the code, on average, is a direction in latent space. Move the large picture along such "
-        "directions, several at once."
+        _(
+            "What glasses add to the code, on average, is a direction in latent space. Move the large picture along such "
+            "directions, several at once."
+        )
     )
     rows, targets, amounts, memory = {}, {}, {}, {"memory": gr.State()}
     for attribute, title in TITLES.items():
         with gr.Row(elem_classes=["small-controls", "change"], visible=False) as rows[f"{attribute}_row"]:
-            row = Edit.components(f"vae-{attribute}", target={"label": title, "elem_id": f"vae-{attribute}"})
+            row = Edit.components(f"vae-{attribute}", target={"label": _(title), "elem_id": f"vae-{attribute}"})
             targets[attribute], amounts[f"{attribute}_amount"] = row.values()
     inputs = {"sliders": code_view["sliders"], **memory, **targets, **amounts}
     report = {"report": gr.Markdown(elem_id="vae-verdict", elem_classes="report")}

@@ -9,6 +9,7 @@ import genmodels as gm
 from tabs import endpoints, layout, programs, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
+from tabs.language import _
 from tabs.sources import Source
 from tabs.vae.data import SAVE, TEST_TILES, VAE, code_list, code_tensor, load_vae, model_name, view
 
@@ -22,13 +23,14 @@ def encode(source: Source, size):
     vae = load_vae(name)
     z, stats = vae.encode(x).mean, gm.vae.encoding_stats(vae, x)
     x_hat = vae.reconstruct(x) if lines else vae.decode(code_tensor(name, code_list(z)))
-    names = ["input", "reconstruction", "absolute difference"]
+    names = [_("input"), _("reconstruction"), _("absolute difference")]
     comparison = {**sheet(torch.cat([x, x_hat, (x - x_hat).abs()]), 3), "labels": names}
-    report = (
-        f"**Squared error** {stats['squared_error']:.4f} per pixel. **KL** {stats['kl']:.1f} nats: the information in the "
-        f"code. **ELBO** {stats['elbo']:.1f} nats: a lower bound on the log-probability of this picture."
+    report = _(
+        "**Squared error** {squared_error:.4f} per pixel. **KL** {kl:.1f} nats: the information in the code. **ELBO** "
+        "{elbo:.1f} nats: a lower bound on the log-probability of this picture.",
+        **stats,
     )
-    caption = f"Reconstruction of your picture from {vae.latent} numbers."
+    caption = _("Reconstruction of your picture from {n} numbers.", n=vae.latent)
     return {
         "comparison": comparison,
         "report": report,
@@ -62,11 +64,13 @@ def vae_encode(
 def lay_out(model, code_view):
     """Lay out and wire the tool. Returns (where a picture is chosen, what is shown of it)."""
     layout.hint(
-        "Choose a test picture (not used in training), or bring your own. The encoder turns it into a latent code, and the "
-        "decoder reconstructs it from the code alone."
+        _(
+            "Choose a test picture (not used in training), or bring your own. The encoder turns it into a latent code, and the "
+            "decoder reconstructs it from the code alone."
+        )
     )
     parts = PICTURES.lay_out("vae", min_width=150, height=224)
-    comparison = Tiles(pick=False, columns=3, name="Input and reconstruction", elem_id="vae-pair")
+    comparison = Tiles(pick=False, columns=3, name=_("Input and reconstruction"), elem_id="vae-pair")
     shown = {"comparison": comparison, "report": gr.Markdown(elem_id="vae-report", elem_classes="report")}
     PICTURES.connect(parts, model, {**shown, **code_view})
     return parts, shown

@@ -7,11 +7,13 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.components.tiles import Tiles
 from tabs.controls import Controls, radio
+from tabs.language import _
 from tabs.vae.data import TEST_TILES, VAE, code_list, code_tensor, load_vae, model_name, slider_code, view
 
 FRAMES = 17
@@ -20,15 +22,22 @@ FRAMES = 17
 class End(Controls):
     end: Annotated[
         Literal["first", "last"],
-        radio([("first picture", "first"), ("last picture", "last")], scale=2, elem_id="vae-which", elem_classes=[]),
-    ] = Field("first", title="Choose another")
+        radio(
+            [(Message("first picture"), "first"), (Message("last picture"), "last")],
+            scale=2,
+            elem_id="vae-which",
+            elem_classes=[],
+        ),
+    ] = Field("first", title=Message("Choose another"))
 
 
 class Interpolation(Controls):
-    first: int = Field(0, ge=0, le=199, title="Number of a test picture (of faces 0 to 99)")
-    second: int = Field(1, ge=0, le=199, title="Number of another")
-    steps: int = Field(9, ge=2, le=64, title="Number of pictures, both ends included")
-    spherical: bool = Field(True, title="Whether spherical (slerp), which stays where the prior has its mass, or linear")
+    first: int = Field(0, ge=0, le=199, title=Message("Number of a test picture (of faces 0 to 99)"))
+    second: int = Field(1, ge=0, le=199, title=Message("Number of another"))
+    steps: int = Field(9, ge=2, le=64, title=Message("Number of pictures, both ends included"))
+    spherical: bool = Field(
+        True, title=Message("Whether spherical (slerp), which stays where the prior has its mass, or linear")
+    )
 
 
 def initial_pair(name):
@@ -50,7 +59,7 @@ def show(name, pair):
     import torch
 
     x = load_vae(name).decode(torch.cat([interpolated_codes(name, pair, spherical) for spherical in (True, False)]))
-    frames = {**sheet(x, FRAMES), "rows": ["spherical (slerp)", "linear"]}
+    frames = {**sheet(x, FRAMES), "rows": [_("spherical (slerp)"), _("linear")]}
     return {"memory": {"model": name, "pair": pair}, "frames": frames}
 
 
@@ -80,9 +89,10 @@ def to_stage(memory, event: gr.EventData):
     """A frame was chosen -> sliders, stage, lines."""
     step, row = events.event_number(event, "step", FRAMES - 1), events.event_number(event, "row", 1)
     if not memory:
-        raise ValueError("There is no interpolation yet: choose both pictures.")
+        raise ValueError(Message("There is no interpolation yet: choose both pictures."))
     z = interpolated_codes(memory["model"], memory["pair"], spherical=row == 0)[step]
-    return view(memory["model"], z[None], caption=f"Step {step + 1} of {FRAMES} of the interpolation.")
+    caption = _("Step {step} of {frames} of the interpolation.", step=step + 1, frames=FRAMES)
+    return view(memory["model"], z[None], caption=caption)
 
 
 def vae_interpolate(model: Literal[*VAE.models] = "vae-mnist", path: Interpolation = Interpolation()) -> Image:  # noqa: B008
@@ -99,12 +109,13 @@ def vae_interpolate(model: Literal[*VAE.models] = "vae-mnist", path: Interpolati
 
 def lay_out(model, code_view):
     """Lay out and wire the tool. Returns (the test pictures, the step that opens a model)."""
-    layout.hint("The code of one picture turns into that of another, step by step.")
-    frames, memory = Scrubber(action="Show large", ends=("first", "last"), elem_id="vae-frames"), {"memory": gr.State()}
+    layout.hint(_("The code of one picture turns into that of another, step by step."))
+    frames = Scrubber(action=_("Show large"), ends=(_("first"), _("last")), elem_id="vae-frames")
+    memory = {"memory": gr.State()}
     with gr.Row(elem_classes="small-controls"):
         inputs = {**model, **memory, **End.components("vae")}
-        use_stage = gr.Button("Use the large picture", scale=1, min_width=150, size="md")
-    tiles, outputs = Tiles(columns=10, name="Test pictures", elem_id="vae-ends"), {**memory, "frames": frames}
+        use_stage = gr.Button(_("Use the large picture"), scale=1, min_width=150, size="md")
+    tiles, outputs = Tiles(columns=10, name=_("Test pictures"), elem_id="vae-ends"), {**memory, "frames": frames}
     events.act(tiles.input, choose_end, inputs, outputs)
     events.act(use_stage.click, stage_as_end, {**inputs, "sliders": code_view["sliders"]}, outputs)
     events.act(frames.release, to_stage, memory, code_view)

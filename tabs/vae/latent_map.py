@@ -8,6 +8,7 @@ import genmodels as gm
 from tabs import events, families, layout, sources
 from tabs.components import sheet
 from tabs.components.latent_map import LatentMap
+from tabs.language import _
 from tabs.vae import sampling
 from tabs.vae.data import code_tensor, model_name, view
 
@@ -27,15 +28,15 @@ def _map(folder, dataset):
 def show(dataset):
     """-> map: both maps of a data set, autoencoder and VAE."""
     if dataset not in gm.data.CLASSES:
-        message = "These pictures need a code of more than two numbers, so they have no map. Choose digits or clothes."
+        message = _("These pictures need a code of more than two numbers, so they have no map. Choose digits or clothes.")
         return {"map": {"message": message}}
     maps = []
-    for title, name in (("Autoencoder", f"autoencoder-{dataset}"), ("VAE", f"vae-{dataset}-2d")):
+    for title, name in ((_("Autoencoder"), f"autoencoder-{dataset}"), (_("VAE"), f"vae-{dataset}-2d")):
         try:
             maps.append({"title": title, **_map(name, dataset)})
         except ValueError as e:
             maps.append({"title": title, "message": events.sentence(e)})
-    return {"map": {"maps": maps, "classes": gm.data.CLASSES[dataset]}}
+    return {"map": {"maps": maps, "classes": [_(name) for name in gm.data.CLASSES[dataset]]}}
 
 
 def choose(dataset, event: gr.EventData, **controls):
@@ -45,18 +46,22 @@ def choose(dataset, event: gr.EventData, **controls):
     edge = _map(name, dataset)["bounds"]
     z = code_tensor(name, [edge["x0"] + u * (edge["x1"] - edge["x0"]), edge["y1"] - v * (edge["y1"] - edge["y0"])])
     tiles = {**sampling.sample(dataset, "2d", **controls)["tiles"], "chosen": -1}
-    return {"size": "2d", "tiles": tiles, **view(name, z, caption="Decoded from the chosen point of the map.")}
+    return {"size": "2d", "tiles": tiles, **view(name, z, caption=_("Decoded from the chosen point of the map."))}
 
 
 def lay_out():
     layout.hint(
-        "If a code has only **two** numbers, all pictures fit on a map. Point at it to see what a code decodes to; click to "
-        "put that code on the sliders."
+        _(
+            "If a code has only **two** numbers, all pictures fit on a map. Point at it to see what a code decodes to; click "
+            "to put that code on the sliders."
+        )
     )
     latent_map = LatentMap(elem_id="vae-map")
     layout.hint(
-        "An **autoencoder** may put its codes anywhere: some are crowded together, and between them are regions that it never "
-        "learned to decode. A **VAE** must fill a round cloud in the middle: every point there decodes to a picture, and "
-        "neighbours look alike."
+        _(
+            "An **autoencoder** may put its codes anywhere: some are crowded together, and between them are regions that it "
+            "never learned to decode. A **VAE** must fill a round cloud in the middle: every point there decodes to a picture, "
+            "and neighbours look alike."
+        )
     )
     return latent_map

@@ -7,11 +7,13 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, programs
 from tabs.components import sheet
 from tabs.components.stage import Stage
 from tabs.components.tiles import Tiles
 from tabs.controls import SEED, Controls, Expression, Seed, slider
+from tabs.language import _
 from tabs.vae.data import SAVE, VAE, code_list, code_tensor, decode_program, load_vae, model_name, picture, slider_code, view
 
 SAMPLES = 12  # new pictures at a time
@@ -19,10 +21,10 @@ FRAME_SAMPLE = "(stage, tiles) => ({...tiles, chosen: Number.isInteger(stage?.or
 
 
 class Sampling(Controls):
-    n: int = Field(SAMPLES, ge=1, le=64, title="Samples")
+    n: int = Field(SAMPLES, ge=1, le=64, title=Message("Samples"))
     seed: Seed = SEED
     temperature: Annotated[float, slider(step=0.05, elem_id="vae-spread")] = Field(
-        1, ge=0, le=2, title="Temperature", description="0: no noise, 1: as trained"
+        1, ge=0, le=2, title=Message("Temperature"), description=Message("0: no noise, 1: as trained")
     )
 
 
@@ -40,7 +42,7 @@ def slider_lines(sliders):
 
 def reset(dataset, size):
     name = model_name(dataset, size)
-    return view(name, code_tensor(name, []), caption="All numbers 0: the mean of the prior.")
+    return view(name, code_tensor(name, []), caption=_("All numbers 0: the mean of the prior."))
 
 
 def random_label(name, options: Sampling):
@@ -56,9 +58,10 @@ def sample(dataset, size, chosen=0, **controls):
     x, call = vae.decode(z), options.call("model.sample", gm.VAE.sample, label=None if label is None else Expression("y"))
     lines = "" if label is None else f"y = gm.data.sample_attributes({options.n}, seed={options.seed})\n"
     lines = programs.program(f"{lines}x = {call}[{chosen}:{chosen + 1}]\n{SAVE}", name)
-    origin = "random noise" if label is None else "random attributes and noise"
-    caption = f"Sample {chosen + 1} of seed {options.seed}, decoded from {origin}."
-    tiles = {**sheet(x, options.n), "labels": [f"sample {i + 1}" for i in range(options.n)], "chosen": chosen}
+    origin = _("random noise") if label is None else _("random attributes and noise")
+    caption = _("Sample {number} of seed {seed}, decoded from {origin}.", number=chosen + 1, seed=options.seed, origin=origin)
+    names = [_("sample {number}", number=i + 1) for i in range(options.n)]
+    tiles = {**sheet(x, options.n), "labels": names, "chosen": chosen}
     return {"tiles": tiles, **view(name, z[chosen : chosen + 1], x[chosen : chosen + 1], lines, caption, chosen)}
 
 
@@ -74,7 +77,7 @@ def choose_sample(dataset, size, event: gr.EventData, **controls):
 
 def size_choices(dataset):
     numbers = gm.cards.read_json(f"vae-{dataset}", "config.json").get("latent", "")  # known before a model is loaded
-    return [(f"Full code ({numbers})", "full"), ("2-D code", "2d")]
+    return [(_("Full code ({size})", size=numbers), "full"), (_("2-D code"), "2d")]
 
 
 def open_model(dataset, size, **controls):
@@ -109,8 +112,8 @@ def lay_out(model, sliders, lines):
     """Lay out and wire the stage. model: data set and size. Returns (what shows a code, the samples, the controls)."""
     stage = Stage(poster=layout.poster("vae-mnist"), elem_id="vae-stage", elem_classes="live-picture")
     code_view = {"sliders": sliders, "stage": stage, "lines": lines}
-    tiles = Tiles(columns=6, name="Samples", elem_id="vae-samples")
-    new, seed, zero = layout.seed_row("New samples", "Reset")
+    tiles = Tiles(columns=6, name=_("Samples"), elem_id="vae-samples")
+    new, seed, zero = layout.seed_row(_("New samples"), _("Reset"))
     temperature = Sampling.components("vae", "temperature")
     controls, outputs = {"seed": seed, **temperature}, {"tiles": tiles, **code_view}
     events.live(sliders.input, move_slider, {"sliders": sliders}, {"stage": stage})

@@ -178,11 +178,13 @@ def test_a_low_elbo_finds_digits_among_clothes_but_not_blurred_clothes():
 
 
 def test_the_page_calls_the_gain_from_augmentation_significant_only_if_it_is():
-    from train.augmentation import in_words
+    from train.augmentation import significance
 
     result = json.loads((checkpoint_folder("vae-mnist") / "augmentation.json").read_text(encoding="utf-8"))
-    assert result["text"] == in_words(result) and "significant (p =" in result["text"]
-    assert result["text"] in page("checkpoints/vae-mnist/README.md"), "the card"
+    assert result["p"] == pytest.approx(significance(result))
+    text = gm.cards.augmentation(result)
+    assert ("**not** significant (p =" in text) == (result["p"] >= 0.05)
+    assert text in page("checkpoints/vae-mnist/README.md"), "the card"
     assert "{augmentation}" in page(VAE)
 
 

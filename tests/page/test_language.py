@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from genmodels.messages import Message
+from tabs import flow, gan, vae
 from tabs.language import LANGUAGES, _, catalogue, current, of_scripts, pgettext, use
 
 
@@ -57,3 +58,24 @@ def test_there_is_a_catalogue_for_every_language():
     for tag in list(LANGUAGES)[1:]:
         assert of_scripts(tag)["Play"] and "" not in of_scripts(tag)
     assert of_scripts(next(iter(LANGUAGES))) == {}
+
+
+OPENED = {
+    "samples of the flow": lambda: flow.sampling.open_dataset("mnist")["stage"]["pictures"][0]["label"],
+    "likelihood": lambda: flow.likelihood.open_dataset("mnist")["verdict"]["text"],
+    "comparison": lambda: flow.likelihood.open_dataset("mnist")["comparison"]["labels"][0],
+    "layers": lambda: flow.likelihood.open_dataset("mnist")["layers"]["rows"][0],
+    "samples of the GAN": lambda: gan.sampling.open_dataset("mnist")["stage"]["pictures"][0]["label"],
+    "training": lambda: gan.training.open_dataset("mnist")["film"]["label"],
+    "map": lambda: vae.latent_map.show("mnist")["map"]["maps"][0]["title"],
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_what_is_computed_once_is_in_the_language_of_each_page(monkeypatch, name):
+    monkeypatch.setattr(catalogue("zh"), "gettext", "译：{}".format)
+    opened = OPENED[name]
+    english = opened()
+    with use("zh"):
+        assert opened().startswith("译：")
+    assert opened() == english and "译" not in english

@@ -405,3 +405,18 @@ def test_cards_may_be_missing(monkeypatch, tmp_path):
     assert "missing" in gm.cards.headline("vae-mnist")
     assert "no card" in vae.card("mnist", "full")["card"]
     assert "missing" in vae.augmentation()
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.003, "is significant (p = 0.00)"), (0.1, "is **not** significant (p = 0.10)")])
+def test_what_synthetic_pictures_gain_is_stated_with_each_number_at_its_place(monkeypatch, p, verdict):
+    facts = {"real": 500, "test": 10_000, "synthetic": 20_000, "seeds": [0, 1, 2], "command": "python -m x", "p": p}
+    facts |= {"real_only": {"mean": 0.93, "sd": 0.01}, "with_synthetic": {"mean": 0.953, "sd": 0.002}}
+    monkeypatch.setattr(gm.cards, "read_json", lambda *_: facts)
+    text = vae.augmentation()
+    for words in (
+        "trained on 500 real pictures classified 93.0% (sd 1.0%) of the 10,000 test pictures",
+        "with 20,000 synthetic ones from a VAE trained on the same 500, 95.3% (sd 0.2%): 3 seeds each",
+        "`python -m x`",
+        verdict,
+    ):
+        assert words in text

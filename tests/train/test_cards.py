@@ -246,14 +246,15 @@ def test_what_a_card_says_of_a_gan_follows_from_its_weights_of_the_loss(workdir)
     assert "second task" not in text(reconstruction_weight=0.0)
 
 
-def test_what_a_card_says_of_a_vae_follows_from_its_configuration(workdir):
+def test_what_a_card_says_of_a_vae_follows_from_its_configuration(workdir, monkeypatch):
     for latent, likelihood in ((5, "gaussian"), (7, "bernoulli")):
         folder = workdir / "checkpoints" / f"vae-mnist-{latent}"
         tiny.untrained(lambda: tiny.make("vae", latent=latent, likelihood=likelihood)).save_pretrained(folder)  # noqa: B023
         assert f"a code of {latent} numbers and a {likelihood} likelihood" in written(folder)
     assert "Training data from a VAE" not in written(folder)
-    (folder / "augmentation.json").write_text('{"text": "IT HELPS"}', encoding="utf-8")
-    assert "\n\nTraining data from a VAE: IT HELPS\n" in written(folder)
+    (folder / "augmentation.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(gm.cards, "augmentation", lambda facts: f"IT HELPS {facts}")
+    assert "\n\nTraining data from a VAE: IT HELPS {}\n" in written(folder)
 
 
 def test_the_table_of_models_has_each_models_numbers(workdir, judge):
