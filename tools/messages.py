@@ -1,7 +1,8 @@
 """The catalogues of the page's texts, from the sources: `python tools/messages.py` updates and compiles them (make messages).
 
-Texts are the arguments of `_`, `Message` and `pgettext` in Python, of `_` in scripts and templates, and the names of classes
-and attributes. A text that has gone is dropped from the catalogues; a new one has an empty translation, which a test finds.
+Texts are the arguments of `_`, `Message` and `pgettext` in Python, of `_` in scripts and templates, and the names of classes,
+attributes and photographs. A text that has gone is dropped from the catalogues; a new one has an empty translation, which a
+test finds.
 """
 
 import io
@@ -37,6 +38,8 @@ def extracted(domain: str) -> catalog.Catalog:
         for names in gm.data.CLASSES.values():
             for name in names:
                 texts.add(name, locations=[("genmodels/data.py", 1)])
+        for name in gm.data.PHOTOGRAPHS:
+            texts.add(name, locations=[("genmodels/data.py", 1)])
         for attribute, values in gm.data.ATTRIBUTES.items():
             for value in values:
                 texts.add(value, locations=[("genmodels/data.py", 1)], context=attribute)
