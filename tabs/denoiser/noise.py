@@ -88,7 +88,9 @@ class Noise(Controls):
     kind: Annotated[Literal[*KINDS], radio([(k.title, name) for name, k in KINDS.items()])] = Field(
         "gaussian", title=Message("Kind")
     )
-    strength: Annotated[float, slider()] = Field(25, ge=0, le=150, title=Message("Strength"))
+    strength: Annotated[float, slider(label=KINDS["gaussian"].strength_title)] = Field(
+        25, ge=0, le=150, title=Message("Strength")
+    )
     sigma: Annotated[float, slider(elem_id="denoiser-told")] = Field(
         0, ge=0, le=100, title=Message("Sigma given to the network"), description=Message("0: blind")
     )
@@ -147,8 +149,7 @@ def add_noise(
 def lay_out(dataset):
     """Lay out and wire the controls. Returns them by name, and the triggers after which the noise is another one."""
     gr.Markdown(_("### Noise"))
-    strength = {"label": _(KINDS["gaussian"].strength_title)}
-    controls = Noise.components("denoiser", "kind", "strength", "sigma", strength=strength)
+    controls = Noise.components("denoiser", "kind", "strength", "sigma")
     with gr.Row(elem_classes="small-controls"):
         new = gr.Button(_("New noise"), scale=3, min_width=90)
         controls |= Noise.components("denoiser", "seed")
