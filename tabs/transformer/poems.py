@@ -43,6 +43,10 @@ class Poem(Controls):
     seed: Seed = Field(0, ge=0, le=2**31, title=Message("种子 Seed"))
     rhyme: Annotated[bool, checkbox()] = Field(True, title=Message("押韵 Rhyme"))
     tones: Annotated[bool, checkbox()] = Field(False, title=Message("平仄 Tone pattern"))
+    pinyin: Annotated[bool, checkbox(elem_classes=["plain", "pinyin"])] = Field(
+        False, title=Message("拼音 Pinyin"), description=Message("today's most common reading")
+    )
+    parameters = ("form", *CONDITIONS, "temperature", "top_p", "seed", *RULES)  # pinyin is shown by the style of the view alone
 
     @classmethod
     def read(cls, **values) -> Self:
@@ -76,6 +80,7 @@ def verse_marks(form: str, body: str) -> token_view.Verse:
         "pattern": gm.rhyme.closest_pattern(form, body)[: len(body)],
         "rhyme": name,
         "rhyming": "".join("韵" if i in positions else " " for i in range(len(body))),
+        "pinyin": " ".join(gm.rhyme.readings().get(c, "") for c in body),
     }
 
 
@@ -148,7 +153,7 @@ def build(first_visit):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
             conditions = Poem.components("transformer", "form", *CONDITIONS)
-            sampling = Poem.components("transformer-poem", *RULES, "temperature", "top_p")
+            sampling = Poem.components("transformer-poem", *RULES, "pinyin", "temperature", "top_p")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
             parts = {"stage": TokenView(name=_("诗 Poem"), poem=True, middle=5, elem_id="transformer-poem")}
             parts |= runs.buttons(Poem, "poem", _("作诗 Write"), _("停 Stop"))
