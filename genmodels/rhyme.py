@@ -57,6 +57,13 @@ def tone_classes() -> dict[str, str]:
 
 
 @functools.cache
+def readings() -> dict[str, str]:
+    """character -> its most common reading in today's Mandarin, in pinyin; see `tools/pinyin.py`, which writes the table."""
+    groups = json.loads(Path(__file__).with_name("pinyin.json").read_text(encoding="utf-8"))
+    return {c: reading for reading, characters in groups.items() for c in characters}
+
+
+@functools.cache
 def rhymes() -> dict[str, frozenset[str]]:
     """character -> the names of its rhymes."""
     return {c: frozenset(name for name, _ in finals) for c, finals in rhyme_finals().items()}

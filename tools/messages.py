@@ -1,7 +1,8 @@
 """The catalogues of the page's texts, from the sources: `python tools/messages.py` updates and compiles them (make messages).
 
-Texts are the arguments of `_`, `Message` and `pgettext` in Python, of `_` in scripts and templates, and the names of classes
-and attributes. A text that has gone is dropped from the catalogues; a new one has an empty translation, which a test finds.
+Texts are the arguments of `_`, `Message` and `pgettext` in Python, of `_` in scripts and templates, and the names of classes,
+attributes and photographs. A text that has gone is dropped from the catalogues; a new one has an empty translation, which a
+test finds.
 """
 
 import ast
@@ -48,7 +49,8 @@ def extracted(domain: str) -> catalog.Catalog:
             texts.add(text.replace("\\'", "'"), locations=place, context=context)
     if domain == PAGE:  # names, which are looked up as they are shown
         place = [("genmodels/data.py", 1)]
-        for name in {name for names in gm.data.CLASSES.values() for name in names if not name.isdigit()}:
+        classes = {name for names in gm.data.CLASSES.values() for name in names if not name.isdigit()}
+        for name in sorted({*classes, *gm.data.PHOTOGRAPHS}):
             texts.add(name, locations=place)
         for attribute, values in gm.data.ATTRIBUTES.items():
             texts.add(attribute.replace("_", " "), locations=place)

@@ -39,13 +39,19 @@ function truncate(n) {
   if (selected >= n) deselect();
   if (spans.length && !text.querySelector('[tabindex="0"]')) spans[0].tabIndex = 0;
 }
-function markVerse({tones, pattern, rhyming, rhyme}) {  // of a poem: what rhymes, and each tone beside the pattern's
+function markVerse({tones, pattern, rhyming, rhyme, pinyin}) {  // of a poem: what rhymes, each tone beside the pattern's, and readings
+  const readings = pinyin.split(' ');
   let breaks = 0;
   spans.forEach((span, i) => {
     const [symbol, words] = TONES[tones[i]] || ['', ''], asked = pattern[i], rhymes = rhyming[i] === '韵';
     const breaking = '平仄'.includes(tones[i]) && '平仄'.includes(asked) && tones[i] !== asked;
     breaks += breaking;
     span.dataset.tone = symbol;
+    if (readings[i] && !span.firstElementChild) {
+      const ruby = make('ruby', '', records[i].symbol);
+      ruby.append(make('rt', '', readings[i]));
+      span.replaceChildren(ruby);
+    }
     span.classList.toggle('open', asked === '中');
     span.classList.toggle('breaking', breaking);
     span.classList.toggle('rhymes', rhymes);
@@ -134,7 +140,7 @@ directionButton.addEventListener('click', () => {
 /**
  * @typedef {{symbol: string, p: number, entropy: number, kind: string, alternatives: {symbol: string, p: number}[]}} Token
  * @param {{tokens: string, keep: number, stats: string, notes: string, title: string, author: string, request: object,
- *   verse: {tones: string, pattern: string, rhyming: string, rhyme: string},
+ *   verse: {tones: string, pattern: string, rhyming: string, rhyme: string, pinyin: string},
  *   live: boolean, turn: number, message: string}} v  tokens: a line of JSON for each Token
  */
 function load(v) {

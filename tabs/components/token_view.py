@@ -23,6 +23,7 @@ class Verse(TypedDict):
     pattern: str  # the tone pattern: 平, 仄, 中 for either, or punctuation
     rhyming: str  # 韵 for a character that rhymes, or a space
     rhyme: str  # its name
+    pinyin: str  # readings with a space between, empty for punctuation; shown while a checkbox of class "pinyin" is checked
 
 
 class TokenView(Component):

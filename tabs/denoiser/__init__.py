@@ -9,6 +9,7 @@ import genmodels as gm
 from tabs import events, layout
 from tabs.denoiser import comparison, noise, pictures, whole
 from tabs.denoiser.data import DENOISER
+from tabs.language import _
 
 ENDPOINTS = (noise.add_noise, whole.denoise)
 
@@ -31,8 +32,10 @@ def open_dataset(dataset):
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     layout.hint(
-        "A denoiser estimates a clean picture from a noisy one: choose a kind of noise, raise its strength, and see what each "
-        "method restores and what it invents."
+        _(
+            "A denoiser estimates a clean picture from a noisy one: choose a kind of noise, raise its strength, and see what "
+            "each method restores and what it invents."
+        )
     )
     dataset = DENOISER.radio(min_width=330)
     chosen, source = {"dataset": dataset}, gr.State()
@@ -42,15 +45,17 @@ def build(first_visit):
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "before-after"]):
             stage, compare_button = comparison.lay_out()
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]):
-            gr.Markdown("### Picture")
+            gr.Markdown(_("### Picture"))
             look = {"columns": 5, "pad_visible": False, "webcam": True}
-            parts = pictures.PICTURES.lay_out("denoiser", "Pictures", "denoiser-pictures", **look)
+            parts = pictures.PICTURES.lay_out("denoiser", _("Pictures"), "denoiser-pictures", **look)
             with gr.Row(elem_classes="small-controls"):
                 place = pictures.Crop.components("denoiser")
             inputs = {"source": source, **chosen, **controls}
             connect_whole = whole.lay_out(inputs)
     lines = layout.python_panel("denoiser")
-    layout.explanation(Path(__file__).with_name("about.md"), measured=gm.cards.headline(f"denoiser-{DENOISER.available()[0]}"))
+    layout.explanation(
+        Path(__file__).with_name("about.md"), measured=_(gm.cards.headline(f"denoiser-{DENOISER.available()[0]}"))
+    )
     model_card = layout.models_card()
 
     opened = events.when_opened(

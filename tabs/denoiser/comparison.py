@@ -6,21 +6,23 @@ import time
 import gradio as gr
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, lane, programs, sources
 from tabs.components import sheet
 from tabs.components.compare import Compare
 from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import CLASSICAL, Noise, Restoration, in_python
 from tabs.denoiser.pictures import CroppedSource
+from tabs.language import _
 
-UNFILLED = " Our network has not learnt to fill a missing block of a photograph: it removes noise around it."
+OURS, NOISY = Message("our network"), Message("noisy")  # keys of the results, each with its caption
 
 
 def timed(restore, clean):
     """(restored picture, its caption: milliseconds, and PSNR and SSIM if there is a clean picture)"""
     start = time.thread_time()  # without the time for which others computed
     x = restore()
-    milliseconds = f"{1000 * (time.thread_time() - start):.0f} ms"
+    milliseconds = _("{milliseconds:.0f} ms", milliseconds=1000 * (time.thread_time() - start))
     return x, milliseconds if clean is None else f"{format_quality(x, clean)} · {milliseconds}"
 
 
@@ -32,14 +34,14 @@ def format_quality(x, clean):
 
 def our_methods(dataset, options: Restoration, noisy):
     """Our models of a data set: name -> function that restores the noisy picture."""
-    methods = {"our network": lambda: DENOISER.load(dataset).restore(noisy, options.sigma or None)}
+    methods = {OURS: lambda: DENOISER.load(dataset).restore(noisy, options.sigma or None)}
     if dataset == "photo":
         return methods
     if gm.cards.shipped((f"dvae-{dataset}",)):
-        methods["our denoising VAE"] = lambda: gm.load(f"dvae-{dataset}").restore(noisy)
+        methods[Message("our denoising VAE")] = lambda: gm.load(f"dvae-{dataset}").restore(noisy)
     if options.kind == "gaussian" and options.strength >= 0.01 and gm.cards.shipped((f"diffusion-{dataset}",)):
         sigma, seed = options.strength, options.seed
-        methods["our diffusion model"] = lambda: gm.load(f"diffusion-{dataset}").restore(noisy, sigma, seed=seed)
+        methods[Message("our diffusion model")] = lambda: gm.load(f"diffusion-{dataset}").restore(noisy, sigma, seed=seed)
     return methods
 
 
@@ -47,19 +49,25 @@ def stage_value(source: CroppedSource, results, clean, kind):
     """Value of the stage: the results (see `run`), the clean picture, and what our network removed. kind: of the noise."""
     import torch
 
-    (noisy, _), (restored, _) = results["noisy"], results["our network"]
-    original = {} if clean is None else {"clean picture": (clean, "")}
-    results = {**results, **original, "removed noise": (0.5 + noisy - restored, "grey: no change")}
+    noisy, restored = results[NOISY][0], results[OURS][0]
+    original = {} if clean is None else {Message("clean picture"): (clean, "")}
+    results = {**results, **original, Message("removed noise"): (0.5 + noisy - restored, _("grey: no change"))}
     h, w = noisy.shape[2:]
-    unfilled = kind == "missing block" and kind not in DENOISER.load(source["dataset"]).noises
+    whole = Message("{size} pixels, {w} × {h} of them on the stage.") if source["crop"] else Message("{size} pixels.")
+    caption = _(whole, size=source["size"], w=w, h=h)
+    if kind == "missing block" and kind not in DENOISER.load(source["dataset"]).noises:
+        caption = _(
+            "{caption} Our network has not learnt to fill a missing block of a photograph: it removes noise around it.",
+            caption=caption,
+        )
     with lane.beside():
-        pictures = sheet(torch.cat([x for x, _ in results.values()]), len(results))
+        pictures = sheet(torch.cat([x for x, _note in results.values()]), len(results))
     return {
         **pictures,
-        "pictures": [{"name": name, "note": note} for name, (_, note) in results.items()],
+        "pictures": [{"name": _(name), "note": note} for name, (_x, note) in results.items()],
         "left": 0,
         "right": 1,
-        "caption": f"{source['size']} pixels{f', {w} × {h} of them on the stage' * bool(source['crop'])}.{UNFILLED * unfilled}",
+        "caption": caption,
     }
 
 
@@ -79,7 +87,7 @@ def run(source, dataset, methods=(), **controls):
     options, source = Noise.read(**controls).restoration(), sources.require(source, DENOISER.check(dataset))
     clean = None if options.kind == "none" else source["x"]
     noisy = options.add_to(source["x"])
-    results = {"noisy": (noisy, "" if clean is None else format_quality(noisy, clean))}  # name -> (picture, its caption)
+    results = {NOISY: (noisy, "" if clean is None else format_quality(noisy, clean))}  # name -> (picture, its caption)
     results |= {name: timed(restore, clean) for name, restore in our_methods(dataset, options, noisy).items()}
     yield {"stage": stage_value(source, results, clean, options.kind), "lines": program(source, options)}
     for method in methods:
@@ -98,10 +106,10 @@ compare = functools.partial(run, methods=CLASSICAL)  # yields stage, lines
 
 
 def lay_out():
-    loading = {"message": "The model is loading. A restored picture will appear here."}
+    loading = {"message": _("The model is loading. A restored picture will appear here.")}
     stage = Compare(loading, elem_id="denoiser-stage", elem_classes="live-picture")
     with gr.Row(elem_classes="small-controls"):
-        return stage, gr.Button("Compare with scikit-image", variant="primary", elem_id="denoiser-compare")
+        return stage, gr.Button(_("Compare with scikit-image"), variant="primary", elem_id="denoiser-compare")
 
 
 def connect(inputs, outputs, triggers):

@@ -7,30 +7,35 @@ from PIL.Image import Image
 from pydantic import Field, model_validator
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, events, lane
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.denoiser import pictures
+from tabs.language import _
 
 MAX_NOISY_PIXELS = 4_000_000  # of a whole picture that noise is added to
-CLASSICAL = ("median", "non-local means", "total variation", "wavelets")  # genmodels.denoiser.CLASSICAL, without torch
+# genmodels.denoiser.CLASSICAL, without torch
+CLASSICAL = (Message("median"), Message("non-local means"), Message("total variation"), Message("wavelets"))
 
 
 class Kind(NamedTuple):
     """A kind of noise on the page, and its strength: on the 0-255 scale if Gaussian, else in %."""
 
-    title: str
+    title: Message
     maximum: float = 1
     value: float = 0
     strength_title: str = ""
 
 
 KINDS = {
-    "gaussian": Kind("Gaussian", 150, 25, "Sigma, on the 0-255 scale"),
-    "poisson": Kind("Poisson", 60, 15, "Strength, % (standard deviation at white)"),
-    "salt-and-pepper": Kind("Salt and pepper", 60, 10, "Corrupted pixels, %"),
-    "speckle": Kind("Speckle", 100, 30, "Strength, % of each pixel's value"),
-    "missing block": Kind("Missing block", 60, 25, "Side of the block, % of the picture's side"),
-    "none": Kind("No added noise"),
+    "gaussian": Kind(Message("Gaussian"), 150, 25, Message("Sigma, on the 0-255 scale")),
+    "poisson": Kind(Message("Poisson"), 60, 15, Message("Strength, % (standard deviation at white)")),
+    "salt-and-pepper": Kind(Message("Salt and pepper"), 60, 10, Message("Corrupted pixels, %")),
+    "speckle": Kind(Message("Speckle"), 100, 30, Message("Strength, {unit} of each pixel's value", unit="%")),
+    "missing block": Kind(
+        Message("Missing block"), 60, 25, Message("Side of the block, {unit} of the picture's side", unit="%")
+    ),
+    "none": Kind(Message("No added noise")),
 }
 DIGIT_SIGMA = 100  # initial value for digits and clothes, on the 0-255 scale: with less they are restored almost perfectly
 
@@ -38,10 +43,10 @@ DIGIT_SIGMA = 100  # initial value for digits and clothes, on the 0-255 scale: w
 class Restoration(Controls):
     """Noise and what is known of it, in the units of `genmodels` and of the API; kind "none": no noise is added."""
 
-    kind: Literal[*KINDS] = Field("gaussian", title="Kind")
-    strength: float = Field(0.1, ge=0, le=1, title="Strength")
-    sigma: float = Field(0, ge=0, le=1, title="Sigma", description="given to the model; 0: blind")
-    method: Literal["ours", *CLASSICAL] = Field("ours", title="Method")
+    kind: Literal[*KINDS] = Field("gaussian", title=Message("Kind"))
+    strength: float = Field(0.1, ge=0, le=1, title=Message("Strength"))
+    sigma: float = Field(0, ge=0, le=1, title=Message("Sigma"), description=Message("given to the model; 0: blind"))
+    method: Literal["ours", *CLASSICAL] = Field("ours", title=Message("Method"))
     seed: Seed = SEED
 
     @property
@@ -56,8 +61,12 @@ class Restoration(Controls):
         """The whole picture with its noise, (1, C, H, W)."""
         x = pictures.whole_picture(source)
         if self.kind != "none" and x.shape[2] * x.shape[3] > MAX_NOISY_PIXELS:
-            limit = f"pictures of at most {MAX_NOISY_PIXELS // 10**6} megapixels"
-            raise ValueError(f"Noise can be added to {limit}: choose a smaller one, or '{KINDS['none'].title}'.")
+            text = Message(
+                "Noise can be added to pictures of at most {megapixels} megapixels: choose a smaller one, or '{none}'.",
+                megapixels=MAX_NOISY_PIXELS // 10**6,
+                none=KINDS["none"].title,
+            )
+            raise ValueError(text)
         with lane.beside():
             return self.add_to(x)
 
@@ -76,10 +85,14 @@ def in_python(sigma: float) -> str:
 class Noise(Controls):
     """The controls of the page, in its units."""
 
-    kind: Annotated[Literal[*KINDS], radio([(k.title, name) for name, k in KINDS.items()])] = Field("gaussian", title="Kind")
-    strength: Annotated[float, slider(label=KINDS["gaussian"].strength_title)] = Field(25, ge=0, le=150, title="Strength")
+    kind: Annotated[Literal[*KINDS], radio([(k.title, name) for name, k in KINDS.items()])] = Field(
+        "gaussian", title=Message("Kind")
+    )
+    strength: Annotated[float, slider(label=KINDS["gaussian"].strength_title)] = Field(
+        25, ge=0, le=150, title=Message("Strength")
+    )
     sigma: Annotated[float, slider(elem_id="denoiser-told")] = Field(
-        0, ge=0, le=100, title="Sigma given to the network", description="0: blind"
+        0, ge=0, le=100, title=Message("Sigma given to the network"), description=Message("0: blind")
     )
     seed: Seed = SEED
 
@@ -87,7 +100,13 @@ class Noise(Controls):
     def strength_fits_kind(self) -> Self:
         kind = KINDS[self.kind]
         if self.kind != "none" and self.strength > kind.maximum:
-            raise ValueError(f"Strength must be a number from 0 to {kind.maximum} for {kind.title}, not {self.strength:g}.")
+            text = Message(
+                "Strength must be a number from 0 to {maximum} for {kind}, not {strength:g}.",
+                maximum=kind.maximum,
+                kind=kind.title,
+                strength=self.strength,
+            )
+            raise ValueError(text)
         return self
 
     def restoration(self) -> Restoration:
@@ -99,11 +118,11 @@ def choose_kind(kind, dataset):
     """-> strength: each kind has its own scale."""
     facts = KINDS[Noise.read(kind=kind, strength=0).kind]
     value = DIGIT_SIGMA if kind == "gaussian" and dataset != "photo" else facts.value
-    return {"strength": gr.update(maximum=facts.maximum, value=value, label=facts.strength_title, visible=kind != "none")}
+    return {"strength": gr.update(maximum=facts.maximum, value=value, label=_(facts.strength_title), visible=kind != "none")}
 
 
 class Addition(Restoration):
-    kind: Literal[*list(KINDS)[:-1]] = Field("gaussian", title="Kind")  # all but "none"
+    kind: Literal[*list(KINDS)[:-1]] = Field("gaussian", title=Message("Kind"))  # all but "none"
     parameters = ("kind", "strength", "seed")
 
 
@@ -129,10 +148,10 @@ def add_noise(
 
 def lay_out(dataset):
     """Lay out and wire the controls. Returns them by name, and the triggers after which the noise is another one."""
-    gr.Markdown("### Noise")
+    gr.Markdown(_("### Noise"))
     controls = Noise.components("denoiser", "kind", "strength", "sigma")
     with gr.Row(elem_classes="small-controls"):
-        new = gr.Button("New noise", scale=3, min_width=90)
+        new = gr.Button(_("New noise"), scale=3, min_width=90)
         controls |= Noise.components("denoiser", "seed")
     inputs, outputs = {"kind": controls["kind"], "dataset": dataset}, {"strength": controls["strength"]}
     chosen = events.act(controls["kind"].input, choose_kind, inputs, outputs, trigger_mode="always_last")

@@ -8,11 +8,13 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import lane, sources
 from tabs.components import sheet
 from tabs.components.tiles import Tiles
 from tabs.controls import Controls, slider
 from tabs.denoiser.data import DENOISER
+from tabs.language import _
 from tabs.sources import Source
 
 CROP = 256  # largest side of a picture on the stage: more would not follow a slider
@@ -29,8 +31,8 @@ class CroppedSource(Source):
 class Crop(Controls):
     """Which part of a larger picture is on the stage."""
 
-    left: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="Crop: left", description="%")
-    top: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title="Crop: top", description="%")
+    left: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title=Message("Crop: left"), description="%")
+    top: Annotated[int, slider(min_width=120)] = Field(50, ge=0, le=100, title=Message("Crop: top"), description="%")
 
 
 def crop(x, side, place: Crop = Crop()):  # noqa: B008
@@ -94,7 +96,7 @@ def whole_picture(source: CroppedSource):
 
 def drawing(dataset: str, ink) -> CroppedSource:
     if DENOISER.check(dataset) == "photo":
-        raise ValueError("Drawings are for digits and clothes: choose one of these first.")
+        raise ValueError(Message("Drawings are for digits and clothes: choose one of these first."))
     return cropped(sources.drawing(dataset, ink))
 
 
@@ -102,7 +104,7 @@ def tiles(dataset: str, n: int, chosen: int) -> Tiles.Value:
     """Photographs or test pictures to choose from."""
     if DENOISER.check(dataset) != "photo":
         return sources.tiles(dataset, n, chosen)
-    names = [name.replace("_", " ") for name in gm.data.PHOTOGRAPHS]
+    names = [_(name).replace("_", " ") for name in gm.data.PHOTOGRAPHS]
     return {**sheet(photograph_thumbnails(), n), "labels": names, "chosen": chosen}
 
 

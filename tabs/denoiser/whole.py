@@ -10,12 +10,14 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, events, lane, layout, sources
 from tabs.components import raw
 from tabs.components.stage import Stage
 from tabs.denoiser import pictures
 from tabs.denoiser.data import DENOISER
 from tabs.denoiser.noise import Noise, Restoration
+from tabs.language import _
 
 # Disabled, not hidden: a button that is hidden and shown again at once is sometimes not rendered (Gradio 6.31).
 NO_FILE = gr.update(value=None, interactive=False)
@@ -31,30 +33,35 @@ def save_png(x):
     return str(path)
 
 
+def progress(source, done):
+    return _("{size} pixels: {done:.0f} %", size=source["size"], done=100 * done)
+
+
 def restore(source, dataset, **controls):
     """Yields result (progress, then a preview), file."""
     options, source = Noise.read(**controls).restoration(), sources.require(source, DENOISER.check(dataset))
     noisy, start = options.add_to_whole(source), time.monotonic()
-    yield {"result": {"message": f"{source['size']} pixels: 0 %"}, "file": NO_FILE}
+    yield {"result": {"message": progress(source, 0)}, "file": NO_FILE}
     try:
         for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
             if step.done < 1:
-                yield {"result": {"message": f"{source['size']} pixels: {100 * step.done:.0f} %"}}
+                yield {"result": {"message": progress(source, step.done)}}
     except events.Stopped:
-        yield {"result": {"message": "Stopped: there is no result."}, "file": NO_FILE}
+        yield {"result": {"message": _("Stopped: there is no result.")}, "file": NO_FILE}
         return
     seconds = time.monotonic() - start
     preview = step.x[..., :: max(1, step.x.shape[2] // 300), :: max(1, step.x.shape[3] // 300)][0]
-    caption = f"{source['size']} pixels, {seconds:.1f} s"
+    caption = _("{size} pixels, {seconds:.1f} s", size=source["size"], seconds=seconds)
     yield {
-        "result": {**raw(preview), "caption": caption, "label": f"The whole picture, restored: {caption}"},
+        "result": {**raw(preview), "caption": caption, "label": _("The whole picture, restored: {caption}", caption=caption)},
         "file": gr.update(value=save_png(step.x), interactive=True),
     }
 
 
 def reset(source):
     """Another picture or other noise, of which there is no result yet."""
-    return {"result": {"message": f"Ready: {source['size']} pixels." if source else ""}, "file": NO_FILE}
+    ready = _("Ready: {size} pixels.", size=source["size"]) if source else ""
+    return {"result": {"message": ready}, "file": NO_FILE}
 
 
 def denoise(
@@ -81,7 +88,7 @@ def denoise(
     noisy, start = options.add_to_whole(source), time.monotonic()
     if options.method != "ours":
         if noisy.shape[2] * noisy.shape[3] > 1_000_000:
-            raise ValueError("scikit-image's methods take pictures of at most 1 megapixel: upload a smaller one.")
+            raise ValueError(Message("scikit-image's methods take pictures of at most 1 megapixel: upload a smaller one."))
         with lane.beside():
             x = gm.denoiser.classical(noisy, options.method, options.reference_sigma)
     elif family == "dvae":
@@ -103,15 +110,17 @@ def denoise(
 
 def lay_out(inputs):
     """Lay out and wire the tool. Returns what connects the events of another source or other noise: `connect(trigger)`."""
-    gr.Markdown("### Whole image, full resolution")
+    gr.Markdown(_("### Whole image, full resolution"))
     layout.hint(
-        "The comparison shows at most 256 × 256 pixels of a photograph. Here the network restores the whole image, tile by "
-        "tile."
+        _(
+            "The comparison shows at most 256 × 256 pixels of a photograph. Here the network restores the whole image, tile by "
+            "tile."
+        )
     )
     with gr.Row(elem_classes="small-controls"):
-        start = gr.Button("Restore the whole image", scale=3, min_width=110, elem_id="denoiser-whole")
-        stop = gr.Button("Stop", scale=1, min_width=70, elem_id="denoiser-stop")
+        start = gr.Button(_("Restore the whole image"), scale=3, min_width=110, elem_id="denoiser-whole")
+        stop = gr.Button(_("Stop"), scale=1, min_width=70, elem_id="denoiser-stop")
     outputs, runs = {"result": Stage(elem_id="denoiser-result")}, events.Runs("result", stop)
-    outputs["file"] = gr.DownloadButton("Download (PNG)", interactive=False, elem_id="denoiser-file")
+    outputs["file"] = gr.DownloadButton(_("Download (PNG)"), interactive=False, elem_id="denoiser-file")
     runs.stream(start.click, restore, inputs, outputs, rate=4)
     return functools.partial(runs.act, fn=reset, inputs={"source": inputs["source"]}, outputs=outputs)

@@ -9,6 +9,7 @@ import genmodels as gm
 from tabs import events, layout
 from tabs.diffusion import compare, editing, inpainting, quality, sampling
 from tabs.diffusion.data import DIFFUSION
+from tabs.language import _
 
 ENDPOINTS = (sampling.diffusion_sample, editing.diffusion_noise, editing.diffusion_edit, inpainting.diffusion_inpaint)
 
@@ -21,8 +22,10 @@ def prepare():
 def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     layout.hint(
-        "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, then "
-        "drag the slider under the pictures to look at any step."
+        _(
+            "A **diffusion model** turns pure noise into a picture by removing a little noise in each step. Press *Generate*, "
+            "then drag the slider under the pictures to look at any step."
+        )
     )
     dataset = DIFFUSION.radio(min_width=330)
     with gr.Row(elem_classes="lab"):
@@ -31,18 +34,18 @@ def build(first_visit):
         with gr.Column(scale=12, min_width=320, elem_classes=["card", "on-stage", "run"]):
             stage, new, controls["seed"], stop = sampling.lay_out_stage()
         with gr.Column(scale=7, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("Compare", id="compare"):
+            with gr.Tab(_("Compare"), id="compare"):
                 comparisons = compare.lay_out()
-            with gr.Tab("Your picture", id="own"):
+            with gr.Tab(_("Your picture"), id="own"):
                 own = editing.lay_out()
-            with gr.Tab("Inpaint", id="fill"):
+            with gr.Tab(_("Inpaint"), id="fill"):
                 mask, fill = inpainting.lay_out()
-            with gr.Tab("Quality", id="quality"):
+            with gr.Tab(_("Quality"), id="quality"):
                 chart = quality.lay_out()
     lines = layout.python_panel("diffusion")
     layout.explanation(
         Path(__file__).with_name("about.md"),
-        measured=gm.cards.headline("diffusion-mnist"),
+        measured=_(gm.cards.headline("diffusion-mnist")),
         samplers=gm.cards.samplers_table(DIFFUSION.titles, sampling.SAMPLERS),
         by_calls=gm.cards.fids_by_calls(DIFFUSION.titles),
         generators=gm.cards.generators_table(DIFFUSION.titles),

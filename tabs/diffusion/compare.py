@@ -8,6 +8,7 @@ from tabs.controls import Expression
 from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.frames import grid_cell, stage_value
 from tabs.diffusion.sampling import MAX_STEPS, SAMPLERS, read
+from tabs.language import _
 
 GUIDANCES = (0, 1, 2, 4)
 
@@ -25,11 +26,11 @@ def stream(dataset, options, label, argument, values, names):
             cells = list(frames[-1][1])
             for i, run in enumerate(runs):
                 cells[i] = grid_cell(next(run).x)
-                pending = {"lines": programs.PENDING} if k == 1 else {}
+                pending = {"lines": _(programs.PENDING)} if k == 1 else {}
                 yield {"stage": stage_value(names, [(k, cells)], 1.0, steps, live=True), **pending}
             frames.append((k, cells))
     except events.Stopped:
-        lines = programs.STOPPED
+        lines = _(programs.STOPPED)
     yield {"stage": stage_value(names, frames, 1.0, steps), "lines": lines}
 
 
@@ -39,7 +40,8 @@ def compare_samplers(dataset, **controls):
     # DDIM has eta, which the others ignore
     options = options.model_copy(update={"sampler": "ddim", "steps": min(options.steps, MAX_STEPS)})
     options.check_budget(label, repeats=5)  # Heun calls the network twice per step
-    names = [f"{title}: {gm.diffusion.function_evaluations(sampler, options.steps)} NFE" for sampler, title in SAMPLERS.items()]
+    calls = [gm.diffusion.function_evaluations(sampler, options.steps) for sampler in SAMPLERS]
+    names = [_("{title}: {calls} NFE", title=title, calls=n) for title, n in zip(SAMPLERS.values(), calls)]
     yield from stream(dataset, options, label, "sampler", list(SAMPLERS), names)
 
 
@@ -52,20 +54,24 @@ def compare_guidances(dataset, **controls):
     elif label is None:  # only the first two attributes: values of more might contradict each other
         label = [[i % classes[0], i % classes[1], *[-1] * (len(classes) - 2)] for i in range(options.n)]
     options.check_budget(label, guidances=GUIDANCES)
-    names = ["0: unconditional", "1: as trained", *(f"guidance {g}" for g in GUIDANCES[2:])]
+    names = [_("0: unconditional"), _("1: as trained"), *(_("guidance {scale}", scale=g) for g in GUIDANCES[2:])]
     yield from stream(dataset, options, label, "guidance", GUIDANCES, names)
 
 
 def lay_out():
     """The tool's runs on the stage: (trigger, handler) of each."""
     layout.hint(
-        "Without fresh noise, the initial noise decides what is generated and the sampler only how accurately; DDPM adds fresh "
-        "noise. Start four runs from **the same noise** and see them side by side."
+        _(
+            "Without fresh noise, the initial noise decides what is generated and the sampler only how accurately; DDPM adds "
+            "fresh noise. Start four runs from **the same noise** and see them side by side."
+        )
     )
-    by_sampler = gr.Button("Four samplers", size="md")
+    by_sampler = gr.Button(_("Four samplers"), size="md")
     layout.hint(
-        "**Guidance** amplifies the effect of the class: samples become clearer and less varied. If no class is "
-        "chosen, each sample gets a class of its own."
+        _(
+            "**Guidance** amplifies the effect of the class: samples become clearer and less varied. If no class is "
+            "chosen, each sample gets a class of its own."
+        )
     )
-    by_guidance = gr.Button("Four guidance scales", size="md")
+    by_guidance = gr.Button(_("Four guidance scales"), size="md")
     return (by_sampler.click, compare_samplers), (by_guidance.click, compare_guidances)

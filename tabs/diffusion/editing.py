@@ -8,6 +8,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, events, layout, sources
 from tabs.components import raw
 from tabs.components.draw_pad import DrawPad
@@ -18,17 +19,18 @@ from tabs.controls import SEED, Controls, Seed, slider
 from tabs.diffusion import frames, inpainting
 from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.sampling import Sampling, read
+from tabs.language import _
 
 
 class Noise(Controls):
     t: Annotated[float, slider(step=0.01)] = Field(
-        0.6, ge=0, le=1, title="Time t", description="0: clean picture, 1: pure noise"
+        0.6, ge=0, le=1, title=Message("Time t"), description=Message("0: clean picture, 1: pure noise")
     )
     seed: Seed = SEED
 
 
 class Editing(Sampling):
-    strength: float = Field(0.6, ge=0.01, le=1, title="Time t", description="up to which noise is added")
+    strength: float = Field(0.6, ge=0.01, le=1, title=Message("Time t"), description=Message("up to which noise is added"))
     parameters = ("strength", "n", "label", "sampler", "steps", "guidance", "seed")
 
 
@@ -44,8 +46,9 @@ def add_noise(source, options: Noise):
 def show_noise(source, **controls):
     """-> noisy: the picture with the noise of time t."""
     x, alpha, sigma = add_noise(sources.require(source), Noise.read(**controls))
-    caption = f"{abs(alpha):.2f} picture + {sigma:.2f} noise"  # abs: cos of a quarter turn may be -0.00
-    return {"noisy": {**raw(x[0]), "caption": caption, "label": f"Your picture with noise: {caption}"}}
+    alpha = abs(alpha)  # the cosine of a quarter turn may be -0.00
+    caption = _("{alpha:.2f} picture + {sigma:.2f} noise", alpha=alpha, sigma=sigma)
+    return {"noisy": {**raw(x[0]), "caption": caption, "label": _("Your picture with noise: {caption}", caption=caption)}}
 
 
 def choose(source, mask, **controls):
@@ -109,17 +112,19 @@ def diffusion_edit(
 def lay_out():
     """The tool's components by name."""
     layout.hint(
-        "Add noise to a picture, as in training (the forward process). Then let the model remove it (SDEdit): the "
-        "more noise, the more the model has to invent."
+        _(
+            "Add noise to a picture, as in training (the forward process). Then let the model remove it (SDEdit): the "
+            "more noise, the more the model has to invent."
+        )
     )
-    parts = {"source": gr.State(), "tiles": Tiles(columns=10, name="Test pictures", elem_id="diffusion-own")}
+    parts = {"source": gr.State(), "tiles": Tiles(columns=10, name=_("Test pictures"), elem_id="diffusion-own")}
     with gr.Row():
         with gr.Column(min_width=130) as parts["drawing"]:
             parts["pad"] = DrawPad(elem_id="diffusion-pad")
         with gr.Column(min_width=130):
             parts["noisy"] = Stage(elem_id="diffusion-drowned")
     parts |= Noise.components("diffusion", "t")
-    parts["denoise"] = gr.Button("Denoise (SDEdit)", size="md", elem_id="diffusion-finish")
+    parts["denoise"] = gr.Button(_("Denoise (SDEdit)"), size="md", elem_id="diffusion-finish")
     return {**parts, "upload": upload(height=120, elem_id="diffusion-upload")}
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from PIL.Image import Image
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, lane, programs
 from tabs.components import cell, sheet
 from tabs.diffusion.data import DIFFUSION
+from tabs.language import _
 from tabs.sources import Source
 
-VIEWS = ["x_t: the noisy picture", "predicted x_0", "predicted noise"]
+VIEWS = [Message("x_t: the noisy picture"), Message("predicted x_0"), Message("predicted noise")]
 MAX_PIXELS = 4_000_000  # of all frames that are sent to the browser: longer runs are shown with some steps left out
 
 
@@ -38,13 +40,13 @@ def stage_value(rows, frames, start, steps, live=False):
     if len(frames) > limit:  # evenly spaced, including the first and the last
         frames = [frames[round(i * (len(frames) - 1) / (limit - 1))] for i in range(limit)]
     sigma = gm.diffusion.alpha_sigma(torch.linspace(start, 0, steps + 1))[1]
-    cells = torch.cat([cells[row] for row in range(len(rows)) for _, cells in frames])
+    cells = torch.cat([cells[row] for row in range(len(rows)) for _step, cells in frames])
     with lane.beside():
         pictures = sheet(cells, len(frames))
     return {
         **pictures,
-        "rows": rows,
-        "numbers": [step for step, _ in frames],
+        "rows": [_(row) for row in rows],
+        "numbers": [step for step, _cells in frames],
         "live": live,
         "levels": " ".join(f"{s:.4f}" for s in sigma.tolist()),
     }
@@ -73,11 +75,11 @@ def stream(dataset, method, options, label, pictures=None, lines="", x=None, sta
         for k, step in enumerate(sampler_steps):
             frames.append((k, [grid_cell(x), grid_cell(step.x0), noise_cell(step.eps)]))
             x = step.x
-            pending = {"lines": programs.PENDING} if k == 0 else {}
+            pending = {"lines": _(programs.PENDING)} if k == 0 else {}
             yield {"stage": stage_value(VIEWS, frames[-1:], start, steps, live=True), **pending}
         frames.append((steps, [grid_cell(x), grid_cell(x), noise_cell(0 * x)]))
     except events.Stopped:
-        lines = programs.STOPPED
+        lines = _(programs.STOPPED)
     yield {"stage": stage_value(VIEWS, frames, start, steps), "lines": lines}
 
 

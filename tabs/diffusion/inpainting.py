@@ -8,6 +8,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, layout, programs, sources
 from tabs.components import raw
 from tabs.components.mask_pad import MaskPad, mask_text
@@ -15,10 +16,13 @@ from tabs.components.tiles import Tiles
 from tabs.diffusion import frames
 from tabs.diffusion.data import DIFFUSION
 from tabs.diffusion.sampling import MAX_STEPS, Sampling, read
+from tabs.language import _
 
 
 class Inpainting(Sampling):
-    resample: int = Field(3, ge=1, le=20, title="Resample", description="how often each step is run, with noise added back")
+    resample: int = Field(
+        3, ge=1, le=20, title=Message("Resample"), description=Message("how often each step is run, with noise added back")
+    )
     parameters = ("n", "label", "steps", "resample", "guidance", "seed")
 
     def check_budget(self, label):
@@ -47,7 +51,7 @@ def inpaint(dataset, source, mask, **controls):
     options, label = read(dataset, controls, Inpainting)
     source = sources.require(source, dataset)
     if mask is None or not mask.any():
-        raise ValueError("Paint over a part of the picture first: the model generates that part.")
+        raise ValueError(Message("Paint over a part of the picture first: the model generates that part."))
     options = options.model_copy(update={"sampler": "ddpm", "steps": min(options.steps, MAX_STEPS)})
     size = source["x"].shape[-1]
     lines = (
@@ -85,14 +89,14 @@ def diffusion_inpaint(
     else:
         region = gm.pictures.open_mask(gm.pictures.check_file(mask), size)
     if not region.any():
-        raise ValueError("The mask is empty: it must be white where the picture is to be generated.")
+        raise ValueError(Message("The mask is empty: it must be white where the picture is to be generated."))
     x = frames.copies(source, options.n).values()
     yield from frames.finished(dataset, "inpaint", options, *x, region)
 
 
 def lay_out():
     """The test pictures and the mask by name, and the button."""
-    layout.hint("Paint over a part of the picture. The model generates several variants of that part that fit the rest.")
-    tiles = Tiles(columns=10, name="Test pictures", elem_id="diffusion-fill-own")
+    layout.hint(_("Paint over a part of the picture. The model generates several variants of that part that fit the rest."))
+    tiles = Tiles(columns=10, name=_("Test pictures"), elem_id="diffusion-fill-own")
     parts = {"tiles": tiles, "mask": MaskPad(elem_id="diffusion-mask")}
-    return parts, gr.Button("Inpaint", size="md", elem_id="diffusion-fill")
+    return parts, gr.Button(_("Inpaint"), size="md", elem_id="diffusion-fill")

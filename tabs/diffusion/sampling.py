@@ -9,11 +9,13 @@ from PIL.Image import Image
 from pydantic import Field, field_validator
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, layout
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.diffusion import frames
 from tabs.diffusion.data import DIFFUSION
+from tabs.language import _
 
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 MAX_STEPS, MAX_DDPM_STEPS = 64, 250
@@ -22,15 +24,17 @@ CONTROLS = ("sampler", "steps", "eta", "guidance", "n")  # as they are laid out;
 
 
 class Sampling(Controls):
-    n: Annotated[int, slider()] = Field(9, ge=1, le=16, title="Samples")
-    label: str = Field(labels.ANY, title="Class", max_length=200)
+    n: Annotated[int, slider()] = Field(9, ge=1, le=16, title=Message("Samples"))
+    label: str = Field(labels.ANY, title=Message("Class"), max_length=200)
     sampler: Annotated[Literal["dpm", "ddim", "heun", "ddpm"], radio([(title, name) for name, title in SAMPLERS.items()])] = (
-        Field("dpm", title="Sampler")
+        Field("dpm", title=Message("Sampler"))
     )
-    steps: Annotated[int, slider(maximum=MAX_STEPS)] = Field(16, ge=1, le=MAX_DDPM_STEPS, title="Steps")
-    guidance: Annotated[float, slider(step=0.25)] = Field(1, ge=0, le=10, title="Guidance scale", description="1: as trained")
+    steps: Annotated[int, slider(maximum=MAX_STEPS)] = Field(16, ge=1, le=MAX_DDPM_STEPS, title=Message("Steps"))
+    guidance: Annotated[float, slider(step=0.25)] = Field(
+        1, ge=0, le=10, title=Message("Guidance scale"), description=Message("1: as trained")
+    )
     eta: Annotated[float, slider(step=0.05, visible=False)] = Field(
-        0, ge=0, le=1, title="Eta", description="noise added per step"
+        0, ge=0, le=1, title=Message("Eta"), description=Message("noise added per step")
     )
     seed: Seed = SEED
 
@@ -38,7 +42,9 @@ class Sampling(Controls):
     @classmethod
     def fits_the_sampler(cls, steps, info):
         if steps > MAX_STEPS and info.data.get("sampler") != "ddpm":
-            raise ValueError(f"must be a whole number from 1 to {MAX_STEPS}, not {steps}.")
+            raise ValueError(
+                Message("must be a whole number from 1 to {maximum}, not {steps}.", maximum=MAX_STEPS, steps=steps)
+            )
         return steps
 
     def arguments(self, method, **changes):
@@ -51,10 +57,13 @@ class Sampling(Controls):
         evaluations = [2 if label is not None and g not in (0, 1) else 1 for g in guidances or [self.guidance]]
         work = self.n * gm.diffusion.function_evaluations(self.sampler, self.steps) * repeats * sum(evaluations)
         if work > MAX_NETWORK_INPUTS:
-            raise ValueError(
-                f"This run would put {work:,} pictures through the network; at most {MAX_NETWORK_INPUTS:,} are allowed. "
-                "Choose fewer samples, fewer steps or guidance 1."
+            text = Message(
+                "This run would put {work:,} pictures through the network; at most {maximum:,} are allowed. "
+                "Choose fewer samples, fewer steps or guidance 1.",
+                work=work,
+                maximum=MAX_NETWORK_INPUTS,
             )
+            raise ValueError(text)
 
 
 def read(dataset, controls, kind=Sampling):
@@ -82,7 +91,7 @@ def opening(dataset):
 def open_dataset(dataset):
     """Another dataset: the controls as they open, and their run."""
     opened = opening(dataset)
-    stage = {**opened["stage"], "rows": frames.VIEWS}  # no words in the cache
+    stage = {**opened["stage"], "rows": [_(view) for view in frames.VIEWS]}  # those in the cache may be in another language
     limits = {"steps": gr.update(value=opened["steps"], maximum=MAX_STEPS), "eta": gr.update(value=0, visible=False)}
     return {**labels.menu_updates(DIFFUSION.conditions(dataset)), **opened, **limits, "stage": stage}
 
@@ -109,19 +118,19 @@ def diffusion_sample(
 
 def lay_out_controls():
     """The controls by name."""
-    gr.Markdown("### Conditions and sampler")
+    gr.Markdown(_("### Conditions and sampler"))
     return {**labels.menus("diffusion"), **Sampling.components("diffusion", *CONTROLS)}
 
 
 def lay_out_stage():
     """The stage, and its buttons and seed."""
     scrubber = Scrubber(
-        {"message": "The model is loading: in a moment, the steps from noise to a picture appear here."},
-        ends=("noise", "picture"),
+        {"message": _("The model is loading: in a moment, the steps from noise to a picture appear here.")},
+        ends=(_("noise"), _("picture")),
         elem_id="diffusion-stage",
         elem_classes="live-picture",
     )
-    return scrubber, *layout.seed_row("Generate", "Stop")
+    return scrubber, *layout.seed_row(_("Generate"), _("Stop"))
 
 
 def connect(stream, inputs, new):

@@ -7,6 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import events, layout
+from tabs.language import _
 from tabs.transformer import inspection, pixels, poems, surprisal, texts, writing
 
 MODELS = (*texts.MODELS, pixels.PIXELS)
@@ -33,11 +34,11 @@ def build_text(first_visit):
         with gr.Column(scale=11, min_width=320, elem_classes=["card", "writing"]):
             parts |= writing.lay_out_stage()
         with gr.Column(scale=8, min_width=320, elem_classes=["card", "tools"]), gr.Tabs():
-            with gr.Tab("Attention", id="attention"):
+            with gr.Tab(_("Attention"), id="attention"):
                 inspection.lay_out_attention(parts, bars)
-            with gr.Tab("Surprisal", id="surprise") as surprisal_tab:
+            with gr.Tab(_("Surprisal"), id="surprise") as surprisal_tab:
                 surprisal.build(events.first_visit(None, surprisal_tab, surprisal_visited), parts["model"])
-    parts["lines"] = layout.python_panel("transformer", "text", "Reproduce in Python")
+    parts["lines"] = layout.python_panel("transformer", "text", _("Reproduce in Python"))
     writing.connect(parts, first_visit)
 
 
@@ -46,21 +47,23 @@ def build(first_visit):
     offered = gm.cards.shipped(MODELS) or MODELS
     poems_visited, pixels_visited = gr.State(False), gr.State(False)
     layout.hint(
-        "An **autoregressive transformer** generates a sequence token by token, each predicted from all before it. "
-        "Write a text, then click a character to change what follows."
+        _(
+            "An **autoregressive transformer** generates a sequence token by token, each predicted from all before it. "
+            "Write a text, then click a character to change what follows."
+        )
     )
     with gr.Tabs(elem_classes="parts"):
-        written = "Texts" if texts.OWN else texts.WRITERS[texts.SHAKESPEARE]
+        written = _("Texts") if texts.OWN else _(texts.WRITERS[texts.SHAKESPEARE])
         with gr.Tab(written, id="text", visible=any(name in offered for name in texts.WRITERS)):
             build_text(first_visit)
-        with gr.Tab("Tang poems 唐诗", id="poems", visible=texts.TANG in offered) as poems_tab:
+        with gr.Tab(_("Tang poems 唐诗"), id="poems", visible=texts.TANG in offered) as poems_tab:
             poems.build(events.first_visit(None, poems_tab, poems_visited))
-        with gr.Tab("Pictures", id="pixels", visible=pixels.PIXELS in offered) as pixels_tab:
+        with gr.Tab(_("Pictures"), id="pixels", visible=pixels.PIXELS in offered) as pixels_tab:
             pixels.build(events.first_visit(None, pixels_tab, pixels_visited))
-    headlines = [gm.cards.headline(name).rstrip(".") for name in offered]
+    headlines = [_(gm.cards.headline(name)).rstrip(".。") for name in offered]
     layout.explanation(
         Path(__file__).with_name("about.md"),
-        measured="; ".join(headlines) + ".",
+        measured=_("{items}.", items=_("; ").join(headlines)),
         bits=gm.cards.bits_by_class(),
         perplexities=gm.cards.perplexities(),
         rhymes=gm.cards.rhyme_shares(),

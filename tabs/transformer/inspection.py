@@ -8,9 +8,11 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout
 from tabs.components.attention_map import AttentionMap
 from tabs.components.next_token import NextToken
+from tabs.language import _
 from tabs.transformer import texts
 from tabs.transformer.writing import Writing
 
@@ -21,7 +23,7 @@ UPDATE_OPTIONS = "(temperature, top_k, top_p, min_p, v) => v?.logits ? {...v, op
 
 
 class Prediction(Writing):
-    n: int = Field(10, ge=1, le=1000, title="Tokens", description="how many are listed")
+    n: int = Field(10, ge=1, le=1000, title=Message("Tokens"), description=Message("how many are listed"))
     parameters = (*WARPING, "n")
 
 
@@ -84,7 +86,7 @@ def text_next(
         probability with which it is sampled after temperature and cut-offs ("drawn").
     """
     transformer = texts.load(model)
-    logits, _ = predict_next(transformer, texts.check("prompt", prompt, texts.MAX_PROMPT))
+    logits = predict_next(transformer, texts.check("prompt", prompt, texts.MAX_PROMPT))[0]
     p = logits.softmax(-1)
     warped_p = gm.transformer.warp_logits(logits, **options.arguments(gm.transformer.warp_logits))
     symbols, tokens = transformer.tokenizer.symbols, []
@@ -95,17 +97,19 @@ def text_next(
 
 
 def lay_out_bars():
-    gr.Markdown("### Next-token probabilities")
-    return NextToken({"message": "The probabilities appear with the text."}, elem_id="transformer-next")
+    gr.Markdown(_("### Next-token probabilities"))
+    return NextToken({"message": _("The probabilities appear with the text.")}, elem_id="transformer-next")
 
 
 def lay_out_attention(parts, bars):
     """Lay out the map and wire the tool. parts: those of the text, its stage included."""
     layout.hint(
-        "To predict the next character, each character attends to those before it. **Point at one** to see its "
-        "attention weights."
+        _(
+            "To predict the next character, each character attends to those before it. **Point at one** to see its "
+            "attention weights."
+        )
     )
-    attention = AttentionMap({"message": "The map appears with the text."}, elem_id="transformer-attention")
+    attention = AttentionMap({"message": _("The map appears with the text.")}, elem_id="transformer-attention")
     controls, outputs = {name: parts[name] for name in WARPING}, {"bars": bars}
     chosen = {"model": parts["model"], **controls}
     events.live(parts["stage"].click, inspect_position, chosen, {**outputs, "attention": attention})

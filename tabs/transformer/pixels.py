@@ -12,10 +12,12 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import endpoints, events, labels, layout, programs, sources
 from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
+from tabs.language import _
 from tabs.sources import Source
 from tabs.transformer import runs
 
@@ -26,12 +28,21 @@ PICTURES = sources.Chooser(first=FIRST_TILE)
 
 
 class Completions(Controls):
-    rows: Annotated[int, slider()] = Field(14, ge=0, le=SIDE - 1, title="Given rows", description="0: a new picture")
-    n: Annotated[int, slider()] = Field(4, ge=1, le=8, title="Completions")
+    rows: Annotated[int, slider()] = Field(
+        14, ge=0, le=SIDE - 1, title=Message("Given rows"), description=Message("0: a new picture")
+    )
+    n: Annotated[int, slider()] = Field(4, ge=1, le=8, title=Message("Completions"))
     label: Annotated[
-        str, dropdown([("any: drawn first", labels.ANY), ("one of each", labels.EACH), *((str(c), str(c)) for c in range(10))])
-    ] = Field(labels.ANY, title="Class", description="condition", max_length=80)
-    temperature: Annotated[float, slider(step=0.05)] = Field(1, ge=0, le=2, title="Temperature")
+        str,
+        dropdown(
+            [
+                (Message("any: drawn first"), labels.ANY),
+                (Message("one of each"), labels.EACH),
+                *((str(c), str(c)) for c in range(10)),
+            ]
+        ),
+    ] = Field(labels.ANY, title=Message("Class"), description=Message("condition"), max_length=80)
+    temperature: Annotated[float, slider(step=0.05)] = Field(1, ge=0, le=2, title=Message("Temperature"))
     seed: Seed = SEED
 
 
@@ -66,14 +77,17 @@ def film_pictures(source, steps, given_rows):
 def film(pictures, steps, live=False):
     """The stage's value. steps: all so far; pictures: see `film_pictures`, of the steps, or of the last one if live."""
     bits = [(step.rows, -step.probability[:, step.rows - 1].clamp_min(1e-9).log2().mean().item()) for step in steps[1:]]
-    curve = line("bits per pixel", [(row, round(b, 3)) for row, b in bits])
+    curve = line(_("bits per pixel"), [(row, round(b, 3)) for row, b in bits])
     rows = [step.rows for step in (steps[-1:] if live else steps)]
-    label = "Generated pictures, and below each the surprisal of its pixels"
+    label = _("Generated pictures, and below each the surprisal of its pixels")
     if bits and not live:
-        label += f". All generated rows: {sum(b for _, b in bits) / len(bits):.3f} bits per pixel"
+        label = _(
+            "Generated pictures, and below each the surprisal of its pixels. All generated rows: {bits:.3f} bits per pixel",
+            bits=sum(b for _row, b in bits) / len(bits),
+        )
     return {
         **pictures,
-        "facts": json.dumps({"unit": "row", "numbers": rows, "lines": [curve]}),
+        "facts": json.dumps({"unit": _("row"), "numbers": rows, "lines": [curve]}),
         "live": live,
         "total": SIDE,
         "label": label,
@@ -104,14 +118,14 @@ def complete(source: Source, **controls):
     if given:
         x[:, :, :given] = source["x"][:, :, :given]
     start = gm.pixel_transformer.Completion(x, torch.ones(n, SIDE, SIDE), given)
-    steps, pending = [], {"lines": programs.PENDING}
+    steps, pending = [], {"lines": _(programs.PENDING)}
     try:
         for step in itertools.chain([start], run):
             steps.append(step)
             yield {"stage": film(film_pictures(source, [step], given), steps, live=True), **pending}
             pending = {}
     except events.Stopped:
-        yield {"stage": film(film_pictures(source, steps, given), steps), "lines": programs.STOPPED}
+        yield {"stage": film(film_pictures(source, steps, given), steps), "lines": _(programs.STOPPED)}
         return None
     pictures, lines = film_pictures(source, steps, given), source["lines"] if given else ""
     program = programs.program(f"{lines}*_, last = {call}\nx = last.x\n{programs.save(columns(n))}", PIXELS)
@@ -144,23 +158,29 @@ def pixels_complete(
 def build(first_visit):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
-            gr.Markdown("### A picture is a sequence, too")
+            gr.Markdown(_("### A picture is a sequence, too"))
             layout.hint(
-                "**Give it the top of a digit**: pick one, or draw. The transformer generates the other rows, each pixel "
-                "conditioned on all pixels before it."
+                _(
+                    "**Give it the top of a digit**: pick one, or draw. The transformer generates the other rows, each pixel "
+                    "conditioned on all pixels before it."
+                )
             )
             pictures = PICTURES.lay_out("transformer", elem_id="transformer-own-pictures", min_width=120)
             controls = Completions.components("transformer", "rows", "n", "label")
             controls |= Completions.components("transformer-pixels", "temperature")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
-            parts = {"stage": Film(elem_id="transformer-pixels")} | runs.buttons(Completions, "pixels", "Complete", "Stop")
-            layout.hint(
-                "Blue rows are given. Below each picture, the **surprisal** of its pixels: dark pixels were almost certain, "
-                "bright ones could have been anything. The curve shows the mean per row; the sum over all pixels is the exact "
-                "negative log-likelihood given the class. Where you choose none, each completion draws its class first, from "
-                "the classes' probabilities given the blue rows."
+            parts = {"stage": Film(elem_id="transformer-pixels")} | runs.buttons(
+                Completions, "pixels", _("Complete"), _("Stop")
             )
-    parts["lines"], source = layout.python_panel("transformer", "pixels", "Reproduce in Python"), {"source": gr.State()}
+            layout.hint(
+                _(
+                    "Blue rows are given. Below each picture, the **surprisal** of its pixels: dark pixels were almost "
+                    "certain, bright ones could have been anything. The curve shows the mean per row; the sum over all pixels "
+                    "is the exact negative log-likelihood given the class. Where you choose none, each completion draws its "
+                    "class first, from the classes' probabilities given the blue rows."
+                )
+            )
+    parts["lines"], source = layout.python_panel("transformer", "pixels", _("Reproduce in Python")), {"source": gr.State()}
 
     inputs = {**source, **controls, "seed": parts["seed"]}
     opened = events.act(first_visit, PICTURES.open_dataset, {}, {**source, **PICTURES.opened(pictures)})

@@ -11,10 +11,12 @@ import gradio as gr
 from pydantic import Field, StringConstraints
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import layout, programs
 from tabs.components import token_view
 from tabs.components.token_view import TokenView
 from tabs.controls import Controls, Seed, checkbox, dropdown, radio, slider, textbox
+from tabs.language import _
 from tabs.transformer import runs, texts
 
 FORMS = {"五绝": "五绝 4 × 5", "七绝": "七绝 4 × 7", "五律": "五律 8 × 5", "七律": "七律 8 × 7"}
@@ -24,21 +26,27 @@ RULES = ("rhyme", "tones")
 
 
 class Poem(Controls):
-    form: Annotated[Literal[*FORMS], radio([(title, name) for name, title in FORMS.items()])] = Field("七绝", title="体裁 Form")
+    form: Annotated[Literal[*FORMS], radio([(title, name) for name, title in FORMS.items()])] = Field(
+        "七绝", title=Message("体裁 Form")
+    )
     title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=40), textbox(max_length=40)] = Field(
-        "春夜", title="题目 Title"
+        "春夜", title=Message("题目 Title")
     )
     author: Annotated[
         str, StringConstraints(strip_whitespace=True, max_length=10), dropdown(AUTHORS, allow_custom_value=True)
-    ] = Field("李白", title="作者 In the manner of")
+    ] = Field("李白", title=Message("作者 In the manner of"))
     heads: Annotated[
         str, StringConstraints(strip_whitespace=True, max_length=8), textbox(max_length=8, placeholder="春夏秋冬")
-    ] = Field("", title="藏头 First characters of the lines", description="藏头诗, acrostic")
-    temperature: Annotated[float, slider(step=0.05, maximum=2)] = Field(0.8, ge=0, le=5, title="温度 Temperature")
-    top_p: Annotated[float, slider(step=0.02)] = Field(1, ge=0, le=1, title="Top-p 核采样")
-    seed: Seed = Field(0, ge=0, le=2**31, title="种子 Seed")
-    rhyme: Annotated[bool, checkbox()] = Field(True, title="押韵 Rhyme")
-    tones: Annotated[bool, checkbox()] = Field(False, title="平仄 Tone pattern")
+    ] = Field("", title=Message("藏头 First characters of the lines"), description=Message("藏头诗, acrostic"))
+    temperature: Annotated[float, slider(step=0.05, maximum=2)] = Field(0.8, ge=0, le=5, title=Message("温度 Temperature"))
+    top_p: Annotated[float, slider(step=0.02)] = Field(1, ge=0, le=1, title=Message("Top-p 核采样"))
+    seed: Seed = Field(0, ge=0, le=2**31, title=Message("种子 Seed"))
+    rhyme: Annotated[bool, checkbox()] = Field(True, title=Message("押韵 Rhyme"))
+    tones: Annotated[bool, checkbox()] = Field(False, title=Message("平仄 Tone pattern"))
+    pinyin: Annotated[bool, checkbox(elem_classes=["plain", "pinyin"])] = Field(
+        False, title=Message("拼音 Pinyin"), description=Message("today's most common reading")
+    )
+    parameters = ("form", *CONDITIONS, "temperature", "top_p", "seed", *RULES)  # pinyin is shown by the style of the view alone
 
     @classmethod
     def read(cls, **values) -> Self:
@@ -72,6 +80,7 @@ def verse_marks(form: str, body: str) -> token_view.Verse:
         "pattern": gm.rhyme.closest_pattern(form, body)[: len(body)],
         "rhyme": name,
         "rhyming": "".join("韵" if i in positions else " " for i in range(len(body))),
+        "pinyin": " ".join(gm.rhyme.readings().get(c, "") for c in body),
     }
 
 
@@ -84,14 +93,14 @@ def stream(poem: Poem, prefix="", keep=0):
 
     def show(records, n, start, live):
         request = {name: getattr(poem, name) for name in ("form", *CONDITIONS)}
-        stats = f"{poem.form} · {texts.count(n, '字 characters', start)}"
+        stats = poem.form + " · " + texts.count(n, _("字 characters"), start)
         verse = verse_marks(poem.form, prefix + "".join(json.loads(record)["symbol"] for record in records.splitlines()))
         facts = {"title": poem.title, "author": poem.author, "verse": verse, "request": request, "stats": stats, "live": live}
         return {"tokens": records, "keep": keep, **facts}
 
     def lines(n, stopped):
         if stopped:
-            return programs.STOPPED
+            return _(programs.STOPPED)
         conditions = [f"{name}={value!r}" for name, value in (poem.conditions(prefix) | poem.rules()).items()]
         call = poem.call("model.poem_steps", gm.TextTransformer.generate_steps, repr(poem.form), *conditions)
         first = f"{prefix!r} + " if prefix else ""
@@ -110,7 +119,7 @@ def continue_poem(event: gr.EventData, **controls):
     request = runs.read_request(event)
     conditions = request["request"]
     if not isinstance(conditions, dict) or set(conditions) != {"form", *CONDITIONS}:
-        raise ValueError("There is no poem yet: write one first.")
+        raise ValueError(Message("There is no poem yet: write one first."))
     yield from stream(Poem.read(**conditions, **controls), request["text"], request["keep"])
 
 
@@ -144,17 +153,20 @@ def build(first_visit):
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=8, min_width=270, elem_classes=["card", "controls"]):
             conditions = Poem.components("transformer", "form", *CONDITIONS)
-            sampling = Poem.components("transformer-poem", *RULES, "temperature", "top_p")
+            sampling = Poem.components("transformer-poem", *RULES, "pinyin", "temperature", "top_p")
         with gr.Column(scale=14, min_width=320, elem_classes=["card", "writing"]):
-            parts = {"stage": TokenView(name="诗 Poem", poem=True, middle=5, elem_id="transformer-poem")}
-            parts |= runs.buttons(Poem, "poem", "作诗 Write", "停 Stop")
+            parts = {"stage": TokenView(name=_("诗 Poem"), poem=True, middle=5, elem_id="transformer-poem")}
+            parts |= runs.buttons(Poem, "poem", _("作诗 Write"), _("停 Stop"))
             layout.hint(
-                "**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see its alternatives; choose "
-                "one, and the poem continues from there. The poem keeps its form because only tokens that the form allows are "
-                "sampled: a character within a line, a punctuation mark at its end; and at the end of an even line, one "
-                "that rhymes. ○ level and ● oblique tones are marked whether or not they have to follow a pattern."
+                _(
+                    "**点一个字**，看看还能写什么；换一个，诗就从那里重写。 **Click a character** to see its alternatives; "
+                    "choose one, and the poem continues from there. The poem keeps its form because only tokens that the form "
+                    "allows are sampled: a character within a line, a punctuation mark at its end; and at the end of an even "
+                    "line, one that rhymes. ○ level and ● oblique tones are marked whether or not they have to follow a "
+                    "pattern."
+                )
             )
-    parts["lines"] = layout.python_panel("transformer", "poem", "Reproduce in Python")
+    parts["lines"] = layout.python_panel("transformer", "poem", _("Reproduce in Python"))
 
     sampling["seed"] = parts["seed"]
     stream = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)

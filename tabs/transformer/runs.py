@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 import gradio as gr
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, programs
 from tabs.controls import Controls
+from tabs.language import _
 from tabs.transformer import texts
 
 # checkpoint folder -> a function that makes the final outputs of the run with which a tool opens; it holds no words
@@ -33,7 +35,7 @@ def stream(steps: Iterable, kinds: Iterator[str], show: Callable[..., dict], lin
     kinds: of the tokens; given: how many come first that are not generated. show: (records, number of generated tokens, start:
     see `texts.count`, live) -> the stage; lines: (that number, whether the run was stopped) -> a program.
     """
-    records, total, start, stopped, pending = "", 0, time.monotonic(), False, {"lines": programs.PENDING}
+    records, total, start, stopped, pending = "", 0, time.monotonic(), False, {"lines": _(programs.PENDING)}
     try:
         for batch in gm.tokens.batches(steps):
             records += texts.records(batch, kinds)
@@ -56,7 +58,7 @@ def read_request(event: gr.EventData) -> dict:
     """The text from which the view wants to continue, checked: text, keep and request, see `TokenView`."""
     data = event._data if isinstance(event._data, dict) else {}
     if isinstance(data.get("text"), str) and len(data["text"]) > texts.MAX_TEXT:
-        raise ValueError(f"The text has reached {texts.MAX_TEXT:,} characters: begin a new one.")
+        raise ValueError(Message("The text has reached {maximum:,} characters: begin a new one.", maximum=texts.MAX_TEXT))
     return {
         "text": texts.check("text", data.get("text"), texts.MAX_TEXT),
         "request": data.get("request"),

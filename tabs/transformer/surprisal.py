@@ -7,8 +7,10 @@ from typing import Literal
 import gradio as gr
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, programs
 from tabs.components.token_view import TokenView
+from tabs.language import _
 from tabs.transformer import texts
 
 MAX_LIVE_TEXT = 1000  # characters of a text whose surprisal is computed while the visitor types
@@ -21,9 +23,9 @@ def show(text, model=texts.SHAKESPEARE):
     transformer = texts.writer(model)
     folded, notes = texts.fold(transformer, texts.check("text", text, MAX_LIVE_TEXT))
     if not text:
-        raise ValueError("Type or paste a text: each of its characters will be coloured by its surprisal.")
+        raise ValueError(Message("Type or paste a text: each of its characters will be coloured by its surprisal."))
     if not folded:
-        raise ValueError(f"The text has nothing in it that the model knows. {notes}")
+        raise ValueError(Message("The text has nothing in it that the model knows. {notes}", notes=notes))
     tokens = list(transformer.read_steps(folded))
     mean = gm.text_transformer.mean_surprisal(tokens)
     lines = (
@@ -33,7 +35,7 @@ def show(text, model=texts.SHAKESPEARE):
         "bits = -score.log_probs.mean().item() / math.log(2)\n"
         'print(bits, "bits per character; perplexity", 2**bits)\n'
     )
-    stats = f"{mean['bits']:.2f} bits per character · perplexity {mean['perplexity']:.1f}"
+    stats = _("{bits:.2f} bits per character · perplexity {perplexity:.1f}", **mean)
     return {
         "surprisal": {"tokens": texts.records(tokens), "notes": notes, "stats": stats},
         "surprisal_lines": programs.program(lines, model),
@@ -72,20 +74,20 @@ def example(model):
 
 def build(first_visit, model):
     """model: the choice of the text that the transformer was trained on."""
-    layout.hint("Your own text: which characters did the model not expect?")
+    layout.hint(_("Your own text: which characters did the model not expect?"))
     text = gr.Textbox(
         example(model.value)["text"],
-        label="Your text",
+        label=_("Your text"),
         show_label=False,
         lines=4,
         max_lines=8,
         elem_id="transformer-own",
         elem_classes="plain",
         max_length=MAX_LIVE_TEXT,
-        placeholder="Type or paste a text in the language of the model.",
+        placeholder=_("Type or paste a text in the language of the model."),
     )
-    view = TokenView(name="Your text", branch=False, elem_id="transformer-surprise")
-    outputs = {"surprisal": view, "surprisal_lines": layout.python_panel("transformer", "surprise", "Reproduce in Python")}
+    view = TokenView(name=_("Your text"), branch=False, elem_id="transformer-surprise")
+    outputs = {"surprisal": view, "surprisal_lines": layout.python_panel("transformer", "surprise", _("Reproduce in Python"))}
     for trigger in (first_visit, text.change):  # `change`, because `input` misses some ways of pasting
         events.live(trigger, show, {"text": text, "model": model}, outputs, events.in_place(outputs))
     events.act(model.input, example, {"model": model}, {"text": text})

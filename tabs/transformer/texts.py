@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterable, Iterator
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs.components.token_view import Token
 from tabs.controls import ControlError
+from tabs.language import _, join
 
 SHAKESPEARE, TANG = "transformer-shakespeare", "transformer-tang"
 OWN = {facts["checkpoint"]: facts for facts in gm.cards.own_data("transformer").values() if "text" in facts}
 MODELS = (SHAKESPEARE, TANG, *OWN)
-WRITERS = {SHAKESPEARE: "Shakespeare"} | {name: facts["title"] for name, facts in OWN.items()}  # of plain texts
+WRITERS = {SHAKESPEARE: Message("Shakespeare")} | {name: facts["title"] for name, facts in OWN.items()}  # of plain texts
 MAX_NEW_TOKENS = 1000  # per run
 MAX_TEXT = 20_000  # characters of a text that the visitor continues again and again
 MAX_PROMPT = 100_000  # characters
@@ -26,7 +28,7 @@ def load(name: str) -> "gm.TextTransformer":
 
 def writer(name: str) -> "gm.TextTransformer":
     """The model of a plain text."""
-    return gm.load(gm.base.check_choice("Text", name, WRITERS))
+    return gm.load(gm.base.check_choice(Message("Text"), name, WRITERS))
 
 
 def available() -> list[str]:
@@ -46,7 +48,8 @@ def beginning(name: str, shakespeare: str, limit: int) -> str:
 
 def check(name: str, value: str, limit: int) -> str:
     if not isinstance(value, str) or len(value) > limit:
-        raise ControlError(name, name.capitalize(), f"must be a text of at most {limit:,} characters.")
+        problem = Message("must be a text of at most {limit:,} characters.", limit=limit)
+        raise ControlError(name, Message(name.capitalize()), problem)
     return value
 
 
@@ -55,12 +58,14 @@ def fold(model: "gm.TextTransformer", text: str) -> tuple[str, str]:
     tokenizer, alphabet = model.tokenizer, model.tokenizer.token_id
     unknown = list(dict.fromkeys(c for c in text if c not in alphabet and c != "\r"))
     dropped = [printable(c) for c in unknown if not tokenizer.fold(c)]
-    changed = [f"{printable(c)} became {tokenizer.fold(c)}" for c in unknown if tokenizer.fold(c)]
+    changed = [
+        _("{character} became {folded}", character=printable(c), folded=tokenizer.fold(c)) for c in unknown if tokenizer.fold(c)
+    ]
     notes = []
     if dropped:
-        notes.append(f"Not in the training text, left out: {join_items(dropped)}.")
+        notes.append(_("Not in the training text, left out: {characters}.", characters=join_items(dropped)))
     if changed:
-        notes.append(f"{join_items(changed)}.")
+        notes.append(_("{items}.", items=join_items(changed)))
     return tokenizer.fold(text), " ".join(notes)
 
 
@@ -69,8 +74,8 @@ def printable(c: str) -> str:
 
 
 def join_items(items: list[str], limit: int = 12) -> str:
-    more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
+    shown = join(items[:limit])
+    return _("{items} and {n} more", items=shown, n=len(items) - limit) if len(items) > limit else shown
 
 
 # --- Tokens -----------------------------------------------------------------------------------------------------------
@@ -102,4 +107,6 @@ def records(tokens: Iterable["gm.text_transformer.Token"], kinds: Iterable[str] 
 
 def count(n: int, unit: str, start: float | None) -> str:
     """A run's tokens and their speed. start: when it began, or None where an earlier visitor's run is shown."""
-    return f"{n} {unit}" + (f", {n / max(1e-3, time.monotonic() - start):.0f} per second" if start else "")
+    if not start:
+        return _("{n} {unit}", n=n, unit=unit)
+    return _("{n} {unit}, {speed:.0f} per second", n=n, unit=unit, speed=n / max(1e-3, time.monotonic() - start))

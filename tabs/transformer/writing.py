@@ -9,9 +9,11 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
+from tabs.language import _
 from tabs.transformer import runs, texts
 
 SHOWN_PROMPT = 2000  # characters of the prompt that are shown
@@ -20,15 +22,17 @@ OPENING_PROMPT = "ROMEO:\n"
 
 class Writing(Controls):
     max_new_tokens: Annotated[int, slider(step=20, minimum=20, elem_id="transformer-length")] = Field(
-        360, ge=1, le=texts.MAX_NEW_TOKENS, title="Length", description="characters"
+        360, ge=1, le=texts.MAX_NEW_TOKENS, title=Message("Length"), description=Message("characters")
     )
     temperature: Annotated[float, slider(step=0.05, maximum=2)] = Field(
-        0.8, ge=0, le=5, title="Temperature", description="0: always the most likely"
+        0.8, ge=0, le=5, title=Message("Temperature"), description=Message("0: always the most likely")
     )
     # the limit of top-k is a constant, not the size of a vocabulary
-    top_k: Annotated[int, slider(maximum=30, min_width=90)] = Field(0, ge=0, le=1000, title="Top-k", description="0: all")
-    top_p: Annotated[float, slider(step=0.02, min_width=90)] = Field(1, ge=0, le=1, title="Top-p")
-    min_p: Annotated[float, slider(step=0.01, min_width=90)] = Field(0, ge=0, le=1, title="Min-p")
+    top_k: Annotated[int, slider(maximum=30, min_width=90)] = Field(
+        0, ge=0, le=1000, title=Message("Top-k"), description=Message("0: all")
+    )
+    top_p: Annotated[float, slider(step=0.02, min_width=90)] = Field(1, ge=0, le=1, title=Message("Top-p"))
+    min_p: Annotated[float, slider(step=0.01, min_width=90)] = Field(0, ge=0, le=1, title=Message("Min-p"))
     seed: Seed = SEED
 
 
@@ -40,14 +44,14 @@ def stream(name, prompt, keep, options, notes=""):
     steps = itertools.chain(given, model.generate_steps(prompt, **options.arguments(method)))
 
     def show(records, n, start, live):
-        stats = texts.count(n, "characters", start) if n else "reading the prompt" if live else ""
+        stats = texts.count(n, _("characters"), start) if n else _("reading the prompt") if live else ""
         return {"tokens": records, "keep": keep, "notes": notes, "live": live, "stats": stats}
 
     def lines(n, stopped):
         # with this length the same seed gives the same part of a text that was stopped
         call = options.call("model.generate", method, "prompt", max_new_tokens=n)
         body = f"prompt = {prompt!r}\ntext = prompt + {call}\nprint(text)\n"
-        return programs.program(body, name) if n else programs.STOPPED
+        return programs.program(body, name) if n else _(programs.STOPPED)
 
     kinds = itertools.chain(["given"] * len(shown), itertools.repeat(""))
     return (yield from runs.stream(steps, kinds, show, lines, given=len(shown)))
@@ -58,7 +62,7 @@ def write(prompt, model=texts.SHAKESPEARE, **controls):
     options = Writing.read(**controls)
     prompt, notes = texts.fold(texts.writer(model), texts.check("prompt", prompt, texts.MAX_PROMPT))
     if len(prompt) > SHOWN_PROMPT:
-        notes = f"Only the last {SHOWN_PROMPT:,} characters of the prompt are shown. {notes}"
+        notes = _("Only the last {n:,} characters of the prompt are shown. {notes}", n=SHOWN_PROMPT, notes=notes)
     # a new line is the context of a text's first character
     return (yield from stream(model, prompt or "\n", 0, options, notes))
 
@@ -66,7 +70,7 @@ def write(prompt, model=texts.SHAKESPEARE, **controls):
 def continue_text(event: gr.EventData, model=texts.SHAKESPEARE, **controls):
     """The text on the stage continues."""
     options, request = Writing.read(**controls), runs.read_request(event)
-    prompt, _ = texts.fold(texts.writer(model), request["text"])
+    prompt = texts.fold(texts.writer(model), request["text"])[0]
     yield from stream(model, prompt or "\n", request["keep"], options)
 
 
@@ -123,9 +127,9 @@ def lay_out_controls():
     models = texts.available()
     parts = {
         "model": gr.Radio(
-            [(texts.WRITERS[name], name) for name in models],
+            [(_(texts.WRITERS[name]), name) for name in models],
             value=models[0],
-            label="Text",
+            label=_("Text"),
             show_label=False,
             container=False,
             visible=len(models) > 1,
@@ -134,12 +138,12 @@ def lay_out_controls():
         ),
         "prompt": gr.Textbox(
             opening_prompt(models[0]),
-            label="Prompt",
+            label=_("Prompt"),
             lines=2,
             max_lines=5,
             elem_id="transformer-prompt",
             elem_classes="plain",
-            placeholder="Empty: the model begins a text of its own.",
+            placeholder=_("Empty: the model begins a text of its own."),
         ),
         **Writing.components("transformer", "max_new_tokens", "temperature"),
     }
@@ -148,9 +152,9 @@ def lay_out_controls():
 
 
 def lay_out_stage():
-    parts = {"stage": TokenView(name="Text", more="Continue", poster=poster(), elem_id="transformer-text")}
-    parts |= runs.buttons(Writing, "text", "Write", "Stop")
-    layout.hint("**Click a character** to see its alternatives. Choose one, and the text continues from there.")
+    parts = {"stage": TokenView(name=_("Text"), more=_("Continue"), poster=poster(), elem_id="transformer-text")}
+    parts |= runs.buttons(Writing, "text", _("Write"), _("Stop"))
+    layout.hint(_("**Click a character** to see its alternatives. Choose one, and the text continues from there."))
     return parts
 
 

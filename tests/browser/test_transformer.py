@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=window.hacked=1>${window.hacked=1}"
 TEXT = """selector => [...document.querySelectorAll(selector + ' .token')]
-  .map(t => t.classList.contains('line') ? '\\n' : t.textContent).join('')"""
+  .map(t => t.classList.contains('line') ? '\\n' : (t.querySelector('ruby') || t).firstChild.textContent).join('')"""
 MODE = "getComputedStyle(document.querySelector('#transformer-poem .sheet')).writingMode"
 
 
@@ -207,6 +207,12 @@ def test_a_poem_with_heads_is_written_and_rewritten(opened):
     assert marked(opened, "rhymes")[-2:] == [10, 22]
     opened.locator("#transformer-poem .turn").click()
     assert opened.evaluate(MODE) == "horizontal-tb"
+    reading, token = opened.locator("#transformer-poem rt").first, opened.locator("#transformer-poem .token").first
+    assert not reading.is_visible()
+    opened.get_by_label("Pinyin").check()
+    assert reading.inner_text() == "chūn" and reading.bounding_box()["y"] < token.bounding_box()["y"]
+    opened.get_by_label("Pinyin").uncheck()
+    assert not reading.is_visible()
 
 
 def marked(page, kind):

@@ -12,6 +12,7 @@ from genmodels.rhyme import (
     OTHER_DIVISION,
     VerseRules,
     closest_pattern,
+    readings,
     rhyme_finals,
     rhyme_table,
     rhymes,
@@ -37,6 +38,13 @@ CASES = [
 @pytest.fixture(scope="module")
 def poet():
     return gm.load("transformer-tang")
+
+
+def test_readings_are_those_of_pypinyin(poet):
+    from pypinyin import pinyin
+
+    expected = {c: pinyin(c, errors="ignore") for c in poet.tokenizer.symbols if len(c) == 1}
+    assert readings() == {c: found[0][0] for c, found in expected.items() if found}
 
 
 @functools.cache

@@ -6,7 +6,10 @@ import pytest
 
 from genmodels.messages import Message
 from tabs import flow, gan, vae
+from tabs.denoiser import comparison, noise, pictures
+from tabs.diffusion import editing, quality, sampling
 from tabs.language import LANGUAGES, _, catalogue, current, of_scripts, pgettext, use
+from tabs.transformer import poems, runs, surprisal
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +82,29 @@ def test_what_is_computed_once_is_in_the_language_of_each_page(monkeypatch, name
     with use("zh"):
         assert opened().startswith("译：")
     assert opened() == english and "译" not in english
+
+
+def test_handlers_answer_in_the_language_of_the_page(monkeypatch):
+    monkeypatch.setattr(catalogue("zh"), "gettext", lambda text: f"<{text}>")
+    with use("zh"):
+        source = pictures.example("photo", 0)
+        stage = comparison.show(source, "photo", kind="missing block", strength=25)["stage"]
+        names = [part["name"] for part in stage["pictures"]]
+        assert names == ["<noisy>", "<our network>", "<clean picture>", "<removed noise>"]
+        assert stage["caption"].startswith("<<512 × 512 pixels, 256 × 256 of them on the stage.> Our network")
+        assert noise.choose_kind("speckle", "photo")["strength"]["label"] == "<Strength, % of each pixel's value>"
+        noisy = editing.show_noise(editing.PICTURES.example("mnist", 0), t=0.5)["noisy"]
+        assert noisy["label"] == f"<Your picture with noise: {noisy['caption']}>" and noisy["caption"][0] == "<"
+        assert quality.show("mnist")["chart"]["y"] == "<FID of 1,000 pictures (lower is better)>"
+        shown = surprisal.show("To be£")["surprisal"]
+        assert shown["notes"] == "<Not in the training text, left out: £.>" and shown["stats"].endswith(">")
+
+
+def test_what_is_computed_once_is_shown_in_each_language(monkeypatch):
+    monkeypatch.setattr(catalogue("zh"), "gettext", lambda text: f"<{text}>")
+    runs._openings.clear()
+    for language, begin in (("zh", "<"), ("en", ""), ("zh", "<")):
+        with use(language):
+            assert sampling.open_dataset("mnist")["stage"]["rows"][1] == begin + "predicted x_0" + ">" * bool(begin)
+            *_steps, opened = poems.open_poem()
+            assert ("<字 characters>" in opened["stage"]["stats"]) == bool(begin) and opened["lines"].startswith("import")

@@ -292,6 +292,7 @@ def test_marks_of_a_beginning_cover_it_and_one_line_does_not_rhyme_yet():
     marks = {n: poems.verse_marks("五绝", body[:n]) for n in (0, 5, 11, 23, 24)}
     assert all(len(verse[key]) == n for n, verse in marks.items() for key in ("tones", "pattern", "rhyming"))
     assert [verse["rhyme"] for verse in marks.values()] == ["", "", "", "尤", "尤"]
+    assert marks[11]["pinyin"] == "bái rì yī shān jǐn  huáng hé rù hǎi liú"
     assert marks[24]["tones"][:5] == "仄仄平平仄" and marks[24]["rhyming"].split("韵") == [" " * 10, " " * 11, " "]
 
 
