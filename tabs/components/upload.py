@@ -4,6 +4,8 @@ import gradio as gr
 from gradio.components.image import ImageData
 from pydantic import ValidationError, model_validator
 
+from tabs.language import _
+
 
 class _File(ImageData):
     @model_validator(mode="wrap")
@@ -28,6 +30,6 @@ class _Upload(gr.Image):
 def upload(webcam=False, **props):
     """A gr.Image that gives the file's path without decoding it, so that `genmodels.pictures.read` can check it first."""
     # A function, not a constructor: the browser gets only those properties of an Image that its class has as arguments.
-    look = {"label": "Upload a picture", "show_label": False, "elem_classes": "upload", "buttons": [], **props}
+    look = {"label": _("Upload a picture"), "show_label": False, "elem_classes": "upload", "buttons": [], **props}
     look["webcam_options"] = gr.WebcamOptions(mirror=False)  # what the camera sees: a mirrored 3 is no 3
     return _Upload(type="filepath", image_mode=None, sources=["upload", *["webcam"] * webcam, "clipboard"], **look)

@@ -1,5 +1,8 @@
 """What the tools of this tab share: the models."""
 
+from genmodels.messages import Message
 from tabs.families import Family
 
-DIFFUSION = Family("diffusion", {"mnist": "Digits", "fashion": "Clothes", "avatars": "Faces"}, own=True)
+DIFFUSION = Family(
+    "diffusion", {"mnist": Message("Digits"), "fashion": Message("Clothes"), "avatars": Message("Faces")}, own=True
+)
