@@ -113,7 +113,7 @@
     if (!file || !upload || e.target.matches?.('input, textarea')) return;
     e.preventDefault();
     e.stopImmediatePropagation();
-    if (!upload.querySelector('input[type=file]')) upload.querySelector('[aria-label="Upload file"]')?.click();
+    if (!upload.querySelector('input[type=file]')) upload.querySelector(`[aria-label="Upload file"], [aria-label="${_('Upload a file')}"]`)?.click();
     const files = new DataTransfer();
     files.items.add(file);
     setTimeout(() => {  // until then Gradio shows its place for the clipboard
@@ -153,6 +153,18 @@
     },
   }});
 
+  // What Gradio says in English on every page.
+  const OF_GRADIO = [[/^number input for (.*)$/s, _('number input for {name}')], [/^range slider for (.*)$/s, _('slider for {name}')],
+    [/^Upload file$/, _('Upload a file')], [/^Paste from clipboard$/, _('Paste from the clipboard')],
+    [/^Capture from camera$/, _('Take a picture with the camera')], [/^More tabs$/, _('More tabs')]];
+  function inLanguage(label) {
+    for (const [english, words] of OF_GRADIO) {
+      const found = label.match(english);
+      if (found) return words.replace('{name}', found[1]);
+    }
+    return label;
+  }
+
   // Boxes that scroll can be reached with the keyboard, and what Gradio names without a role gets one.
   const BOXES = '.prose :is(table, .katex, .katex-display, pre, .code_wrap), .cm-scroller, .gallery, .scroll';
   function mark() {
@@ -162,6 +174,10 @@
       if (scrolls) box.tabIndex = 0; else if (box.getAttribute('tabindex') === '0') box.removeAttribute('tabindex');
     }
     for (const e of document.querySelectorAll('div.empty[aria-label]:not([role])')) e.setAttribute('role', 'img');
+    if (window.page.language !== window.page.languages[0]) for (const e of document.querySelectorAll('[aria-label]')) {
+      const label = inLanguage(e.ariaLabel);
+      if (label !== e.ariaLabel) e.ariaLabel = label;
+    }
     for (const e of document.querySelectorAll('.report:not(.report .report, [aria-live])')) e.setAttribute('aria-live', 'polite');
   }
   let waiting;

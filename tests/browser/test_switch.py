@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from helpers_browser import CANVASES, come_to_rest
 
 CHINESE = "生成模型，实时演示"
 ENGLISH = "Generative models, live"
@@ -69,3 +70,40 @@ def test_the_chinese_page_leads_to_the_description_of_the_api(arrive):
     ready(page)
     page.locator(".show-api").click()
     page.locator(".api-docs").get_by_text("/vae_sample").first.wait_for(state="attached")
+
+
+TEXTS = """() => {  // what is in sight, and what a screen reader says; but for what models wrote and for programs
+  const skip = 'script, style, code, pre, .cm-editor, .katex, .token, .context, .bars, [data-language]', found = new Set();
+  const parts = [...document.querySelectorAll('main *')].filter(e => !e.closest(skip) && e.checkVisibility());
+  for (const e of parts) {
+    for (const name of ['aria-label', 'title', 'placeholder', 'alt']) found.add(e.getAttribute(name));
+    for (const child of e.childNodes) if (child.nodeType === Node.TEXT_NODE) found.add(child.textContent.trim());
+  }
+  return [...found].filter(Boolean);
+}"""
+NAMES = set(
+    """AE VAE GAN Transformer DDPM DDIM DPM Solver Heun SDEdit Euler KL FID NFE PSNR SSIM CAS MNIST JPEG PNG API Python
+    Top top Min min slerp Sigma sigma scikit image dB ms nats Delete Backspace SiLU GELU MB KB""".split()
+)
+
+
+def english(texts):
+    """Texts with a word that is no name. A word: two letters or more."""
+    return [text for text in texts if set(re.findall("[A-Za-z]{2,}", text)) - NAMES]
+
+
+def test_no_english_is_left_on_the_chinese_page(visit):
+    with visit(locale="zh-CN", query="/zh") as page:
+        ready(page)
+        tabs = page.locator("[role=tablist]").first.get_by_role("tab")
+        names, left = tabs.all_text_contents(), {}
+        for i, canvas in enumerate(CANVASES.values()):
+            tabs.nth(i).click()
+            page.locator(canvas).first.wait_for()
+            for tool in page.get_by_role("tab").locator("visible=true").all():
+                if tool.text_content() not in names:
+                    tool.click()
+                    come_to_rest(page, 0.3)
+                    left |= dict.fromkeys(english(page.evaluate(TEXTS)), names[i])
+        assert left == {}
+        assert len(names) == len(CANVASES)
