@@ -29,6 +29,7 @@ class ControlError(ValueError):
 
     def __init__(self, name: str, title: str, problem: str):
         super().__init__(f"{title} {problem}")
+        self.name = name
         self.by_name = f"{name} {problem}"
 
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 import genmodels as gm
 from genmodels.labels import Conditions
-from tabs import programs
+from tabs import links, programs
 
 DATASET = "Dataset"  # as the page calls it
 
@@ -80,7 +80,7 @@ class Family:
     def radio(self, min_width: int) -> gr.Radio:
         """The choice of a data set above a tab. Its label is for screen readers, and begins the sentence of `check`."""
         with gr.Row(elem_classes="choices"):
-            return gr.Radio(
+            radio = gr.Radio(
                 [(self.titles[name], name) for name in self.available()],
                 value=self.available()[0],
                 label=DATASET,
@@ -89,3 +89,5 @@ class Family:
                 elem_id=f"{self.name}-dataset",
                 min_width=min_width,
             )
+            links.choice("dataset", radio)
+            return radio

@@ -64,11 +64,12 @@ def view(name: str, z, x=None, lines: str = "", caption: str = "", origin: Any =
     z, kl = code_list(z), load_latents(name).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
     dims = [{"index": i, "label": f"#{i + 1} · {kl[i]:.2f} nats"} for i in kl.argsort(descending=True).tolist()]
-    sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum())}
+    unused, moved = int((kl < COLLAPSED_NATS).sum()), origin in (None, "edit")
+    sliders = {"model": name, "z": z, "dims": dims, "unused": unused, "moved": moved}
     return {"sliders": sliders, "stage": picture(x, caption, origin), "lines": lines or decode_program(name, z)}
 
 
 def picture(x, caption: str = "", origin: Any = None) -> dict:
-    """Value of the stage. origin: the number of a sample, "edit" or "slider"; anything else is another picture."""
+    """Value of the stage. origin: the number of a sample, "edit", "slider" or "picture", a test picture."""
     label = f"The picture decoded from the latent code. {caption}"
     return {**raw(x[0]), "caption": caption, "label": label, "origin": origin}
