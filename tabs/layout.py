@@ -57,7 +57,7 @@ def python_lines(name: str, render: bool = True) -> gr.Code:
     return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name, render=render)
 
 
-def python_panel(tab: str, tool: str = "", title: str = "", lines: gr.Code | None = None) -> gr.Code:
+def python_panel(tab: str, tool: str = "", title: str = "", lines: gr.Code | None = None, link: bool = True) -> gr.Code:
     """The lines that make what is on the stage, or, with `tool` and its title, what a tool of the tab shows."""
     with gr.Row(elem_classes="program"):
         accordion = gr.Accordion(
@@ -67,12 +67,12 @@ def python_panel(tab: str, tool: str = "", title: str = "", lines: gr.Code | Non
             if not tool:
                 gr.Markdown(
                     _(
-                        "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder "
-                        "of this project."
+                        "This program reproduces the picture on the stage, with the current values and seed. Run it in the "
+                        "folder of this project."
                     )
                 )
             code = lines.render() if lines else python_lines(f"{tab}-{tool}" if tool else tab)
-        if title or not tool:
+        if link and (title or not tool):
             links.copy_button()
     return code
 

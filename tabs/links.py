@@ -379,16 +379,15 @@ def connect_opening(address: Address, groups: dict[str, gr.Tabs], places: dict[s
             changes[f"group_{around}"] = gr.update(selected=tab)
             if parent in visited and not values[f"visited_{parent}"]:
                 changes[f"visited_{parent}"] = 1
-        opens = False
+        opener = max((tab for tab in visited if f"{place}/".startswith(f"{tab}/")), key=len, default="")
         if place is not None:
             for name, choice in places[place].choices.items():
                 value = texts.get(name)
                 value = value if value in choice.values else choice.radio.value
                 if value != values[f"choice_{place}_{name}"]:
                     changes[f"choice_{place}_{name}"] = value
-                    changes[f"visited_{place}"] = values[f"visited_{place}"] + 1
-            opens = f"visited_{place}" in changes
-        answer = {"number": data.get("number"), "place": place, "opens": opens}
+                    changes[f"visited_{opener}"] = values[f"visited_{opener}"] + 1
+        answer = {"number": data.get("number"), "place": place, "opens": f"visited_{opener}" in changes}
         return {**changes, "address": answer}
 
     opened = events.live(address.submit, open_address, inputs, outputs)

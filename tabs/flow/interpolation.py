@@ -6,7 +6,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout, sources
+from tabs import events, layout, links, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
@@ -44,11 +44,14 @@ def show(dataset, **controls):
     }
 
 
+def opening_values(dataset):
+    return dict(zip(Ends.model_fields, OPENING[FLOW.check(dataset)]))
+
+
 def open_dataset(dataset):
-    first, last = OPENING[FLOW.check(dataset)]
-    choices = FLOW.conditions(dataset)["class"]
-    controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
-    return {**controls, **show(dataset, first=first, last=last)}
+    ends, choices = opening_values(dataset), FLOW.conditions(dataset)["class"]
+    controls = {name: gr.update(choices=choices, value=value) for name, value in ends.items()}
+    return {**controls, **show(dataset, **ends)}
 
 
 def lay_out(dataset):
@@ -61,4 +64,5 @@ def lay_out(dataset):
     outputs = {"frames": frames, "lines": layout.python_panel("flow", "way")}
     for end in ends.values():
         events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
+    links.tool(Ends, ends, (show, {"dataset": dataset}, outputs), "interpolation", opening_values)
     return open_dataset, {"dataset": dataset}, {**ends, **outputs}

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, labels, layout
+from tabs import events, labels, layout, links
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -78,4 +78,5 @@ def lay_out(dataset, controls, lines):
     events.seeded(new, seed, show, inputs, outputs)
     restored = events.act(restore.click, reset, {}, controls)
     events.act(restored.then, show, inputs, outputs)
+    links.tool(Sampling, inputs, (show, {"dataset": dataset}, outputs))
     return open_dataset, {"dataset": dataset}, {**controls, "seed": seed, **outputs}

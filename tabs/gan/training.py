@@ -9,7 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
-from tabs import events, families, layout, programs
+from tabs import events, families, layout, links, programs
 from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
@@ -92,4 +92,5 @@ def lay_out(dataset):
     run = Training.components("gan")
     outputs = {"film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
     events.act(run["run"].input, show, {"dataset": dataset, **run}, outputs)
+    links.tool(Training, run, (show, {"dataset": dataset}, outputs), "training")
     return open_dataset, {"dataset": dataset}, {**run, **outputs}
