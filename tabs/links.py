@@ -191,6 +191,9 @@ def connect(tabs: gr.Tabs) -> None:
     for place, group in groups.items():
         for tab in group.children:
             events.in_browser(tab.select, f"() => {{ window.links?.select({place!r}, {tab.id!r}); }}", {}, {})
+    for state in (*visited_states(groups).values(), *(state for state, _inputs in said.restored)):
+        state.unrender()  # Gradio takes any output for a change of a state, if it stands in a tab that is not in the browser
+        state.render()
     links = {link.props["place"]: link for link in said.links}
     places = {path: Place(path, link, said, list(links)) for path, link in links.items()}
     address = Address(groups={path: [tab.id for tab in group.children] for path, group in groups.items()})
@@ -214,6 +217,12 @@ def inner_groups(block: Any) -> Iterator[gr.Tabs]:
             yield child
         else:
             yield from inner_groups(child)
+
+
+def visited_states(groups: dict[str, gr.Tabs]) -> dict[str, gr.State]:
+    """{path of a tab: its state that `events.first_visit` listens to}."""
+    tabs = {f"{path}/{tab.id}".strip("/"): tab for path, group in groups.items() for tab in group.children}
+    return {path: tab.visited for path, tab in tabs.items() if hasattr(tab, "visited")}
 
 
 class Place:
@@ -355,12 +364,7 @@ class Place:
 
 def connect_opening(address: Address, groups: dict[str, gr.Tabs], places: dict[str, Place]) -> None:
     """Wire the event with which the browser opens an address."""
-    visited = {
-        f"{path}/{tab.id}".strip("/"): state
-        for path, group in groups.items()
-        for tab in group.children
-        if (state := vars(tab).get("visited"))
-    }
+    visited = visited_states(groups)
     inputs = {f"visited_{path}": state for path, state in visited.items()}
     inputs |= {
         f"choice_{path}_{name}": choice.radio for path, place in places.items() for name, choice in place.choices.items()
@@ -390,7 +394,7 @@ def connect_opening(address: Address, groups: dict[str, gr.Tabs], places: dict[s
         answer = {"number": data.get("number"), "place": place, "opens": f"visited_{opener}" in changes}
         return {**changes, "address": answer}
 
-    opened = events.live(address.submit, open_address, inputs, outputs)
+    opened = events.act(address.submit, open_address, inputs, outputs)  # queued: else changes of states go unnoticed
     events.in_browser(opened.failure, "() => { window.links?.failed(); }", {}, {})
 
 
