@@ -60,7 +60,7 @@
   function write() {
     clearTimeout(timer);
     timer = 0;
-    if (!groups || pending) return;
+    if (!groups || pending || running[place()]) return;  // what opens has values of before in between
     const {search} = written(), now = [path(), choices(place())];
     const method = entry && !same(entry, now) ? 'pushState' : 'replaceState';
     entry = now;
@@ -112,6 +112,7 @@
       running[p] = Math.max(0, (running[p] || 0) - 1);
       if (running[p]) return;
       opened[p] = true;
+      later();
       if (pending?.waiting && p === place()) open(); else setTimeout(proceed, 50);
     },
     restored(p) {
@@ -127,7 +128,7 @@
     // The address of what is on screen, for the visitor to copy.
     copied() {
       write();
-      const {search, missing} = written();
+      const {search, missing} = pending || running[place()] ? {search: location.search, missing: false} : written();
       return {address: location.origin + location.pathname + search, missing};
     },
     // For tabs/links.py: numbers rounded to 3 digits, and points of the plane, as base64 that may stand in an address.

@@ -176,15 +176,18 @@ def unpack(text: str) -> list[float]:
     """The numbers of `pack`. Raises a ValueError if the text is something else."""
     import numpy as np
 
-    data = base64.b64decode(text + "=" * (-len(text) % 4), "-_", validate=True)
-    return [round(k / 1000, 3) for k in np.frombuffer(data, "<i2").tolist()]
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), "-_", validate=True)
+        return [round(k / 1000, 3) for k in np.frombuffer(data, "<i2").tolist()]
+    except ValueError:
+        raise ValueError(Message("The latent code in the link cannot be read.")) from None
 
 
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
-def connect(tabs: gr.Tabs) -> None:
-    """Wire the links of a page whose tabs have been laid out."""
+def connect(tabs: gr.Tabs) -> "dict[str, Place]":
+    """Wire the links of a page whose tabs have been laid out. Returns what has a link, by the path of its tab."""
     said = registry()
     del vars(Context.root_block)["links"]
     groups = dict(tab_groups(tabs))
@@ -201,6 +204,7 @@ def connect(tabs: gr.Tabs) -> None:
         place.connect()
     address.set_places({path: place.description() for path, place in places.items()})
     connect_opening(address, groups, places)
+    return places
 
 
 def tab_groups(tabs: gr.Tabs, path: str = "") -> Iterator[tuple[str, gr.Tabs]]:
@@ -309,7 +313,6 @@ class Place:
         texts, problems = parse(query)
         shown, _problems = parse(current)
         dataset = next((values[choice.radio._id] for choice in self.choices.values()), "")
-        problems += self.unknown(texts)
         changes: dict[int, Any] = {}
 
         def change(component, value):
@@ -337,6 +340,7 @@ class Place:
                 for name, value in result.items():
                     change(outputs[name], value)
                 break
+        problems += self.unknown(texts)
         for state, inputs in self.restored:
             if any(component._id in changes for component in inputs.values()):
                 changes[state._id] = values[state._id] + 1
@@ -439,10 +443,10 @@ def component_of(part: Any) -> Any:
 
 def choices_of(component: Any) -> list[Any]:
     """The values that a menu offers this visitor now; [] if it takes others, too, or if it is no menu."""
-    config = LocalContext.blocks_config.get(None)
-    component = config.blocks[component._id] if config else component
-    if not isinstance(component, gr.Dropdown) or component.allow_custom_value:
+    session = LocalContext.blocks_config.get(None)
+    if session is None or not isinstance(component, gr.Dropdown) or component.allow_custom_value:
         return []
+    component = session.blocks[component._id]
     return [value for _title, value in component.choices]
 
 
