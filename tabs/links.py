@@ -82,9 +82,7 @@ class Tool:
                 and own[field] not in choices
             ):
                 del own[field]
-                problems.append(
-                    Message("{title} must be one of those in the menu.", title=Message(title(self.controls, field)))
-                )
+                problems.append(Message("{title} must be one of those in the menu.", title=title(self.controls, field)))
         while own:
             others = {field: as_text(value) for field, value in opening.items() if field not in own and value not in (None, [])}
             try:
@@ -357,9 +355,7 @@ class Place:
         for name, choice in self.choices.items():
             if name in texts and texts[name] not in choice.values:
                 options = ", ".join(choice.values)
-                sentences.append(
-                    Message("{title} must be one of {options}.", title=Message(choice.radio.label), options=options)
-                )
+                sentences.append(Message("{title} must be one of {options}.", title=choice.radio.label, options=options))
         path = self.path.split("/")
         if texts.get("tab", path[0]) != path[0]:
             sentences.append(Message("There is no tab {name}.", name=texts["tab"][:40]))

@@ -11,6 +11,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, lane, links, programs
 from tabs.components import sheet
 from tabs.components.draw_pad import DrawPad
@@ -96,7 +97,7 @@ def tiles(dataset: str, n: int, chosen: int = 0) -> Tiles.Value:
 
 
 class Chosen(Controls):
-    picture: int = Field(0, ge=-1, le=199, title="Test picture")
+    picture: int = Field(0, ge=-1, le=199, title=Message("Test picture"))
 
 
 @dataclass(frozen=True)

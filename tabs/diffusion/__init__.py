@@ -8,6 +8,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, links
 from tabs.controls import Controls
 from tabs.diffusion import compare, editing, inpainting, quality, sampling
@@ -28,7 +29,7 @@ RUNS = {  # name in a link -> what puts it on the stage
 class Run(Controls):
     """What a link says of the stage, beside the options of the run."""
 
-    run: Literal[*RUNS] = Field("sample", title="Run")
+    run: Literal[*RUNS] = Field("sample", title=Message("Run"))
 
 
 def choose_run(run, **_inputs):

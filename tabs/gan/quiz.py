@@ -6,6 +6,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, labels, layout, links, sources
 from tabs.components import sheet
 from tabs.components.gallery import Gallery
@@ -25,7 +26,7 @@ RESULTS = {  # (visitor is right, discriminator is right) -> sentence
 
 class Quiz(Controls):
     seed: Annotated[int, number(min_width=80)] = SEED
-    round: int = Field(0, ge=0, le=1000, title="Round")
+    round: int = Field(0, ge=0, le=1000, title=Message("Round"))
 
 
 class Round(NamedTuple):

@@ -8,6 +8,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, links, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import Controls
@@ -21,7 +22,7 @@ EXAMPLE = "To be, or not to be, that is the question.\nTo bee, or not two bees, 
 class Shown(Controls):
     """What a link says of the tool."""
 
-    text: str = Field(EXAMPLE, title="Your text", max_length=MAX_LIVE_TEXT)
+    text: str = Field(EXAMPLE, title=Message("Your text"), max_length=MAX_LIVE_TEXT)
 
 
 def show(text, model=texts.SHAKESPEARE):

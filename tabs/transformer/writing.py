@@ -9,6 +9,7 @@ import gradio as gr
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, links, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
@@ -35,7 +36,7 @@ class Writing(Controls):
 class Shown(Writing):
     """What a link says of the text."""
 
-    prompt: str = Field(OPENING_PROMPT, title="Prompt", max_length=2000)
+    prompt: str = Field(OPENING_PROMPT, title=Message("Prompt"), max_length=2000)
 
 
 def stream(name, prompt, keep, options, notes=""):

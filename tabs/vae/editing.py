@@ -8,6 +8,7 @@ from PIL.Image import Image
 from pydantic import Field, create_model
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, links, sources
 from tabs.controls import Controls, dropdown, slider
 from tabs.vae.data import VAE, code_list, code_tensor, load_latents, load_vae, slider_code, view
@@ -46,7 +47,7 @@ ROWS = {
     }.items()
 }
 # What a link says of the tool; base: the code before the edits.
-Edits = create_model("Edits", __base__=Controls, base=(str, Field("", max_length=400, title="Latent code")), **ROWS)
+Edits = create_model("Edits", __base__=Controls, base=(str, Field("", max_length=400, title=Message("Latent code"))), **ROWS)
 
 
 def classify(dataset, x):

@@ -7,6 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, links, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
@@ -27,8 +28,8 @@ class End(Controls):
 class Ends(End):
     """What a link says of the tool."""
 
-    first_code: str = Field("", max_length=400, title="Latent code", description="of the first picture")
-    last_code: str = Field("", max_length=400, title="Latent code", description="of the last picture")
+    first_code: str = Field("", max_length=400, title=Message("Latent code"), description="of the first picture")
+    last_code: str = Field("", max_length=400, title=Message("Latent code"), description="of the last picture")
 
 
 class Interpolation(Controls):

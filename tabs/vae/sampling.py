@@ -7,6 +7,7 @@ from PIL.Image import Image
 from pydantic import Field
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import events, layout, links, programs
 from tabs.components import sheet
 from tabs.components.stage import Stage
@@ -29,8 +30,8 @@ class Sampling(Controls):
 class Shown(Sampling):
     """What a link says of the stage."""
 
-    sample: int = Field(0, ge=-1, le=SAMPLES - 1, title="Sample")
-    code: str = Field("", max_length=400, title="Latent code", description="of the sliders")
+    sample: int = Field(0, ge=-1, le=SAMPLES - 1, title=Message("Sample"))
+    code: str = Field("", max_length=400, title=Message("Latent code"), description="of the sliders")
 
 
 def move_slider(sliders):
