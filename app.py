@@ -27,7 +27,7 @@ from starlette.middleware import Middleware  # noqa: E402
 import genmodels as gm  # noqa: E402
 from genmodels.messages import Message  # noqa: E402
 from hosting import calls, files, head, mcp, sessions, theme, uploads  # noqa: E402
-from tabs import TABS, endpoints, events  # noqa: E402
+from tabs import TABS, endpoints, events, links  # noqa: E402
 from tabs.language import LANGUAGES, _, of_scripts, use  # noqa: E402
 
 TITLE = Message("Generative models, live")
@@ -59,11 +59,12 @@ def build(page, language):
             others = [(tag, name) for tag, name in LANGUAGES.items() if tag != language]
             gr.HTML(head.switch(others, _(NOT_CARRIED)), elem_classes="languages")
         visited = [None, *(gr.State(False) for _module in modules[1:])]
-        with gr.Tabs():
+        with gr.Tabs() as groups:
             for (title, name), module, tab_visited in zip(TABS, modules, visited):
                 family = name.split(".")[-1]
                 with gr.Tab(_(title), id=family, visible=has_checkpoint(family)) as tab:
                     module.build(events.first_visit(page, tab, tab_visited))
+        links.connect(groups)
         gr.Markdown(_(PRIVACY), elem_classes="hint", elem_id="privacy")
 
 

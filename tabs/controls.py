@@ -32,6 +32,7 @@ class ControlError(ValueError):
 
     def __init__(self, name: str, title: str, problem: str):
         super().__init__(Message("{title} {problem}", title=title, problem=problem))
+        self.name = name
         self.by_name = f"{name} {problem}"
 
 

@@ -187,11 +187,13 @@ def seeded(new: gr.Button, seed: gr.Number, fn: Callable, inputs: Components, ou
 def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Callable:
     """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
 
-    What stands in a tab that was never opened is not in the browser yet, and so hears of no change.
+    What stands in a tab that was never opened is not in the browser yet, and so hears of no change. The event comes again when
+    a link opens the tab with other choices: it counts up `tab.visited`.
     """
+    tab.visited = gr.State(1) if visited is None else visited
     if visited is None:
-        return page.load
-    tab.select(lambda: True, None, visited, **PRIVATE)
+        return functools.partial(gr.on, [page.load, tab.visited.change])
+    tab.select(lambda visits: visits or 1, visited, visited, **PRIVATE)
     return visited.change
 
 
@@ -204,12 +206,35 @@ def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_
     Errors appear in place. act_first: `act` of the first step's stage. Returns {handler: its events}.
     """
     opened: dict[Callable, list] = {step[0]: [] for step in (first, *others)}
+    place = tab_path(next(iter(first[2].values())))
     for trigger in triggers:
+        tell_begin(place, trigger, 1 + len(others))
         begun = act_first(trigger, *first, in_place(first[2]))
         opened[first[0]].append(begun)
         for step in others:
             opened[step[0]].append(act(begun.then, *step, in_place(step[2]), trigger_mode="always_last"))
+        for step in (first, *others):
+            tell_end(place, opened[step[0]][-1].then)
     return opened
+
+
+def tab_path(block: Any) -> str:
+    """The tabs around a component, from the outermost: "vae" or "transformer/text"."""
+    tabs = []
+    while block is not None:
+        if isinstance(block, gr.Tab) and block.id is not None:
+            tabs.append(str(block.id))
+        block = block.parent
+    return "/".join(reversed(tabs))
+
+
+def tell_begin(place: str, trigger: Callable, steps: int = 1) -> None:
+    """Tell hosting/links.js that a place begins to open, which ends with as many steps."""
+    in_browser(trigger, f"() => {{ window.links?.begins({place!r}, {steps}); }}", {}, {})
+
+
+def tell_end(place: str, trigger: Callable) -> None:
+    in_browser(trigger, f"() => {{ window.links?.ends({place!r}); }}", {}, {})
 
 
 def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:

@@ -9,7 +9,7 @@ import gradio as gr
 import genmodels as gm
 from genmodels.labels import Conditions
 from genmodels.messages import Message
-from tabs import programs
+from tabs import links, programs
 from tabs.language import _
 
 DATASET = Message("Dataset")  # as the page calls it
@@ -85,7 +85,7 @@ class Family:
     def radio(self, min_width: int) -> gr.Radio:
         """The choice of a data set above a tab. Its label is for screen readers, and begins the sentence of `check`."""
         with gr.Row(elem_classes="choices"):
-            return gr.Radio(
+            radio = gr.Radio(
                 [(_(self.titles[name]), name) for name in self.available()],
                 value=self.available()[0],
                 label=_(DATASET),
@@ -94,3 +94,5 @@ class Family:
                 elem_id=f"{self.name}-dataset",
                 min_width=min_width,
             )
+            links.choice("dataset", radio)
+            return radio

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
 from genmodels.labels import ANY, EACH, Conditions, LabelError
 from genmodels.messages import Message
-from tabs.controls import ControlError, Expression
+from tabs.controls import ControlError, Controls, Expression
 from tabs.language import _, join, pgettext
 
 TITLES = {
@@ -22,7 +23,18 @@ TITLES = {
     "hair_color": Message("Hair colour"),
     "hair_length": Message("Hair length"),
 }
-MENUS = tuple(f"label_{i}" for i in range(4))  # of the page: one per attribute, as many as a model has at most
+
+
+class Menus(Controls):
+    """What the page's menus say in a link, each of an attribute."""
+
+    label_0: str = Field(ANY, title="Class", max_length=80)
+    label_1: str = Field(ANY, title="Class", max_length=80)
+    label_2: str = Field(ANY, title="Class", max_length=80)
+    label_3: str = Field(ANY, title="Class", max_length=80)
+
+
+MENUS = tuple(Menus.model_fields)  # of the page: one per attribute, as many as a model has at most
 
 
 def _titled(fn: Callable) -> Callable:
@@ -108,6 +120,11 @@ def menu_updates(conditions: Conditions) -> dict[str, dict]:
         title, visible = _(TITLES.get(attribute, attribute)), len(values) > 1
         updates[name] = gr.update(label=title, value=choices[0][1], visible=visible, choices=choices)
     return updates
+
+
+def menu_values(conditions: Conditions) -> dict[str, str]:
+    """The menus' values as a tab opens."""
+    return {name: update["value"] for name, update in menu_updates(conditions).items()}
 
 
 def from_menus(conditions: Conditions, values: dict) -> dict:

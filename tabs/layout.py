@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
+from tabs import links
 from tabs.controls import Number
 from tabs.language import LANGUAGES, _, current, translated
 
@@ -56,19 +57,24 @@ def python_lines(name: str, render: bool = True) -> gr.Code:
     return gr.Code(language="python", interactive=False, show_label=False, wrap_lines=True, elem_id=name, render=render)
 
 
-def python_panel(tab: str, tool: str = "", title: str = "", lines: gr.Code | None = None) -> gr.Code:
+def python_panel(tab: str, tool: str = "", title: str = "", lines: gr.Code | None = None, link: bool = True) -> gr.Code:
     """The lines that make what is on the stage, or, with `tool` and its title, what a tool of the tab shows."""
-    with gr.Accordion(
-        (title or _("In Python")) if tool else _("Reproduce in Python"), open=False, elem_classes="lines" if tool else []
-    ):
-        if not tool:
-            gr.Markdown(
-                _(
-                    "This program reproduces the picture on the stage, with the current values and seed. Run it in the folder "
-                    "of this project."
+    with gr.Row(elem_classes="program"):
+        accordion = gr.Accordion(
+            (title or _("In Python")) if tool else _("Reproduce in Python"), open=False, elem_classes="lines" if tool else []
+        )
+        with accordion:
+            if not tool:
+                gr.Markdown(
+                    _(
+                        "This program reproduces the picture on the stage, with the current values and seed. Run it in the "
+                        "folder of this project."
+                    )
                 )
-            )
-        return lines.render() if lines else python_lines(f"{tab}-{tool}" if tool else tab)
+            code = lines.render() if lines else python_lines(f"{tab}-{tool}" if tool else tab)
+        if link and (title or not tool):
+            links.copy_button()
+    return code
 
 
 def models_card() -> gr.Markdown:

@@ -2,20 +2,22 @@
 
 import functools
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, labels, lane, programs
+from tabs import events, labels, lane, links, programs
 from tabs.components import sheet
 from tabs.components.draw_pad import DrawPad
 from tabs.components.tiles import Tiles
 from tabs.components.upload import upload as file_box
+from tabs.controls import Controls
 from tabs.language import _
 
 if TYPE_CHECKING:
@@ -96,6 +98,10 @@ def tiles(dataset: str, n: int, chosen: int = 0) -> Tiles.Value:
     return {**sheet(pictures[:n], 10), "labels": test_picture_names(dataset)[:n], "chosen": chosen}
 
 
+class Chosen(Controls):
+    picture: int = Field(0, ge=-1, le=199, title=Message("Test picture"))
+
+
 @dataclass(frozen=True)
 class Chooser:
     """Test pictures to choose from, a pad to draw on and the box of a file: a tool's picture is the latest of them.
@@ -112,6 +118,7 @@ class Chooser:
     upload: Callable[[str, str], Any] = upload
     tiles: Callable[[str, int, int], Tiles.Value] = tiles
     first: int = 0
+    opening: int | None = None  # that is chosen as a data set opens, -1: none; unless given: `first`
 
     def choose_test_picture(self, event: gr.EventData, dataset: str = "mnist", **values: Any) -> dict:
         return self.follow(self.example(dataset, int(events.event_number(event, "index", self.n - 1))), **values)
@@ -124,6 +131,14 @@ class Chooser:
 
     def choose_first(self, dataset: str = "mnist", **values: Any) -> dict:
         return self.follow(self.example(dataset, self.first), **values)
+
+    def restore(self, places: Iterable[str], picture: int, dataset: str = "mnist", **values: Any) -> dict:
+        """A link's test picture. places: names of the tiles among the outputs."""
+        tiles = self.tiles(dataset, self.n, picture)
+        number = gm.base.check_number(Chosen.model_fields["picture"].title, picture, -1, len(tiles["labels"]) - 1, whole=True)
+        return {name: tiles for name in places} | (
+            self.follow(self.example(dataset, int(number)), **values) if picture >= 0 else {}
+        )
 
     def open_dataset(self, dataset: str = "mnist", **values: Any) -> dict:
         """Another data set: its test pictures, one of them chosen. One draws digits and clothes only."""
@@ -179,4 +194,8 @@ class Chooser:
         for control in inputs.values():  # another data set or model
             if isinstance(control, gr.Radio):
                 events.in_browser(control.change, "() => [null, null]", {}, pad | file)
+        opening = {"picture": self.first if self.opening is None else self.opening}
+        picture = {"picture": links.Part(parts["tiles"], "v?.chosen >= 0 ? v.chosen : null")}
+        restore = functools.partial(self.restore, tuple(tiles))
+        links.tool(Chosen, picture, (restore, inputs, outputs | tiles), defaults=lambda dataset: opening)
         return chosen

@@ -25,3 +25,4 @@ class Gallery(Component):
         histogram: NotRequired[str]  # JSON of a `Histogram`: sets the scale of the bars, and is drawn under the pictures
         visitor_choice: NotRequired[int]  # index
         discriminator_choice: NotRequired[int]
+        round: NotRequired[int]  # of a quiz, for its link

@@ -18,4 +18,6 @@ class Scrubber(Component):
         rows: list[str]  # their names
         levels: NotRequired[str]  # of a sampler's run, which opens at its end: the noise of each step, numbers with spaces
         numbers: NotRequired[list[int]]  # with `levels`: the step of each frame
+        run: NotRequired[str]  # of a run its name, for the link
+        pair: NotRequired[list[list[float]]]  # of an interpolation the codes of its ends, for the link
         live: NotRequired[bool]  # a single frame of a run that is still going on

@@ -10,7 +10,7 @@ function row(index, label) {
   input.addEventListener('input', () => {
     z[index] = Math.round(+input.value * 1000) / 1000;
     write(index);
-    props.value = {...props.value, z: [...z]};
+    props.value = {...props.value, z: [...z], moved: true};
     trigger('input');
     clearTimeout(releaseTimer);
     releaseTimer = setTimeout(() => trigger('release'), 300);  // for updates that need not follow every move

@@ -1,6 +1,6 @@
 """The latent code of a model as a bank of sliders."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from tabs.components import Component
 
@@ -21,5 +21,6 @@ class Sliders(Component):
         z: list[float]
         dims: list[Dimension]  # in the order of the page
         unused: int  # how many of the last dimensions are in a group of their own
+        moved: NotRequired[bool]  # the code is the visitor's: a link has it
 
     options = {"shown": 14}

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, layout
+from tabs import events, layout, links
 from tabs.denoiser import comparison, noise, pictures, whole
 from tabs.denoiser.data import DENOISER
 from tabs.language import _
@@ -64,11 +64,12 @@ def build(first_visit):
         (DENOISER.card, chosen, {"card": model_card}),
     )
     choices = [*opened[open_dataset], *pictures.PICTURES.connect(parts, chosen, {"source": source, **place})]
-    changes = [*noise_changes, *(event.then for event in choices)]
+    changes = [*noise_changes, *(event.then for event in choices), links.restored({"source": source})]
     # Of two events of one trigger the page starts the second when the first has ended: the short ones come first.
     for trigger in changes:
         connect_whole(trigger)
     look, of_source = {"source": source, **place}, {"source": source}
+    links.tool(pictures.Crop, place, (pictures.move, {"source": source}, of_source))
     moves = [events.act(part.release, pictures.move, look, of_source, trigger_mode="always_last") for part in place.values()]
     triggers = [compare_button.click, *changes, *(event.then for event in moves)]
     comparison.connect(inputs, {"stage": stage, "lines": lines}, triggers)

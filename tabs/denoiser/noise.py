@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import endpoints, events, lane
+from tabs import endpoints, events, lane, links
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.denoiser import pictures
 from tabs.language import _
@@ -121,6 +121,15 @@ def choose_kind(kind, dataset):
     return {"strength": gr.update(maximum=facts.maximum, value=value, label=_(facts.strength_title), visible=kind != "none")}
 
 
+def restore(kind, strength, dataset, **controls):
+    """-> strength of a link, on the scale of its kind."""
+    return {"strength": {**choose_kind(kind, dataset)["strength"], "value": strength}}
+
+
+def opening_values(dataset):
+    return {} if dataset == "photo" else {"strength": DIGIT_SIGMA}
+
+
 class Addition(Restoration):
     kind: Literal[*list(KINDS)[:-1]] = Field("gaussian", title=Message("Kind"))  # all but "none"
     parameters = ("kind", "strength", "seed")
@@ -156,5 +165,6 @@ def lay_out(dataset):
     inputs, outputs = {"kind": controls["kind"], "dataset": dataset}, {"strength": controls["strength"]}
     chosen = events.act(controls["kind"].input, choose_kind, inputs, outputs, trigger_mode="always_last")
     drawn = events.new_seed(new, controls["seed"])
+    links.tool(Noise, controls, (restore, {"dataset": dataset}, outputs), defaults=opening_values)
     sliders = [controls[name].release for name in ("strength", "sigma")]
-    return controls, [*sliders, controls["seed"].submit, drawn.then, chosen.then]
+    return controls, [*sliders, controls["seed"].submit, drawn.then, chosen.then, links.restored(controls)]

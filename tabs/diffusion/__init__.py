@@ -2,16 +2,45 @@
 
 import functools
 from pathlib import Path
+from typing import Literal
 
 import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
-from tabs import events, layout
+from genmodels.messages import Message
+from tabs import events, layout, links
+from tabs.controls import Controls
 from tabs.diffusion import compare, editing, inpainting, quality, sampling
 from tabs.diffusion.data import DIFFUSION
 from tabs.language import _
 
 ENDPOINTS = (sampling.diffusion_sample, editing.diffusion_noise, editing.diffusion_edit, inpainting.diffusion_inpaint)
+
+
+RUNS = {  # name in a link -> what puts it on the stage
+    "sample": sampling.generate,
+    "sampler": compare.compare_samplers,
+    "guidance": compare.compare_guidances,
+    "edit": editing.edit,
+    "inpaint": inpainting.inpaint,
+}
+
+
+class Run(Controls):
+    """What a link says of the stage, beside the options of the run."""
+
+    run: Literal[*RUNS] = Field("sample", title=Message("Run"))
+
+
+def choose_run(run, **_inputs):
+    return {"chosen_run": run}
+
+
+def run_again(chosen_run, source, mask, strength, **options):
+    """The run of a link: yields stage, lines."""
+    given = {"edit": {"source": source, "strength": strength}, "inpaint": {"source": source, "mask": mask}}
+    yield from RUNS[chosen_run](**options, **given.get(chosen_run, {}))
 
 
 def prepare():
@@ -60,6 +89,10 @@ def build(first_visit):
         stream(button, compare_runs, inputs)
     editing_step = editing.connect(stream, inputs, own, mask)
     stream(fill.click, inpainting.inpaint, {"source": own["source"], "mask": mask["mask"], **inputs})
+    everything = {"source": own["source"], "mask": mask["mask"], "strength": own["t"], **inputs}
+    chosen_run = {"chosen_run": gr.State("sample")}
+    links.tool(Run, {"run": links.Part(stage, "v?.run")}, (choose_run, everything, chosen_run))
+    stream(links.restored(everything | chosen_run), run_again, everything | chosen_run)
     events.when_opened(
         (first_visit, dataset.input),
         (sampling.open_dataset, chosen, {**controls, **outputs}),

@@ -27,11 +27,11 @@ def stream(dataset, options, label, argument, values, names):
             for i, run in enumerate(runs):
                 cells[i] = grid_cell(next(run).x)
                 pending = {"lines": _(programs.PENDING)} if k == 1 else {}
-                yield {"stage": stage_value(names, [(k, cells)], 1.0, steps, live=True), **pending}
+                yield {"stage": stage_value(names, [(k, cells)], 1.0, steps, argument, live=True), **pending}
             frames.append((k, cells))
     except events.Stopped:
         lines = _(programs.STOPPED)
-    yield {"stage": stage_value(names, frames, 1.0, steps), "lines": lines}
+    yield {"stage": stage_value(names, frames, 1.0, steps, argument), "lines": lines}
 
 
 def compare_samplers(dataset, **controls):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import endpoints, events, layout, sources
+from tabs import endpoints, events, layout, links, sources
 from tabs.components import raw
 from tabs.components.draw_pad import DrawPad
 from tabs.components.stage import Stage
@@ -136,6 +136,7 @@ def connect(stream, inputs, parts, mask_parts):
     for trigger, on_error in ((parts["t"].input, None), (noise["seed"].change, events.ignore)):
         events.live(trigger, show_noise, {**source, **noise}, {"noisy": parts["noisy"]}, on_error)
     PICTURES.connect(parts, present, views, mask_parts["tiles"])
+    links.tool(Noise, {"t": parts["t"]}, (show_noise, {**source, "seed": inputs["seed"]}, {"noisy": parts["noisy"]}), "own")
     stream(parts["denoise"].click, edit, {**source, "strength": parts["t"], **inputs})
     opened = {"tiles": parts["tiles"], "mask_tiles": mask_parts["tiles"], "drawing": parts["drawing"], **views}
     return open_dataset, {"dataset": inputs["dataset"], "t": parts["t"]}, opened

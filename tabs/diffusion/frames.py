@@ -32,8 +32,9 @@ def noise_cell(eps):
     return grid_cell(0.5 + eps / 6)
 
 
-def stage_value(rows, frames, start, steps, live=False):
-    """Value of the stage. frames: [(step, [one cell per row])]; start: the time t of the run's start; steps: their number."""
+def stage_value(rows, frames, start, steps, run, live=False):
+    """Value of the stage. frames: [(step, [one cell per row])]; start: the time t of the run's start; steps: their number; run:
+    its name in a link."""
     import torch
 
     limit = max(2, MAX_PIXELS // (len(rows) * frames[0][1][0].numel()))
@@ -48,6 +49,7 @@ def stage_value(rows, frames, start, steps, live=False):
         "rows": [_(row) for row in rows],
         "numbers": [step for step, _cells in frames],
         "live": live,
+        "run": run,
         "levels": " ".join(f"{s:.4f}" for s in sigma.tolist()),
     }
 
@@ -76,11 +78,11 @@ def stream(dataset, method, options, label, pictures=None, lines="", x=None, sta
             frames.append((k, [grid_cell(x), grid_cell(step.x0), noise_cell(step.eps)]))
             x = step.x
             pending = {"lines": _(programs.PENDING)} if k == 0 else {}
-            yield {"stage": stage_value(VIEWS, frames[-1:], start, steps, live=True), **pending}
+            yield {"stage": stage_value(VIEWS, frames[-1:], start, steps, method, live=True), **pending}
         frames.append((steps, [grid_cell(x), grid_cell(x), noise_cell(0 * x)]))
     except events.Stopped:
         lines = _(programs.STOPPED)
-    yield {"stage": stage_value(VIEWS, frames, start, steps), "lines": lines}
+    yield {"stage": stage_value(VIEWS, frames, start, steps, method), "lines": lines}
 
 
 def copies(source: Source, n: int) -> dict:

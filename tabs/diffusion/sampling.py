@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, labels, layout
+from tabs import events, labels, layout, links
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, Seed, radio, slider
 from tabs.diffusion import frames
@@ -66,6 +66,10 @@ class Sampling(Controls):
             raise ValueError(text)
 
 
+class Shown(Sampling, labels.Menus):
+    """What a link says of the run."""
+
+
 def read(dataset, controls, kind=Sampling):
     """(the controls, checked; the label as the model takes it). Variants of a picture are of any class, not one of each."""
     conditions = DIFFUSION.conditions(dataset)
@@ -80,10 +84,20 @@ def generate(dataset, **controls):
     yield from frames.stream(dataset, "sample", options, label)
 
 
+def opening_options(dataset):
+    """The controls as the tab opens: any faces, of others one of each class."""
+    return Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH)
+
+
+def opening_values(dataset):
+    """The same, the menus among them."""
+    return opening_options(dataset).model_dump() | labels.menu_values(DIFFUSION.conditions(dataset))
+
+
 @DIFFUSION.cached
 def opening(dataset):
-    """The controls as the tab opens, any faces, of others one of each class, and their finished run."""
-    options = Sampling(n=4) if dataset == "avatars" else Sampling(label=labels.EACH)
+    """The controls as the tab opens, and their finished run."""
+    options = opening_options(dataset)
     *_, final = generate(dataset, **dict(options))
     return options.model_dump(exclude={"label"}) | final
 
@@ -100,6 +114,11 @@ def choose_sampler(sampler, steps):
     """-> steps, eta: DDPM needs more steps, and only DDIM has an eta."""
     max_steps = MAX_DDPM_STEPS if sampler == "ddpm" else MAX_STEPS
     return {"steps": gr.update(maximum=max_steps, value=min(steps, max_steps)), "eta": gr.update(visible=sampler == "ddim")}
+
+
+def restore(sampler, steps, **controls):
+    """-> steps, eta of a link, as the sampler lets them."""
+    return choose_sampler(sampler, steps)
 
 
 def diffusion_sample(
@@ -143,3 +162,5 @@ def connect(stream, inputs, new):
     changes = [*(inputs[name].input for name in labels.MENUS), *released, inputs["seed"].submit]
     for trigger in (drawn.then, chosen.then, functools.partial(gr.on, changes)):
         stream(trigger, generate, inputs)
+    menus = {name: part for name, part in inputs.items() if name != "dataset"}
+    links.tool(Shown, menus, (restore, {}, outputs), defaults=opening_values)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, sources
+from tabs import events, layout, links, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import Controls, dropdown
@@ -46,11 +46,15 @@ def show(dataset, **controls):
     }
 
 
+def opening_values(dataset):
+    return dict(zip(Ends.model_fields, OPENING[FLOW.check(dataset)]))
+
+
 def open_dataset(dataset):
-    first, last = OPENING[FLOW.check(dataset)]
+    ends = opening_values(dataset)
     choices = [(_(name), name) for name in FLOW.conditions(dataset)["class"]]
-    controls = {"first": gr.update(choices=choices, value=first), "last": gr.update(choices=choices, value=last)}
-    return {**controls, **show(dataset, first=first, last=last)}
+    controls = {name: gr.update(choices=choices, value=value) for name, value in ends.items()}
+    return {**controls, **show(dataset, **ends)}
 
 
 def lay_out(dataset):
@@ -65,4 +69,5 @@ def lay_out(dataset):
     outputs = {"frames": frames, "lines": layout.python_panel("flow", "way")}
     for end in ends.values():
         events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
+    links.tool(Ends, ends, (show, {"dataset": dataset}, outputs), "interpolation", opening_values)
     return open_dataset, {"dataset": dataset}, {**ends, **outputs}

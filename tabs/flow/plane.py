@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, programs
+from tabs import events, layout, links, programs
 from tabs.components.plane_view import UNIT, PlaneView, pack_points, unpack_points
 from tabs.controls import Controls, radio, slider
 from tabs.language import _
@@ -22,6 +22,7 @@ SHAPES = {
     OWN: Message("Your points"),
 }
 MOST_POINTS, FEWEST_POINTS = 2000, 16
+LINKED_POINTS = 300  # of more than that, a link has as many, evenly spread over the order in which they were drawn
 
 
 class Plane(Controls):
@@ -30,6 +31,12 @@ class Plane(Controls):
         radio([(title, name) for name, title in SHAPES.items()], show_label=False, container=False, elem_classes="small-pills"),
     ] = Field("moons", title=Message("Points"))
     layers: Annotated[int, slider(elem_id="flow-depth")] = Field(6, ge=1, le=12, title=Message("Layers"))
+
+
+class Drawn(Plane):
+    """What a link says of the tool."""
+
+    points: str = Field("", max_length=1600, pattern="^[A-Za-z0-9_-]*$", title="Points")
 
 
 def points_of(shape, drawn):
@@ -60,6 +67,16 @@ def take_points(event: gr.EventData):
     """The visitor drew -> points, as text."""
     data = event._data if isinstance(event._data, dict) else {}
     return {"drawn": pack_points(unpack_points(data.get("points"))[:MOST_POINTS])}
+
+
+def restore(points, **controls):
+    """-> drawn: a link's points."""
+    return {"drawn": pack_points(unpack_points(base64_of(points))[:LINKED_POINTS])}
+
+
+def base64_of(text):
+    """The base64 that a link has in another alphabet, without its end."""
+    return text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
 
 
 def train(drawn, **controls):
@@ -118,7 +135,9 @@ def lay_out(first_visit):
         stop = gr.Button(_("Stop"), scale=1, min_width=70, elem_id="flow-stop")
     runs, outputs = events.Runs("plane", stop), {"plane": plane, "lines": layout.python_panel("flow", "plane")}
     sketched = events.live(plane.input, take_points, {}, drawn)
-    for trigger in (points["shape"].input, sketched.then, first_visit):
+    for trigger in (points["shape"].input, sketched.then, first_visit, links.restored({**points, **layers})):
         runs.act(trigger, show_points, points, outputs)
+    sketch = links.Part(plane, f"v?.draw && v.points ? window.links.points(v.points, {LINKED_POINTS}) : null")
+    links.tool(Drawn, {**points, **layers, "points": sketch}, (restore, {}, drawn), "plane")
     runs.live(layers["layers"].input, show_points, points, outputs)
     runs.stream(start.click, train, {**points, **layers}, outputs, rate=8)

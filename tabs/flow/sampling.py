@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, labels, layout
+from tabs import events, labels, layout, links
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -88,4 +88,5 @@ def lay_out(dataset, controls, lines):
     events.seeded(new, seed, show, inputs, outputs)
     restored = events.act(restore.click, reset, {}, controls)
     events.act(restored.then, show, inputs, outputs)
+    links.tool(Sampling, inputs, (show, {"dataset": dataset}, outputs))
     return open_dataset, {"dataset": dataset}, {**controls, "seed": seed, **outputs}

@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, layout
+from tabs import events, layout, links
 from tabs.gan import interpolation, inversion, quiz, sampling, scoring, training
 from tabs.gan.data import COLLAPSED, GAN, reference_scores
 from tabs.language import _
@@ -74,3 +74,4 @@ def build(first_visit):
     )
     for changed in (*opened[scoring.open_dataset], *changes):
         connect_inversion(changed.then)
+    connect_inversion(links.restored({"source": own["source"]}))

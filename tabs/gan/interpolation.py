@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, labels, layout
+from tabs import events, labels, layout, links
 from tabs.components import cell, sheet
 from tabs.components.scrubber import Scrubber
 from tabs.controls import SEED, Controls, dropdown, number
@@ -111,4 +111,6 @@ def lay_out(dataset):
     outputs["lines"] = layout.python_panel("gan", "walk")
     for end in ends.values():
         events.live(end.input, show, {"dataset": dataset, **ends}, outputs, events.ignore)
+    show_step = show, {"dataset": dataset}, outputs
+    links.tool(Ends, ends, show_step, "interpolation", lambda dataset: opening(dataset).model_dump())
     return open_dataset, {"dataset": dataset}, {**ends, **outputs}

@@ -3,10 +3,11 @@
 from typing import Annotated, Any, NamedTuple
 
 import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, labels, layout, sources
+from tabs import events, labels, layout, links, sources
 from tabs.components import sheet
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, number
@@ -26,6 +27,7 @@ RESULTS = {  # (visitor is right, discriminator is right) -> sentence
 
 class Quiz(Controls):
     seed: Annotated[int, number(min_width=80)] = SEED
+    round: int = Field(0, ge=0, le=1000, title=Message("Round"))
 
 
 class Round(NamedTuple):
@@ -59,9 +61,10 @@ def quiz_round(dataset, seed, k):
     return Round(x, data.rounded(data.relative_scores(dataset)(x, label)), place, text, GAN.program(dataset, lines, 2))
 
 
-def start(dataset, seed):
-    """-> state, pictures, words, lines: the first round of a quiz."""
-    return ask({"dataset": dataset, "seed": Quiz.read(seed=seed).seed, **NEW})
+def start(dataset, seed, round=0):
+    """-> state, pictures, words, lines: a round of a quiz, the first one unless a link says another."""
+    options = Quiz.read(seed=seed, round=round)
+    return ask({"dataset": dataset, **NEW, "seed": options.seed, "round": options.round})
 
 
 def ask(state):
@@ -77,7 +80,7 @@ def ask(state):
         )
     return {
         "state": state,
-        "pictures": {**sheet(current.x, 2), "across": 2, "pictures": pictures},
+        "pictures": {**sheet(current.x, 2), "across": 2, "pictures": pictures, "round": state["round"]},
         "words": f"{question}\n\n{tally(state)}",
         "lines": "",
     }
@@ -116,6 +119,7 @@ def answer(state, event: gr.EventData):
         "pictures": [{"kind": kind, "label": _(kind), "score": score} for kind, score in zip(kinds, current.scores)],
         "histogram": data.score_histogram(state["dataset"], current.label != labels.ANY),
         "visitor_choice": choice,
+        "round": state["round"],
         "discriminator_choice": discriminator_choice,
     }
     result = RESULTS[visitor_right, discriminator_right]
@@ -153,4 +157,6 @@ def lay_out(dataset):
     events.act(parts["next"].click, next_round, {"state": outputs["state"], **inputs}, outputs)
     events.act(parts["new"].click, new_quiz, {"dataset": dataset}, {"seed": parts["seed"], **outputs})
     events.act(parts["seed"].submit, start, inputs, outputs)
+    asked = {"seed": parts["seed"], "round": links.Part(parts["pictures"], "v?.round")}
+    links.tool(Quiz, asked, (start, {"dataset": dataset}, outputs), "quiz")
     return start, inputs, outputs

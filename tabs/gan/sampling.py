@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, labels, layout, sources
+from tabs import events, labels, layout, links, sources
 from tabs.components import columns, sheet
 from tabs.components.gallery import Gallery
 from tabs.components.sliders import Sliders
@@ -63,6 +63,10 @@ class Stage(Sampling):
     add_real: Annotated[bool, checkbox(container=False, elem_id="gan-mixed", elem_classes=[])] = Field(
         False, title=Message("add real pictures")
     )
+
+
+class Shown(Stage, labels.Menus):
+    """What a link says of the stage."""
 
 
 def is_amount(value):
@@ -193,6 +197,18 @@ def sliders_value(dataset):
     return {"model": f"gan-{dataset}", "z": [0.0] * len(dims), "dims": dims, "unused": 0}
 
 
+def restore(dataset, directions, **controls):
+    """-> sliders, stage, lines of a link."""
+    sliders = sliders_value(dataset)
+    sliders["z"] = [*directions, *sliders["z"][len(directions) :]]
+    return {"sliders": sliders, **show(dataset, sliders=sliders, **controls)}
+
+
+def opening_values(dataset):
+    """The controls as the tab opens, the menus among them."""
+    return opening(dataset).model_dump() | labels.menu_values(GAN.conditions(dataset))
+
+
 def reset(dataset, **controls):
     """-> truncation, sliders, stage, lines: the first two as they open."""
     restored = {"truncation": 1, "sliders": sliders_value(dataset)}
@@ -270,4 +286,9 @@ def lay_out_stage(dataset, controls, lines):
     events.seeded(new, seed, show, inputs, outputs)
     restored = {name: controls[name] for name in ("truncation", "sliders")}
     events.act(restore.click, reset, inputs, {**restored, **outputs})
+    directions = links.Part(controls["sliders"], "v?.z?.some(Boolean) ? v.z : null")
+    shown = {**controls, "directions": directions}
+    links.tool(
+        Shown, shown, (restore, {"dataset": dataset}, {"sliders": controls["sliders"], **outputs}), defaults=opening_values
+    )
     return open_dataset, {"dataset": dataset}, {**controls, **outputs}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import endpoints, events, labels, layout, sources
+from tabs import endpoints, events, labels, layout, links, sources
 from tabs.components import raw
 from tabs.components.verdict import Verdict
 from tabs.controls import Controls, dropdown
@@ -116,4 +116,6 @@ def lay_out(dataset):
         parts |= Scoring.components("gan")
     outputs = {"source": gr.State(), "label": parts["label"], "verdict": Verdict(elem_id="gan-verdict")}
     labelled = events.live(parts["label"].input, show, {"source": outputs["source"], "label": parts["label"]}, outputs)
-    return {**PICTURES.opened(parts), **outputs}, [labelled, *PICTURES.connect(parts, {"dataset": dataset}, outputs)]
+    chosen = PICTURES.connect(parts, {"dataset": dataset}, outputs)
+    links.tool(Scoring, {"label": parts["label"]}, (show, {"source": outputs["source"]}, outputs), "own")
+    return {**PICTURES.opened(parts), **outputs}, [labelled, *chosen]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, families, layout, programs
+from tabs import events, families, layout, links, programs
 from tabs.components import line
 from tabs.components.film import Film
 from tabs.controls import Controls, radio
@@ -100,4 +100,5 @@ def lay_out(dataset):
     run = Training.components("gan")
     outputs = {"film": Film(elem_id="gan-replay"), "lines": layout.python_panel("gan", "replay")}
     events.act(run["run"].input, show, {"dataset": dataset, **run}, outputs)
+    links.tool(Training, run, (show, {"dataset": dataset}, outputs), "training")
     return open_dataset, {"dataset": dataset}, {**run, **outputs}

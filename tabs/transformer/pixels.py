@@ -13,7 +13,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import endpoints, events, labels, layout, programs, sources
+from tabs import endpoints, events, labels, layout, links, programs, sources
 from tabs.components import line, raw, sheet
 from tabs.components.film import Film
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
@@ -184,6 +184,7 @@ def build(first_visit):
 
     inputs = {**source, **controls, "seed": parts["seed"]}
     opened = events.act(first_visit, PICTURES.open_dataset, {}, {**source, **PICTURES.opened(pictures)})
+    links.tool(Completions, inputs)
     stream = runs.connect(parts, complete, inputs, opened.then, open_pixels)
     chosen = [event.then for event in PICTURES.connect(pictures, {}, source)]
     releases = [controls[name].release for name in ("rows", "n", "temperature")]

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import layout, programs
+from tabs import layout, links, programs
 from tabs.components import token_view
 from tabs.components.token_view import TokenView
 from tabs.controls import Controls, Seed, checkbox, dropdown, radio, slider, textbox
@@ -169,5 +169,6 @@ def build(first_visit):
     parts["lines"] = layout.python_panel("transformer", "poem", _("Reproduce in Python"))
 
     sampling["seed"] = parts["seed"]
+    links.tool(Poem, {**conditions, **sampling})
     stream = runs.connect(parts, write, {**conditions, **sampling}, first_visit, open_poem)
     stream(parts["stage"].input, continue_poem, sampling)

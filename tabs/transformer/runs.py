@@ -8,7 +8,7 @@ import gradio as gr
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, programs
+from tabs import events, links, programs
 from tabs.controls import Controls
 from tabs.language import _
 from tabs.transformer import texts
@@ -85,7 +85,10 @@ def connect(
     """
     runs = events.Runs(stop=parts["stop"])
     stream = functools.partial(runs.stream, outputs={"stage": parts["stage"], "lines": parts["lines"]})
+    events.tell_begin(place := events.tab_path(parts["stage"]), first_visit)
     stream(first_visit, generate_opening, chosen or {})
+    events.tell_end(place, first_visit)
     stream(events.new_seed(parts["start"], parts["seed"]).then, generate, inputs)
     stream(parts["seed"].submit, generate, inputs)
+    stream(links.restored(inputs), generate, inputs)
     return stream

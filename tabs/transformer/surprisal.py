@@ -5,17 +5,25 @@ from collections.abc import Iterator
 from typing import Literal
 
 import gradio as gr
+from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, programs
+from tabs import events, layout, links, programs
 from tabs.components.token_view import TokenView
+from tabs.controls import Controls
 from tabs.language import _
 from tabs.transformer import texts
 
 MAX_LIVE_TEXT = 1000  # characters of a text whose surprisal is computed while the visitor types
 MAX_SCORED_TEXT = 10_000  # the same for the API
 EXAMPLE = "To be, or not to be, that is the question.\nTo bee, or not two bees, that is the quantum question!"
+
+
+class Shown(Controls):
+    """What a link says of the tool."""
+
+    text: str = Field(EXAMPLE, title=Message("Your text"), max_length=MAX_LIVE_TEXT)
 
 
 def show(text, model=texts.SHAKESPEARE):
@@ -86,8 +94,12 @@ def build(first_visit, model):
         max_length=MAX_LIVE_TEXT,
         placeholder=_("Type or paste a text in the language of the model."),
     )
+    links.tool(Shown, {"text": text}, name="surprisal", defaults=lambda model: example(model) if model else {})
     view = TokenView(name=_("Your text"), branch=False, elem_id="transformer-surprise")
-    outputs = {"surprisal": view, "surprisal_lines": layout.python_panel("transformer", "surprise", _("Reproduce in Python"))}
+    outputs = {
+        "surprisal": view,
+        "surprisal_lines": layout.python_panel("transformer", "surprise", _("Reproduce in Python"), link=False),
+    }
     for trigger in (first_visit, text.change):  # `change`, because `input` misses some ways of pasting
         events.live(trigger, show, {"text": text, "model": model}, outputs, events.in_place(outputs))
     events.act(model.input, example, {"model": model}, {"text": text})

@@ -10,7 +10,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, programs
+from tabs import events, layout, links, programs
 from tabs.components.token_view import TokenView
 from tabs.controls import SEED, Controls, Seed, slider
 from tabs.language import _
@@ -34,6 +34,12 @@ class Writing(Controls):
     top_p: Annotated[float, slider(step=0.02, min_width=90)] = Field(1, ge=0, le=1, title=Message("Top-p"))
     min_p: Annotated[float, slider(step=0.01, min_width=90)] = Field(0, ge=0, le=1, title=Message("Min-p"))
     seed: Seed = SEED
+
+
+class Shown(Writing):
+    """What a link says of the text."""
+
+    prompt: str = Field(OPENING_PROMPT, title=Message("Prompt"), max_length=2000)
 
 
 def stream(name, prompt, keep, options, notes=""):
@@ -161,6 +167,8 @@ def lay_out_stage():
 def connect(parts, first_visit):
     chosen = {"model": parts["model"]}
     controls = chosen | {name: parts[name] for name in Writing.model_fields}
+    links.choice("model", parts["model"])
+    links.tool(Shown, {"prompt": parts["prompt"], **controls}, defaults=lambda model: {"prompt": opening_prompt(model)})
     stream = runs.connect(parts, write, {"prompt": parts["prompt"], **controls}, first_visit, open_text, chosen)
     stream(events.act(parts["model"].input, choose_text, chosen, {"prompt": parts["prompt"]}).then, open_text, chosen)
     for trigger in (parts["stage"].input, parts["stage"].release):

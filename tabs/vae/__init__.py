@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, sources
+from tabs import events, layout, links, sources
 from tabs.components.sliders import Sliders
 from tabs.language import _
 from tabs.vae import editing, encoding, interpolation, latent_map, sampling
@@ -80,6 +80,10 @@ def build(first_visit):
                 own, of_own = encoding.lay_out(model, code_view)
             with gr.Tab(_("Interpolate"), id="between"):
                 end_tiles, interpolation_step = interpolation.lay_out(model, code_view)
+            links.choice("size", size)
+            code = links.Part(sliders, "v?.moved ? window.links.pack(v.z) : null")
+            shown = {**controls, "sample": links.Part(samples, "v?.chosen"), "code": code}
+            links.tool(sampling.Shown, shown, (sampling.restore, model, {"tiles": samples, **code_view}))
             with gr.Tab(_("Edit attributes"), id="change"):
                 editing_step = editing.lay_out(dataset, code_view)
     layout.python_panel("vae", lines=lines)

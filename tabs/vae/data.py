@@ -68,13 +68,13 @@ def view(name: str, z, x=None, lines: str = "", caption: str = "", origin: Any =
     """A code (1, D) -> sliders, sorted by KL; stage; lines. x: the picture, if it is not the decoded code, with its lines."""
     z, kl = code_list(z), load_latents(name).kl
     x = load_vae(name).decode(code_tensor(name, z)) if x is None else x
-    order = kl.argsort(descending=True).tolist()
+    order, moved = kl.argsort(descending=True).tolist(), origin in (None, "edit")
     dims = [{"index": i, "label": _("#{number} · {kl:.2f} nats", number=i + 1, kl=kl[i])} for i in order]
-    sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum())}
+    sliders = {"model": name, "z": z, "dims": dims, "unused": int((kl < COLLAPSED_NATS).sum()), "moved": moved}
     return {"sliders": sliders, "stage": picture(x, caption, origin), "lines": lines or decode_program(name, z)}
 
 
 def picture(x, caption: str = "", origin: Any = None) -> dict:
-    """Value of the stage. origin: the number of a sample, "edit" or "slider"; anything else is another picture."""
+    """Value of the stage. origin: the number of a sample, "edit", "slider" or "picture", a test picture."""
     label = _("The picture decoded from the latent code. {caption}", caption=caption)
     return {**raw(x[0]), "caption": caption, "label": label, "origin": origin}

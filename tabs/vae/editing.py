@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import gradio as gr
 from PIL.Image import Image
-from pydantic import Field
+from pydantic import Field, create_model
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, sources
+from tabs import events, layout, links, sources
 from tabs.controls import Controls, dropdown, slider
 from tabs.language import _, join, pgettext
 from tabs.vae.data import VAE, code_list, code_tensor, load_latents, load_vae, slider_code, view
@@ -39,6 +39,18 @@ class Edit(Controls):
     amount: Annotated[float, slider(step=0.05, minimum=-1, maximum=2, scale=3, min_width=140)] = Field(
         0, ge=-3, le=3, title=Message("Strength")
     )
+
+
+ROWS = {
+    name: field
+    for attribute, title in TITLES.items()
+    for name, field in {
+        attribute: (str, Field("", title=title, max_length=80)),
+        f"{attribute}_amount": (float, Field(0, ge=-1, le=2, title=Edit.model_fields["amount"].title)),
+    }.items()
+}
+# What a link says of the tool; base: the code before the edits.
+Edits = create_model("Edits", __base__=Controls, base=(str, Field("", max_length=400, title=Message("Latent code"))), **ROWS)
 
 
 def classify(dataset, x):
@@ -127,8 +139,23 @@ def apply(row, target_chosen, sliders, memory, **controls):
             report=report,
         )
     memory = {**memory, "model": name, "z": code, "offset": z - base}
+    outputs["stage"]["base"] = code_list(base)
     changed = {f"{a}_amount": amount for a, amount in amounts.items() if amount != controls[f"{a}_amount"]}
     return {"report": report, "memory": memory, **changed, **outputs}
+
+
+def restore(sliders, base, **controls):
+    """-> report, memory, sliders, stage, lines of a link: the code on the sliders is that of the edited picture."""
+    if not base:
+        return {}
+    name, z = slider_code(sliders)
+    before = code_tensor(name, links.unpack(base))
+    dataset = VAE.dataset_of(name)
+    values, x = predicted_values(dataset, load_vae(name).decode(before)), load_vae(name).decode(z)
+    outputs = view(name, z, origin="edit")
+    outputs["stage"]["base"] = code_list(before)
+    memory = {"model": name, "z": code_list(z), "offset": z - before, "values": values}
+    return {"report": classifier_report(dataset, x), "memory": memory, **outputs}
 
 
 def vae_attributes(
@@ -178,4 +205,6 @@ def lay_out(dataset, code_view):
         events.live(amounts[f"{attribute}_amount"].input, functools.partial(apply, attribute, False), inputs, outputs)
     of_picture = {**report, **targets, **amounts}
     events.in_browser(code_view["stage"].change, FORGET_EDITS, {"stage": code_view["stage"], **of_picture}, of_picture)
+    code = links.Part(code_view["stage"], "v?.base ? window.links.pack(v.base) : null")
+    links.tool(Edits, {**of_picture, "base": code}, (restore, {"sliders": code_view["sliders"]}, outputs))
     return start, {"dataset": dataset}, {**report, **memory, **rows, **targets, **amounts}

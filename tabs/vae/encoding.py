@@ -34,11 +34,11 @@ def encode(source: Source, size):
     return {
         "comparison": comparison,
         "report": report,
-        **view(name, z, x_hat, lines, caption),
+        **view(name, z, x_hat, lines, caption, "picture" if lines else None),
     }
 
 
-PICTURES = sources.Chooser(encode, TEST_TILES)
+PICTURES = sources.Chooser(encode, TEST_TILES, opening=-1)
 NO_PICTURE = {"comparison": {}, "report": ""}  # of another model
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, sources
+from tabs import events, layout, links, sources
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
 from tabs.components.tiles import Tiles
@@ -29,6 +29,13 @@ class End(Controls):
             elem_classes=[],
         ),
     ] = Field("first", title=Message("Choose another"))
+
+
+class Ends(End):
+    """What a link says of the tool."""
+
+    first_code: str = Field("", max_length=400, title=Message("Latent code"), description="of the first picture")
+    last_code: str = Field("", max_length=400, title=Message("Latent code"), description="of the last picture")
 
 
 class Interpolation(Controls):
@@ -71,7 +78,17 @@ def start(dataset, size):
 def replace_end(name, memory, end, z):
     """The interpolation with one end of the remembered pair replaced. end: "first" or "last"."""
     first, last = memory["pair"] if memory and memory.get("model") == name else initial_pair(name)
-    return show(name, [first, z] if End.read(end=end).end == "last" else [z, last])
+    outputs = show(name, pair := [first, z] if End.read(end=end).end == "last" else [z, last])
+    return {**outputs, "frames": {**outputs["frames"], "pair": pair}}
+
+
+def restore(dataset, size, first_code, last_code, end):
+    """-> memory, frames of a link."""
+    name = model_name(dataset, size)
+    if not first_code:
+        return show(name, initial_pair(name))
+    memory = {"model": name, "pair": [code_list(code_tensor(name, links.unpack(code))) for code in (first_code, last_code)]}
+    return replace_end(name, memory, "first", memory["pair"][0])
 
 
 def choose_end(dataset, size, memory, end, event: gr.EventData):
@@ -121,4 +138,9 @@ def lay_out(model, code_view):
     events.act(frames.release, to_stage, memory, code_view)
     for trigger in (inputs["end"].input, use_stage.click):  # the frame is that of the end that was chosen last
         events.in_browser(trigger, "tiles => ({...tiles, chosen: -1})", {"tiles": tiles}, {"tiles": tiles})
+    codes = {
+        name: links.Part(frames, f"v?.pair ? window.links.pack(v.pair[{i}]) : null")
+        for i, name in enumerate(("first_code", "last_code"))
+    }
+    links.tool(Ends, {**inputs, **codes}, (restore, model, outputs), "interpolation")
     return tiles, (start, model, outputs)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, programs
+from tabs import events, layout, links, programs
 from tabs.components import sheet
 from tabs.components.stage import Stage
 from tabs.components.tiles import Tiles
@@ -26,6 +26,13 @@ class Sampling(Controls):
     temperature: Annotated[float, slider(step=0.05, elem_id="vae-spread")] = Field(
         1, ge=0, le=2, title=Message("Temperature"), description=Message("0: no noise, 1: as trained")
     )
+
+
+class Shown(Sampling):
+    """What a link says of the stage."""
+
+    sample: int = Field(0, ge=-1, le=SAMPLES - 1, title=Message("Sample"))
+    code: str = Field("", max_length=400, title=Message("Latent code"), description="of the sliders")
 
 
 def move_slider(sliders):
@@ -73,6 +80,18 @@ def sample_with_new_seed(dataset, size, temperature):
 def choose_sample(dataset, size, event: gr.EventData, **controls):
     outputs = sample(dataset, size, events.event_number(event, "index", SAMPLES - 1), **controls)
     return {name: value for name, value in outputs.items() if name != "tiles"}
+
+
+def restore(dataset, size, **controls):
+    """-> tiles, sliders, stage, lines of a link: the sliders' code, a sample, or with sample -1 neither."""
+    shown = Shown.read(**controls)
+    outputs = sample(dataset, size, max(shown.sample, 0), seed=shown.seed, temperature=shown.temperature)
+    if shown.code or shown.sample < 0:
+        outputs = {"tiles": {**outputs["tiles"], "chosen": -1}}
+    if shown.code:
+        name = model_name(dataset, size)
+        outputs |= view(name, code_tensor(name, links.unpack(shown.code)))
+    return outputs
 
 
 def size_choices(dataset):

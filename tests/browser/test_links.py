@@ -1,0 +1,237 @@
+"""Links in a real browser: what is on screen comes back where its address is opened, and the Back button leads back."""
+
+import urllib.parse
+
+import pytest
+from helpers_browser import draw_stroke, open_tab
+
+pytestmark = pytest.mark.browser
+
+SHOWN = """selectors => [...document.querySelectorAll(selectors)].filter(e => e.checkVisibility()).map(
+    e => e.tagName === 'CANVAS' ? e.toDataURL() : e.textContent).join('|')"""
+
+
+def press(page, selector, key, times=1):
+    page.locator(f"{selector} input[type=range]").first.focus()
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def choose(page, selector, text):
+    page.locator(f"{selector} input").first.click()
+    page.get_by_role("option", name=text, exact=True).first.click()
+
+
+def radio(page, name):
+    page.get_by_role("radio", name=name).locator("visible=true").click()
+
+
+def pick(page, tiles, i):
+    page.locator(f"{tiles} button").nth(i).click()
+
+
+def sample_of_the_vae(page):
+    pick(page, "#vae-samples", 3)
+
+
+def code_of_two_numbers(page):
+    radio(page, "2-D code")
+    page.wait_for_function("document.querySelectorAll('#vae-sliders input').length === 2")
+    press(page, "#vae-sliders", "ArrowRight", 7)
+
+
+def edited_face(page):
+    radio(page, "Faces")
+    page.wait_for_function("document.querySelector('#vae-stage canvas').width === 64")
+    page.locator("#vae-glasses").wait_for()
+    choose(page, "#vae-glasses", "sunglasses")
+
+
+def faces_by_score(page):
+    radio(page, "Faces")
+    page.wait_for_function("document.querySelectorAll('#gan-stage canvas').length === 15")
+    press(page, "#gan-sliders", "ArrowRight", 5)
+    radio(page, "by score")
+
+
+def third_round(page):
+    for k in (1, 2):
+        page.get_by_role("button", name="Next four").click()
+        page.wait_for_function(f"location.search.includes('quiz-round={k}')")
+
+
+def drawn_points(page):
+    radio(page, "Your points")
+    page.wait_for_function("document.querySelector('#flow-plane .text').textContent.startsWith('Press')")
+    draw_stroke(page, "#flow-plane")
+
+
+def noisy_photograph(page):
+    pick(page, "#denoiser-pictures", 2)
+    radio(page, "Speckle")
+    page.wait_for_function("document.querySelector('#denoiser-strength input').value === '30'")
+    press(page, "#denoiser-strength", "ArrowRight", 4)
+
+
+def poem_in_another_form(page):
+    radio(page, "五绝 4 × 5")
+    page.locator("#transformer-poem-seed input").fill("3")
+    page.locator("#transformer-poem-seed input").press("Enter")
+
+
+# (tab, tab within it, what the visitor does, what it puts into the address, where it is seen)
+TOOLS = {
+    "sample": (None, None, sample_of_the_vae, "sample=3", "#vae-stage canvas"),
+    "code": (None, None, code_of_two_numbers, "code=", "#vae-stage canvas"),
+    "reconstruction": (
+        None,
+        "Your picture",
+        lambda page: pick(page, "#vae-own", 6),
+        "picture=6",
+        "#vae-stage canvas, #vae-pair canvas",
+    ),
+    "edits": (None, "Edit attributes", edited_face, "glasses_amount=1", "#vae-stage canvas, #vae-verdict"),
+    "interpolation": (None, "Interpolate", lambda page: pick(page, "#vae-ends", 11), "first_code=", "#vae-frames canvas"),
+    "gan": ("GAN", None, faces_by_score, "order=score", "#gan-stage canvas"),
+    "quiz": ("GAN", "Quiz", third_round, "quiz-round=2", "#gan-quiz canvas"),
+    "replay": ("GAN", "Training", lambda page: radio(page, "one with mode collapse"), "collapsed", "#gan-replay canvas"),
+    "score": ("GAN", "Your picture", lambda page: choose(page, "#gan-judged-as", "7"), "own-label=7", "#gan-verdict .text"),
+    "flow": ("Flow", None, lambda page: press(page, "#flow-temperature", "ArrowLeft", 9), "temperature=", "#flow-stage canvas"),
+    "likelihood": ("Flow", None, lambda page: pick(page, "#flow-own", 7), "picture=7", "#flow-verdict canvas"),
+    "plane": ("Flow", "In two dimensions", drawn_points, "plane-points=", "#flow-plane canvas"),
+    "diffusion": ("Diffusion", None, lambda page: radio(page, "DDIM"), "sampler=ddim", "#diffusion-stage canvas"),
+    "samplers": (
+        "Diffusion",
+        None,
+        lambda page: page.get_by_role("button", name="Four samplers").click(),
+        "run=",
+        "#diffusion-stage canvas",
+    ),
+    "denoiser": ("Denoising", None, noisy_photograph, "strength=34", "#denoiser-stage .tile:nth-child(-n + 2) canvas"),
+    "poem": ("Transformer", "Tang poems", poem_in_another_form, "seed=3", "#transformer-poem .token"),
+    "pixels": (
+        "Transformer",
+        "Pictures",
+        lambda page: press(page, "#transformer-rows", "End"),
+        "rows=27",
+        "#transformer-pixels canvas",
+    ),
+}
+
+
+def at_rest(page, selectors):
+    """What is shown, once it has not changed for a moment."""
+    before, same = None, 0
+    while same < 4:
+        page.wait_for_timeout(200)
+        shown = page.evaluate(SHOWN, selectors)
+        same = same + 1 if shown and shown == before else 0
+        before = shown
+    return shown
+
+
+def wait_for_address(page, part):
+    page.wait_for_function("part => decodeURIComponent(location.search).includes(part)", arg=part)
+    return page.evaluate("location.search")
+
+
+@pytest.fixture(scope="module")
+def opened(visit):
+    with visit() as page:
+        page.wait_for_selector("#vae-map .map")
+        yield page
+
+
+@pytest.fixture(scope="module")
+def elsewhere(visit):
+    """A page in another browser, for links."""
+    with visit() as page:
+        yield page
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_link_of_a_tool_shows_the_same_elsewhere(opened, elsewhere, page_url, tool):
+    tab, inner, act, written, selectors = TOOLS[tool]
+    open_tab(opened, tab or "Autoencoder & VAE")
+    if inner:
+        opened.get_by_role("tab", name=inner).locator("visible=true").click()
+    at_rest(opened, selectors)
+    act(opened)
+    wait_for_address(opened, written)
+    shown = at_rest(opened, selectors)
+    link = opened.evaluate("location.search")
+    assert len(link) < 2000
+    elsewhere.goto(page_url + "/" + link)
+    elsewhere.wait_for_function(f"([selectors, shown]) => ({SHOWN})(selectors) === shown", arg=[selectors, shown])
+    assert not elsewhere.locator("[data-testid=toast-body]").count()
+    elsewhere.wait_for_timeout(400)
+    assert elsewhere.evaluate("location.search") == link
+
+
+def test_back_and_forward(elsewhere, page_url):
+    page = elsewhere
+    page.goto(f"{page_url}/?tab=flow&temperature=0.5")
+    first = wait_until_shown(page, "#flow-stage canvas", "#flow-temperature", "0.5")
+    radio(page, "Clothes")
+    wait_for_address(page, "?tab=flow&dataset=fashion")
+    page.wait_for_function(f"([s, before]) => ({SHOWN})(s) !== before", arg=["#flow-stage canvas", first])
+    page.get_by_role("tab", name="In two dimensions").click()
+    wait_for_address(page, "tool=plane")
+    page.go_back()
+    page.wait_for_function("document.querySelector('[role=tab][aria-selected=true] ~ *, #flow-verdict')?.checkVisibility()")
+    page.go_back()
+    page.wait_for_function(f"([s, shown]) => ({SHOWN})(s) === shown", arg=["#flow-stage canvas", first])
+    assert page.get_by_role("radio", name="Digits").is_checked()
+    page.go_forward()
+    page.wait_for_function(f"([s, shown]) => ({SHOWN})(s) !== shown", arg=["#flow-stage canvas", first])
+    assert page.get_by_role("radio", name="Clothes").is_checked()
+
+
+def wait_until_shown(page, selectors, control, value):
+    page.wait_for_function("([c, v]) => document.querySelector(c + ' input')?.value === v", arg=[control, value])
+    return at_rest(page, selectors)
+
+
+def test_a_moving_slider_writes_the_address_without_the_server(opened):
+    open_tab(opened, "Flow")
+    at_rest(opened, "#flow-stage canvas")
+    opened.evaluate("window.calls = 0; const f = fetch; window.fetch = (...a) => { window.calls++; return f(...a); }")
+    length = opened.evaluate("history.length")
+    press(opened, "#flow-temperature", "ArrowLeft", 1)
+    at_rest(opened, "#flow-stage canvas")
+    assert opened.evaluate("window.calls") == 1  # the pictures
+    assert opened.evaluate("history.length") == length
+
+
+def test_what_a_link_should_not_say(elsewhere, page_url):
+    script = urllib.parse.quote("<img src=x onerror=window.harmed=1>")
+    elsewhere.goto(f"{page_url}/?tab=flow&temperature={script}&n=1e999&{script}=1&embed=1&projector=1")
+    elsewhere.wait_for_selector("[data-testid=toast-body]")
+    assert elsewhere.locator("[data-testid=toast-body]").count() == 1
+    assert "Samples must be" in elsewhere.locator("[data-testid=toast-body]").inner_text()
+    elsewhere.wait_for_function("location.search === '?tab=flow&embed=1&projector=1'")
+    assert elsewhere.evaluate("window.harmed") is None
+    # for an iframe, and for a lecture hall
+    assert not elsewhere.locator(".header").is_visible() and not elsewhere.locator("footer").is_visible()
+    box = elsewhere.locator(".gradio-container").bounding_box()
+    assert box["width"] > 1350
+    heights = "document.querySelector('#flow-temperature label, #flow-temperature span').getBoundingClientRect().height"
+    large = elsewhere.evaluate(heights)
+    elsewhere.goto(f"{page_url}/?tab=flow")
+    elsewhere.wait_for_selector("#flow-stage canvas")
+    assert elsewhere.locator(".header").is_visible() and large > 1.25 * elsewhere.evaluate(heights)
+
+
+def test_the_link_is_copied(browser, page_url, visit):
+    with visit(permissions=["clipboard-read", "clipboard-write"]) as page:
+        page.wait_for_selector("#vae-map .map")
+        pick(page, "#vae-samples", 2)
+        wait_for_address(page, "sample=2")
+        page.get_by_role("button", name="Copy link").click()
+        page.wait_for_selector(".link .note:text('Copied')")
+        assert page.evaluate("navigator.clipboard.readText()") == f"{page_url}/?tab=vae&sample=2"
+        page.evaluate("Object.defineProperty(window, 'isSecureContext', {value: false})")  # plain http
+        page.get_by_role("button", name="Copy link").click()
+        box = page.get_by_role("textbox", name="Link")
+        assert box.input_value() == f"{page_url}/?tab=vae&sample=2"
+        assert box.evaluate("e => e.selectionEnd - e.selectionStart") == len(box.input_value())
