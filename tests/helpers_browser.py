@@ -26,8 +26,8 @@ CANVASES = {  # something that each tab shows when it is ready
 
 FITTING = """() => [...document.querySelectorAll('[role=tab]')].filter(e => e.checkVisibility())
   .every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth + 1)"""
-UNFOLDED = """() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility())
-  && document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"""
+AT_REST = "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"
+UNFOLDED = f"""() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility()) && {AT_REST}"""
 
 SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
     [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
@@ -96,7 +96,7 @@ def unfold(page):
         for (const d of document.querySelectorAll('details')) d.open = true;
     }""")
     page.wait_for_function(UNFOLDED)
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(400)  # keys.js looks a moment later which boxes scroll
 
 
 def scrub(page, stage):

@@ -25,9 +25,9 @@ def read(judge, picture):
 
 
 @pytest.mark.parametrize("kind", photographed.KINDS)
-@pytest.mark.parametrize("photographs", [photographed.printed, photographed.handwritten], ids=["printed", "by hand"])
-def test_digits_on_all_kinds_of_paper(photographs, kind, judge):
-    answers = [(digit, read(judge, picture)) for digit, _, picture in photographs(seed=0, kinds=[kind])]
+def test_digits_on_all_kinds_of_paper(kind, judge):
+    pictures = photographed.printed(0, [kind], range(0, 10, 2)) + photographed.handwritten(0, [kind], range(1, 10, 2))
+    answers = [(digit, read(judge, picture)) for digit, _, picture in pictures]
     assert len(answers) == 10
     assert sum(digit == answer for digit, answer in answers) >= 8, answers
 
