@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file at a time to each process, but all tests that use the started page or a browser to one, so that both start once."""
+    """A file at a time to each process, but all that use the started page or a browser to one: both start once."""
     from xdist.scheduler import LoadScopeScheduling
 
     @functools.cache

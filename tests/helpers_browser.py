@@ -27,7 +27,8 @@ CANVASES = {  # something that each tab shows when it is ready
 FITTING = """() => [...document.querySelectorAll('[role=tab]')].filter(e => e.checkVisibility())
   .every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth + 1)"""
 AT_REST = "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"
-UNFOLDED = f"""() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility()) && {AT_REST}"""
+UNFOLDED = f"""() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility())
+  && {AT_REST}"""
 
 SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
     [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
