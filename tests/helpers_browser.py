@@ -1,11 +1,14 @@
 """What several browser tests do and look at."""
 
 import base64
+import math
 import re
 import time
 
 import numpy as np
 from helpers import pixels
+
+from genmodels.pictures import sheet
 
 PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own weight: other pixels, other sum
   const c = document.querySelector(selector), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -57,15 +60,20 @@ def lines(page, tab):
     return page.locator(f"#{tab}-python .cm-content").inner_text()
 
 
-def shows_what_its_lines_compute(page, tab, canvases, computed):
-    """Waits until canvases, {number of a picture: selector}, show what the tab's program computes, up to one grey level."""
+def shows_what_its_lines_compute(page, tab, canvases, computed, as_grid=False):
+    """Waits until canvases, {number of a picture: selector}, show what the tab's program computes, up to one grey level.
+
+    as_grid: all pictures are one, a square grid with gaps of one pixel.
+    """
     deadline, before, off = time.monotonic() + 60, None, None
     while off is None or off > 1:
         assert time.monotonic() < deadline, f"the canvases are off by {off} grey levels from what the lines compute:\n{before}"
         page.wait_for_timeout(50)
         program = lines(page, tab)
         if program != before:
-            before, x = program, pixels(computed(program)).astype(int)
+            before, x = program, computed(program)
+            x = sheet(x, math.ceil(math.sqrt(len(x))), gap=1).expand(-1, -1, 3).numpy()[None] if as_grid else pixels(x)
+            x = x.astype(int)
         shown = {i: canvas(page, selector) for i, selector in canvases.items()}
         off = max(np.abs(shown[i] - x[i]).max() if shown[i].shape == x[i].shape else 255 for i in canvases)
 

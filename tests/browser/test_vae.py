@@ -141,10 +141,12 @@ def test_only_the_picture_that_was_chosen_last_looks_chosen(page, tmp_path):
     chosen_tiles(page, "#vae-own", [4])
     draw_stroke(page, "#vae-pad")
     chosen_tiles(page, "#vae-own", [])
+    page.locator("#vae-own button").nth(2).click()
+    chosen_tiles(page, "#vae-own", [2])
     Image.linear_gradient("L").save(tmp_path / "a.png")
     page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
-    changed_back(page, pad, empty)
     uploaded.wait_for()
+    chosen_tiles(page, "#vae-own", [])
     page.get_by_role("button", name="Remove Image").click()  # the first test picture takes its place
     chosen_tiles(page, "#vae-own", [0])
     draw_stroke(page, "#vae-pad")

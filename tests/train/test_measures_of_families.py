@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from genmodels import data
 from tests.compare import close
 from tests.helpers_measures import Stub, gaussian, pictures
 from tests.helpers_train import numbers_in, states
 from train import diffusion, flow, gan, measures, pixel_transformer, vae
-
 
 # --- Likelihoods ------------------------------------------------------------------------------------------------------
 
