@@ -46,6 +46,15 @@ def test_paper_without_a_digit_is_empty(kind, monkeypatch):
         preprocess(photographed.photograph(0, kind, rng), "mnist")
 
 
+def test_ink_is_dark_on_paper_and_light_on_a_board():
+    paper = np.full((200, 200), 200, np.uint8)
+    paper[40:160, 90:110] = 40
+    for picture in (paper, 255 - paper):
+        found = ink.find_ink(picture)
+        assert found.shape == (200, 200) and found[50:150, 95:105].min() > 0.5
+        assert found[:, :70].max() == found[:, 130:].max() == found[:30].max() == 0
+
+
 def test_connected_components():
     mask = np.zeros((6, 9), bool)
     mask[0, 0] = mask[1, 1] = mask[2, 0] = True  # by their corners
