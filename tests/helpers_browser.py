@@ -53,6 +53,21 @@ def changed_back(page, selector, before):
     page.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[selector, before])
 
 
+def come_to_rest(page, seconds=0.6):
+    """Wait until the page has neither asked the server nor got an answer for a moment."""
+    latest = [time.monotonic()]
+
+    def note(_):
+        latest[0] = time.monotonic()
+
+    for event in ("request", "response", "requestfinished"):
+        page.on(event, note)
+    while time.monotonic() - latest[0] < seconds:
+        page.wait_for_timeout(50)
+    for event in ("request", "response", "requestfinished"):
+        page.remove_listener(event, note)
+
+
 def lines(page, tab):
     """The program that makes what is on a tab's stage."""
     if not page.locator(f"#{tab}-python").is_visible():

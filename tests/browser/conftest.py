@@ -3,11 +3,10 @@
 import contextlib
 import os
 import shutil
-import time
 
 import pytest
 from helpers import run_program
-from helpers_browser import open_tab
+from helpers_browser import come_to_rest, open_tab
 
 
 @pytest.fixture(scope="session")
@@ -58,21 +57,6 @@ def computed(tmp_path, monkeypatch, all_checkpoints):
     """Runs a program of the page; returns the pictures that it computes."""
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(all_checkpoints))
     return lambda program: run_program(program, tmp_path, monkeypatch)["x"]
-
-
-def come_to_rest(page, seconds=0.6):
-    """Wait until the page has neither asked the server nor got an answer for a moment."""
-    latest = [time.monotonic()]
-
-    def note(_):
-        latest[0] = time.monotonic()
-
-    for event in ("request", "response", "requestfinished"):
-        page.on(event, note)
-    while time.monotonic() - latest[0] < seconds:
-        page.wait_for_timeout(50)
-    for event in ("request", "response", "requestfinished"):
-        page.remove_listener(event, note)
 
 
 @pytest.fixture

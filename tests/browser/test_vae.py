@@ -6,6 +6,7 @@ from helpers_browser import (
     changed,
     changed_back,
     chosen_tiles,
+    come_to_rest,
     draw_stroke,
     open_tab,
     scrub,
@@ -136,6 +137,7 @@ def test_only_the_picture_that_was_chosen_last_looks_chosen(page, tmp_path):
     draw_stroke(page, "#vae-pad")
     changed(page, pad, empty)
     chosen_tiles(page, "#vae-own", [])
+    come_to_rest(page)  # what was drawn has been computed
     page.locator("#vae-own button").nth(4).click()
     changed_back(page, pad, empty)
     chosen_tiles(page, "#vae-own", [4])
