@@ -118,9 +118,10 @@ def unfold(page):
     page.evaluate("""() => {
         for (const b of document.querySelectorAll('button.label-wrap:not(.open)')) if (b.checkVisibility()) b.click();
         for (const d of document.querySelectorAll('details')) d.open = true;
+        dispatchEvent(new Event('resize'));  // keys.js looks, a moment later, which boxes scroll
     }""")
     page.wait_for_function(UNFOLDED)
-    page.wait_for_timeout(400)  # keys.js looks a moment later which boxes scroll
+    page.wait_for_timeout(400)
 
 
 def scrub(page, stage):
