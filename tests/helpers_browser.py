@@ -1,11 +1,14 @@
 """What several browser tests do and look at."""
 
 import base64
+import math
 import re
 import time
 
 import numpy as np
 from helpers import pixels
+
+from genmodels.pictures import sheet
 
 PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own weight: other pixels, other sum
   const c = document.querySelector(selector), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -26,8 +29,9 @@ CANVASES = {  # something that each tab shows when it is ready
 
 FITTING = """() => [...document.querySelectorAll('[role=tab]')].filter(e => e.checkVisibility())
   .every(e => e.getBoundingClientRect().right <= document.documentElement.clientWidth + 1)"""
-UNFOLDED = """() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility())
-  && document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"""
+AT_REST = "document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)"
+UNFOLDED = f"""() => [...document.querySelectorAll('button.label-wrap:not(.open)')].every(b => !b.checkVisibility())
+  && {AT_REST}"""
 
 SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
     [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
@@ -49,6 +53,21 @@ def changed_back(page, selector, before):
     page.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[selector, before])
 
 
+def come_to_rest(page, seconds=0.6):
+    """Wait until the page has neither asked the server nor got an answer for a moment."""
+    latest = [time.monotonic()]
+
+    def note(_):
+        latest[0] = time.monotonic()
+
+    for event in ("request", "response", "requestfinished"):
+        page.on(event, note)
+    while time.monotonic() - latest[0] < seconds:
+        page.wait_for_timeout(50)
+    for event in ("request", "response", "requestfinished"):
+        page.remove_listener(event, note)
+
+
 def lines(page, tab):
     """The program that makes what is on a tab's stage."""
     if not page.locator(f"#{tab}-python").is_visible():
@@ -56,15 +75,20 @@ def lines(page, tab):
     return page.locator(f"#{tab}-python .cm-content").inner_text()
 
 
-def shows_what_its_lines_compute(page, tab, canvases, computed):
-    """Waits until canvases, {number of a picture: selector}, show what the tab's program computes, up to one grey level."""
+def shows_what_its_lines_compute(page, tab, canvases, computed, as_grid=False):
+    """Waits until canvases, {number of a picture: selector}, show what the tab's program computes, up to one grey level.
+
+    as_grid: all pictures are one, a square grid with gaps of one pixel.
+    """
     deadline, before, off = time.monotonic() + 60, None, None
     while off is None or off > 1:
         assert time.monotonic() < deadline, f"the canvases are off by {off} grey levels from what the lines compute:\n{before}"
         page.wait_for_timeout(50)
         program = lines(page, tab)
         if program != before:
-            before, x = program, pixels(computed(program)).astype(int)
+            before, x = program, computed(program)
+            x = sheet(x, math.ceil(math.sqrt(len(x))), gap=1).expand(-1, -1, 3).numpy()[None] if as_grid else pixels(x)
+            x = x.astype(int)
         shown = {i: canvas(page, selector) for i, selector in canvases.items()}
         off = max(np.abs(shown[i] - x[i]).max() if shown[i].shape == x[i].shape else 255 for i in canvases)
 
@@ -94,9 +118,10 @@ def unfold(page):
     page.evaluate("""() => {
         for (const b of document.querySelectorAll('button.label-wrap:not(.open)')) if (b.checkVisibility()) b.click();
         for (const d of document.querySelectorAll('details')) d.open = true;
+        dispatchEvent(new Event('resize'));  // keys.js looks, a moment later, which boxes scroll
     }""")
     page.wait_for_function(UNFOLDED)
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(400)
 
 
 def scrub(page, stage):

@@ -1,6 +1,7 @@
 """What the tests of recipes and evaluations need. Test modules import this, never each other."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
@@ -17,7 +19,7 @@ from typer.testing import CliRunner
 import genmodels as gm
 from genmodels import data
 from tests.compare import close
-from train import evaluate
+from train import cards, evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES = ("loss", "reconstruction", "kl", "gradient")
@@ -106,7 +108,28 @@ def measured(root, name, *options):
     done = run_evaluate(name, "--generated", 80, "--runs", root.parent / "runs", *options)
     assert done.exit_code == 0, done.output
     card = ModelCard.load(root / name / "README.md")
+    check_card(card, name)
+    reference = json.loads((root / name / "reference.json").read_text(encoding="utf-8"))
+    assert reference and all(np.isfinite(values).all() for values in reference.values())
     return {r.metric_type: r.metric_value for r in reversed(card.data.eval_results)}, card
+
+
+def check_card(card, name):
+    """A card of the `root` fixture states everything about each of its numbers, its training and its data."""
+    for r in card.data.eval_results:
+        assert math.isfinite(r.metric_value), r
+        split = "val" if r.metric_type == "fid_then" else "test"
+        assert (r.dataset_split, r.metric_args["N"] > 0) == (split, True)
+        assert f"| {r.metric_name} | {cards.format_value(r)} | {split} | {r.metric_args['N']:,} |" in card.content
+    facts, licence = card.data.genmodels, cards.DATASETS[name.split("-")[1]]["licence"]
+    assert card.data.license == "apache-2.0" and facts["minutes"] == 1.5
+    assert facts["parameters"] == sum(p.numel() for p in gm.load(name).parameters())
+    for words in (
+        *("python -m train.x", "cpu, 2 threads", "2026-01-31", f"python -m train.evaluate {name}", "--generated 80"),
+        *("## Intended use", "## Limits", "## Data and licence", licence),
+    ):
+        assert words in card.content
+    assert "{" not in card.content and str(data.SAMPLES) not in card.content
 
 
 def numbers_in(text):

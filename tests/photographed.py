@@ -78,17 +78,19 @@ def photograph(digit, kind, rng, font=None, size=600, tilt=10, blur=2.0, quality
     return Image.open(file)
 
 
-def printed(seed=0, kinds=KINDS):
+def printed(seed=0, kinds=KINDS, digits=range(10), size=360):
     """[(digit, kind, picture)], each digit on each kind of paper, in Pillow's own font."""
     rng = np.random.default_rng(seed)
     return [
-        (d, kind, photograph(d, kind, rng, ImageFont.load_default(rng.uniform(200, 380)))) for kind in kinds for d in range(10)
+        (d, kind, photograph(d, kind, rng, ImageFont.load_default(rng.uniform(0.33, 0.63) * size), size))
+        for kind in kinds
+        for d in digits
     ]
 
 
-def handwritten(seed=0, kinds=KINDS):
+def handwritten(seed=0, kinds=KINDS, digits=range(10), size=360):
     rng = np.random.default_rng(seed)
-    return [(d, kind, photograph(d, kind, rng)) for kind in kinds for d in range(10)]
+    return [(d, kind, photograph(d, kind, rng, size=size)) for kind in kinds for d in digits]
 
 
 def held_out(fonts, seed=20261128):

@@ -1,6 +1,7 @@
 """Checks of the repository as a whole: versions, sizes, imports between folders, names and type hints, nothing unpickled."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -97,9 +98,15 @@ def test_local_links_of_the_readme_exist():
 # --- Imports go one way: app -> tabs -> genmodels <- train ------------------------------------------------------------
 
 
+@functools.cache
+def nodes(file):
+    """All nodes of a file's syntax tree."""
+    return list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
 def imports(file):
     """Every name that the file imports, at any level, in full: "torch.nn.functional", "torch.load"."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -130,7 +137,7 @@ def test_nothing_is_unpickled():
         names = set(imports(file))
         assert not {name.split(".")[0] for name in names} & picklers, file
         assert "torch.load" not in names, file
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load"), f"{file}:{node.lineno}"
             unsafe = isinstance(node, ast.keyword) and (node.arg, ast.unparse(node.value)) == ("allow_pickle", "True")
             assert not unsafe, f"{file}:{node.lineno}"
@@ -178,7 +185,7 @@ TYPED = [
 
 def bound_names(file):
     """Every (name, line) that the file binds: variables, arguments, functions and classes."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id, node.lineno
         elif isinstance(node, ast.arg):

@@ -100,10 +100,12 @@ def test_versions_are_those_that_zero_gpu_has(files, hub):
     assert front["sdk_version"] == own["gradio"]
 
 
-def test_a_version_of_torch_that_zero_gpu_has_is_kept(tmp_path, monkeypatch):
+def test_a_version_of_torch_that_zero_gpu_has_is_kept_and_another_one_is_its_newest(tmp_path, monkeypatch):
     monkeypatch.setattr(space, "ROOT", tmp_path)
-    (tmp_path / "requirements.txt").write_text(f"torch=={space.TORCH[0]}  # models\n", encoding="utf-8")
-    assert space.requirements() == f"torch=={space.TORCH[0]}  # models\n"
+    newest = max(space.TORCH, key=lambda version: [int(part) for part in version.split(".")])
+    for version, expected in ((space.TORCH[0], f"{space.TORCH[0]}  # models"), ("2.13.9", newest), ("1.0.0", newest)):
+        (tmp_path / "requirements.txt").write_text(f"gradio==6\ntorch=={version}  # models\nnumpy==2\n", encoding="utf-8")
+        assert space.requirements() == f"torch=={expected}\nnumpy==2\n"
 
 
 def test_sizes_are_those_that_a_space_takes(files):

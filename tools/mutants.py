@@ -42,7 +42,7 @@ OTHER_NAMES = {  # of test files, where a module has none of its own name
     "engine": ["publishing", "state"],
     "state": ["publishing"],
     "gan_replay": ["gan"],
-    "attributes": ["measures"],
+    "measures": ["measures", "own_data"],
     "rhymes": ["rhyme"],
     "ink": ["photographs", "preprocessing"],
     "folder": ["own_data"],

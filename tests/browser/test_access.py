@@ -4,7 +4,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from helpers_browser import CANVASES, PIXELS, SMALL_TEXT, changed, open_tab, unfold
+from helpers_browser import AT_REST, CANVASES, PIXELS, SMALL_TEXT, changed, open_tab, unfold
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -15,32 +15,17 @@ pytestmark = pytest.mark.browser
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 NAMES = [title for title, _ in TABS]
 
-SERIOUS = """async () => (await axe.run({resultTypes: ['violations']})).violations
+SERIOUS = """async options => (await axe.run({resultTypes: ['violations'], ...options})).violations
     .filter(v => ['serious', 'critical'].includes(v.impact))
     .map(v => [v.id, ...v.nodes.slice(0, 5).map(n => n.html.slice(0, 120))])"""
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def wide(visit, request):
-    with visit(query=f"?__theme={request.param}") as page:
-        yield page
-
-
 @pytest.fixture(scope="module")
 def page(visit):
-    """The page, opened once for all tests but those of colours."""
-    with visit() as page:
+    """The page, opened once for all tests, as over plain HTTP, where the browser has no navigator.clipboard."""
+    with visit(script="delete Navigator.prototype.clipboard") as page:
+        page.wait_for_selector("#vae-map .map")
         yield page
-
-
-@pytest.mark.parametrize("tab", NAMES)
-def test_axe_finds_nothing_serious(wide, tab):
-    open_tab(wide, tab)
-    wide.wait_for_selector(CANVASES[tab], timeout=180_000)  # the models are being loaded, in turn
-    unfold(wide)
-    wide.evaluate(AXE)
-    assert wide.evaluate(SERIOUS) == []
-    assert wide.evaluate(SMALL_TEXT) == []
 
 
 @pytest.fixture
@@ -50,11 +35,11 @@ def diffusion(page):
     return page
 
 
-@pytest.fixture(scope="module")
-def flow(visit):
-    with visit("Flow") as page:
-        page.wait_for_selector("#flow-stage canvas")
-        yield page
+@pytest.fixture
+def flow(page):
+    open_tab(page, "Flow")
+    page.wait_for_selector("#flow-stage canvas")
+    return page
 
 
 @pytest.mark.parametrize(
@@ -175,14 +160,14 @@ PICTURE = """async () => {
 }"""
 
 
-def test_pasting_over_plain_http(visit):
-    """There the browser has no navigator.clipboard: the icon says what to do, and the keyboard does it."""
-    with visit(script="delete Navigator.prototype.clipboard") as page:
-        place = upload_place(page)
-        place.get_by_role("button", name="Paste from clipboard").click()
-        page.locator(".upload-note", has_text="Ctrl+V").wait_for()
-        page.evaluate(PICTURE)
-        place.locator("img").wait_for()
+def test_pasting_over_plain_http(page):
+    """The icon says what to do, and the keyboard does it."""
+    place = upload_place(page)
+    place.get_by_role("button", name="Paste from clipboard").click()
+    page.locator(".upload-note", has_text="Ctrl+V").wait_for()
+    page.evaluate(PICTURE)
+    place.locator("img").wait_for()
+    place.get_by_role("button", name="Remove Image").click()
 
 
 def test_a_heic_picture_is_refused_in_a_sentence(page, tmp_path):
@@ -225,44 +210,72 @@ def test_a_seed_counts_when_its_box_is_left(diffusion):
     changed(diffusion, stage, before)
 
 
-def test_a_page_without_a_camera_says_so(visit):
-    with visit("Denoising") as page:
-        place = page.locator("#denoiser-upload")
-        place.get_by_role("button", name="Capture from camera").click()
-        prompt, icons = page.get_by_text("Click to Access Webcam"), place.locator(".source-selection")
-        assert prompt.bounding_box()["y"] + prompt.bounding_box()["height"] <= icons.bounding_box()["y"]
-        prompt.click()
-        page.locator(".upload-note", has_text="no camera").wait_for()
+def test_a_page_without_a_camera_says_so(page):
+    open_tab(page, "Denoising")
+    place = page.locator("#denoiser-upload")
+    place.get_by_role("button", name="Capture from camera").click()
+    prompt, icons = page.get_by_text("Click to Access Webcam"), place.locator(".source-selection")
+    assert prompt.bounding_box()["y"] + prompt.bounding_box()["height"] <= icons.bounding_box()["y"]
+    prompt.click()
+    page.locator(".upload-note", has_text="no camera").wait_for()
+    place.get_by_role("button", name="Upload file").click()
 
 
-def test_reports_are_spoken(visit):
-    with visit() as page:
-        page.wait_for_selector("#vae-map .map")
-        open_tab(page, "Your picture")
-        page.locator("#vae-own button").first.click()
-        page.wait_for_function(
-            "document.querySelector('#vae-report')?.closest('[aria-live=polite]')?.textContent.includes('ELBO')"
-        )
+@pytest.fixture
+def own_picture(page):
+    """The tool for a picture of one's own in the first tab."""
+    open_tab(page, NAMES[0])
+    open_tab(page, "Your picture")
+    return page
 
 
-def test_focus_stays_near_a_button_that_goes(visit, tmp_path):
+def test_reports_are_spoken(own_picture):
+    own_picture.locator("#vae-own button").first.click()
+    own_picture.wait_for_function(
+        "document.querySelector('#vae-report')?.closest('[aria-live=polite]')?.textContent.includes('ELBO')"
+    )
+
+
+def test_focus_stays_near_a_button_that_goes(own_picture, tmp_path):
     Image.linear_gradient("L").save(tmp_path / "a.png")
-    with visit() as page:
-        page.wait_for_selector("#vae-map .map")
-        open_tab(page, "Your picture")
-        page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
-        page.get_by_role("button", name="Remove Image").focus()
-        page.keyboard.press("Enter")
-        page.wait_for_function("!document.querySelector('#vae-upload img')")
-        page.wait_for_function("document.activeElement.closest('#vae-upload')")
+    own_picture.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
+    own_picture.locator("#vae-upload").get_by_role("button", name="Remove Image").focus()
+    own_picture.keyboard.press("Enter")
+    own_picture.wait_for_function("!document.querySelector('#vae-upload img')")
+    own_picture.wait_for_function("document.activeElement.closest('#vae-upload')")
 
 
 def test_the_map_by_keyboard(page):
     open_tab(page, "Autoencoder & VAE")
-    page.wait_for_selector("#vae-map .map")
+    open_tab(page, "Map")
+    page.wait_for_selector("#vae-map .map:visible")
     page.locator("#vae-map .map").first.focus()
     before = page.evaluate(PIXELS, "#vae-map .view")
     for _ in range(12):
         page.keyboard.press("ArrowRight")
     changed(page, "#vae-map .view", before)
     assert page.locator("#vae-map .position").first.get_attribute("aria-live") == "polite"
+
+
+# --- At the end, since everything is unfolded ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def axe(page):
+    page.evaluate(AXE)
+    return page
+
+
+@pytest.mark.parametrize("tab", NAMES)
+def test_axe_finds_nothing_serious(axe, tab):
+    open_tab(axe, tab)
+    axe.wait_for_selector(CANVASES[tab], timeout=180_000)  # the models are being loaded, in turn
+    unfold(axe)
+    assert axe.evaluate(SERIOUS, {}) == []
+    assert axe.evaluate(SMALL_TEXT) == []
+    axe.evaluate("document.body.classList.add('dark')")  # as Gradio does for ?__theme=dark, and only colours differ
+    try:
+        axe.wait_for_function(AT_REST)
+        assert axe.evaluate(SERIOUS, {"runOnly": ["color-contrast"]}) == []
+    finally:
+        axe.evaluate("document.body.classList.remove('dark')")

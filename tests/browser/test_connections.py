@@ -25,42 +25,68 @@ def move_a_slider(page):
     changed(page, STAGE, before)
 
 
+def count_heartbeats(page):
+    page.heartbeats = 0
+
+    def count(change):
+        def change_by(request):
+            page.heartbeats += change * ("/heartbeat/" in request.url)
+
+        return change_by
+
+    page.on("request", count(1))
+    for end in ("requestfailed", "requestfinished"):
+        page.on(end, count(-1))
+
+
 @pytest.fixture
-def tabs(browser, page_url):
+def tabs(browser):
     """Opens tabs of one browser, and counts the heartbeats that each holds."""
     context = browser.new_context()
     context.set_default_timeout(60_000)
 
-    def opened(n):
-        for _ in range(n):
-            page = context.new_page()
-            page.heartbeats = 0
-
-            def count(request, change, page=page):
-                page.heartbeats += change * ("/heartbeat/" in request.url)
-
-            page.on("request", lambda request, count=count: count(request, 1))
-            for end in ("requestfailed", "requestfinished"):
-                page.on(end, lambda request, count=count: count(request, -1))
-            page.goto(page_url)
-            page.wait_for_selector(f"{STAGE}:not([hidden])")
-            page.locator("#vae-sliders input[type=range]").first.wait_for()
-            yield page
+    def opened():
+        page = context.new_page()
+        count_heartbeats(page)
+        return page
 
     yield opened
     context.close()
 
 
-def test_all_of_eight_tabs_stay_live(tabs):
-    pages = list(tabs(8))
-    for page in (pages[-1], pages[0], pages[3]):
-        move_a_slider(page)
+@pytest.fixture
+def tab(tabs, page_url):
+    """A tab with the page."""
+    page = tabs()
+    page.goto(page_url)
+    page.wait_for_selector(f"{STAGE}:not([hidden])")
+    page.locator("#vae-sliders input[type=range]").first.wait_for()
+    return page
+
+
+def test_all_of_eight_tabs_stay_live(tab, tabs, page_url):
+    """Seven of them without what Gradio's page costs: they have the script, and the server's heartbeat."""
+    script = f"<script>{head.CONNECTIONS.read_text(encoding='utf-8')}</script>"
+    others = []
+    for k in range(7):
+        other = tabs()
+        other.route("**/light", lambda route: route.fulfill(content_type="text/html", body=script))
+        other.goto(f"{page_url}/light")
+        with other.expect_request(lambda request: "/heartbeat/" in request.url):
+            other.evaluate("session => void fetch(`/gradio_api/heartbeat/${session}`)", f"light{k}")
+        others.append(other)
+    others[-1].keyboard.press("Shift")
+    move_a_slider(tab)
+    others[3].keyboard.press("Shift")
+    pages = [tab, *others]
+    tab.wait_for_timeout(100)
+    assert [page.heartbeats for page in (tab, others[3], others[-1])] == [1, 1, 1]  # the ones used last
     assert sum(page.heartbeats for page in pages) <= 4  # one may just be ending
-    assert pages[3].heartbeats == 1  # the one used last
+    move_a_slider(tab)
 
 
-def test_a_hidden_tab_holds_no_connection_and_comes_back(tabs):
-    (page,) = tabs(1)
+def test_a_hidden_tab_holds_no_connection_and_comes_back(tab):
+    page = tab
     assert page.heartbeats == 1
     with page.expect_event("requestfailed", lambda request: "/heartbeat/" in request.url):
         page.evaluate(HIDE, True)
@@ -69,8 +95,8 @@ def test_a_hidden_tab_holds_no_connection_and_comes_back(tabs):
     move_a_slider(page)
 
 
-def test_a_visitors_upload_goes_when_the_page_is_closed_and_not_when_it_is_hidden(tabs, tmp_path):
-    (page,) = tabs(1)
+def test_a_visitors_upload_goes_when_the_page_is_closed_and_not_when_it_is_hidden(tab, tmp_path):
+    page = tab
     page.get_by_role("tab", name="Your picture").first.click()
     before = page.evaluate(PIXELS, STAGE)
     with page.expect_response(lambda response: "/gradio_api/upload?" in response.url) as response:
@@ -102,16 +128,35 @@ SERVER = """script => {  // in place of the server: streams that stay open until
 }"""
 
 
-def test_a_hidden_tab_keeps_its_connection_until_its_results_are_there(browser):
-    """The server would take its end for the visitor's leave, and stop what was asked for."""
+@pytest.fixture
+def light(browser):
+    """A page with the script alone, and streams in place of the server."""
     page = browser.new_page()
     page.evaluate(SERVER, head.CONNECTIONS.read_text(encoding="utf-8"))
     page.wait_for_function("streams.heartbeat")
-    page.evaluate("() => void fetch('/queue/data').then(async answer => { window.text = await answer.text(); })")
-    page.wait_for_function("streams.queue")
-    page.evaluate(HIDE, True)
-    assert page.evaluate("!!streams.heartbeat")
-    page.evaluate("() => { streams.queue.enqueue(new TextEncoder().encode('done')); streams.queue.close(); }")
-    page.wait_for_function("!streams.heartbeat")
-    assert page.evaluate("text") == "done"
+    yield page
     page.close()
+
+
+def test_a_hidden_tab_keeps_its_connection_until_its_results_are_there(light):
+    """The server would take its end for the visitor's leave, and stop what was asked for."""
+    light.evaluate("() => void fetch('/queue/data').then(async answer => { window.text = await answer.text(); })")
+    light.wait_for_function("streams.queue")
+    light.evaluate(HIDE, True)
+    assert light.evaluate("!!streams.heartbeat")
+    light.evaluate("() => { streams.queue.enqueue(new TextEncoder().encode('done')); streams.queue.close(); }")
+    light.wait_for_function("!streams.heartbeat")
+    assert light.evaluate("text") == "done"
+
+
+def test_a_page_that_the_back_button_may_bring_back_has_not_left(light):
+    said = light.evaluate("""() => {
+      const said = [];
+      navigator.sendBeacon = address => said.push(address);
+      for (const persisted of [true, false]) {
+        dispatchEvent(new PageTransitionEvent('pagehide', {persisted}));
+        said.push(persisted);
+      }
+      return said;
+    }""")
+    assert said == [True, "/leave/1", False]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers_browser import PIXELS, changed, draw_stroke
+from helpers_browser import PIXELS, changed, draw_stroke, shows_what_its_lines_compute
 from PIL import Image
 
 pytestmark = pytest.mark.browser
@@ -66,13 +66,14 @@ def test_divider_choice_and_zoom_need_no_server(opened, requests):
     assert requests == []
 
 
-def test_the_noise_is_live_and_the_methods_follow(opened):
+def test_the_noise_is_live_and_the_methods_follow(opened, computed):
     for kind in ("Salt and pepper", "Gaussian"):
         before = [opened.evaluate(PIXELS, canvas) for canvas in (LEFT, RIGHT)]
         opened.get_by_role("radio", name=kind).click()
         for canvas, old in zip((LEFT, RIGHT), before):
             changed(opened, canvas, old)
         wait_for_tiles(opened, ALL)
+    shows_what_its_lines_compute(opened, "denoiser", {0: RIGHT}, computed)
     before = opened.evaluate(PIXELS, LEFT)
     opened.get_by_role("button", name="Compare with scikit-image").click()
     # Moved and not yet released: the network alone follows, and the rest of the outdated run is not shown.
@@ -81,7 +82,7 @@ def test_the_noise_is_live_and_the_methods_follow(opened):
     )
     changed(opened, LEFT, before)
     wait_for_tiles(opened, 4)
-    opened.wait_for_timeout(4000)
+    opened.wait_for_timeout(1500)
     wait_for_tiles(opened, 4)
 
 
@@ -128,15 +129,16 @@ def test_other_noise_has_no_result_and_no_file_yet(opened):
     opened.wait_for_selector("#denoiser-stage .caption:text('not learnt to fill')")
 
 
-def test_the_part_on_the_stage_is_chosen(opened):
+def test_the_part_on_the_stage_is_chosen(opened, computed):
     before = opened.evaluate(PIXELS, LEFT)
     opened.locator("#denoiser-left input[type=range]").focus()
     opened.keyboard.press("Home")
     changed(opened, LEFT, before)
     wait_for_tiles(opened, ALL)
+    shows_what_its_lines_compute(opened, "denoiser", {0: RIGHT}, computed)
 
 
-def test_digits_can_be_drawn(opened):
+def test_digits_can_be_drawn(opened, computed):
     opened.get_by_role("radio", name="Digits").click()
     opened.wait_for_function("document.querySelector('#denoiser-stage .caption').textContent.startsWith('28 × 28')")
     opened.wait_for_selector("#denoiser-pad canvas")
@@ -144,4 +146,5 @@ def test_digits_can_be_drawn(opened):
     before = opened.evaluate(PIXELS, LEFT)
     draw_stroke(opened, "#denoiser-pad")
     changed(opened, LEFT, before)
+    shows_what_its_lines_compute(opened, "denoiser", {0: RIGHT}, computed)
     assert tile(opened, "our denoising VAE").count() == tile(opened, "our diffusion model").count() == 1

@@ -1,7 +1,7 @@
 """The diffusion tab in a real browser: a visitor's actions and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed, changed_back, draw_stroke, lines, open_tab
+from helpers_browser import PIXELS, changed, changed_back, draw_stroke, lines, open_tab, shows_what_its_lines_compute
 
 pytestmark = pytest.mark.browser
 
@@ -115,7 +115,13 @@ def test_a_stopped_run_stays_and_is_scrubbed_as_far_as_it_got(opened):
     opened.wait_for_function("document.querySelector('#diffusion-stage output').textContent.includes('5 / 5')")
 
 
-def test_controls_start_a_new_run_from_the_same_noise(opened):
+def shows_its_samples(page, computed):
+    """The finished pictures of a run are those of the program beside it."""
+    wait_for_end(page)
+    shows_what_its_lines_compute(page, "diffusion", {0: STAGE}, computed, as_grid=True)
+
+
+def test_controls_start_a_new_run_from_the_same_noise(opened, computed):
     before = opened.evaluate(PIXELS, STAGE)
     opened.locator("#diffusion-label-0 input").click()
     opened.get_by_role("option", name="7").click()
@@ -126,7 +132,7 @@ def test_controls_start_a_new_run_from_the_same_noise(opened):
     opened.get_by_role("radio", name="DDIM").click()
     opened.wait_for_selector("#diffusion-eta")
     changed(opened, STAGE, seven)
-    wait_for_end(opened)
+    shows_its_samples(opened, computed)
     assert 'label=7, sampler="ddim", seed=0' in lines(opened, "diffusion")
 
 
@@ -140,7 +146,7 @@ def test_four_samplers_and_four_guidances(opened):
     assert len({opened.evaluate(PIXELS, f"#diffusion-stage figure:nth-child({i}) canvas") for i in (1, 2, 3, 4)}) == 1
 
 
-def test_noise_is_added_to_a_drawing_and_removed(opened):
+def test_noise_is_added_to_a_drawing_and_removed(opened, computed):
     open_tab(opened, "Your picture")
     opened.wait_for_selector("#diffusion-drowned canvas:not([hidden])")
     before = opened.evaluate(PIXELS, "#diffusion-drowned canvas")
@@ -153,13 +159,13 @@ def test_noise_is_added_to_a_drawing_and_removed(opened):
     stage = opened.evaluate(PIXELS, STAGE)
     opened.locator("#diffusion-finish").click()
     changed(opened, STAGE, stage)
-    wait_for_end(opened)
+    shows_its_samples(opened, computed)
     program = lines(opened, "diffusion")
     assert "drawing = base64" in program and "strength=0.65" in program
 
 
 @pytest.mark.parametrize("device", ["mouse", "keyboard"])
-def test_a_part_is_painted_over_and_inpainted(opened, device):
+def test_a_part_is_painted_over_and_inpainted(opened, computed, device):
     open_tab(opened, "Inpaint")
     opened.wait_for_selector("#diffusion-fill-own button")
     opened.wait_for_timeout(300)
@@ -185,7 +191,7 @@ def test_a_part_is_painted_over_and_inpainted(opened, device):
     stage = opened.evaluate(PIXELS, STAGE)
     opened.locator("#diffusion-fill").click()
     changed(opened, STAGE, stage)
-    wait_for_end(opened)
+    shows_its_samples(opened, computed)
     program = lines(opened, "diffusion")
     assert "floats()[4:5]" in program and "mask_bits = base64" in program
 
@@ -198,7 +204,7 @@ def test_an_empty_mask_gets_an_error_message(opened):
     opened.wait_for_selector("[data-testid=toast-body]:has-text('Paint over')")
 
 
-def test_faces_have_their_own_attributes(opened):
+def test_faces_have_their_own_attributes(opened, computed):
     opened.get_by_role("radio", name="Faces").locator("visible=true").click()
     opened.wait_for_selector("#diffusion-label-3")
     wait_for_end(opened)
@@ -206,7 +212,7 @@ def test_faces_have_their_own_attributes(opened):
     before = opened.evaluate(PIXELS, STAGE)
     opened.get_by_role("option", name="round").click()
     changed(opened, STAGE, before)
-    wait_for_end(opened)
+    shows_its_samples(opened, computed)
     assert "label=[-1, 1, -1, -1]" in lines(opened, "diffusion")
 
 
@@ -217,7 +223,7 @@ def test_a_new_run_ends_the_previous_one(opened):
     opened.wait_for_selector("#diffusion-stage figure:nth-child(4)")
     opened.get_by_role("radio", name="Clothes").locator("visible=true").click()
     opened.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
-    opened.wait_for_timeout(1500)
+    opened.wait_for_timeout(800)
     assert opened.locator("#diffusion-stage figure").count() == 3  # no late frames of the previous runs
     assert "16 / 16" in opened.locator("#diffusion-stage output").inner_text()
 
@@ -235,5 +241,5 @@ def test_generate_ends_a_comparison_and_its_own_previous_run(opened):
         opened.wait_for_function("([box, before]) => box.value !== before", arg=[seed.element_handle(), before])
     wait_for_end(opened)
     assert f"seed={seed.input_value()})" in lines(opened, "diffusion")  # the second run was the one that finished
-    opened.wait_for_timeout(1000)
+    opened.wait_for_timeout(500)
     assert opened.locator("#diffusion-stage figure").count() == 3

@@ -6,6 +6,7 @@ from helpers_browser import (
     changed,
     changed_back,
     chosen_tiles,
+    come_to_rest,
     draw_stroke,
     open_tab,
     scrub,
@@ -136,15 +137,14 @@ def test_only_the_picture_that_was_chosen_last_looks_chosen(page, tmp_path):
     draw_stroke(page, "#vae-pad")
     changed(page, pad, empty)
     chosen_tiles(page, "#vae-own", [])
+    come_to_rest(page)  # what was drawn has been computed
     page.locator("#vae-own button").nth(4).click()
     changed_back(page, pad, empty)
     chosen_tiles(page, "#vae-own", [4])
-    draw_stroke(page, "#vae-pad")
-    chosen_tiles(page, "#vae-own", [])
     Image.linear_gradient("L").save(tmp_path / "a.png")
     page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")
-    changed_back(page, pad, empty)
     uploaded.wait_for()
+    chosen_tiles(page, "#vae-own", [])
     page.get_by_role("button", name="Remove Image").click()  # the first test picture takes its place
     chosen_tiles(page, "#vae-own", [0])
     draw_stroke(page, "#vae-pad")

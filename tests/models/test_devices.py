@@ -135,7 +135,7 @@ def test_losses_of_another_float_type_are_the_same(name, dtype):
     assert all(bool(torch.isfinite(p.grad).all()) for p in other.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
 @pytest.mark.parametrize("name, call", SEEDED)
 def test_pictures_and_codes_of_another_float_type_are_taken(name, call, dtype):
     function, model = entries(CALLS, name)[call][0], build(name)

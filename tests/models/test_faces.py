@@ -42,6 +42,45 @@ def test_a_smile_keeps_a_mouth_that_smiles_and_changes_one_that_does_not():
     assert data.change_attribute(grin, "smiling", "no")["mouth"] == "serious"
 
 
+PLAIN = data.attribute_values(data.samples("avatars").y[0]) | dict(  # a bare face with short hair
+    glasses="none",
+    glasses_color="none",
+    eyes="open",
+    eyebrows="neutral",
+    headwear="none",
+    hat_color="none",
+    hair="crew_cut",
+    hair_length="short",
+)
+HAT = dict(headwear="hat", hat_color="red", hair="hidden", hair_length="hidden")
+DARK = dict(glasses="big_shades", glasses_color="red", eyes="hidden", eyebrows="hidden")
+
+
+@pytest.mark.parametrize(
+    "before, attribute, value, follows",
+    [
+        ({}, "hair_length", "none", {"hair": "bald"}),
+        ({}, "hair_length", "medium", {"hair": "bob"}),
+        ({}, "hair_length", "long", {"hair": "straight"}),
+        ({"hair": "wavy", "hair_length": "long"}, "hair_length", "short", {"hair": "crew_cut"}),
+        ({"hair": "wavy", "hair_length": "long"}, "hair_length", "long", {}),
+        ({}, "hair", "afro", {"hair_length": "medium"}),
+        ({}, "headwear", "hat", {"hat_color": "black", "hair": "hidden", "hair_length": "hidden"}),
+        (HAT, "headwear", "none", {"hat_color": "none", "hair": "crew_cut", "hair_length": "short"}),
+        (HAT, "hair_length", "long", {"headwear": "none", "hat_color": "none", "hair": "straight"}),
+        (HAT, "skin", "brown", {}),
+        ({}, "glasses", "sunglasses", {"glasses_color": "black", "eyes": "hidden"}),
+        ({}, "glasses", "big_shades", {"glasses_color": "black", "eyes": "hidden", "eyebrows": "hidden"}),
+        (DARK, "glasses", "sunglasses", {"eyebrows": "neutral"}),
+        (DARK, "glasses", "none", {"glasses_color": "none", "eyes": "open", "eyebrows": "neutral"}),
+        ({"mouth": "sad", "smiling": "no"}, "mouth", "chuckle", {"smiling": "yes"}),
+    ],
+)
+def test_what_follows_from_a_change_and_nothing_else(before, attribute, value, follows):
+    face = PLAIN | before
+    assert data.change_attribute(face, attribute, value) == face | {attribute: value} | follows
+
+
 def test_new_faces_are_possible_ones_and_not_those_of_the_set():
     y, existing = data.sample_attributes(200, seed=0), {tuple(row) for row in data.samples("avatars").y.tolist()}
     assert torch.equal(y, data.sample_attributes(200, seed=0))

@@ -255,6 +255,11 @@ def test_loss_is_the_likelihood(model):
     assert terms["loss"].item() == pytest.approx(-m.log_prob(x).mean().item(), rel=1e-3)
     assert terms["bits_per_dim"].item() == pytest.approx(m.bits_per_dim(x).mean().item(), rel=1e-3)
     assert sum(v.item() for k, v in terms.items() if "lattice" in k) == pytest.approx(terms["bits_per_dim"].item(), rel=1e-5)
+    nats = -m.layer_log_probs(x).mean(0)
+    for stride in (1, 2, 4):
+        layers = [k for k, coupling in enumerate(m.couplings) if coupling.stride == stride]
+        expected = nats[layers].sum().item() / (49 * math.log(2))
+        assert terms[f"lattice_{stride}"].item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_labels_matter(model):

@@ -25,9 +25,9 @@ def read(judge, picture):
 
 
 @pytest.mark.parametrize("kind", photographed.KINDS)
-@pytest.mark.parametrize("photographs", [photographed.printed, photographed.handwritten], ids=["printed", "by hand"])
-def test_digits_on_all_kinds_of_paper(photographs, kind, judge):
-    answers = [(digit, read(judge, picture)) for digit, _, picture in photographs(seed=0, kinds=[kind])]
+def test_digits_on_all_kinds_of_paper(kind, judge):
+    pictures = photographed.printed(0, [kind], range(0, 10, 2)) + photographed.handwritten(0, [kind], range(1, 10, 2))
+    answers = [(digit, read(judge, picture)) for digit, _, picture in pictures]
     assert len(answers) == 10
     assert sum(digit == answer for digit, answer in answers) >= 8, answers
 
@@ -44,6 +44,15 @@ def test_paper_without_a_digit_is_empty(kind, monkeypatch):
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match=r"^The drawing is empty: draw something first\.$"):
         preprocess(photographed.photograph(0, kind, rng), "mnist")
+
+
+def test_ink_is_dark_on_paper_and_light_on_a_board():
+    paper = np.full((200, 200), 200, np.uint8)
+    paper[40:160, 90:110] = 40
+    for picture in (paper, 255 - paper):
+        found = ink.find_ink(picture)
+        assert found.shape == (200, 200) and found[50:150, 95:105].min() > 0.5
+        assert found[:, :70].max() == found[:, 130:].max() == found[:30].max() == 0
 
 
 def test_connected_components():

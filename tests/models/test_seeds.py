@@ -24,7 +24,7 @@ OPTIONS = {  # family -> every way to sample, as options of `sample`
     "gan": [{}, {"truncation": 0.6}],
     "dcgan": [{}],
     "flow": [{}, {"temperature": 0.8}],
-    "transformer": [{}, {"temperature": 0.8}],
+    "transformer": [{"temperature": 0.8}],
 }
 CASES = [
     pytest.param(name, options, id=f"{name} {options}")

@@ -101,7 +101,7 @@ def hostile_calls(name):
     yield "takes", [*values, 1]
     for i, argument in enumerate(defaults):
         values_to_try = [value for value in HOSTILE if not likely(value, defaults[argument])]
-        for value in random.Random(name + argument).sample(values_to_try, 3):
+        for value in random.Random(name + argument).sample(values_to_try, 2):
             yield argument, [*values[:i], value, *values[i + 1 :]]
 
 

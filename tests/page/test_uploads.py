@@ -1,5 +1,6 @@
 """Visitors' files: where they lie, for how long, and that others cannot reach them."""
 
+import asyncio
 import json
 import os
 import re
@@ -174,6 +175,60 @@ def test_files_in_updates_and_lists_are_found_and_forgotten(files):
     files.keep("visitor", [{"__type__": "update", "value": value(one)}, [value(two)]])
     files.end("visitor")
     assert sorted(forgotten) == [one, two] and not files.owners
+
+
+def request(watch, path, method="GET"):
+    """What a request of the middleware answers itself, as ASGI messages; [] if it passes the request on."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "path": path, "method": method}
+    asyncio.run(watch(scope, None, send))
+    return sent
+
+
+def test_a_session_is_connected_while_its_heartbeat_lasts(files):
+    """Also if that ends with an error, as when a browser goes away."""
+    seen_connections, left = [], []
+
+    async def page(scope, receive, send):
+        seen_connections.append(dict(files.connections))
+        if "broken" in scope["path"]:
+            raise ConnectionError
+
+    watch = uploads.Watch(page, files, left.append)
+    request(watch, "/lab/gradio_api/heartbeat/one")
+    request(watch, "/gradio_api/queue/data")
+    with pytest.raises(ConnectionError):
+        request(watch, "/gradio_api/heartbeat/broken")
+    assert seen_connections == [{"one": 1}, {}, {"broken": 1}] and not files.connections and not left
+
+
+def test_only_a_page_that_says_so_has_left(files):
+    passed_on, left = [], []
+
+    async def page(scope, receive, send):
+        passed_on.append(scope["path"])
+
+    watch = uploads.Watch(page, files, left.append)
+    start, body = request(watch, "/lab/gradio_api/leave/one", "POST")
+    assert (start["status"], body["type"], left) == (204, "http.response.body", ["one"])
+    for path, method in (("/gradio_api/leave/one", "GET"), ("/gradio_api/leave/", "POST"), ("/leave/one", "POST")):
+        assert request(watch, path, method) == []
+    assert len(passed_on) == 3 and left == ["one"]
+
+
+def test_a_file_that_two_sessions_use_stays_until_both_have_ended(files):
+    path, other = make(files, "a"), make(files, "b")
+    files.keep("one", [value(path)])
+    files.keep("other", [value(path), value(other)])
+    files.end("one")
+    assert path.exists() and files.owners[path] == {"other"}
+    files.end("other")
+    assert not path.exists() and not path.parent.exists() and not other.exists()
+    files.end("other")  # once more, as when a page says it twice
 
 
 def test_the_folders_of_runs_that_crashed_are_removed(tmp_path, monkeypatch):

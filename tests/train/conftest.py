@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def run_facts():
 
 
 @pytest.fixture
-def root(workdir, monkeypatch):
+def root(workdir, monkeypatch, tiny_checkpoints):
     """A folder with the tiny checkpoints, as if trained; the sample pictures are their datasets."""
     monkeypatch.setenv("GENMODELS_DATA", str(data.SAMPLES))
     monkeypatch.setattr(attributes, "EDITED_ATTRIBUTES", ("smiling",))
@@ -75,9 +76,16 @@ def root(workdir, monkeypatch):
     monkeypatch.setattr(metrics, "cas", functools.partial(metrics.cas, per_class=4, epochs=1, seeds=(0, 1)))
     monkeypatch.setitem(texts.DATASETS, "shakespeare", lambda split: texts.shakespeare(split)[: 16 * 256 + 1])
     monkeypatch.setitem(texts.DATASETS, "tang", lambda split: texts.tang(split)[:40])
+    return shutil.copytree(tiny_checkpoints, workdir / "checkpoints")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoints(tmp_path_factory):
+    """The tiny checkpoints, as if trained."""
+    root = tmp_path_factory.mktemp("tiny")
     for name, make in tiny.CHECKPOINTS.items():
-        folder = workdir / "checkpoints" / name
-        folder.mkdir(parents=True)
+        folder = root / name
+        folder.mkdir()
         torch.manual_seed(0)
         model = make().eval()
         model._save_pretrained(folder)
@@ -90,4 +98,4 @@ def root(workdir, monkeypatch):
         if name == "vae-avatars":
             faces = data.samples("avatars")
             save_latents(measure_latents(model, faces.x, faces.y, data.ATTRIBUTES), folder)
-    return workdir / "checkpoints"
+    return root

@@ -13,7 +13,6 @@ from train import classifier
     ("options", "name"),
     [
         (["--dataset", "mnist"], "classifier-mnist"),
-        (["--dataset", "fashion"], "classifier-fashion"),
         (["--dataset", "avatars"], "classifier-avatars"),
     ],
 )

@@ -23,7 +23,6 @@ def small(monkeypatch):
     ("options", "name"),
     [
         (["--dataset", "mnist"], "diffusion-mnist"),
-        (["--dataset", "fashion"], "diffusion-fashion"),
         (["--dataset", "avatars"], "diffusion-avatars"),
     ],
 )

@@ -20,7 +20,6 @@ def small(monkeypatch):
     ("options", "name"),
     [
         (["--dataset", "mnist"], "flow-mnist"),
-        (["--dataset", "fashion"], "flow-fashion"),
     ],
 )
 def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, read_only, small, options, name):

@@ -27,10 +27,8 @@ def small(monkeypatch):
     ("options", "name"),
     [
         (["--dataset", "mnist"], "gan-mnist"),
-        (["--dataset", "fashion"], "gan-fashion"),
         (["--dataset", "avatars"], "gan-avatars"),
         (["--dataset", "mnist", "--classic"], "dcgan-mnist"),
-        (["--dataset", "avatars", "--classic"], "dcgan-avatars"),
         (["--dataset", "mnist", "--collapse"], "gan-mnist-collapsed"),
     ],
 )

@@ -153,7 +153,7 @@ def on_device(tensors):
     return [OnDevice(t) for t in tensors]
 
 
-@pytest.mark.parametrize("name", [*RECIPES, *TEXTS])
+@pytest.mark.parametrize("name", [name for name in [*RECIPES, *TEXTS] if "fashion" not in name or name.startswith("d")])
 def test_a_run_steps_and_validates_where_the_model_is(workdir, splits, name, device, monkeypatch):
     """The pictures of a recipe stay on the CPU, and its model may be on a GPU."""
     monkeypatch.setattr(texts, "shakespeare", lambda split, read=texts.shakespeare: read(split)[:600])

@@ -18,7 +18,6 @@ N = 66  # the last third of the 200 sample pictures of digits
     ("options", "name"),
     [
         (["--dataset", "mnist"], "vae-mnist"),
-        (["--dataset", "fashion"], "vae-fashion"),
         (["--dataset", "avatars"], "vae-avatars"),
         (["--dataset", "fashion", "--latent", "2"], "vae-fashion-2d"),
     ],
