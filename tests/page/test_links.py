@@ -240,6 +240,17 @@ def test_a_test_picture_and_what_it_is_scored_as(build):
     assert "scored as 7" in output(gan, changes, "verdict")["text"]
 
 
+def test_every_tool_can_be_restored(build):
+    for place, tool in tools_of(build):
+        assert tool.restore is None or callable(tool.restore[0]), (place.path, tool.name)
+
+
+def test_pictures_of_the_gan_along_a_direction(build):
+    gan = build["en"]["gan"]
+    changes = restored(gan, "?order=score&n=4&directions=0.5")
+    assert output(gan, changes, "sliders")["z"][:2] == [0.5, 0.0] and output(gan, changes, "stage")["n"] == 4
+
+
 def test_a_round_of_the_quiz(build):
     gan = build["en"]["gan"]
     first, third = (output(gan, restored(gan, f"?quiz-seed=5&quiz-round={k}"), "pictures") for k in (0, 2))
