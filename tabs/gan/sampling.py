@@ -197,7 +197,7 @@ def sliders_value(dataset):
     return {"model": f"gan-{dataset}", "z": [0.0] * len(dims), "dims": dims, "unused": 0}
 
 
-def restore(dataset, directions, **controls):
+def show_restored(dataset, directions, **controls):
     """-> sliders, stage, lines of a link."""
     sliders = sliders_value(dataset)
     sliders["z"] = [*directions, *sliders["z"][len(directions) :]]
@@ -289,6 +289,9 @@ def lay_out_stage(dataset, controls, lines):
     directions = links.Part(controls["sliders"], "v?.z?.some(Boolean) ? v.z : null")
     shown = {**controls, "directions": directions}
     links.tool(
-        Shown, shown, (restore, {"dataset": dataset}, {"sliders": controls["sliders"], **outputs}), defaults=opening_values
+        Shown,
+        shown,
+        (show_restored, {"dataset": dataset}, {"sliders": controls["sliders"], **outputs}),
+        defaults=opening_values,
     )
     return open_dataset, {"dataset": dataset}, {**controls, **outputs}

@@ -50,6 +50,7 @@ def edited_face(page):
 def faces_by_score(page):
     radio(page, "Faces")
     page.wait_for_function("document.querySelectorAll('#gan-stage canvas').length === 15")
+    at_rest(page, "#gan-stage canvas")
     press(page, "#gan-sliders", "ArrowRight", 5)
     radio(page, "by score")
 
@@ -143,10 +144,13 @@ def opened(visit):
 
 
 @pytest.fixture(scope="module")
-def elsewhere(visit):
-    """A page in another browser, for links."""
-    with visit() as page:
-        yield page
+def elsewhere(browser):
+    """A page in another browser, for links. It leaves each before all of its requests have been answered."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
 
 
 @pytest.mark.parametrize("tool", TOOLS)
