@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, NamedTuple, overload
 
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
@@ -38,6 +38,21 @@ model = gm.{{ class_name }}.from_pretrained("{{ repo_id }}")
 """
 
 
+class Likelihood(NamedTuple):
+    """What a model says of how likely pictures are.
+
+    kind: "exact", "lower bound", or "none". log_prob: (B,) in nats per picture; None if kind is "none". of: what the
+    probability is of, or why there is none; only equal texts can be compared.
+    """
+
+    kind: str
+    log_prob: Tensor | None
+    of: str
+
+
+PIXELS = "8-bit pixels"  # what a likelihood is of
+
+
 class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels", model_card_template=MODEL_CARD):
     """A module whose constructor arguments are its `config.json` and whose weights load strictly or not at all.
 
@@ -50,6 +65,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     size: int
     latent: int
     classes: list[int]
+    samples_pictures: ClassVar[bool] = False  # whether `sample(n, seed=...)` makes pictures from nothing
+    sampling_calls: int = 1  # of the network, one after another, that `sample` takes with its defaults
     renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
 
     def forward(self, *args: Any, method: str = "loss", **kwargs: Any) -> Any:
@@ -99,6 +116,10 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     def check_labels(self, label: Any, n: int) -> Tensor:
         """`check_labels` with the model's classes, where the model is."""
         return check_labels(label, n, self.classes).to(self.device)
+
+    def pixel_likelihood(self, x: Tensor, label: Any = None) -> Likelihood:
+        """How likely the 8-bit pictures x (B, C, H, W) in [0, 1] are, given their labels if the model takes any."""
+        return Likelihood("none", None, "This family gives pictures, but no probability of them.")
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
         """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.

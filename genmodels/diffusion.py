@@ -305,6 +305,9 @@ class Diffusion(GenerativeModel):
         self.net = UNet(channels, classes, patch, widths, blocks, heads)
         self.to(memory_format=torch.channels_last)  # convolutions on the CPU are faster in this layout
 
+    samples_pictures = True
+    sampling_calls = 16  # the default `steps`, of a sampler with one call per step
+
     # --- training ---
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

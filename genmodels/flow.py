@@ -41,7 +41,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
-from genmodels.base import GenerativeModel, check_latents, check_number, exact, generator, randn_rows, upcast
+from genmodels.base import (
+    PIXELS,
+    GenerativeModel,
+    Likelihood,
+    check_latents,
+    check_number,
+    exact,
+    generator,
+    randn_rows,
+    upcast,
+)
 from genmodels.layers import ConditionalBlock, LabelEmbedding
 
 LEVELS = 256
@@ -319,6 +329,7 @@ class Flow(GenerativeModel):
         values; labels (B,) or (B, attributes), -1 if unspecified.
     """
 
+    samples_pictures = True
     channels = 1
     couplings: Any  # ModuleList of Coupling; mypy knows its elements only as modules
     shares: Tensor
@@ -411,6 +422,9 @@ class Flow(GenerativeModel):
             label: see `base.check_labels`; None gives the density without a label.
         """
         return self.layer_log_probs(x, label).sum(1)
+
+    def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
+        return Likelihood("exact", self.log_prob(x, label), PIXELS)
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) per pixel: (B,). Arguments: see `log_prob`."""

@@ -250,6 +250,8 @@ class GAN(GenerativeModel):
         self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
         self.to(memory_format=torch.channels_last)  # convolutions on two cores are faster this way
 
+    samples_pictures = True
+
     # --- training: two networks, each with a loss of its own, updated in turn ---
 
     def discriminator_loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

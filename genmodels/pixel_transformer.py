@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_number, exact, generator
+from genmodels.base import PIXELS, Likelihood, check_number, exact, generator
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits
 
@@ -42,6 +42,7 @@ class PixelTransformer(Transformer):
     """
 
     kind = "pixels"
+    samples_pictures = True
     channels = 1
 
     def __init__(
@@ -62,6 +63,7 @@ class PixelTransformer(Transformer):
         super().__init__(PixelTokenizer(size, classes), axes, width, layers, heads, hidden, lags, dropout)
         self.size = size
         self.classes = [classes]
+        self.sampling_calls = size**2  # a pixel after another
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (x, y). `loss`: mean of -log p(pixel) in nats; `bits`: per pixel."""
@@ -75,6 +77,9 @@ class PixelTransformer(Transformer):
         at C times the cost.
         """
         return self.pixel_log_probs(x, label).flatten(1).sum(1)
+
+    def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
+        return Likelihood("exact", self.log_prob(x, label), PIXELS)
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) per pixel: (B,). Without a class, of the mixture: see `log_prob`."""

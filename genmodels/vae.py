@@ -22,8 +22,10 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from genmodels.autoencoder import Autoencoder
 from genmodels.base import (
+    PIXELS,
     CheckpointError,
     GenerativeModel,
+    Likelihood,
     check_choice,
     check_number,
     checkpoint_folder,
@@ -111,6 +113,8 @@ class VAE(GenerativeModel):
         self.values = list(values)
         if self.values:
             self.answers = LabelEmbedding(values, latent)  # the name is a key of the shipped weights
+
+    samples_pictures = True
 
     # --- the three distributions ---
 
@@ -205,6 +209,16 @@ class VAE(GenerativeModel):
             log_px = self._log_px(z, x)  # (K, B)
             log_weights.append(log_px + (p.log_prob(z) - q.log_prob(z)).sum(2))
         return torch.logsumexp(torch.cat(log_weights), 0) - math.log(samples)
+
+    def pixel_likelihood(self, x: Tensor, label: Tensor | None = None) -> Likelihood:
+        """The ELBO with one sample of z: of binarised pixels, or of 8-bit ones as continuous values with uniform noise."""
+        x = self.check_pictures("x", x)
+        if self.likelihood_name == "bernoulli":
+            log_px, kl = self.elbo(self.binarise(x))
+            return Likelihood("lower bound", log_px - kl, "binarised pixels: not comparable with 8-bit ones")
+        noise = torch.rand(x.shape, generator=generator(0)).to(x)
+        log_px, kl = self.elbo(((255 * x).round() + noise) / 256)
+        return Likelihood("lower bound", log_px - kl - x[0].numel() * math.log(256), PIXELS)
 
     def _log_px(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x | z) for z (K, B, D) and x (B, C, H, W): (K, B)."""

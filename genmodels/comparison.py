@@ -1,0 +1,175 @@
+"""All families on one request, one result after another as it is ready.
+
+>>> import genmodels as gm
+>>> for row in gm.compare("mnist", label=3, n=8, seed=0):  # doctest: +SKIP
+...     print(row.family, f"{1000 * row.seconds_per_sample:.0f} ms a sample")
+
+The families are found from the checkpoints: one whose class has `samples_pictures` takes part without a line here.
+"""
+
+import importlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import genmodels as gm
+from genmodels import labels
+from genmodels.base import (
+    CheckpointError,
+    GenerativeModel,
+    Likelihood,
+    check_choice,
+    check_labels,
+    check_number,
+    checkpoint_folder,
+    generator,
+    randn_rows,
+    read_config,
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one family makes of a request.
+
+    x: samples (n, C, H, W) in [0, 1]. seconds_per_sample: measured now, as n samples in one call. likelihood: what the model
+    says of its own samples, as 8-bit pictures. note: how the label was kept where it is not as asked. problem: why there
+    is no result, in a sentence; the values above are None then.
+    """
+
+    name: str  # of the checkpoint
+    family: str
+    x: Tensor | None = None
+    seconds_per_sample: float | None = None
+    sampling_calls: int | None = None  # of the network, one after another
+    parameters: int | None = None
+    likelihood: Likelihood | None = None
+    note: str = ""
+    problem: str = ""
+
+
+def compare(dataset: str, label: int | str | None = None, n: int = 8, seed: int = 0) -> Iterator[Comparison]:
+    """n samples by each family that has pictures as results, those that need the fewest network calls first.
+
+    An error of one family is its row's `problem`, and the others go on. Closing the iterator ends the comparison.
+
+    Arguments:
+        dataset: one of `gm.data.DATASETS`.
+        label: a class as number or name, for faces attributes such as "glasses=round, smiling=yes"; None for any. A model
+            without labels samples from the region of its latent space where pictures with this label lie.
+        n: 1 to 64 samples of each.
+        seed: 0 to 2**31, the same for all.
+    Raises:
+        ValueError: one sentence on what is allowed.
+    """
+    check_choice("dataset", dataset, list(gm.data.DATASETS))
+    n = check_number("n", n, 1, 64, whole=True)
+    seed = check_number("seed", seed, 0, 2**31, whole=True)
+    conditions = labels.all_conditions(dataset)
+    if isinstance(label, str) or label is None:
+        values = labels.parse(conditions, labels.ANY if label is None else label)  # of all attributes, -1 where not given
+    else:
+        values = check_labels(label, 1, [len(names) for names in conditions.values()])[0].tolist()
+
+    def rows():
+        for name in sorted((f"{family}-{dataset}" for family in families()), key=cost):
+            try:
+                yield of_checkpoint(name, values, n, seed)
+            except (ValueError, ImportError, RuntimeError) as e:  # CheckpointError; torch's own
+                yield Comparison(name, name.split("-")[0], problem=str(e).strip().splitlines()[0])
+
+    return rows()
+
+
+def families() -> list[str]:
+    """The families that sample pictures, of which there is a checkpoint for any data set."""
+    checkpoints, found = gm.checkpoints(), []
+    for family, (module, class_name) in gm.FAMILIES.items():
+        named = [name for dataset in gm.data.DATASETS if (name := f"{family}-{dataset}") in checkpoints]
+        if named and getattr(importlib.import_module(module), class_name).class_for(_config(named[0])).samples_pictures:
+            found.append(family)
+    return found
+
+
+def _config(name):
+    try:
+        return read_config(checkpoint_folder(name))
+    except CheckpointError:
+        return {}
+
+
+def cost(name: str) -> tuple[int, int]:
+    """(network calls of a sample, parameters) of a checkpoint; of one that cannot be loaded more than of any other."""
+    try:
+        model = gm.load(name)
+    except CheckpointError:
+        return 2**31, 0
+    return model.sampling_calls, parameter_count(model)
+
+
+def parameter_count(model: GenerativeModel) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@torch.no_grad()
+def of_checkpoint(name: str, values: list[int], n: int, seed: int) -> Comparison:
+    """The row of a checkpoint. values: a number for each attribute of its data set, -1 where it is not given."""
+    family, dataset = name.split("-")
+    if name not in gm.checkpoints():
+        raise ValueError(f"There is no checkpoint {name}: this family has none for these pictures.")
+    model = gm.load(name)
+    names = list(labels.all_conditions(dataset))
+    known = names if getattr(model, "values", None) else getattr(model, "conditions", ["class"] if model_classes(model) else [])
+    label = [values[names.index(attribute)] for attribute in known]
+    unknown = [attribute for attribute, value in zip(names, values) if value >= 0 and attribute not in known]
+    note = f"It does not know {', '.join(unknown)}." if unknown else ""
+
+    started = time.perf_counter()
+    if unknown and not known:
+        x, note = sample_region(model, dataset, values, n, seed)
+    elif getattr(model, "values", None):
+        x = model.sample(n, label=random_attributes(label, n, seed), seed=seed)
+    elif max(label, default=-1) < 0:
+        x = model.sample(n, seed=seed)
+    else:
+        x = model.sample(n, label=torch.tensor([label] * n), seed=seed)
+    seconds = (time.perf_counter() - started) / n
+
+    given = torch.tensor([label] * n) if model_classes(model) else None
+    likelihood = model.pixel_likelihood((255 * x).round() / 255, given)
+    return Comparison(name, family, x, seconds, model.sampling_calls, parameter_count(model), likelihood, note)
+
+
+def random_attributes(label: list[int], n: int, seed: int) -> Tensor:
+    """Labels (n, 16) of faces: attributes that are not given are random, and what the given ones ask for goes with them."""
+    given = [(name, values[i]) for i, (name, values) in zip(label, gm.data.ATTRIBUTES.items()) if i >= 0]
+    rows = []
+    for row in gm.data.sample_attributes(n, seed=seed):
+        face = gm.data.attribute_values(row)
+        for name, value in given:
+            face = gm.data.change_attribute(face, name, value)
+        rows.append([-1 if face[k] == "hidden" else values.index(face[k]) for k, values in gm.data.ATTRIBUTES.items()])
+    return torch.tensor(rows)
+
+
+def model_classes(model: GenerativeModel) -> list[int]:
+    """The number of values of each attribute that a model is conditioned on."""
+    return getattr(model, "classes", [])
+
+
+def sample_region(model: Any, dataset: str, values: list[int], n: int, seed: int) -> tuple[Tensor, str]:
+    """(samples, a note) of a model without labels: from a Gaussian fitted to the codes of test pictures with this label."""
+    if not hasattr(model, "encode") or not hasattr(model, "decode"):
+        raise ValueError("It knows no labels and has no codes of pictures.")
+    samples = gm.data.samples(dataset)
+    wanted = torch.tensor(values)
+    fits = ((wanted < 0) | (samples.y.view(len(samples), -1) == wanted)).all(1)
+    if fits.sum() < 2:
+        raise ValueError(f"It knows no labels, and {int(fits.sum())} of the test pictures that come with it have this one.")
+    codes = model.encode(samples[fits].floats()).mean
+    z = codes.mean(0) + codes.std(0) * randn_rows(n, codes.shape[1], g=generator(seed)).to(codes)
+    return model.decode(z), f"It knows no labels: drawn around the codes of {len(codes)} test pictures that have this one."

@@ -1,0 +1,169 @@
+"""All families on one request."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import genmodels as gm
+from genmodels import comparison, data
+from genmodels.base import PIXELS, GenerativeModel, Likelihood
+from tests import tiny
+from tests.compare import close
+
+PICTURES = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "transformer-mnist", "vae-avatars", "gan-avatars")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A folder with tiny checkpoints of pictures."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    for name in PICTURES:
+        save(tmp_path / name, tiny.CHECKPOINTS[name]())
+    return tmp_path
+
+
+def save(folder, model):
+    torch.manual_seed(0)
+    folder.mkdir(exist_ok=True)
+    model.eval()._save_pretrained(folder)
+
+
+def rows(*args, **options):
+    return {row.family: row for row in gm.compare(*args, **options)}
+
+
+def test_every_family_answers_and_those_with_few_network_calls_first(root):
+    found = rows("mnist", 3, n=2, seed=5)
+    assert set(found) == {"vae", "gan", "flow", "diffusion", "transformer"}
+    assert [row.problem for row in found.values()] == [""] * 5
+    calls = [row.sampling_calls for row in found.values()]
+    assert calls == sorted(calls) and found["transformer"].sampling_calls == 28**2 and found["diffusion"].sampling_calls == 16
+    for name, row in found.items():
+        model = gm.load(f"{name}-mnist")
+        assert row.x.shape == (2, 1, 28, 28) and row.seconds_per_sample > 0
+        assert row.parameters == sum(p.numel() for p in model.parameters())
+        if name != "vae":
+            assert close(row.x, model.sample(2, label=3, seed=5)) and not row.note
+
+
+def test_likelihoods_say_what_they_are_of(root):
+    found = rows("mnist", 3, n=2)
+    kinds = {name: row.likelihood.kind for name, row in found.items()}
+    assert kinds == {"vae": "lower bound", "gan": "none", "flow": "exact", "diffusion": "none", "transformer": "exact"}
+    for name in ("flow", "transformer"):
+        x = (255 * found[name].x).round() / 255
+        assert (
+            close(found[name].likelihood.log_prob, gm.load(f"{name}-mnist").log_prob(x, 3))
+            and found[name].likelihood.of == PIXELS
+        )
+    assert "binarised" in found["vae"].likelihood.of
+    assert found["gan"].likelihood.log_prob is None and "no probability" in found["gan"].likelihood.of
+
+
+def test_a_bound_of_8_bit_pixels_is_that_of_their_continuous_values():
+    """Of all 256 levels of a pixel the probabilities cannot sum to more than 1."""
+    torch.manual_seed(0)
+    model = tiny.make("vae", channels=1, size=4, levels=1, latent=2, likelihood="gaussian").eval()
+    base = torch.full((1, 1, 4, 4), 100 / 255)
+    x = base.repeat(256, 1, 1, 1)
+    x[:, 0, 0, 0] = torch.arange(256) / 255
+    bound = model.pixel_likelihood(x)
+    assert bound.kind == "lower bound" and bound.of == PIXELS
+    rest = model.pixel_likelihood(base).log_prob
+    assert bound.log_prob.max() < 0 and bound.log_prob[100].item() == pytest.approx(rest.item(), abs=2)
+    noisy = ((255 * base).round() + torch.rand(base.shape, generator=torch.Generator().manual_seed(0))) / 256
+    log_px, kl = model.elbo(noisy)
+    assert close(rest, log_px - kl - 16 * math.log(256))
+
+
+def test_a_model_without_labels_samples_where_the_pictures_with_the_label_lie(root):
+    row, model = rows("mnist", "7", n=64, seed=1)["vae"], gm.load("vae-mnist")
+    assert "20 test pictures" in row.note
+    samples = data.samples("mnist")
+    codes = model.encode(samples[samples.y == 7].floats()).mean
+    z = codes.mean(0) + codes.std(0) * torch.stack(
+        [torch.randn(3, generator=g) for g in [torch.Generator().manual_seed(1)] for _ in range(64)]
+    )
+    assert close(row.x, model.decode(z))
+    assert not rows("mnist", None, n=2)["vae"].note
+
+
+def test_attributes_that_are_asked_for_are_kept_and_the_others_vary(root):
+    wanted = comparison.random_attributes(
+        [1 if name == "smiling" else 2 if name == "glasses" else -1 for name in data.ATTRIBUTES], 20, seed=0
+    )
+    names = list(data.ATTRIBUTES)
+    assert (wanted[:, names.index("smiling")] == 1).all() and (wanted[:, names.index("glasses")] == 2).all()
+    assert (wanted[:, names.index("glasses_color")] > 0).all()  # glasses have a colour
+    assert len(wanted[:, names.index("skin")].unique()) > 1
+    values = [len(values) for values in data.ATTRIBUTES.values()]
+    save(root / "vae-avatars", tiny.make("vae", channels=3, size=64, likelihood="gaussian", values=values))
+    row, label = rows("avatars", "smiling=yes", n=2, seed=4)["vae"], [1] + [-1] * 15
+    assert not row.note
+    expected = gm.load("vae-avatars").sample(2, label=comparison.random_attributes(label, 2, seed=4), seed=4)
+    assert close(row.x, expected)
+    skins = rows("avatars", f"skin={data.ATTRIBUTES['skin'][0]}, smiling=yes", n=2)["gan"]
+    assert skins.note == "It does not know skin." and skins.x is not None
+
+
+def test_a_family_that_lacks_a_checkpoint_or_breaks_does_not_spoil_the_others(root):
+    (root / "gan-mnist" / "model.safetensors").write_bytes(b"cut")
+    found = rows("mnist", 3, n=2)
+    assert "truncated" in found["gan"].problem and found["gan"].x is None and "\n" not in found["gan"].problem
+    assert found["flow"].x is not None and list(found)[-1] == "gan"
+    faces = rows("avatars", None, n=2)
+    assert "no checkpoint flow-avatars" in faces["flow"].problem and faces["gan"].x is not None
+
+
+def test_a_new_family_takes_part_without_a_line_here(root, monkeypatch):
+    class Noise(GenerativeModel):
+        samples_pictures = True
+
+        def __init__(self, size: int = 28):
+            super().__init__()
+            self.size = size
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def sample(self, n, *, seed=None):
+            return torch.rand(n, 1, self.size, self.size, generator=torch.Generator().manual_seed(seed))
+
+        def pixel_likelihood(self, x, label=None):
+            return Likelihood("exact", torch.zeros(len(x)), PIXELS)
+
+    monkeypatch.setattr(gm, "Noise", Noise, raising=False)
+    monkeypatch.setitem(gm.FAMILIES, "noise", ("genmodels", "Noise"))
+    save(root / "noise-mnist", Noise())
+    assert json.loads((root / "noise-mnist" / "config.json").read_text(encoding="utf-8"))["family"] == "noise"
+    row = rows("mnist", None, n=3, seed=2)["noise"]
+    assert row.x.shape == (3, 1, 28, 28) and row.parameters == 1 and row.likelihood.kind == "exact"
+    assert "no labels" in rows("mnist", 3)["noise"].problem
+
+
+def test_nothing_is_computed_before_it_is_asked_for(root, monkeypatch):
+    calls = []
+    of_checkpoint = comparison.of_checkpoint
+    monkeypatch.setattr(comparison, "of_checkpoint", lambda name, *args: calls.append(name) or of_checkpoint(name, *args))
+    steps = gm.compare("mnist", 3, n=2)
+    assert calls == []
+    next(steps)
+    steps.close()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "cats"}, "dataset must be one of mnist, fashion, avatars, not 'cats'"),
+        ({"dataset": "mnist", "label": 10}, "label must be"),
+        ({"dataset": "mnist", "label": "ten"}, "label must be one of any, 0"),
+        ({"dataset": "avatars", "label": "nose=long"}, "attribute in label must be one of"),
+        ({"dataset": "mnist", "n": 65}, "n must be a whole number from 1 to 64"),
+        ({"dataset": "mnist", "seed": -1}, "seed must be a whole number from 0"),
+    ],
+)
+def test_bad_requests_are_refused_at_once_in_one_sentence(options, message):
+    with pytest.raises(ValueError, match="must be") as e:
+        gm.compare(**options)
+    assert message in str(e.value) and "\n" not in str(e.value)
