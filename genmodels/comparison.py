@@ -9,8 +9,8 @@ The families are found from the checkpoints: one whose class has `samples_pictur
 
 import importlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ class Comparison:
 
     x: samples (n, C, H, W) in [0, 1]. seconds_per_sample: measured now, as n samples in one call. likelihood: what the model
     says of its own samples, as 8-bit pictures. note: how the label was kept where it is not as asked. problem: why there
-    is no result, in a sentence; the values above are None then.
+    is no result, in a sentence; the values above are None then. finished: False while samples or likelihood are missing.
     """
 
     name: str  # of the checkpoint
@@ -50,6 +50,7 @@ class Comparison:
     likelihood: Likelihood | None = None
     note: str = ""
     problem: str = ""
+    finished: bool = True
 
 
 def compare(dataset: str, label: int | str | None = None, n: int = 8, seed: int = 0) -> Iterator[Comparison]:
@@ -66,6 +67,21 @@ def compare(dataset: str, label: int | str | None = None, n: int = 8, seed: int 
     Raises:
         ValueError: one sentence on what is allowed.
     """
+    rows = compare_steps(dataset, label, n, seed)
+    return (row for row in rows if row.finished)
+
+
+def compare_steps(
+    dataset: str,
+    label: int | str | None = None,
+    n: int = 8,
+    seed: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Comparison]:
+    """`compare` while it computes: yields each family's row as its samples come to be, its likelihood last.
+
+    Arguments: see `compare`. clock: measures the seconds; `time.thread_time` leaves out what other threads compute.
+    """
     check_choice("dataset", dataset, list(gm.data.DATASETS))
     n = check_number("n", n, 1, 64, whole=True)
     seed = check_number("seed", seed, 0, 2**31, whole=True)
@@ -76,13 +92,20 @@ def compare(dataset: str, label: int | str | None = None, n: int = 8, seed: int 
         values = check_labels(label, 1, [len(names) for names in conditions.values()])[0].tolist()
 
     def rows():
-        for name in sorted((f"{family}-{dataset}" for family in families()), key=cost):
+        for name in checkpoints(dataset):
             try:
-                yield of_checkpoint(name, values, n, seed)
+                yield from of_checkpoint(name, values, n, seed, clock)
             except (ValueError, ImportError, RuntimeError) as e:  # CheckpointError; torch's own
                 yield Comparison(name, name.split("-")[0], problem=str(e).strip().splitlines()[0])
+            except Exception as e:  # of a family of others: the rows after it are not to blame
+                yield Comparison(name, name.split("-")[0], problem=f"{type(e).__name__}: {e}")
 
     return rows()
+
+
+def checkpoints(dataset: str) -> list[str]:
+    """The checkpoint of each family for a data set, whether there is one or not, in the order of `compare`."""
+    return sorted((f"{family}-{dataset}" for family in families()), key=cost)
 
 
 def families() -> list[str]:
@@ -116,8 +139,10 @@ def parameter_count(model: GenerativeModel) -> int:
 
 
 @torch.no_grad()
-def of_checkpoint(name: str, values: list[int], n: int, seed: int) -> Comparison:
-    """The row of a checkpoint. values: a number for each attribute of its data set, -1 where it is not given."""
+def of_checkpoint(
+    name: str, values: list[int], n: int, seed: int, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Comparison]:
+    """The row of a checkpoint as it comes to be. values: a number for each attribute of its data set, -1 where not given."""
     family, dataset = name.split("-")
     if name not in gm.checkpoints():
         raise ValueError(f"There is no checkpoint {name}: this family has none for these pictures.")
@@ -128,20 +153,38 @@ def of_checkpoint(name: str, values: list[int], n: int, seed: int) -> Comparison
     unknown = [attribute for attribute, value in zip(names, values) if value >= 0 and attribute not in known]
     note = f"It does not know {', '.join(unknown)}." if unknown else ""
 
-    started = time.perf_counter()
+    started = clock()
     if unknown and not known:
         x, note = sample_region(model, dataset, values, n, seed)
+        pictures = iter([x])
     elif getattr(model, "values", None):
-        x = model.sample(n, label=random_attributes(label, n, seed), seed=seed)
+        pictures = sample_steps(model, n, label=random_attributes(label, n, seed), seed=seed)
     elif max(label, default=-1) < 0:
-        x = model.sample(n, seed=seed)
+        pictures = sample_steps(model, n, seed=seed)
     else:
-        x = model.sample(n, label=torch.tensor([label] * n), seed=seed)
-    seconds = (time.perf_counter() - started) / n
+        pictures = sample_steps(model, n, label=torch.tensor([label] * n), seed=seed)
+    row = Comparison(name, family, None, None, model.sampling_calls, parameter_count(model), note=note, finished=False)
+    seconds = 0.0
+    for x in pictures:
+        seconds += clock() - started
+        row = replace(row, x=x.clamp(0, 1))
+        yield row
+        started = clock()
+    row = replace(row, seconds_per_sample=(seconds + clock() - started) / n)
+    yield row
 
     given = torch.tensor([label] * n) if model_classes(model) else None
-    likelihood = model.pixel_likelihood((255 * x).round() / 255, given)
-    return Comparison(name, family, x, seconds, model.sampling_calls, parameter_count(model), likelihood, note)
+    likelihood = model.pixel_likelihood((255 * row.x).round() / 255, given)
+    yield replace(row, likelihood=likelihood, finished=True)
+
+
+def sample_steps(model: Any, n: int, **options: Any) -> Iterator[Tensor]:
+    """The samples on their way, where a model shows its steps, and finished."""
+    if hasattr(model, "sample_steps"):
+        for step in model.sample_steps(n, **options):
+            yield step.x
+    else:
+        yield model.sample(n, **options)
 
 
 def random_attributes(label: list[int], n: int, seed: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -179,6 +179,10 @@ class PixelTransformer(Transformer):
                 p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
             pictures = self.tokenizer.decode(ids[:, 1:]).clone()
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
+
+    def sample_steps(self, n: int, **options: Any) -> Iterator[Completion]:
+        """New pictures pixel by pixel: yields a `Completion` after each row. n: 1 to 64; label, temperature, seed: see `sample`."""
+        return self.complete_steps(n=n, **options)
 
     def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
         """n new pictures (n, 1, H, W), computed 64 at a time.

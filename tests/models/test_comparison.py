@@ -141,6 +141,31 @@ def test_a_new_family_takes_part_without_a_line_here(root, monkeypatch):
     assert "no labels" in rows("mnist", 3)["noise"].problem
 
 
+def test_samples_are_yielded_on_their_way(root):
+    """Of a model that shows its steps each of them; then the finished samples with their time, and the likelihood last."""
+    by_family = {}
+    for row in comparison.compare_steps("mnist", 3, n=2, seed=5, clock=iter(range(10_000)).__next__):
+        by_family.setdefault(row.family, []).append(row)
+    finished = rows("mnist", 3, n=2, seed=5)
+    assert {name: len(steps) for name, steps in by_family.items() if name in ("vae", "diffusion", "transformer")} == {
+        "vae": 1 + 2,
+        "diffusion": 16 + 2,
+        "transformer": 28 + 2,
+    }
+    for name, (*steps, timed, last) in by_family.items():
+        assert last.finished and not timed.finished and not any(step.finished for step in steps)
+        assert close(last.x, finished[name].x) and close(timed.x, last.x) and timed.likelihood is None
+        assert last.seconds_per_sample == (len(steps) + 1) / 2 and all(step.seconds_per_sample is None for step in steps)
+        assert all(((step.x >= 0) & (step.x <= 1)).all() for step in steps)
+    assert not close(by_family["diffusion"][0].x, finished["diffusion"].x)
+
+
+def test_an_unexpected_error_of_a_family_does_not_spoil_the_others(root, monkeypatch):
+    monkeypatch.setattr(gm.Flow, "pixel_likelihood", lambda *args: {}["bits"])
+    found = rows("mnist", 3, n=2)
+    assert found["flow"].problem == "KeyError: 'bits'" and [name for name, row in found.items() if row.problem] == ["flow"]
+
+
 def test_nothing_is_computed_before_it_is_asked_for(root, monkeypatch):
     calls = []
     of_checkpoint = comparison.of_checkpoint
