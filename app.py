@@ -25,14 +25,18 @@ except ModuleNotFoundError as e:
 from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
+from genmodels.messages import Message  # noqa: E402
 from hosting import calls, files, head, mcp, sessions, theme, uploads  # noqa: E402
 from tabs import TABS, endpoints, events  # noqa: E402
+from tabs.language import LANGUAGES, _, of_scripts, use  # noqa: E402
 
-HEADER = """# Generative models, live
-Every picture is computed while you watch, by models that this project trained. **Move a slider.**"""
-PRIVACY = """**Your pictures.** Uploads, webcam pictures and results are kept on the computer that serves this page. They are
+TITLE = Message("Generative models, live")
+SUMMARY = Message("Every picture is computed while you watch, by models that this project trained.")
+INVITATION = Message("Move a slider.")
+NOT_CARRIED = Message("(drawings and uploads are not carried over)")
+PRIVACY = Message("""**Your pictures.** Uploads, webcam pictures and results are kept on the computer that serves this page. They are
 deleted when you close the page, or an hour after its connection was lost. Drawings are in its memory alone, and no longer than
-that. Other visitors cannot see any of them, and no model is trained on them."""
+that. Other visitors cannot see any of them, and no model is trained on them.""")
 
 
 def has_checkpoint(family):
@@ -45,18 +49,36 @@ files.write_complete()
 mcp.prepare()
 modules = [importlib.import_module(module) for _, module in TABS]
 
-with calls.Page(title="Generative models, live", fill_width=True) as demo:
-    gr.Markdown(HEADER, elem_classes="header")
-    visited = [None, *(gr.State(False) for _ in modules[1:])]
-    with gr.Tabs():
-        for (title, name), module, tab_visited in zip(TABS, modules, visited):
-            family = name.split(".")[-1]
-            with gr.Tab(title, id=family, visible=has_checkpoint(family)) as tab:
-                module.build(events.first_visit(demo, tab, tab_visited))
-    gr.Markdown(PRIVACY, elem_classes="hint", elem_id="privacy")
+
+def build(page, language):
+    """Lay out the page in a language. What handlers compute, load and keep is the same for all languages."""
+    with use(language):
+        with gr.Row(elem_classes="header"):
+            gr.Markdown(f"# {_(TITLE)}\n{_(SUMMARY)} **{_(INVITATION)}**")
+            others = [(tag, name) for tag, name in LANGUAGES.items() if tag != language]
+            gr.HTML(head.switch(others, _(NOT_CARRIED)), elem_classes="languages")
+        visited = [None, *(gr.State(False) for _module in modules[1:])]
+        with gr.Tabs():
+            for (title, name), module, tab_visited in zip(TABS, modules, visited):
+                family = name.split(".")[-1]
+                with gr.Tab(_(title), id=family, visible=has_checkpoint(family)) as tab:
+                    module.build(events.first_visit(page, tab, tab_visited))
+        gr.Markdown(_(PRIVACY), elem_classes="hint", elem_id="privacy")
+
+
+def written_head(language):
+    with use(language):
+        return head.html(language, list(LANGUAGES), _(TITLE), _(SUMMARY), of_scripts(language))
+
+
+with calls.Page(title=TITLE, fill_width=True) as demo:
+    build(demo, next(iter(LANGUAGES)))
     for module in modules:
         for fn in module.ENDPOINTS:
             endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+for tag, name in list(LANGUAGES.items())[1:]:
+    with demo.route(name, f"/{tag}", show_in_navbar=False):
+        build(demo, tag)
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 
@@ -81,7 +103,7 @@ OPTIONS = {
     "css_paths": Path(__file__).parent / "tabs" / "page.css",
     "app_kwargs": {
         "middleware": [
-            Middleware(head.Head, script=head.CONNECTIONS.read_text(encoding="utf-8")),
+            Middleware(head.Head, pages={tag: written_head(tag) for tag in LANGUAGES}, title=TITLE),
             Middleware(calls.Streams),
             Middleware(uploads.Watch, files=visitors_files, leave=leave),
         ],

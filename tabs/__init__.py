@@ -1,10 +1,12 @@
 """The page: one folder per tab. Layout, events and texts; all computation is in `genmodels`."""
 
+from genmodels.messages import Message
+
 TABS = [  # (title, module with build(first_visit), prepare() and ENDPOINTS), in the order of the page
-    ("Autoencoder & VAE", "tabs.vae"),
-    ("GAN", "tabs.gan"),
-    ("Transformer", "tabs.transformer"),
-    ("Flow", "tabs.flow"),
-    ("Diffusion", "tabs.diffusion"),
-    ("Denoising", "tabs.denoiser"),
+    (Message("Autoencoder & VAE"), "tabs.vae"),
+    (Message("GAN"), "tabs.gan"),
+    (Message("Transformer"), "tabs.transformer"),
+    (Message("Flow"), "tabs.flow"),
+    (Message("Diffusion"), "tabs.diffusion"),
+    (Message("Denoising"), "tabs.denoiser"),
 ]

@@ -21,8 +21,10 @@ import gradio as gr
 from gradio.context import LocalContext
 
 import genmodels as gm
+from genmodels.messages import Message
 from tabs import lane
 from tabs.components import Component
+from tabs.language import _, current, use
 
 OnError = Callable[[str], Any]  # a sentence -> outputs that show it
 Components = dict[str, Any]  # name of a handler's argument or output -> its component
@@ -31,25 +33,28 @@ Components = dict[str, Any]  # name of a handler's argument or output -> its com
 # --- Errors and the computing lane ------------------------------------------------------------------------------------
 
 
-def guarded(fn: Callable, on_error: OnError | None = None, urgent: bool = False) -> Callable:
+def guarded(fn: Callable, on_error: OnError | None = None, urgent: bool = False, language: str | None = None) -> Callable:
     """`fn` in the computing lane, without gradients; a ValueError becomes a sentence on the page, never a traceback, and so
     does a library that is not installed.
 
     on_error: sentence -> outputs that show it in place; without it, it appears as a message in the corner. urgent: see `Turn`.
+    language: of the texts that it returns; unless it is given, of the page that is being built.
     """
+    language = language or current()
 
     @functools.wraps(fn)
     def run(*args, **kwargs):
         import torch
 
         give_way_between_layers()
-        try:
-            with lane.turn(visitor(), urgent), torch.no_grad():
-                return fn(*args, **kwargs)
-        except (ValueError, ImportError) as e:  # CheckpointError, DataError, ControlError; a library that is not installed
-            if on_error:
-                return on_error(sentence(e))
-            raise gr.Error(html.escape(sentence(e), quote=False), duration=8, print_exception=False) from None
+        with use(language):
+            try:
+                with lane.turn(visitor(), urgent), torch.no_grad():
+                    return fn(*args, **kwargs)
+            except (ValueError, ImportError) as e:  # CheckpointError, DataError, ControlError; a library that is not installed
+                if on_error:
+                    return on_error(sentence(e))
+                raise gr.Error(html.escape(sentence(e), quote=False), duration=8, print_exception=False) from None
 
     return run
 
@@ -78,8 +83,8 @@ def visitor() -> lane.Visitor:
 
 
 def sentence(error: Exception) -> str:
-    """An error's text without the places of this machine's folders."""
-    text = str(error)
+    """An error's text in the current language, without the places of this machine's folders."""
+    text = _(error.args[0]) if error.args and isinstance(error.args[0], Message) else str(error)
     for folder, name in ((gm.cards.checkpoint_root(), "checkpoints"), (Path(gm.__file__).resolve().parent, "genmodels")):
         text = text.replace(str(folder), name)
     return text
@@ -280,6 +285,8 @@ class Runs:
     def stream(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, rate: float = 20) -> Any:
         """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent, and the last one always."""
 
+        guard = functools.partial(guarded, language=current())
+
         def run(counter, number, *event, **values):
             number = number or 0
             steps, sent_at = fn(**_with_event(event, values)), 0.0
@@ -289,7 +296,7 @@ class Runs:
             def ended():
                 return max(counter.newest, counter.stopped) > number
 
-            step = guarded(lambda: None if ended() else next(steps, None))  # an output is never None
+            step = guard(lambda: None if ended() else next(steps, None))  # an output is never None
             try:
                 while (result := step()) is not None and counter.begin(number):
                     waiting = {**(waiting or {}), **self._numbered(result, number)}
@@ -298,7 +305,7 @@ class Runs:
                     if not ended() and time.monotonic() - sent_at >= 1 / rate:
                         sent_at, sent, waiting = time.monotonic(), waiting, None
                         yield _by_component(sent, outputs | self.stop_button)
-                if counter.newest == number < counter.stopped and (result := guarded(output_after_stop)(steps)):
+                if counter.newest == number < counter.stopped and (result := guard(output_after_stop)(steps)):
                     waiting = self._numbered(result, number)
                 last = {**(waiting or {}), **self._stoppable(False)}
                 if last and (waiting or sent) and counter.newest == number:
