@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from genmodels import FAMILIES, checkpoints
 from genmodels.cards import checkpoint_root
+from genmodels.messages import Message
 
 
 class CheckpointError(ValueError):
@@ -50,7 +51,7 @@ class Likelihood(NamedTuple):
     of: str
 
 
-PIXELS = "8-bit pixels"  # what a likelihood is of
+PIXELS = Message("8-bit pixels")  # what a likelihood is of
 
 
 class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels", model_card_template=MODEL_CARD):
@@ -119,7 +120,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
 
     def pixel_likelihood(self, x: Tensor, label: Any = None) -> Likelihood:
         """How likely the 8-bit pictures x (B, C, H, W) in [0, 1] are, given their labels if the model takes any."""
-        return Likelihood("none", None, "This family gives pictures, but no probability of them.")
+        return Likelihood("none", None, Message("This family gives pictures, but no probability of them."))
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
         """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.

@@ -124,6 +124,29 @@ def text(name: str) -> str:
     return "\n".join(line for line in content.splitlines() if not line.startswith("!["))
 
 
+# --- All families of a data set ----------------------------------------------------------------------------------------
+
+
+def generators(dataset: str) -> list[str]:
+    """The checkpoint of each family for a data set, whether it is there or not: of those of which there is one that generates
+    pictures, as its card or `comparison.json` says. Those that need the fewest network calls come first.
+    """
+    from genmodels import FAMILIES
+
+    root, families = checkpoint_root(), []
+    for family in FAMILIES:
+        names = [folder.name for folder in root.glob(f"{family}-*")]
+        if any("fid" in read_json(name, "comparison.json") or "fid" in measurements(name) for name in names):
+            families.append(family)
+    return sorted((f"{family}-{dataset}" for family in families), key=_cost)
+
+
+def _cost(name):
+    """(network calls per sample, parameters); of what is not there more than of any other."""
+    measured = read_json(name, "comparison.json")
+    return measured.get("calls", 2**31), measured.get("parameters", 0)
+
+
 # --- Sentences and tables in Markdown, from what was measured: a retrained model cannot contradict them --------------------
 
 ABSENT = "(not measured: its checkpoint is not there)"

@@ -30,6 +30,7 @@ from genmodels.base import (
     randn_rows,
     read_config,
 )
+from genmodels.messages import Message
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def compare_steps(
             try:
                 yield from of_checkpoint(name, values, n, seed, clock)
             except (ValueError, ImportError, RuntimeError) as e:  # CheckpointError; torch's own
-                yield Comparison(name, name.split("-")[0], problem=str(e).strip().splitlines()[0])
+                problem = e.args[0] if e.args and isinstance(e.args[0], Message) else str(e).strip().splitlines()[0]
+                yield Comparison(name, name.split("-")[0], problem=problem)
             except Exception as e:  # of a family of others: the rows after it are not to blame
                 yield Comparison(name, name.split("-")[0], problem=f"{type(e).__name__}: {e}")
 
@@ -145,13 +147,13 @@ def of_checkpoint(
     """The row of a checkpoint as it comes to be. values: a number for each attribute of its data set, -1 where not given."""
     family, dataset = name.split("-")
     if name not in gm.checkpoints():
-        raise ValueError(f"There is no checkpoint {name}: this family has none for these pictures.")
+        raise CheckpointError(Message("There is no checkpoint {name}: this family has none for these pictures.", name=name))
     model = gm.load(name)
     names = list(labels.all_conditions(dataset))
     known = names if getattr(model, "values", None) else getattr(model, "conditions", ["class"] if model_classes(model) else [])
     label = [values[names.index(attribute)] for attribute in known]
     unknown = [attribute for attribute, value in zip(names, values) if value >= 0 and attribute not in known]
-    note = f"It does not know {', '.join(unknown)}." if unknown else ""
+    note = Message("It does not know {attributes}.", attributes=", ".join(unknown)) if unknown else ""
 
     started = clock()
     if unknown and not known:
@@ -207,12 +209,17 @@ def model_classes(model: GenerativeModel) -> list[int]:
 def sample_region(model: Any, dataset: str, values: list[int], n: int, seed: int) -> tuple[Tensor, str]:
     """(samples, a note) of a model without labels: from a Gaussian fitted to the codes of test pictures with this label."""
     if not hasattr(model, "encode") or not hasattr(model, "decode"):
-        raise ValueError("It knows no labels and has no codes of pictures.")
+        raise ValueError(Message("It knows no labels and has no codes of pictures."))
     samples = gm.data.samples(dataset)
     wanted = torch.tensor(values)
     fits = ((wanted < 0) | (samples.y.view(len(samples), -1) == wanted)).all(1)
     if fits.sum() < 2:
-        raise ValueError(f"It knows no labels, and {int(fits.sum())} of the test pictures that come with it have this one.")
+        n = int(fits.sum())
+        raise ValueError(
+            Message("It knows no labels, and {n} of the test pictures that come with it have this one.", n=n)
+        )
     codes = model.encode(samples[fits].floats()).mean
     z = codes.mean(0) + codes.std(0) * randn_rows(n, codes.shape[1], g=generator(seed)).to(codes)
-    return model.decode(z), f"It knows no labels: drawn around the codes of {len(codes)} test pictures that have this one."
+    return model.decode(z), Message(
+        "It knows no labels: drawn around the codes of {n} test pictures that have this one.", n=len(codes)
+    )

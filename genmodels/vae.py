@@ -36,6 +36,7 @@ from genmodels.base import (
 )
 from genmodels.data import change_attribute
 from genmodels.layers import LabelEmbedding, ResidualBlock
+from genmodels.messages import Message
 
 # Weight of the squared distance between a mean code and the sum of its labels' vectors. The pixels count thousands of nats.
 LABEL_WEIGHT = 300.0
@@ -215,7 +216,7 @@ class VAE(GenerativeModel):
         x = self.check_pictures("x", x)
         if self.likelihood_name == "bernoulli":
             log_px, kl = self.elbo(self.binarise(x))
-            return Likelihood("lower bound", log_px - kl, "binarised pixels: not comparable with 8-bit ones")
+            return Likelihood("lower bound", log_px - kl, Message("binarised pixels: not comparable with 8-bit ones"))
         noise = torch.rand(x.shape, generator=generator(0)).to(x)
         log_px, kl = self.elbo(((255 * x).round() + noise) / 256)
         return Likelihood("lower bound", log_px - kl - x[0].numel() * math.log(256), PIXELS)

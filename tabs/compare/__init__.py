@@ -1,0 +1,62 @@
+"""Compare: one request to every family, side by side, and how they differ in numbers."""
+
+import functools
+from pathlib import Path
+
+import gradio as gr
+
+import genmodels as gm
+from tabs import events, layout
+from tabs.compare import data, sampling
+from tabs.components.family_rows import FamilyRows
+from tabs.families import DATASET
+from tabs.language import _
+
+ENDPOINTS = (sampling.compare_sample,)
+
+
+def prepare():
+    """Functions to call in the background before the first visit; each takes little time."""
+    return [functools.partial(gm.comparison.checkpoints, dataset) for dataset in data.available()]
+
+
+def choice_of_dataset():
+    with gr.Row(elem_classes="choices"):
+        return gr.Radio(
+            [(_(data.TITLES[name]), name) for name in data.available()],
+            value=data.available()[0],
+            label=_(DATASET),
+            show_label=False,
+            container=False,
+            elem_id="compare-dataset",
+            min_width=330,
+        )
+
+
+def build(first_visit):
+    """Lay out the tab. first_visit: the event of a visitor's first look at it."""
+    layout.hint(
+        _(
+            "Five ways to generate a picture, and **the same request to all of them**. Press *Ask every family*: each draws its "
+            "samples in its own way and time, and says how likely it finds them."
+        )
+    )
+    dataset = choice_of_dataset()
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
+            controls = sampling.lay_out_controls()
+        with gr.Column(scale=17, min_width=320, elem_classes="card"):
+            stage = FamilyRows(
+                sampling.stored(first := data.available()[0], gm.cards.generators(first)), elem_id="compare-stage"
+            )
+    lines = layout.python_panel("compare")
+    layout.explanation(Path(__file__).with_name("about.md"))
+
+    new, stop = controls.pop("new"), controls.pop("stop")
+    chosen, outputs, runs = {"dataset": dataset}, {"stage": stage, "lines": lines}, events.Runs(stop=stop)
+    sampling.connect(runs, {**chosen, **controls}, outputs, new)
+    events.when_opened(
+        (first_visit, dataset.input),
+        (sampling.open_dataset, chosen, {**controls, **outputs}),
+        act_first=runs.act,
+    )
