@@ -34,7 +34,8 @@ TITLE = Message("Generative models, live")
 SUMMARY = Message("Every picture is computed while you watch, by models that this project trained.")
 INVITATION = Message("Move a slider.")
 NOT_CARRIED = Message("(drawings and uploads are not carried over)")
-PRIVACY = Message("""**Your pictures.** Uploads, webcam pictures and results are kept on the computer that serves this page. They are
+PRIVACY = Message("""\
+**Your pictures.** Uploads, webcam pictures and results are kept on the computer that serves this page. They are
 deleted when you close the page, or an hour after its connection was lost. Drawings are in its memory alone, and no longer than
 that. Other visitors cannot see any of them, and no model is trained on them.""")
 

@@ -33,11 +33,16 @@ def test_a_text_is_in_the_language_of_the_block():
 
 def test_a_language_belongs_to_its_thread_and_ends_with_an_error():
     found = []
-    with pytest.raises(RuntimeError), use("zh"):
-        thread = threading.Thread(target=lambda: found.append(current()))
-        thread.start()
-        thread.join()
-        raise RuntimeError
+
+    def fail():
+        with use("zh"):
+            thread = threading.Thread(target=lambda: found.append(current()))
+            thread.start()
+            thread.join()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert [found, current()] == [["en"], "en"]
 
 
