@@ -215,9 +215,7 @@ def sample_region(model: Any, dataset: str, values: list[int], n: int, seed: int
     fits = ((wanted < 0) | (samples.y.view(len(samples), -1) == wanted)).all(1)
     if fits.sum() < 2:
         n = int(fits.sum())
-        raise ValueError(
-            Message("It knows no labels, and {n} of the test pictures that come with it have this one.", n=n)
-        )
+        raise ValueError(Message("It knows no labels, and {n} of the test pictures that come with it have this one.", n=n))
     codes = model.encode(samples[fits].floats()).mean
     z = codes.mean(0) + codes.std(0) * randn_rows(n, codes.shape[1], g=generator(seed)).to(codes)
     return model.decode(z), Message(

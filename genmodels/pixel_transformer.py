@@ -181,7 +181,7 @@ class PixelTransformer(Transformer):
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
 
     def sample_steps(self, n: int, **options: Any) -> Iterator[Completion]:
-        """New pictures pixel by pixel: yields a `Completion` after each row. n: 1 to 64; label, temperature, seed: see `sample`."""
+        """New pictures: yields a `Completion` after each row. n: 1 to 64; label, temperature, seed: see `sample`."""
         return self.complete_steps(n=n, **options)
 
     def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:

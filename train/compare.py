@@ -4,8 +4,8 @@
     python -m train.compare                            prints the table of all data sets, from the cards and these files
 
 FID depends on the number of pictures, and the cards' numbers differ: here it is the same for all, and all sample with the
-defaults of `sample`. A minute or two per checkpoint on two cores, for the transformer a quarter of an hour: it takes its numbers
-from its card, which has as many pictures, if --generated is not changed.
+defaults of `sample`. A minute or two per checkpoint on two cores; the transformer, which is slower, takes its numbers from its
+card, which has as many pictures, if --generated is not changed.
 """
 
 import json

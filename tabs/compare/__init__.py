@@ -37,8 +37,8 @@ def build(first_visit):
     """Lay out the tab. first_visit: the event of a visitor's first look at it."""
     layout.hint(
         _(
-            "Five ways to generate a picture, and **the same request to all of them**. Press *Ask every family*: each draws its "
-            "samples in its own way and time, and says how likely it finds them."
+            "Several ways to generate a picture, and **the same request to all of them**. Press *Ask every family*: each "
+            "samples in its own way and time, and says how likely it finds what it made."
         )
     )
     dataset = choice_of_dataset()
@@ -46,9 +46,8 @@ def build(first_visit):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()
         with gr.Column(scale=17, min_width=320, elem_classes="card"):
-            stage = FamilyRows(
-                sampling.stored(first := data.available()[0], gm.cards.generators(first)), elem_id="compare-stage"
-            )
+            first_rows = sampling.stored(gm.cards.generators(data.available()[0]))
+            stage = FamilyRows(first_rows, elem_id="compare-stage")
     lines = layout.python_panel("compare")
     layout.explanation(Path(__file__).with_name("about.md"))
 

@@ -5,8 +5,8 @@ import io
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs.language import _
 from tabs.labels import TITLES as ATTRIBUTES
+from tabs.language import _
 
 TITLES = {"mnist": Message("Digits"), "fashion": Message("Clothes"), "avatars": Message("Faces")}
 FAMILIES = {"transformer": Message("Transformer"), "flow": Message("Flow"), "diffusion": Message("Diffusion")}
@@ -34,7 +34,7 @@ def conditions(dataset: str) -> "gm.labels.Conditions":
 
 
 def stored_samples(name: str) -> tuple[int, int, str] | None:
-    """(their number, the side of one, a PNG with all in a row as data URI) of a checkpoint's `comparison.png`, if it is there."""
+    """(their number, the side of one, a PNG with all in a row as data URI), from a checkpoint's `comparison.png`; else None."""
     from PIL import Image
 
     try:

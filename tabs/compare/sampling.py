@@ -1,5 +1,6 @@
 """One request to every family: a row of samples each, as they are computed."""
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -93,13 +94,11 @@ def in_words(likelihood: "gm.base.Likelihood | None", dims: int) -> dict[str, An
     return {"likelihood": text, "values": [f"{value:.2f}" for value in values]}
 
 
-def stored(dataset: str, names: list[str]) -> FamilyRows.Value:
+def stored(names: list[str]) -> Any:
     """The stage before anything is computed. names: of the families' checkpoints. Without torch."""
-    return FamilyRows.value(dict((name, stored_row(name)) for name in names))
-
-
-def columns(n: int) -> int:
-    return min(n, 8)
+    if not gm.cards.shipped(names):
+        return {"message": _("There are no checkpoints of models that generate pictures: see the README.")}
+    return FamilyRows.value({name: stored_row(name) for name in names})
 
 
 def python_lines(dataset: str, options: Sampling) -> str:
@@ -143,7 +142,7 @@ def open_dataset(dataset: str) -> dict:
     return {
         **menus,
         **options.model_dump(exclude={"label"}),
-        "stage": stored(dataset, gm.comparison.checkpoints(dataset)),
+        "stage": stored(gm.comparison.checkpoints(dataset)),
         "lines": python_lines(dataset, options),
     }
 
@@ -205,5 +204,6 @@ def lay_out_controls() -> dict[str, Any]:
 def connect(runs: events.Runs, inputs: dict, outputs: dict, new: gr.Button) -> None:
     """Wire the tool."""
     drawn = events.new_seed(new, inputs["seed"])
-    runs.stream(drawn.then, generate, inputs, outputs, rate=8)
-    runs.stream(inputs["seed"].submit, generate, inputs, outputs, rate=8)
+    changes = [*(inputs[name].input for name in labels.MENUS), inputs["n"].release, inputs["seed"].submit]
+    for trigger in (drawn.then, functools.partial(gr.on, changes)):
+        runs.stream(trigger, generate, inputs, outputs, rate=8)

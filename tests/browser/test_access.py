@@ -236,7 +236,7 @@ def test_a_page_without_a_camera_says_so(visit):
 
 
 def test_reports_are_spoken(visit):
-    with visit() as page:
+    with visit("Autoencoder & VAE") as page:
         page.wait_for_selector("#vae-map .map")
         open_tab(page, "Your picture")
         page.locator("#vae-own button").first.click()
@@ -247,7 +247,7 @@ def test_reports_are_spoken(visit):
 
 def test_focus_stays_near_a_button_that_goes(visit, tmp_path):
     Image.linear_gradient("L").save(tmp_path / "a.png")
-    with visit() as page:
+    with visit("Autoencoder & VAE") as page:
         page.wait_for_selector("#vae-map .map")
         open_tab(page, "Your picture")
         page.locator("#vae-upload input[type=file]").set_input_files(tmp_path / "a.png")

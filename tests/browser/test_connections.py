@@ -5,7 +5,7 @@ import time
 
 import pytest
 from helpers import photograph
-from helpers_browser import PIXELS, changed
+from helpers_browser import PIXELS, changed, open_tab
 
 from hosting import head
 
@@ -43,6 +43,7 @@ def tabs(browser, page_url):
             for end in ("requestfailed", "requestfinished"):
                 page.on(end, lambda request, count=count: count(request, -1))
             page.goto(page_url)
+            open_tab(page, "Autoencoder & VAE")
             page.wait_for_selector(f"{STAGE}:not([hidden])")
             page.locator("#vae-sliders input[type=range]").first.wait_for()
             yield page
