@@ -197,8 +197,8 @@ def comparison_table(dataset: str) -> str:
     """`comparison` of a data set as Markdown."""
     found = comparison(dataset)
     n = {metric: f" (N = {size:,})" if size else "" for metric, size in found["n"].items()}
-    titles = [f"FID{n['fid']}", "precision", f"recall{n['recall']}", "coverage", "CAS", "bits per pixel", "calls", "ms per sample"]
-    rows = [f"| model | {' | '.join([*titles, 'parameters', 'minutes'])} |", "|---" * 11 + "|"]
+    titles = ["model", f"FID{n['fid']}", "precision", f"recall{n['recall']}", "coverage", "CAS", "bits per pixel", "calls"]
+    rows = [f"| {' | '.join([*titles, 'ms per sample', 'parameters', 'minutes'])} |", "|---" * 11 + "|"]
     for row in found["rows"]:
         shares = {k: "" if row[k] is None else f"{100 * row[k]:.1f} %" for k in (*METRICS[1:], "cas")}
         bits = {"binarised": "not comparable: binarised", "none": "none"}.get(row["bits_kind"], "")

@@ -32,7 +32,7 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     """The numbers of `comparison.json`."""
     model, n, real = evaluation.model, evaluation.generated, evaluation.data
     numbers: dict[str, Any] = {"command": f"python -m train.compare {evaluation.name}", "n": n, "seed": evaluation.seed}
-    numbers |= {"seconds_per_sample": seconds_per_sample(evaluation), "threads": torch.get_num_threads()}
+    numbers |= {"seconds_per_sample": seconds_per_sample(evaluation)}
     numbers |= {"calls": model.sampling_calls, "parameters": comparison.parameter_count(model)}
     classifier, train = evaluation.classifier(), evaluation.load("train")
     real_features = metrics.features(classifier, real.x)
@@ -61,12 +61,14 @@ def rounded(numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def seconds_per_sample(evaluation: Evaluation, repeats: int = 3) -> float:
-    """As many samples in one call as a row of the page has; the fastest of some repeats, as other programs may run too."""
-    label, times = labels(evaluation, STRIP), []
+    """Of one thread, which other programs do not slow: as many samples in one call as a row of the page has."""
+    label, times, threads = labels(evaluation, STRIP), [], torch.get_num_threads()
+    torch.set_num_threads(1)
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = time.thread_time()
         evaluation.model.sample(STRIP, **label, seed=0)
-        times.append(time.perf_counter() - started)
+        times.append(time.thread_time() - started)
+    torch.set_num_threads(threads)
     return min(times) / STRIP
 
 

@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import events, layout
-from tabs.compare import data, sampling
+from tabs.compare import data, sampling, trilemma
 from tabs.components.family_rows import FamilyRows
 from tabs.families import DATASET
 from tabs.language import _
@@ -48,14 +48,21 @@ def build(first_visit):
         with gr.Column(scale=17, min_width=320, elem_classes="card"):
             first_rows = sampling.stored(gm.cards.generators(data.available()[0]))
             stage = FamilyRows(first_rows, elem_id="compare-stage")
+    with gr.Column(elem_classes=["card", "tools"]), gr.Tabs():
+        with gr.Tab(_("Speed, quality, variety"), id="trilemma"):
+            measured = trilemma.lay_out()
     lines = layout.python_panel("compare")
     layout.explanation(Path(__file__).with_name("about.md"))
+    model_card = layout.models_card()
 
     new, stop = controls.pop("new"), controls.pop("stop")
     chosen, outputs, runs = {"dataset": dataset}, {"stage": stage, "lines": lines}, events.Runs(stop=stop)
     sampling.connect(runs, {**chosen, **controls}, outputs, new)
+    for part in measured.values():
+        runs.act(part.input, trilemma.choose, chosen, {"stage": stage, "card": model_card})
     events.when_opened(
         (first_visit, dataset.input),
         (sampling.open_dataset, chosen, {**controls, **outputs}),
+        (trilemma.show, chosen, {**measured, "card": model_card}),
         act_first=runs.act,
     )

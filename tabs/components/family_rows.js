@@ -26,6 +26,14 @@ function fill(row, v, source) {
     return fact;
   }));
   row.notes.replaceChildren(...[v.problem, v.note, v.likelihood].filter(Boolean).map(text => make('p', '', text)));
+  if (v.whole) {
+    const image = make('img', 'whole');
+    image.alt = _('{family}: samples from the end of its training', {family: title});
+    image.src = source;
+    row.tiles = [];
+    row.samples.replaceChildren(...source ? [image] : []);
+    return;
+  }
   if (row.tiles.length !== n) {
     row.tiles = Array.from({length: n}, () => {
       const figure = make('figure'), canvas = make('canvas'), caption = make('figcaption');
@@ -53,7 +61,7 @@ function fill(row, v, source) {
 }
 /**
  * @typedef {{name: string, title: string, state: string, facts: string[][], n: number, w: number, h: number, note: string,
- *   likelihood: string, values: string[], problem: string}} Row
+ *   likelihood: string, values: string[], problem: string, whole: boolean}} Row
  * @param {{rows: string, pictures: Object<string, string>, turn: number}} v  rows: JSON of Row[]
  */
 function load(v) {

@@ -18,6 +18,7 @@ class Row(TypedDict):
     likelihood: NotRequired[str]  # a sentence
     values: NotRequired[list[str]]  # under each sample
     problem: NotRequired[str]  # a sentence in place of samples
+    whole: NotRequired[bool]  # the picture is shown as it is, with all samples in it
 
 
 class FamilyRows(Component):

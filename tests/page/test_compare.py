@@ -1,17 +1,18 @@
 """The Compare tab: what its handlers show is what the package computes, and what the cards say."""
 
+import base64
 import json
 
 import numpy as np
 import pytest
 import torch
-from helpers import as_endpoint, pixels, run_program, sheet_of
+from helpers import as_endpoint, event, pixels, run_program, sheet_of
 
 import genmodels as gm
 from genmodels import comparison
 from genmodels.base import PIXELS, GenerativeModel, Likelihood
 from tabs import TABS, events
-from tabs.compare import data, sampling
+from tabs.compare import data, sampling, trilemma
 from tests import tiny
 
 SMALL = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "vae-avatars", "gan-avatars")
@@ -183,3 +184,97 @@ def test_the_first_view_is_that_of_stored_samples():
     stage = sampling.stored(gm.cards.generators(data.available()[0]))
     assert {row["state"] for row in json.loads(stage["rows"])} <= {"stored", "absent"}
     assert TABS[0][1] == "tabs.compare"
+
+
+# --- What was measured ------------------------------------------------------------------------------------------------
+
+
+def write_card(folder, rows, **facts):
+    """A card with these metrics. rows: (type, name, value, N)"""
+    facts = {"minutes": 1, "parameters": 1_000_000, "headline": "", "paper": ""} | facts
+    metrics = [{"type": kind, "name": name, "value": value, "args": {"N": n}} for kind, name, value, n in rows]
+    front = {"genmodels": facts, "model-index": [{"results": [{"metrics": metrics}]}]}
+    folder.mkdir(exist_ok=True)
+    (folder / "README.md").write_text(f"---\n{json.dumps(front)}\n---\n", encoding="utf-8")
+
+
+@pytest.fixture
+def cards(tmp_path, monkeypatch):
+    """Three families: the first has its FID of 2,000 pictures on its card, the second beside it, the third has none."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    transformer = [
+        ("fid", "FID", 3.5, 2000),
+        ("cas", "CAS", 0.9, 2000),
+        ("bits_per_dim", "bits, exact, given the class", 0.8, 10),
+    ]
+    write_card(tmp_path / "transformer-mnist", transformer)
+    write_card(tmp_path / "gan-mnist", [("fid", "FID", 0.4, 10_000), ("cas", "CAS", 0.97, 20_000)], minutes=7)
+    stored = {"n": 2000, "fid": 0.5, "floor": 0.2, "recall": 0.7, "calls": 1, "seconds_per_sample": 0.002}
+    (tmp_path / "gan-mnist" / "comparison.json").write_text(json.dumps(stored), encoding="utf-8")
+    write_card(tmp_path / "vae-mnist", [("fid", "FID", 7, 10_000), ("bits_per_dim", "bits", 0.1, 10)])
+    (tmp_path / "vae-mnist" / "config.json").write_text(json.dumps({"likelihood": "bernoulli"}), encoding="utf-8")
+    return tmp_path
+
+
+def table_of(opened):
+    """{family: {column: text}}"""
+    table = json.loads(opened["table"]["table"])
+    return {title: dict(zip(table["columns"][1:], [text for text, _ in cells])) for title, *cells in table["rows"]}
+
+
+def test_all_fids_of_the_chart_are_of_as_many_pictures(cards):
+    """A family that has none of that size is not drawn, and its row says so."""
+    found = gm.cards.comparison("mnist")
+    assert found["n"]["fid"] == 2000 and found["floor"] == 0.2
+    assert {row["name"]: row["fid"] for row in found["rows"]} == {"gan-mnist": 0.5, "transformer-mnist": 3.5, "vae-mnist": None}
+    opened = trilemma.show("mnist")
+    points = {point["title"]: point for point in json.loads(opened["chart"]["points"])}
+    assert points["GAN"] == {"title": "GAN", "x": 0.002, "y": 0.5, "size": 0.7} and opened["chart"]["floor"] == 0.2
+    assert "2,000" in opened["chart"]["y"] and opened["chart"]["missing"] == "Not measured: VAE, Transformer."
+    table = table_of(opened)
+    assert table["VAE"]["FID"] == "not measured" and table["GAN"]["FID"] == "0.5"
+    assert table["VAE"]["bits per pixel"] == "not comparable: binarised pixels" and table["GAN"]["bits per pixel"] == "none"
+    assert table["Transformer"]["bits per pixel"] == "0.8" and table["Transformer"]["CAS"] == "90.0 % (N = 2,000)"
+    assert table["GAN"]["NFE"] == "1" and table["GAN"]["ms per sample"] == "2" and table["GAN"]["minutes of training"] == "7"
+
+
+def test_a_chosen_family_shows_its_samples_and_its_card(cards):
+    (cards / "gan-mnist" / "samples.png").write_bytes(b"a picture")
+    chosen = trilemma.choose("mnist", event(index=0))
+    (row,) = json.loads(chosen["stage"]["rows"])
+    assert (
+        row["whole"]
+        and row["title"] == "GAN"
+        and base64.b64decode(chosen["stage"]["pictures"]["gan-mnist"][22:]) == b"a picture"
+    )
+    assert "gan-mnist" in chosen["card"]
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        trilemma.choose("mnist", event(index=3))
+
+
+@pytest.mark.parametrize("dataset", data.TITLES)
+def test_numbers_of_the_tab_are_those_of_the_cards(dataset, monkeypatch):
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS")
+    table, found = table_of(trilemma.show(dataset)), gm.cards.comparison(dataset)
+    assert found["rows"] and set(found["n"].values()) != {None}
+    for row in found["rows"]:
+        name, cells = row["name"], table[data.family_title(row["name"])]
+        stored, facts = gm.cards.read_json(name, "comparison.json"), gm.cards.metadata(name)
+        on_card = [r for r in gm.cards.metric_rows(name) if r["type"] == "fid"]
+        sizes = {r["args"]["N"]: r["value"] for r in on_card} | ({stored["n"]: stored["fid"]} if stored else {})
+        fid = sizes.get(found["n"]["fid"])
+        assert cells["FID"] == ("not measured" if fid is None else f"{fid:.4g}")
+        assert cells["minutes of training"] == f"{facts['minutes']:g}"
+        assert cells["parameters"] == f"{facts['parameters'] / 1e6:.2f} M"
+        if "cas" in (values := gm.cards.measurements(name)):
+            assert cells["CAS"].startswith(f"{100 * values['cas'][0]:.1f} %")
+        if row["bits"] is not None:
+            assert row["bits"] in [r["value"] for r in gm.cards.metric_rows(name) if r["type"] == "bits_per_dim"]
+
+
+def test_a_new_family_gets_a_point(noise):
+    numbers = {"n": 9, "fid": 3.0, "calls": 1, "seconds_per_sample": 0.1}
+    (gm.cards.checkpoint_root() / "noise-mnist" / "comparison.json").write_text(json.dumps(numbers), encoding="utf-8")
+    opened = trilemma.show("mnist")
+    assert "Noise" in [point["title"] for point in json.loads(opened["chart"]["points"])]
+    assert table_of(opened)["Noise"]["FID"] == "3"
