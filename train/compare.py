@@ -29,18 +29,15 @@ METRICS = ("fid", "precision", "recall", "density", "coverage")
 
 
 def measure(evaluation: Evaluation) -> dict[str, Any]:
-    """The numbers of `comparison.json`."""
-    model, n, real = evaluation.model, evaluation.generated, evaluation.data
-    numbers: dict[str, Any] = {"command": f"python -m train.compare {evaluation.name}", "n": n, "seed": evaluation.seed}
-    numbers |= {"seconds_per_sample": seconds_per_sample(evaluation)}
-    numbers |= {"calls": model.sampling_calls, "parameters": comparison.parameter_count(model)}
+    """Numbers of `comparison.json`: those of generated pictures."""
+    n, real = evaluation.generated, evaluation.data
+    numbers: dict[str, Any] = {"n": n, "seed": evaluation.seed}
     classifier, train = evaluation.classifier(), evaluation.load("train")
     real_features = metrics.features(classifier, real.x)
     numbers["floor"] = metrics.fid(metrics.features(classifier, train.x[:n]), real_features)
     on_card = {r["type"]: r["value"] for r in gm.cards.metric_rows(evaluation.name) if r["args"]["N"] == n}
     if set(METRICS) <= on_card.keys():
-        numbers |= {metric: on_card[metric] for metric in METRICS}
-        return rounded(numbers)
+        return numbers | {metric: on_card[metric] for metric in METRICS}
     x = generate(evaluation)
     features, m = metrics.features(classifier, x), min(n, len(real))
     numbers["fid"] = metrics.fid(features, real_features)
@@ -53,11 +50,21 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     if evaluation.dataset in data.CLASSES:  # of faces that would take an hour
         distances = [distance_to_nearest(part, train.x) for part in (x[:500], real.x[:500])]
         numbers["copies"] = (distances[0] < distances[1].quantile(0.01)).double().mean().item()
-    return rounded(numbers)
+    return numbers
 
 
 def rounded(numbers: dict[str, Any]) -> dict[str, Any]:
     return {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in numbers.items()}
+
+
+def costs(evaluation: Evaluation) -> dict[str, Any]:
+    """Numbers of `comparison.json`: what a sample costs."""
+    model = evaluation.model
+    return {
+        "seconds_per_sample": seconds_per_sample(evaluation),
+        "calls": model.sampling_calls,
+        "parameters": comparison.parameter_count(model),
+    }
 
 
 def seconds_per_sample(evaluation: Evaluation, repeats: int = 3) -> float:
@@ -108,13 +115,16 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(help="Checkpoints; none prints the table.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
     generated: Annotated[int, typer.Option(help="Pictures of each model.")] = GENERATED,
+    costs_only: Annotated[bool, typer.Option(help="Keep the numbers of generated pictures as they are: seconds.")] = False,
 ) -> None:
     """Measure checkpoints for the Compare tab, or print the table of all families."""
     keep_freed_memory()
     for name in names or []:
         evaluation = Evaluation(name, generated=generated, data_dir=data_dir)
+        numbers = gm.cards.read_json(name, "comparison.json")
         with torch.inference_mode():
-            numbers = measure(evaluation)
+            numbers |= rounded(costs(evaluation) | ({} if costs_only else measure(evaluation)))
+        numbers |= {"command": f"python -m train.compare {name}"}
         cards.write_text(evaluation.folder / "comparison.json", json.dumps(numbers, indent=1) + "\n")
         strip(name)
         print(name, numbers, flush=True)
