@@ -2,6 +2,7 @@
 # make test [ARGS="-k vae"]   all tests, in two processes of one thread, and the examples in docstrings
 # make test-threads           the tests of the models' mathematics once more, in one process of two threads
 # make mutants                puts each fault of tests/faults.toml into a copy: do the tests notice? Takes an hour; not part of CI
+# make messages               the catalogues of the page's texts, from the sources; lists what has no translation
 # make lint                   ruff check, ruff format --check, mypy
 # make space REPO=user/name [HARDWARE=cpu-basic]     puts this folder on Hugging Face as a Space
 # PYTHON=... names another interpreter for a new .venv.
@@ -13,7 +14,7 @@ DEV := .venv/dev-installed
 MATHEMATICS := contract metrics vae interpolation gan flow typicality plane diffusion transformer text_transformer pixel_transformer denoiser \
   autoencoder classifier tokens ngram
 
-.PHONY: app test test-threads mutants lint space
+.PHONY: app test test-threads mutants messages lint space
 
 app: $(APP)
 	$(BIN)/python app.py
@@ -27,6 +28,9 @@ test-threads: $(DEV)
 
 mutants: $(DEV)
 	$(BIN)/python tools/mutants.py $(ARGS)
+
+messages: $(DEV)
+	$(BIN)/python tools/messages.py
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .

@@ -4,6 +4,9 @@ import sys
 
 import gradio as gr
 import numpy as np
+from starlette.middleware import Middleware
+
+from hosting import head
 
 kind, port = sys.argv[1], int(sys.argv[2])
 
@@ -38,4 +41,7 @@ with gr.Blocks() as demo:
     else:
         gr.Markdown("# Nothing")
 demo.queue(api_open=False)
-demo.launch(server_name="127.0.0.1", server_port=port, quiet=True, ssr_mode=False, run_history=False)
+head_of_page = head.html("en", ["en"], "Echo", "", {})  # where scripts of components look up their words
+words = Middleware(head.Head, pages={"en": head_of_page}, title="Echo")
+options = {"ssr_mode": False, "run_history": False, "app_kwargs": {"middleware": [words]}}
+demo.launch(server_name="127.0.0.1", server_port=port, quiet=True, **options)

@@ -33,9 +33,10 @@
     const value = box.value === '' ? NaN : +box.value;  // also where there is text
     const nearest = Number.isNaN(value) ? lastAllowed.get(box) ?? box.min :
       Math.min(high ?? Infinity, Math.max(low ?? -Infinity, whole ? Math.round(value) : value));
-    const name = box.closest('.block')?.querySelector('[data-testid=block-info]')?.textContent.trim() || 'This';
-    const range = low !== null && high !== null ? ` from ${low} to ${high}` : low !== null ? ` of at least ${low}` : '';
-    return {nearest: String(nearest), allowed: value === nearest, sentence: `${name} must be a ${whole ? 'whole ' : ''}number${range}`};
+    const name = box.closest('.block')?.querySelector('[data-testid=block-info]')?.textContent.trim() || _('This');
+    const sentence = whole ? [_('{name} must be a whole number from {low} to {high}'), _('{name} must be a whole number of at least {low}')] :
+      [_('{name} must be a number from {low} to {high}'), _('{name} must be a number of at least {low}')];
+    return {nearest: String(nearest), allowed: value === nearest, sentence: _(sentence[high === null ? 1 : 0], {name, low, high})};
   }
   const place = box => box.closest('.small-controls') ?? box.closest('.block');
   let sentenceTimer;
@@ -49,7 +50,7 @@
       return say(place(e.target), '');
     }
     e.stopImmediatePropagation();
-    sentenceTimer = setTimeout(() => say(place(e.target), sentence + '.'), 600);  // it may be half typed
+    sentenceTimer = setTimeout(() => say(place(e.target), _('{sentence}.', {sentence})), 600);  // it may be half typed
   }, true);
   function settle(box) {
     clearTimeout(sentenceTimer);
@@ -57,7 +58,7 @@
     if (allowed) return;
     box.value = nearest;
     box.dispatchEvent(new Event('input', {bubbles: true}));
-    say(place(box), typed === '' ? sentence + '.' : `${sentence}: ${typed} became ${nearest}.`);
+    say(place(box), typed === '' ? _('{sentence}.', {sentence}) : _('{sentence}: {typed} became {nearest}.', {sentence, typed, nearest}));
     sentenceTimer = setTimeout(() => say(place(box), ''), 8000);
   }
   document.addEventListener('focusin', e => {
@@ -87,7 +88,7 @@
   // Photographs of an iPhone: hardly a browser can show HEIC, and the server cannot read it.
   function refused(upload, file) {
     const heic = file && (/^image\/hei[cf]/.test(file.type) || /\.hei[cf]$/i.test(file.name));
-    say(upload, heic ? 'A HEIC picture cannot be read here. Save it as JPEG or PNG and upload that.' : '');
+    say(upload, heic ? _('A HEIC picture cannot be read here. Save it as JPEG or PNG and upload that.') : '');
     return heic;
   }
   document.addEventListener('change', e => {
@@ -129,11 +130,11 @@
     try {
       if (getCamera) return await getCamera(options);
     } catch (e) {
-      say(pasteTarget, e.name === 'NotAllowedError' ? 'The browser was not allowed to use the camera: allow it beside the address, and try again.' :
-        'There is no camera that the browser can use.');
+      say(pasteTarget, e.name === 'NotAllowedError' ? _('The browser was not allowed to use the camera: allow it beside the address, and try again.') :
+        _('There is no camera that the browser can use.'));
       return new Promise(() => {});  // the button stays
     }
-    say(pasteTarget, 'Over plain http the browser does not let a page use the camera. Upload a picture.');
+    say(pasteTarget, _('Over plain http the browser does not let a page use the camera. Upload a picture.'));
     return new Promise(() => {});
   };
   if (!navigator.clipboard) Object.defineProperty(navigator, 'clipboard', {value: {
@@ -147,7 +148,7 @@
       focused?.focus();
     },
     async read() {
-      if (pasteTarget) say(pasteTarget, 'Over plain http the browser does not let a page read the clipboard. Press Ctrl+V or ⌘V to paste the picture.');
+      if (pasteTarget) say(pasteTarget, _('Over plain http the browser does not let a page read the clipboard. Press Ctrl+V or ⌘V to paste the picture.'));
       return [];
     },
   }});

@@ -4,11 +4,13 @@ Texts are the arguments of `_`, `Message` and `pgettext` in Python, of `_` in sc
 and attributes. A text that has gone is dropped from the catalogues; a new one has an empty translation, which a test finds.
 """
 
-import io
+import ast
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from babel.messages import catalog, extract, mofile, pofile
+from babel.messages import catalog, mofile, pofile
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -17,29 +19,40 @@ import genmodels as gm  # noqa: E402
 from tabs.language import FOLDER, LANGUAGES, PAGE, SCRIPTS  # noqa: E402
 
 SOURCES = {
-    PAGE: ("python", ("app.py", "genmodels/**/*.py", "hosting/*.py", "tabs/**/*.py")),
-    SCRIPTS: ("javascript", ("hosting/*.js", "tabs/components/*.js", "tabs/components/*.html")),
+    PAGE: ("app.py", "genmodels/**/*.py", "hosting/*.py", "tabs/**/*.py"),
+    SCRIPTS: ("hosting/*.js", "tabs/components/*.js", "tabs/components/*.html"),
 }
-KEYWORDS = {"_": None, "Message": None, "pgettext": ((1, "c"), 2)}
+IN_SCRIPTS = re.compile(r"""\b_\('((?:[^'\\]|\\.)*)'""")
+
+
+def in_python(source: str) -> Iterator[tuple[str, str | None]]:
+    """(text, context or None) of each call of `_`, `Message` or `pgettext`. Babel's own reader skips calls within calls."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        texts = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        if name in ("_", "Message") and texts:
+            yield texts[0], None
+        elif name == "pgettext" and len(texts) == 2:
+            yield texts[1], texts[0]
 
 
 def extracted(domain: str) -> catalog.Catalog:
     """All texts of a domain, with the files that they are in."""
-    method, patterns = SOURCES[domain]
     texts = catalog.Catalog(charset="utf-8")
-    for file in sorted(file for pattern in patterns for file in ROOT.glob(pattern)):
-        content = io.BytesIO(file.read_bytes())
-        if file.suffix == ".html":  # ${_('...')} in a template
-            content = io.BytesIO(b"\n".join(file.read_bytes().split(b"${")[1:]))
-        for line, message, comments, context in extract.extract(method, content, KEYWORDS, ("Translators:",)):
-            texts.add(message, locations=[(file.relative_to(ROOT).as_posix(), line)], auto_comments=comments, context=context)
-    if domain == PAGE:
-        for names in gm.data.CLASSES.values():
-            for name in names:
-                texts.add(name, locations=[("genmodels/data.py", 1)])
+    for file in sorted(file for pattern in SOURCES[domain] for file in ROOT.glob(pattern)):
+        source, place = file.read_text(encoding="utf-8"), [(file.relative_to(ROOT).as_posix(), 1)]
+        found = in_python(source) if file.suffix == ".py" else ((text, None) for text in IN_SCRIPTS.findall(source))
+        for text, context in found:
+            texts.add(text.replace("\\'", "'"), locations=place, context=context)
+    if domain == PAGE:  # names, which are looked up as they are shown
+        place = [("genmodels/data.py", 1)]
+        for name in {name for names in gm.data.CLASSES.values() for name in names}:
+            texts.add(name, locations=place)
         for attribute, values in gm.data.ATTRIBUTES.items():
             for value in values:
-                texts.add(value, locations=[("genmodels/data.py", 1)], context=attribute)
+                texts.add(value, locations=place, context=attribute)
     return texts
 
 

@@ -36,9 +36,10 @@ function select(i) {
     span.title = j <= i ? Math.round(100 * weights[j]) + ' %' : '';
   });
   const strongest = [...weights.keys()].sort((j, k) => weights[k] - weights[j]).slice(0, 4).filter(j => weights[j] >= .01);
-  const describe = j => i === j ? 'itself' : `“${visible(symbols[j])}” ${i - j} back`;
-  summary.textContent = `“${visible(symbols[i])}” attends to ` + (strongest.map(j => `${describe(j)} (${Math.round(100 * weights[j])} %)`).join(', ') || 'no single token much') +
-    (total < .985 ? `; ${Math.round(100 * (1 - total))} % goes to tokens further back.` : '.');
+  const describe = j => i === j ? _('itself') : _('“{symbol}” {distance} back', {symbol: visible(symbols[j]), distance: i - j});
+  const listed = strongest.map(j => _('{token} ({share})', {token: describe(j), share: Math.round(100 * weights[j]) + ' %'}));
+  const words = {symbol: visible(symbols[i]), tokens: listed.join(_(', ')) || _('no single token much'), share: Math.round(100 * (1 - total)) + ' %'};
+  summary.textContent = total < .985 ? _('“{symbol}” attends to {tokens}; {share} goes to tokens further back.', words) : _('“{symbol}” attends to {tokens}.', words);
   drawMap();
 }
 function update() {
@@ -73,7 +74,7 @@ function load(v) {
   if (first) {
     layer = 0; head = -1;
     choices('layers', Array.from({length: v.layers}, (_, k) => '' + (k + 1)), k => { layer = k; });
-    choices('heads', ['mean', ...Array.from({length: v.heads}, (_, k) => '' + (k + 1))], k => { head = k - 1; });
+    choices('heads', [_('mean'), ...Array.from({length: v.heads}, (_, k) => '' + (k + 1))], k => { head = k - 1; });
   }
   spans = symbols.map((symbol, i) => {
     const span = make('span', 'token', symbol === '\n' ? '↵\n' : symbol);

@@ -27,13 +27,13 @@ function load(v) {
     part(svg, 'text', {x: (LEFT + right) / 2, y: BOTTOM + 38, 'text-anchor': 'middle'}, v.x);
     part(svg, 'text', {x: 12, y: (TOP + BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 12 ${(TOP + BOTTOM) / 2})`}, v.y);
     part(svg, 'line', {class: 'floor', x1: LEFT, x2: right, y1: y(v.floor), y2: y(v.floor)});
-    part(svg, 'text', {x: right, y: y(v.floor) - 5, 'text-anchor': 'end'}, 'floor: real against real pictures');
+    part(svg, 'text', {x: right, y: y(v.floor) - 5, 'text-anchor': 'end'}, _('floor: real against real pictures'));
     v.lines.forEach(({name, points}, i) => {
       part(svg, 'polyline', {points: points.map(p => x(p.x) + ',' + y(p.y)).join(' '), stroke: COLOURS[i % COLOURS.length]});
       for (const p of points) part(svg, 'circle', {cx: x(p.x), cy: y(p.y), r: 4, fill: COLOURS[i % COLOURS.length]});
     });
   });
   legend.append(...v.lines.map(({name}, i) => legendItem('', COLOURS[i % COLOURS.length], name)));
-  svg.setAttribute('aria-label', v.y + ' against ' + v.x + '. ' + v.lines.map(({name, points}) => name + ': ' + points.map(p => p.y + ' at ' + p.x).join(', ')).join('. '));
+  svg.setAttribute('aria-label', _('{y} against {x}. {lines}', {y: v.y, x: v.x, lines: v.lines.map(({name, points}) => name + ': ' + points.map(p => _('{y} at {x}', p)).join(_(', '))).join('. ')}));
 }
 onValue(load);

@@ -19,7 +19,8 @@ function draw() {
   view.classList.toggle('zoomed', zoom.value > 0);
   canvases.forEach((canvas, k) => {
     drawVisible(canvas, selected[k]);
-    canvas.setAttribute('aria-label', `${k ? 'Right' : 'Left'}: ${spoken(value.pictures[selected[k]])}`);
+    const shown = {picture: spoken(value.pictures[selected[k]])};
+    canvas.setAttribute('aria-label', k ? _('Right: {picture}', shown) : _('Left: {picture}', shown));
     tags[k].textContent = value.pictures[selected[k]].name;
   });
   tiles.forEach((tile, i) => { drawVisible(tile.firstChild, i); tile.setAttribute('aria-pressed', i === selected[1]); });
@@ -61,7 +62,7 @@ view.addEventListener('keydown', e => {
   e.preventDefault();
 });
 
-function spoken({name, note}) { return `${name}. ${note}`; }
+function spoken({name, note}) { return _('{name}. {note}', {name, note}); }
 function build(v) {
   const present = v.pictures.map(p => p.name);
   if (names.join() !== present.join()) {  // the choice stays where that picture is still there

@@ -4,7 +4,7 @@ const {side} = props;  // read once: an empty update of the pad clears its prope
 function clear() { c.fillStyle = '#000'; c.fillRect(0, 0, 280, 280); empty = true; hint(); }
 function hint() {
   c.fillStyle = '#888'; c.font = '16px sans-serif'; c.textAlign = 'center';
-  c.fillText('Draw here', 140, 145);
+  c.fillText(_('Draw here'), 140, 145);
 }
 function line(x, y) {
   if (empty) { c.fillStyle = '#000'; c.fillRect(0, 0, 280, 280); empty = false; }

@@ -21,13 +21,13 @@ function draw() {
   const x = range.max > 0 ? 100 * range.value / range.max : 0;
   cursor.setAttribute('x1', x); cursor.setAttribute('x2', x);
   const total = value.live ? value.total : facts.numbers.at(-1);
-  const parts = [make('span', '', `${facts.unit} ${number.toLocaleString('en')} of ${total.toLocaleString('en')}`)];
+  const parts = [make('span', '', _('{unit} {number} of {total}', {unit: facts.unit, number: count(number), total: count(total)}))];
   facts.lines.forEach(({name, points}, i) => {
     const point = points.findLast(({x}) => x <= number);  // none before the first was measured
     if (points.length) parts.push(legendItem('', COLOURS[i], `${name} ${point ? point.y.toPrecision(2) : '–'}`));
   });
   out.replaceChildren(...parts);
-  canvas.setAttribute('aria-label', `${value.label}. ${parts[0].textContent}`);
+  canvas.setAttribute('aria-label', _('{label}. {position}', {label: value.label, position: parts[0].textContent}));
   score.hidden = !facts.edges;
   if (facts.edges) scoreHistogram(score.querySelector('svg'), {edges: facts.edges, real: facts.real[frame], generated: facts.generated[frame]});
 }
@@ -47,7 +47,7 @@ function curves() {
   find('.high').textContent = all.length ? high.toPrecision(2) : '';
   find('.low').textContent = all.length ? low.toPrecision(2) : '';
   ticks.replaceChildren(...[...new Set([0, .25, .5, .75, 1].map(share => Math.round(share * range.max)))].map(k => {
-    const tick = make('span', '', (k ? '' : facts.unit + ' ') + (value.live ? k : facts.numbers[k]).toLocaleString('en'));
+    const tick = make('span', '', (k ? '' : facts.unit + ' ') + count(value.live ? k : facts.numbers[k]));
     tick.style.left = 100 * (range.max > 0 ? k / range.max : 0) + '%';
     return tick;
   }));

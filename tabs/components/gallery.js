@@ -1,4 +1,5 @@
 const box = find('.gallery'), poster = find('.poster'), figure = find('figure'), svg = find('svg');
+const KINDS = {real: _('real'), generated: _('generated')};
 let tiles = [];
 
 function build(n) {
@@ -33,18 +34,18 @@ function load(v) {
       tile.className = `tile ${kind} ${revealed ? 'revealed' : ''}`;
       fill.hidden = !histogram || !scored;
       if (histogram) fill.style.setProperty('--share', Math.min(1, Math.max(.02, (score - low) / (high - low))));
-      under.textContent = scored ? (answered ? kind + ' ' : '') + text(score) : '';
+      under.textContent = scored ? (answered ? KINDS[kind] + ' ' : '') + text(score) : '';
       tile.querySelectorAll('.badge').forEach(b => b.remove());
-      if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', 'you'));
-      if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', 'discriminator'));
-      const title = label + (scored ? ', relative score ' + text(score) : '');
+      if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', _('you')));
+      if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', _('discriminator')));
+      const title = scored ? _('{label}, relative score {score}', {label, score: text(score)}) : label;
       describe(canvas, 'img', title);
       tile.title = title;
       if (props.pick) { tile.ariaLabel = title; tile.ariaDisabled = answered; }
     });
     figure.hidden = !histogram || props.pick;
     if (!figure.hidden) scoreHistogram(svg, histogram, v.pictures);
-    announce(`${props.name}: ${v.n}`);
+    announce(_('{name}: {n}', {name: props.name, n: v.n}));
   });
 }
 onValue(load);

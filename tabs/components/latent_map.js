@@ -77,8 +77,8 @@ function load(v) {
     const details = make('div', 'details');
     map.canvas.width = map.canvas.height = SIDE;
     map.canvas.tabIndex = 0;
-    describe(map.canvas, 'application', m.title + ': map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.');
-    describe(map.view, 'img', m.title + ': the picture decoded at the pointer');
+    describe(map.canvas, 'application', _('{title}: map of latent codes. Arrow keys move the point, Enter puts its code on the sliders.', m));
+    describe(map.view, 'img', _('{title}: the picture decoded at the pointer', m));
     map.canvas.addEventListener('pointermove', point);
     map.canvas.addEventListener('pointerdown', point);
     map.canvas.addEventListener('click', e => { point(e); choose(); });

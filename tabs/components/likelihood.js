@@ -14,7 +14,7 @@ function load(v) {
   for (const {title, histogram, score} of JSON.parse(v.axes)) {
     const figure = make('figure');
     figure.append(make('figcaption', '', title));
-    const svg = part(figure, 'svg', {viewBox: '0 0 480 100', class: 'score-histogram', role: 'img', 'aria-label': `${title}: ${score}`});
+    const svg = part(figure, 'svg', {viewBox: '0 0 480 100', class: 'score-histogram', role: 'img', 'aria-label': _('{title}: {score}', {title, score})});
     scoreHistogram(svg, histogram, [{score, kind: 'yours'}], number => number.toFixed(1));
     axes.append(figure);
   }

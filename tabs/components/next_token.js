@@ -57,11 +57,11 @@ function load(v) {
     row.style.setProperty('--model', model[i] / highest);
     row.style.setProperty('--warped', warped[i] / highest);
     row.classList.toggle('cut', !warped[i]);
-    row.lastChild.textContent = warped[i] ? percent(warped[i]) : 'cut';
+    row.lastChild.textContent = warped[i] ? percent(warped[i]) : _('cut');
     row.lastChild.title = warped[i];
   });
   const remaining = warped.filter(p => p > 0).length, unlisted = sum(warped.slice(LISTED));
-  summary.textContent = `${remaining} of ${warped.length} tokens remain; those not listed: ${unlisted ? percent(unlisted) : '0 %'} together. ` +
-    'Outline: the model. Filled: after temperature and cut-offs.';
+  summary.textContent = _('{remaining} of {total} tokens remain; those not listed: {share} together.', {
+    remaining, total: warped.length, share: unlisted ? percent(unlisted) : '0 %'}) + ' ' + _('Outline: the model. Filled: after temperature and cut-offs.');
 }
 onValue(load);

@@ -36,7 +36,7 @@ function draw() {
   }
   if (value && value.draw && !points.length) {
     context.fillStyle = '#bbb'; context.font = '17px sans-serif'; context.textAlign = 'center';
-    context.fillText('Draw points here', SIDE / 2, SIDE / 2);
+    context.fillText(_('Draw points here'), SIDE / 2, SIDE / 2);
   }
   if (value && value.draw && cross) {
     context.strokeStyle = '#fff';

@@ -15,7 +15,7 @@ function draw() {
   const step = value.numbers[frame], last = levels.length - 1;
   dot.style.left = 100 * step / last + '%';
   dot.style.top = 100 - 100 * levels[step] + '%';
-  out.textContent = 'noise ' + Math.round(100 * levels[step]) + ' %\n' + step + ' / ' + last;
+  out.textContent = _('noise {share} %', {share: Math.round(100 * levels[step])}) + '\n' + step + ' / ' + last;
 }
 function curve() {  // the noise level of each step
   plot.hidden = !value.levels;
@@ -31,7 +31,7 @@ function build(v) {
   views.dataset.rows = v.rows.length;
   views.replaceChildren(...v.rows.map((name, row) => {
     const view = make('figure'), caption = make('figcaption', '', name);
-    describe(canvases[row], 'img', name || 'frame');
+    describe(canvases[row], 'img', name || _('frame'));
     view.append(canvases[row], caption);
     if (props.action) view.append(makeButton('action', props.action, () => trigger('release', {step: +range.value, row})));
     return view;

@@ -44,13 +44,13 @@ function openSheet(v, onOpen) {
 function playback(button, range, draw, pace) {
   let timer = null;
   function show(text, label) { button.textContent = text; button.setAttribute('aria-label', label); }
-  function stop() { clearInterval(timer); timer = null; show('▶', 'Play'); }
+  function stop() { clearInterval(timer); timer = null; show('▶', _('Play')); }
   button.addEventListener('click', () => {
     if (timer) return stop();
     const {last, delay, bounce} = pace();
     let direction = 1;
     if (!bounce && +range.value >= last) range.value = 0;
-    show('❚❚', 'Pause');
+    show('❚❚', _('Pause'));
     timer = setInterval(() => {
       const next = +range.value + direction, atEnd = next < 0 || next > last;
       if (!element.isConnected || atEnd && !bounce) return stop();
@@ -182,6 +182,7 @@ function part(svg, tag, attributes, text) {
   return e;
 }
 
+function count(n) { return n.toLocaleString('en'); }
 function visible(symbol) { return symbol === ' ' ? '␣' : symbol === '\n' ? '↵' : symbol; }
 function percent(p) { return p >= .0995 ? Math.round(100 * p) + ' %' : p >= .001 ? (100 * p).toFixed(1) + ' %' : '< 0.1 %'; }
 
@@ -204,7 +205,7 @@ function scoreHistogram(svg, {edges, real, generated, n: sizes = []}, marks = []
       part(svg, 'path', {class: 'histogram ' + name, d: `M12 ${baseline}${line}V${baseline}Z`});
     }
     part(svg, 'line', {class: 'axis', x1: 12, x2: right, y1: baseline, y2: baseline});
-    if (sizes[1]) part(svg, 'text', {class: 'sizes', x: right, y: 10, 'text-anchor': 'end'}, 'N = ' + sizes.map(size => size.toLocaleString('en')).join(' and '));
+    if (sizes[1]) part(svg, 'text', {class: 'sizes', x: right, y: 10, 'text-anchor': 'end'}, _('N = {real} and {generated}', {real: count(sizes[0]), generated: count(sizes[1])}));
     for (const score of [low, low + span / 2, edges[n]]) {
       const anchor = score === low ? 'start' : score === edges[n] ? 'end' : 'middle';
       part(svg, 'text', {x: x(score), y: baseline + 17, 'text-anchor': anchor}, format(score, edges));

@@ -34,9 +34,9 @@ function build(v) {
   inputs = []; outputs = [];
   parts.forEach((part, i) => boxes[i].replaceChildren(...part.map(({index, label}) => row(index, label))));
   more.hidden = !parts[1].length;
-  more.querySelector('summary').textContent = parts[1].length + ' more dimensions with a smaller KL';
+  more.querySelector('summary').textContent = _('{n} more dimensions with a smaller KL', {n: parts[1].length});
   unused.hidden = !parts[2].length;
-  unused.querySelector('summary').textContent = parts[2].length + ' unused (collapsed) dimensions';
+  unused.querySelector('summary').textContent = _('{n} unused (collapsed) dimensions', {n: parts[2].length});
   find('.empty').hidden = v.dims.length > 0;
 }
 /** @param {{model: string, z: number[], dims: {index: number, label: string}[], unused: number}} v */

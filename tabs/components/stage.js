@@ -5,11 +5,11 @@ function load(v) {
   poster.hidden = !!v || !props.poster;
   if (!v) {
     if (props.poster) poster.src = props.poster;
-    caption.textContent = 'The model is loading. Meanwhile: samples from the end of its training.';
+    caption.textContent = _('The model is loading. Meanwhile: samples from the end of its training.');
     return;
   }
   if (v.pixels) drawRaw(canvas, v);
-  canvas.setAttribute('aria-label', v.label || 'The picture');
+  canvas.setAttribute('aria-label', v.label || _('The picture'));
   caption.textContent = v.caption || '';
 }
 onValue(load);

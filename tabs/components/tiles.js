@@ -29,7 +29,7 @@ function load(v) {
       box.replaceChildren(...tiles);
     }
     tiles.forEach((tile, i) => {
-      const label = (v.labels && v.labels[i]) || 'picture ' + (i + 1);
+      const label = (v.labels && v.labels[i]) || _('picture {number}', {number: i + 1});
       drawCell(tile.firstChild, image, v, i);
       describe(tile.firstChild, 'img', label);
       if (props.pick) tile.title = tile.ariaLabel = label; else tile.lastChild.textContent = label;

@@ -2,9 +2,9 @@ const view = find('.view'), scroll = find('.scroll'), title = find('.title'), te
 const bar = find('.bar'), stats = find('.stats'), notes = find('.notes'), more = find('.more'), directionButton = find('.turn');
 const panel = find('.panel'), summary = find('.summary'), alternatives = find('.alternatives');
 const WORDS = props.poem ? {
-  expected: '料到 expected', surprising: '意外 surprising', rows: '横排 rows', columns: '竖排 columns',
-} : {expected: 'expected', surprising: 'surprising'};
-const TONES = {平: ['○', '平 level'], 仄: ['●', '仄 oblique'], 中: ['◐', '平仄 level or oblique']};
+  expected: _('料到 expected'), surprising: _('意外 surprising'), rows: _('横排 rows'), columns: _('竖排 columns'),
+} : {expected: _('expected'), surprising: _('surprising')};
+const TONES = {平: ['○', _('平 level')], 仄: ['●', _('仄 oblique')], 中: ['◐', _('平仄 level or oblique')]};
 const marks = find('.marks');
 let records = [], spans = [], line = null;  // line: of a poem, the element of the unfinished one
 // turn: number of the run that is shown; endedTurn: of the last run that has ended; parsed: how many characters of `tokens` have been read; selected: index of the token, or -1
@@ -49,12 +49,12 @@ function markVerse({tones, pattern, rhyming, rhyme}) {  // of a poem: what rhyme
     span.classList.toggle('open', asked === '中');
     span.classList.toggle('breaking', breaking);
     span.classList.toggle('rhymes', rhymes);
-    const facts = [percent(records[i].p), words, breaking && `not ${TONES[asked][1]} as in the pattern`, rhymes && `韵 rhymes (${rhyme})`];
+    const facts = [percent(records[i].p), words, breaking && _('not {tone} as in the pattern', {tone: TONES[asked][1]}), rhymes && _('韵 rhymes ({rhyme})', {rhyme})];
     span.title = facts.filter(Boolean).join(', ');
     describe(span, 'button', visible(records[i].symbol) + ', ' + span.title);
   });
-  const items = [[rhyme && 'rhymes', '韵', rhyme && `rhyme ${rhyme}`], ['tone', '○', '平 level'], ['tone', '●', '仄 oblique'],
-    ['tone open', '○', 'either fits'], ['tone breaking', '○', `against the pattern: ${breaks}`]];
+  const items = [[rhyme && 'rhymes', '韵', rhyme && _('rhyme {rhyme}', {rhyme})], ['tone', '○', _('平 level')], ['tone', '●', _('仄 oblique')],
+    ['tone open', '○', _('either fits')], ['tone breaking', '○', _('against the pattern: {count}', {count: breaks})]];
   marks.replaceChildren(...items.filter(([kind]) => kind).map(([kind, symbol, words]) => {
     const item = make('span', ''), sample = make('i', kind, symbol);
     sample.setAttribute('aria-hidden', 'true');
@@ -75,9 +75,9 @@ function select(i) {
   setTabStop(i);
   const perplexity = Math.exp(entropy), n = perplexity < 10 ? perplexity.toFixed(1) : Math.round(perplexity);
   summary.replaceChildren(...(props.poem ?
-    [b, ` 的概率 probability ${percent(p)}。 犹豫如同在 ${n} 个字中选一个 as uncertain as among ${n} equally likely ones. 换一个 choose another:`] :
-    [b, ` had probability ${percent(p)}. The model was as uncertain as among ${n} equally likely characters.` +
-      (props.branch ? ' Choose another, and the text continues from there:' : ' The most likely:')]));
+    [b, _(' 的概率 probability {share}。 犹豫如同在 {n} 个字中选一个 as uncertain as among {n} equally likely ones. 换一个 choose another:', {share: percent(p), n})] :
+    [b, _(' had probability {share}. The model was as uncertain as among {n} equally likely characters.', {share: percent(p), n}) +
+      (props.branch ? _(' Choose another, and the text continues from there:') : _(' The most likely:'))]));
   const highest = Math.max(...list.map(other => other.p), 1e-9);
   alternatives.replaceChildren(...list.map(({symbol: alternative, p: q}, j) => {
     const button = makeButton('alternative', '', () => replace(i, j));
@@ -173,7 +173,7 @@ function load(v) {
   }
 }
 view.classList.toggle('poem', !!props.poem);
-text.setAttribute('aria-label', props.name + '. Arrow keys move from token to token, Enter shows the alternatives.');
+text.setAttribute('aria-label', _('{name}. Arrow keys move from token to token, Enter shows the alternatives.', {name: props.name}));
 find('.expected').textContent = WORDS.expected;
 find('.surprising').textContent = WORDS.surprising;
 find('.legend i').style.setProperty('--middle', 100 * props.middle / (props.middle + 5) + '%');

@@ -12,6 +12,7 @@ import torch
 from helpers_browser import canvas, points_of
 
 import genmodels as gm
+from hosting import head
 from tabs import components, events
 from tabs.components.attention_map import AttentionMap
 from tabs.components.chart import Chart
@@ -169,6 +170,8 @@ def board(browser):
             live(slider.input, slow(name), {"value": slider}, {"stage": stage})
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     context = browser.new_context(viewport={"width": 1000, "height": 900})
+    words = "window.page = {language: 'en', languages: ['en'], texts: {}};"
+    context.add_init_script(words + head.LANGUAGE.read_text(encoding="utf-8"))  # as the page's own HTML says it
     page, trouble = context.new_page(), []
     page.set_default_timeout(20_000)
     page.on("pageerror", lambda e: trouble.append(str(e)))

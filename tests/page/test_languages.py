@@ -1,19 +1,19 @@
 """The Chinese texts have the formulas, numbers, links, code and placeholders of the English ones, and the glossary's words."""
 
 import gettext
-import io
 import re
 from collections import Counter
 from pathlib import Path
 
+import messages
 import pytest
-from babel.messages import mofile, pofile
+from babel.messages import pofile
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
 TABS = sorted({file.parent.name for file in (ROOT / "tabs").glob("*/about*.md")})
 LONG_TEXTS = [*(f"tabs/{tab}/about.zh.md" for tab in TABS), "README.zh.md"]
-CATALOG = ROOT / "tabs" / "locale" / "zh" / "LC_MESSAGES" / "page.po"
+CATALOGS = sorted((ROOT / "tabs" / "locale" / "zh" / "LC_MESSAGES").glob("*.po"))
 TABLES = {"README.md#models", "README.md#speed"}  # the Chinese README links to what is measured and written by a program
 # Other translations of the glossary's terms
 NOT_OUR_WORDS = (
@@ -74,10 +74,13 @@ def flaws(text):
     return asterisks + re.findall(r"[\u4e00-\u9fff](?:[,;:!?]|[A-Za-z0-9]).{0,9}|.{0,9}[A-Za-z0-9][\u4e00-\u9fff]", text)
 
 
-def entries():
-    with CATALOG.open("rb") as file:
-        catalog = pofile.read_po(file, locale="zh", abort_invalid=True)
+def entries(file):
+    with file.open("rb") as opened:
+        catalog = pofile.read_po(opened, locale="zh", abort_invalid=True)
     return catalog, [message for message in catalog if message.id]
+
+
+each_catalog = pytest.mark.parametrize("file", CATALOGS, ids=lambda file: file.stem)
 
 
 # --- Explanations -----------------------------------------------------------------------------------------------------
@@ -100,44 +103,45 @@ def test_a_long_text_is_set_as_chinese_is(file):
 # --- The catalogue ----------------------------------------------------------------------------------------------------
 
 
-def test_the_catalogue_has_a_translation_with_the_same_placeholders_for_every_text():
-    catalog, messages = entries()
+@each_catalog
+def test_the_catalogue_has_a_translation_with_the_same_placeholders_for_every_text(file):
+    catalog, found = entries(file)
     assert (catalog.charset, catalog.fuzzy) == ("utf-8", False)
-    assert len(messages) > 400
-    assert [m.id for m in messages if m.fuzzy or not m.string] == []
+    assert len(found) > 100
+    assert [m.id for m in found if m.fuzzy or not m.string] == []
     assert list(catalog.obsolete) == []
-    assert [m.id for m in messages if set(PLACEHOLDER.findall(m.id)) != set(PLACEHOLDER.findall(m.string))] == []
-    assert read(CATALOG).count("\nmsgid ") == len(messages) + 1, "a text is there twice"
+    assert [m.id for m in found if set(PLACEHOLDER.findall(m.id)) != set(PLACEHOLDER.findall(m.string))] == []
+    assert read(file).count("\nmsgid ") == len(found) + 1, "a text is there twice"
 
 
-def test_the_catalogue_names_files_that_exist():
-    _, messages = entries()
-    files = {file for message in messages for file, _ in message.locations}
-    assert "app.py" in files
-    assert [file for file in files if not (ROOT / file).is_file()] == []
+def test_the_catalogue_of_scripts_has_all_their_texts_and_no_other():
+    _, translated = entries(messages.file_of("zh", "scripts"))
+    assert {m.id for m in translated} == {m.id for m in messages.extracted("scripts") if m.id}
 
 
-def test_a_translation_is_chinese_or_a_name():
-    _, messages = entries()
-    latin = [m for m in messages if not CHINESE.search(m.string)]
+@each_catalog
+def test_a_catalogue_is_compiled(file):
+    _, translated = entries(file)
+    with file.with_suffix(".mo").open("rb") as compiled:
+        translations = gettext.GNUTranslations(compiled)
+    for m in translated:
+        assert (translations.pgettext(m.context, m.id) if m.context else translations.gettext(m.id)) == m.string
+
+
+@each_catalog
+def test_a_translation_is_chinese_or_a_name(file):
+    _, found = entries(file)
+    latin = [m for m in found if not CHINESE.search(m.string)]
     words = [(m.id, letters(m.id), letters(m.string)) for m in latin]
     assert [text for text, english, translated in words if translated != english] == []
     assert len({text for text, english, _ in words if english}) < 25
 
 
-def test_translations_are_set_as_chinese_is():
-    _, messages = entries()
-    found = {m.id: flaws(PLACEHOLDER.sub("。", m.string)) for m in messages}
+@each_catalog
+def test_translations_are_set_as_chinese_is(file):
+    _, found = entries(file)
+    found = {m.id: flaws(PLACEHOLDER.sub("。", m.string)) for m in found}
     assert {text: found[text] for text in found if found[text]} == {}
-
-
-def test_gettext_reads_the_catalogue():
-    catalog, _ = entries()
-    compiled = io.BytesIO()
-    mofile.write_mo(compiled, catalog)
-    translations = gettext.GNUTranslations(io.BytesIO(compiled.getvalue()))
-    assert translations.gettext("Dataset") == "数据集"
-    assert translations.pgettext("glasses", "none") != translations.pgettext("hair_length", "none")
 
 
 # --- README -----------------------------------------------------------------------------------------------------------
@@ -166,7 +170,7 @@ def test_the_measured_tables_of_the_chinese_readme_are_links_to_those_of_the_eng
 
 
 def test_the_chinese_texts_use_the_words_of_the_glossary():
-    files = [*LONG_TEXTS, CATALOG]
+    files = [*LONG_TEXTS, *CATALOGS]
     text = "\n".join(map(read, files))
     rows = [line.strip("| ").split(" | ") for line in read("docs/glossary.md").splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 120

@@ -17,6 +17,7 @@ from PIL import Image
 
 import genmodels as gm
 from tabs.components.draw_pad import SIDE, DrawPad
+from tabs.language import LANGUAGES
 from tabs.vae import encoding
 
 ENDPOINTS = """compare_sample
@@ -112,5 +113,5 @@ def test_the_server_never_writes_to_a_pad():
     import app
 
     pads = {pad for pad in app.demo.blocks.values() if isinstance(pad, DrawPad)}
-    assert len(pads) == 6
+    assert len(pads) == 6 * len(LANGUAGES)
     assert not any(pads.intersection(event.outputs) for event in app.demo.fns.values() if event.fn)
