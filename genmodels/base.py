@@ -5,7 +5,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, overload
 
@@ -121,6 +121,16 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     def pixel_likelihood(self, x: Tensor, label: Any = None) -> Likelihood:
         """How likely the 8-bit pictures x (B, C, H, W) in [0, 1] are, given their labels if the model takes any."""
         return Likelihood("none", None, Message("This family gives pictures, but no probability of them."))
+
+    rebuilds: ClassVar[str] = ""  # how `rebuild_steps` gets from a picture to one of the model's own
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        """What the model makes of a picture x (1, C, H, W): yields its own picture on the way, and at last when finished."""
+        raise ValueError(Message("This family has no way from a given picture to one of its own."))
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Pictures (steps, C, H, W) through the latent space, from near `start` to near `end`, both (1, C, H, W)."""
+        raise ValueError(Message("This family has no code of a given picture."))
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
         """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.

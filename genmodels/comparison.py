@@ -92,22 +92,93 @@ def compare_steps(
     else:
         values = check_labels(label, 1, [len(names) for names in conditions.values()])[0].tolist()
 
-    def rows():
-        for name in checkpoints(dataset):
-            try:
-                yield from of_checkpoint(name, values, n, seed, clock)
-            except (ValueError, ImportError, RuntimeError) as e:  # CheckpointError; torch's own
-                problem = e.args[0] if e.args and isinstance(e.args[0], Message) else str(e).strip().splitlines()[0]
-                yield Comparison(name, name.split("-")[0], problem=problem)
-            except Exception as e:  # of a family of others: the rows after it are not to blame
-                yield Comparison(name, name.split("-")[0], problem=f"{type(e).__name__}: {e}")
-
-    return rows()
+    return _each(dataset, lambda name: of_checkpoint(name, values, n, seed, clock), Comparison)
 
 
 def checkpoints(dataset: str) -> list[str]:
     """The checkpoint of each family for a data set, whether there is one or not, in the order of `compare`."""
     return sorted((f"{family}-{dataset}" for family in families()), key=cost)
+
+
+# --- One picture ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rebuilding:
+    """What one family makes of a picture.
+
+    x: its own picture (1, C, H, W) in [0, 1]. way: how it got there. error: their mean squared difference. likelihood: of the
+    picture and of its mirror image. problem: why there is no result, in a sentence. finished: False while something is missing.
+    """
+
+    name: str  # of the checkpoint
+    family: str
+    x: Tensor | None = None
+    way: str = ""
+    error: float | None = None
+    likelihood: Likelihood | None = None
+    problem: str = ""
+    finished: bool = True
+
+
+def rebuild(dataset: str, x: Tensor, seed: int = 0) -> Iterator[Rebuilding]:
+    """What each family makes of the picture x (1, C, H, W) in [0, 1], one result after another. Arguments: see `compare`."""
+    return (row for row in rebuild_steps(dataset, x, seed) if row.finished)
+
+
+def rebuild_steps(dataset: str, x: Tensor, seed: int = 0) -> Iterator[Rebuilding]:
+    """`rebuild` while it computes: yields each family's picture on the way, its likelihoods last."""
+    check_choice("dataset", dataset, list(gm.data.DATASETS))
+    seed = check_number("seed", seed, 0, 2**31, whole=True)
+
+    def of_checkpoint(name):
+        model, row = _load(name), Rebuilding(name, name.split("-")[0], finished=False)
+        x_8bit = (255 * model.check_pictures("x", x)[:1]).round() / 255
+        for picture in model.rebuild_steps(x_8bit, seed=seed):
+            row = replace(row, x=picture.clamp(0, 1), way=model.rebuilds)
+            yield row
+        error = (row.x - x_8bit).square().mean().item()
+        yield (row := replace(row, error=error))
+        with torch.no_grad():
+            yield replace(row, likelihood=model.pixel_likelihood(torch.cat([x_8bit, x_8bit.flip(3)])), finished=True)
+
+    return _each(dataset, of_checkpoint, Rebuilding)
+
+
+def path(dataset: str, start: Tensor, end: Tensor, steps: int = 9, seed: int = 0) -> Iterator[Comparison]:
+    """Pictures (steps, C, H, W) through the latent space of each family that has one, as `x` of its result.
+
+    start, end: (1, C, H, W) in [0, 1]. steps: 2 to 64.
+    """
+    check_choice("dataset", dataset, list(gm.data.DATASETS))
+    steps = check_number("steps", steps, 2, 64, whole=True)
+    seed = check_number("seed", seed, 0, 2**31, whole=True)
+
+    def of_checkpoint(name):
+        yield Comparison(name, name.split("-")[0], _load(name).path(start, end, steps, seed=seed))
+
+    return _each(dataset, of_checkpoint, Comparison)
+
+
+# --- The families ------------------------------------------------------------------------------------------------------
+
+
+def _each(dataset: str, of_checkpoint: Callable[[str], Iterator[Any]], kind: Callable[..., Any]) -> Iterator[Any]:
+    """What is computed of each family's checkpoint, one after another; of one that fails a `kind` with its problem."""
+    for name in checkpoints(dataset):
+        try:
+            yield from of_checkpoint(name)
+        except (ValueError, ImportError, RuntimeError) as e:  # CheckpointError; torch's own
+            problem = e.args[0] if e.args and isinstance(e.args[0], Message) else str(e).strip().splitlines()[0]
+            yield kind(name, name.split("-")[0], problem=problem)
+        except Exception as e:  # of a family of others: the rows after it are not to blame
+            yield kind(name, name.split("-")[0], problem=f"{type(e).__name__}: {e}")
+
+
+def _load(name: str) -> Any:
+    if name not in gm.checkpoints():
+        raise CheckpointError(Message("There is no checkpoint {name}: this family has none for these pictures.", name=name))
+    return gm.load(name)
 
 
 def families() -> list[str]:
@@ -146,9 +217,7 @@ def of_checkpoint(
 ) -> Iterator[Comparison]:
     """The row of a checkpoint as it comes to be. values: a number for each attribute of its data set, -1 where not given."""
     family, dataset = name.split("-")
-    if name not in gm.checkpoints():
-        raise CheckpointError(Message("There is no checkpoint {name}: this family has none for these pictures.", name=name))
-    model = gm.load(name)
+    model = _load(name)
     names = list(labels.all_conditions(dataset))
     known = names if getattr(model, "values", None) else getattr(model, "conditions", ["class"] if model_classes(model) else [])
     label = [values[names.index(attribute)] for attribute in known]
@@ -176,7 +245,7 @@ def of_checkpoint(
     yield row
 
     given = torch.tensor([label] * n) if model_classes(model) else None
-    likelihood = model.pixel_likelihood((255 * row.x).round() / 255, given)
+    likelihood = model.pixel_likelihood((255 * x.clamp(0, 1)).round() / 255, given)
     yield replace(row, likelihood=likelihood, finished=True)
 
 

@@ -37,6 +37,7 @@ from genmodels.base import (
     upcast,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding
+from genmodels.messages import Message
 
 # --- the noising process (forward process) ---
 #
@@ -400,6 +401,12 @@ class Diffusion(GenerativeModel):
         alpha, sigma = _level(strength)
         x = alpha * (2 * x - 1) + sigma * noise()
         yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, noise)
+
+    rebuilds = Message("noise added half-way, and removed")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        for step in self.edit_steps(x, strength=0.5, seed=seed):
+            yield step.x
 
     def edit(self, x: Tensor, **options: Any) -> Tensor:
         """The finished pictures of `edit_steps`, with the same arguments: (B, C, H, W) in [0, 1]."""

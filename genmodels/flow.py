@@ -53,6 +53,8 @@ from genmodels.base import (
     upcast,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding
+from genmodels.messages import Message
+from genmodels.vae import interpolate
 
 LEVELS = 256
 FLOOR = 1e-3  # weight of a standard normal mixed into each mixture, so that no derivative is 0
@@ -425,6 +427,19 @@ class Flow(GenerativeModel):
 
     def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
         return Likelihood("exact", self.log_prob(x, label), PIXELS)
+
+    rebuilds = Message("encoded, and decoded again: exactly")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        with torch.no_grad():
+            for step in self.decode_steps(self.encode(x)):
+                yield step.x
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Spherical, between the codes with noise in their levels, which are Gaussian."""
+        with torch.no_grad():
+            first, last = self.encode(torch.cat([start, end]), seed=seed)
+            return self.decode(interpolate(first, last, steps))
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) per pixel: (B,). Arguments: see `log_prob`."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmodels.base import PIXELS, Likelihood, check_number, exact, generator
+from genmodels.messages import Message
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits
 
@@ -80,6 +81,12 @@ class PixelTransformer(Transformer):
 
     def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
         return Likelihood("exact", self.log_prob(x, label), PIXELS)
+
+    rebuilds = Message("shown the upper half, it writes the lower")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        for step in self.complete_steps(x, rows=self.size // 2, seed=seed):
+            yield step.x
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) per pixel: (B,). Without a class, of the mixture: see `log_prob`."""

@@ -10,6 +10,7 @@ https://arxiv.org/abs/1711.07410, for swapping parts of codes between pictures.
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -258,6 +259,18 @@ class VAE(GenerativeModel):
         """n new pictures, (n, C, H, W) in [0, 1]: decoded from `sample_latents`, which has the same arguments."""
         with torch.no_grad():
             return self.decode(self.sample_latents(n, label=label, seed=seed, temperature=temperature))
+
+    rebuilds = Message("encoded, and the mean of its code decoded")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        with torch.no_grad():
+            yield self.reconstruct(x)
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Spherical, between the means of the codes."""
+        with torch.no_grad():
+            first, last = self.encode(torch.cat([start, end])).mean
+            return self.decode(interpolate(first, last, steps))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """decode(mean code of x): (B, C, H, W) -> (B, C, H, W)."""

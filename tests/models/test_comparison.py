@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import genmodels as gm
-from genmodels import comparison, data
+from genmodels import comparison, data, gan
 from genmodels.base import PIXELS, GenerativeModel, Likelihood
 from tests import tiny
 from tests.compare import close
@@ -192,3 +192,51 @@ def test_bad_requests_are_refused_at_once_in_one_sentence(options, message):
     with pytest.raises(ValueError, match="must be") as e:
         gm.compare(**options)
     assert message in str(e.value) and "\n" not in str(e.value)
+
+
+# --- One picture, and two ------------------------------------------------------------------------------------------------
+
+
+def test_each_family_makes_its_own_of_a_picture(root, monkeypatch):
+    monkeypatch.setattr(gan, "PROJECTION_STEPS", 3)
+    save(root / "flow-mnist", tiny.make("flow"))  # with enough channels to normalize one picture
+    x = data.samples("mnist")[5:6].floats()
+    by_family = {}
+    for row in comparison.rebuild_steps("mnist", x, seed=2):
+        by_family.setdefault(row.family, []).append(row)
+    found = {name: steps[-1] for name, steps in by_family.items()}
+    assert [row.problem for row in found.values()] == [""] * 5 and all(row.way for row in found.values())
+    for name, row in found.items():
+        model = gm.load(f"{name}-mnist")
+        assert row.error == pytest.approx((row.x - x).square().mean().item(), abs=1e-6)
+        expected = model.pixel_likelihood(torch.cat([x, x.flip(3)]))
+        assert row.likelihood.kind == expected.kind
+        assert expected.log_prob is None or close(row.likelihood.log_prob, expected.log_prob)
+        assert not any(step.finished for step in by_family[name][:-1])
+    assert close(found["vae"].x, gm.load("vae-mnist").reconstruct(x))
+    assert torch.equal(found["flow"].x, x) and found["flow"].error == 0
+    assert close(found["diffusion"].x, gm.load("diffusion-mnist").edit(x, strength=0.5, seed=2))
+    assert torch.equal(found["transformer"].x[:, :, :14], x[:, :, :14]) and found["transformer"].error > 0
+    *_, projected = gm.load("gan-mnist").project_steps(x, steps=3, seed=2)
+    assert close(found["gan"].x, projected.x)
+    assert len(by_family["gan"]) == 4 + 2 and len(by_family["transformer"]) == 14 + 2
+    assert [row.name for row in comparison.rebuild("mnist", x)] == comparison.checkpoints("mnist")
+
+
+def test_a_path_leads_from_one_picture_to_another(root, monkeypatch):
+    monkeypatch.setattr(gan, "PROJECTION_STEPS", 3)
+    start, end = data.samples("mnist")[3:5].floats().split(1)
+    found = {row.family: row for row in comparison.path("mnist", start, end, steps=4)}
+    assert all(found[name].x.shape == (4, 1, 28, 28) for name in ("vae", "flow", "gan"))
+    assert torch.equal(found["flow"].x[[0, 3]], torch.cat([start, end]))
+    assert close(found["vae"].x[[0, 3]], gm.load("vae-mnist").reconstruct(torch.cat([start, end])))
+    for name in ("diffusion", "transformer"):
+        assert "no code" in found[name].problem and found[name].x is None
+    faces = {row.family: row for row in comparison.path("avatars", *data.samples("avatars")[:2].floats().split(1), steps=2)}
+    assert faces["vae"].x.shape == (2, 3, 64, 64) and "no checkpoint" in faces["flow"].problem
+
+
+def test_other_pictures_are_each_familys_problem(root):
+    assert all("must be a float tensor" in row.problem for row in comparison.rebuild("mnist", torch.zeros(1, 3, 28, 28)))
+    with pytest.raises(ValueError, match="steps must be a whole number from 2 to 64"):
+        comparison.path("mnist", torch.zeros(1, 1, 28, 28), torch.zeros(1, 1, 28, 28), steps=1)
