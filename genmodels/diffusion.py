@@ -402,7 +402,7 @@ class Diffusion(GenerativeModel):
         x = alpha * (2 * x - 1) + sigma * noise()
         yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, noise)
 
-    rebuilds = Message("noise added half-way, and removed")
+    rebuilds = Message("Noise added half-way, and removed.")
 
     def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
         for step in self.edit_steps(x, strength=0.5, seed=seed):

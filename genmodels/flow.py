@@ -428,7 +428,7 @@ class Flow(GenerativeModel):
     def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
         return Likelihood("exact", self.log_prob(x, label), PIXELS)
 
-    rebuilds = Message("encoded, and decoded again: exactly")
+    rebuilds = Message("Encoded, and decoded again: exactly.")
 
     def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
         with torch.no_grad():

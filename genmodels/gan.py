@@ -435,7 +435,7 @@ class GAN(GenerativeModel):
             picture = self.decode(w)
         yield Projection(picture, w.detach(), (picture - x).square().mean().item())
 
-    rebuilds = Message("projected: the nearest picture that it generates")
+    rebuilds = Message("Projected: the nearest picture that it generates.")
 
     def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
         for step in self.project_steps(x, steps=PROJECTION_STEPS, seed=seed):

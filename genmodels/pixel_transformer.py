@@ -82,7 +82,7 @@ class PixelTransformer(Transformer):
     def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
         return Likelihood("exact", self.log_prob(x, label), PIXELS)
 
-    rebuilds = Message("shown the upper half, it writes the lower")
+    rebuilds = Message("Shown the upper half, it writes the lower.")
 
     def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
         for step in self.complete_steps(x, rows=self.size // 2, seed=seed):

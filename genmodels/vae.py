@@ -260,7 +260,7 @@ class VAE(GenerativeModel):
         with torch.no_grad():
             return self.decode(self.sample_latents(n, label=label, seed=seed, temperature=temperature))
 
-    rebuilds = Message("encoded, and the mean of its code decoded")
+    rebuilds = Message("Encoded, and the mean of its code decoded.")
 
     def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
         with torch.no_grad():

@@ -7,12 +7,12 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import events, layout
-from tabs.compare import data, sampling, trilemma
+from tabs.compare import data, interpolation, picture, sampling, trilemma
 from tabs.components.family_rows import FamilyRows
 from tabs.families import DATASET
 from tabs.language import _
 
-ENDPOINTS = (sampling.compare_sample,)
+ENDPOINTS = (sampling.compare_sample, picture.compare_picture, interpolation.compare_interpolate)
 
 
 def prepare():
@@ -51,6 +51,10 @@ def build(first_visit):
     with gr.Column(elem_classes=["card", "tools"]), gr.Tabs():
         with gr.Tab(_("Speed, quality, variety"), id="trilemma"):
             measured = trilemma.lay_out()
+        with gr.Tab(_("One picture"), id="picture"):
+            picture_step = picture.lay_out(dataset)
+        with gr.Tab(_("Interpolation"), id="path"):
+            interpolation_step = interpolation.lay_out(dataset)
     lines = layout.python_panel("compare")
     layout.explanation(Path(__file__).with_name("about.md"))
     model_card = layout.models_card()
@@ -64,5 +68,7 @@ def build(first_visit):
         (first_visit, dataset.input),
         (sampling.open_dataset, chosen, {**controls, **outputs}),
         (trilemma.show, chosen, {**measured, "card": model_card}),
+        picture_step,
+        interpolation_step,
         act_first=runs.act,
     )

@@ -41,7 +41,7 @@ def chart(found: dict) -> Scatter.Value:
         "floor": found["floor"],
         "x": _("time per sample (one thread)"),
         "y": _("FID of {n} pictures (lower is better)", n=f"{found['n']['fid'] or 0:,}"),
-        "size": _("The larger a dot, the more of the real pictures' variety is covered (recall)."),
+        "size": _("A dot is the larger, the more of the real pictures' variety is covered: recall, in per cent."),
         "missing": _("Not measured: {families}.", families=missing) if missing else "",
     }
 
@@ -67,7 +67,7 @@ def table(found: dict) -> SortableTable.Value:
         cells = [
             number(row["fid"], "{:.4g}"),
             *(share(row[metric]) for metric in ("precision", "recall", "coverage")),
-            share(row["cas"], f" (N = {row['cas_n']:,})" if len(sizes) > 1 and row["cas_n"] else ""),
+            share(row["cas"], "*" if row["cas_n"] and row["cas_n"] < max(sizes) else ""),
             bits_cell(row),
             number(row["calls"], "{:,}"),
             number(milliseconds, "{:.3g}"),
@@ -83,6 +83,10 @@ def table(found: dict) -> SortableTable.Value:
         n=f"{n:,}" if n else "–",
         floor=f"{found['floor']:.4g}" if found["floor"] else _("not measured"),
     )
+    if len(sizes) > 1:
+        caption += " " + _(
+            "*: with {few} pictures to learn from instead of {many}.", few=f"{min(sizes):,}", many=f"{max(sizes):,}"
+        )
     return SortableTable.value(columns, rows, caption)
 
 
@@ -118,9 +122,7 @@ def lay_out() -> dict:
             "above."
         )
     )
-    with gr.Row(elem_classes="measured"):
-        with gr.Column(scale=5, min_width=300):
-            parts = {"chart": Scatter(elem_id="compare-chart")}
-        with gr.Column(scale=9, min_width=300):
-            parts["table"] = SortableTable(name=_("All families in numbers"), elem_id="compare-table")
-    return parts
+    return {
+        "chart": Scatter(elem_id="compare-chart"),
+        "table": SortableTable(name=_("All families in numbers"), elem_id="compare-table"),
+    }

@@ -16,7 +16,7 @@ function draw(row, image, {n, w, h}) {
   row.tiles.forEach(({canvas}, i) => drawCell(canvas, image, {w, h, columns: n}, i));
 }
 function fill(row, v, source) {
-  const {title, state, facts, n = 0, values = []} = v;
+  const {title, state, facts, n = 0, values = [], labels = []} = v;
   row.element.className = `row ${state}`;
   row.element.setAttribute('aria-busy', state === 'running');
   row.title.textContent = title;
@@ -46,7 +46,7 @@ function fill(row, v, source) {
   row.samples.style.setProperty('--across', Math.min(n || 1, 8));
   row.tiles.forEach(({canvas, caption}, i) => {
     const bits = values[i] ? _(', {bits} bits per pixel', {bits: values[i]}) : '';
-    describe(canvas, 'img', _('{family}: sample {i} of {n}', {family: title, i: i + 1, n}) + bits);
+    describe(canvas, 'img', labels[i] || _('{family}: sample {i} of {n}', {family: title, i: i + 1, n}) + bits);
     caption.textContent = values[i] || '';
   });
   if (!source || source === row.source) return;
@@ -61,7 +61,7 @@ function fill(row, v, source) {
 }
 /**
  * @typedef {{name: string, title: string, state: string, facts: string[][], n: number, w: number, h: number, note: string,
- *   likelihood: string, values: string[], problem: string, whole: boolean}} Row
+ *   likelihood: string, values: string[], labels: string[], problem: string, whole: boolean}} Row
  * @param {{rows: string, pictures: Object<string, string>, turn: number}} v  rows: JSON of Row[]
  */
 function load(v) {

@@ -17,6 +17,7 @@ class Row(TypedDict):
     note: NotRequired[str]  # a sentence
     likelihood: NotRequired[str]  # a sentence
     values: NotRequired[list[str]]  # under each sample
+    labels: NotRequired[list[str]]  # for screen readers
     problem: NotRequired[str]  # a sentence in place of samples
     whole: NotRequired[bool]  # the picture is shown as it is, with all samples in it
 

@@ -51,7 +51,8 @@ function load(v) {
       const colour = COLOURS[i % COLOURS.length], r = 4 + 12 * (p.size || 0), left = x(p.x) > LEFT + .7 * (right - LEFT);
       part(point, 'circle', {class: 'target', cx: x(p.x), cy: y(p.y), r: 20});
       part(point, 'circle', {cx: x(p.x), cy: y(p.y), r, fill: colour, stroke: colour});
-      part(point, 'text', {x: x(p.x) + (left ? -r - 5 : r + 5), y: y(p.y) + 4, 'text-anchor': left ? 'end' : 'start'}, p.title);
+      part(point, 'text', {x: x(p.x) + (left ? -r - 5 : r + 5), y: y(p.y) + 4, 'text-anchor': left ? 'end' : 'start'},
+        p.title + (p.size ? ` · ${percent(p.size)}` : ''));
       const size = p.size ? `, ${percent(p.size)}` : '';
       describe(point, 'button', `${p.title}: ${duration(p.x)}, FID ${+p.y.toPrecision(4)}${size}`);
       point.addEventListener('click', () => choose(i));

@@ -1,4 +1,4 @@
-const scroll = find('.scroll'), head = find('thead tr'), body = find('tbody'), caption = find('caption');
+const scroll = find('.scroll'), head = find('thead tr'), body = find('tbody'), caption = find('.caption');
 let table = null, rows = [], sorted = {column: -1, descending: false};
 
 function sort(column) {
@@ -15,9 +15,9 @@ function sort(column) {
 /** @param {{table: string, caption: string}} v */
 function load(v) {
   scroll.hidden = !(v && v.table);
+  caption.textContent = (v && v.caption) || '';
   if (scroll.hidden) return;
   table = JSON.parse(v.table);
-  caption.textContent = v.caption;
   scroll.setAttribute('aria-label', props.name);
   head.replaceChildren(...table.columns.map((title, k) => {
     const cell = make('th');
