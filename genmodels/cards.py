@@ -149,8 +149,8 @@ def comparison(dataset: str) -> dict[str, Any]:
 
     n: {metric: number of pictures, the same for all families, the smallest that all have}. floor: FID of as many training
     pictures, or None. rows: a dict for each checkpoint that is there, of which a value is None if it was not measured: name,
-    METRICS, cas, cas_n, bits, bits_kind ("exact", "bound", "binarised" or "none"), calls, seconds, parameters, minutes,
-    sharpness, copies.
+    METRICS, cas, cas_n, bits, bits_kind ("exact", "bound", "binarised" or "none"), calls, seconds, milliseconds, parameters,
+    minutes, and of `train.compare` sharpness, copies, path.
     """
     names = shipped(generators(dataset))
     measured = {name: {metric: _by_size(name, metric) for metric in METRICS} for name in names}
@@ -166,9 +166,10 @@ def comparison(dataset: str) -> dict[str, Any]:
             {"name": name, **{metric: measured[name][metric].get(sizes[metric]) for metric in METRICS}}
             | dict(zip(("cas", "cas_n"), values.get("cas", (None, None))))
             | dict(zip(("bits", "bits_kind"), _bits(name)))
-            | {"calls": stored.get("calls"), "seconds": stored.get("seconds_per_sample")}
+            | {"calls": stored.get("calls"), "seconds": (seconds := stored.get("seconds_per_sample"))}
+            | {"milliseconds": None if seconds is None else 1000 * seconds}
             | {"parameters": stored.get("parameters") or facts.get("parameters"), "minutes": facts.get("minutes")}
-            | {metric: stored.get(metric) for metric in ("sharpness", "copies")}
+            | {metric: stored.get(metric) for metric in ("sharpness", "copies", "path")}
         )
     return {"n": sizes, "floor": floors.get(sizes["fid"]), "rows": rows}
 

@@ -67,6 +67,20 @@ def costs(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def path_length(evaluation: Evaluation, pairs: int = 20, steps: int = 17) -> dict[str, Any]:
+    """Number of `comparison.json`: length of the paths between test pictures in the classifier's features, divided by the
+    distance of their ends. Of models with codes of given pictures."""
+    x, ratios = evaluation.data[: 2 * pairs].floats(), []
+    for start, end in zip(x[::2].split(1), x[1::2].split(1)):
+        try:
+            frames = evaluation.model.path(start, end, steps)
+        except ValueError:
+            return {}
+        features = metrics.features(evaluation.classifier(), frames)
+        ratios.append(features.diff(dim=0).norm(dim=1).sum() / (features[-1] - features[0]).norm())
+    return {"path": torch.stack(ratios).mean().item()}
+
+
 def seconds_per_sample(evaluation: Evaluation, repeats: int = 3) -> float:
     """Of one thread, which other programs do not slow: as many samples in one call as a row of the page has."""
     label, times, threads = labels(evaluation, STRIP), [], torch.get_num_threads()
@@ -123,7 +137,7 @@ def main(
         evaluation = Evaluation(name, generated=generated, data_dir=data_dir)
         numbers = gm.cards.read_json(name, "comparison.json")
         with torch.inference_mode():
-            numbers |= rounded(costs(evaluation) | ({} if costs_only else measure(evaluation)))
+            numbers |= rounded(costs(evaluation) | ({} if costs_only else measure(evaluation) | path_length(evaluation)))
         numbers |= {"command": f"python -m train.compare {name}"}
         cards.write_text(evaluation.folder / "comparison.json", json.dumps(numbers, indent=1) + "\n")
         strip(name)

@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import events, layout
-from tabs.compare import data, interpolation, picture, sampling, trilemma
+from tabs.compare import claims, data, interpolation, picture, sampling, trilemma
 from tabs.components.family_rows import FamilyRows
 from tabs.families import DATASET
 from tabs.language import _
@@ -55,8 +55,10 @@ def build(first_visit):
             picture_step = picture.lay_out(dataset)
         with gr.Tab(_("Interpolation"), id="path"):
             interpolation_step = interpolation.lay_out(dataset)
+        with gr.Tab(_("Textbook claims, tested"), id="claims"):
+            gr.Markdown(claims.text(), elem_classes="reading")
     lines = layout.python_panel("compare")
-    layout.explanation(Path(__file__).with_name("about.md"))
+    layout.explanation(Path(__file__).with_name("about.md"), **claims.recommendations())
     model_card = layout.models_card()
 
     new, stop = controls.pop("new"), controls.pop("stop")

@@ -59,6 +59,7 @@ def table(found: dict) -> SortableTable.Value:
         _("ms per sample"),
         _("parameters"),
         _("minutes of training"),
+        _("copies"),
     ]
     sizes = {row["cas_n"] for row in found["rows"] if row["cas_n"]}
     rows = []
@@ -73,13 +74,15 @@ def table(found: dict) -> SortableTable.Value:
             number(milliseconds, "{:.3g}"),
             number(row["parameters"] and row["parameters"] / 1e6, "{:.2f} M"),
             number(row["minutes"], "{:g}"),
+            share(row["copies"]),
         ]
         rows.append((data.family_title(row["name"]), cells))
     n = found["n"]["fid"]
     caption = _(
         "FID, precision, recall and coverage of {n} pictures of each family, in the features of this project's own classifier; "
         "FID of as many training pictures: {floor}. Bits per pixel of 8-bit test pictures, given the class where a model takes "
-        "one; NFE: function evaluations, how often the network is called. Choose a family to see its samples and its card.",
+        "one; NFE: function evaluations, how often the network is called; copies: samples that are nearer to a training "
+        "picture than 99 % of test pictures are. Choose a family to see its samples and its card.",
         n=f"{n:,}" if n else "–",
         floor=f"{found['floor']:.4g}" if found["floor"] else _("not measured"),
     )

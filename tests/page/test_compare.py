@@ -13,7 +13,7 @@ import genmodels as gm
 from genmodels import comparison
 from genmodels.base import PIXELS, GenerativeModel, Likelihood
 from tabs import TABS, events, sources
-from tabs.compare import data, interpolation, picture, sampling, trilemma
+from tabs.compare import claims, data, interpolation, picture, sampling, trilemma
 from tests import tiny
 
 SMALL = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "vae-avatars", "gan-avatars")
@@ -349,3 +349,37 @@ def test_the_endpoint_of_paths(quick):
     facts, image = last_of(as_endpoint(interpolation.compare_interpolate)(dataset="mnist", first=1, second=2, steps=3))
     assert set(facts["rows"]) == {"vae-mnist", "flow-mnist", "gan-mnist"} and "no code" in facts["problems"]["diffusion-mnist"]
     assert image.size == gm.pictures.grid(torch.zeros(9, 1, 28, 28), 3, scale=2).size
+
+
+# --- Claims -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_words_of_the_claims_fit_the_numbers(monkeypatch):
+    """Numbers and verdicts come from the cards by themselves; sentences beside them would not."""
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS")
+    values = {(family, key): claims.measured(family, key) for family in ("vae", *claims.OTHERS) for key in ("fid", "recall")}
+    bits = [claims.measured(family, "bits")["mnist"] for family in ("flow", "transformer")]
+    sizes = [claims.measured(family, "parameters")["mnist"] for family in ("flow", "transformer")]
+    assert bits[0] > bits[1] and sizes[0] > sizes[1]
+    for dataset in ("mnist", "fashion"):
+        assert values["flow", "fid"][dataset] > values["diffusion", "fid"][dataset]
+        assert values["diffusion", "recall"][dataset] > values["gan", "recall"][dataset]
+    for dataset in data.TITLES:
+        assert values["gan", "fid"][dataset] < values["diffusion", "fid"][dataset]
+        parameters = [claims.measured(family, "parameters")[dataset] for family in ("gan", "diffusion")]
+        assert parameters[0] > parameters[1]
+    faces = {row["name"]: (row["fid"], -row["recall"]) for row in gm.cards.comparison("avatars")["rows"]}
+    assert (
+        min(faces.values()) == faces["gan-avatars"] and min(recall for _, recall in faces.values()) == faces["gan-avatars"][1]
+    )
+
+
+def test_verdicts_and_advice_follow_the_cards(cards):
+    assert claims.best("fid", "{:g}") == "Digits: GAN 0.5" and claims.best("minutes", "{:g}", least=False) == "Digits: GAN 7"
+    assert claims.side_by_side(["gan", "transformer"], "fid", "{:g}") == "Digits: GAN 0.5, Transformer 3.5"
+    assert claims.compared("transformer", ["gan"], "fid", lambda a, b: a > b) == [True]
+    assert claims.verdict([True, False]) == "In part." and claims.verdict([]) == "Not measured."
+    assert "Not measured" in claims.text() and all(claims.recommendations().values())
+    stored = json.loads((cards / "gan-mnist" / "comparison.json").read_text(encoding="utf-8")) | {"copies": 0.5}
+    (cards / "gan-mnist" / "comparison.json").write_text(json.dumps(stored), encoding="utf-8")
+    assert claims.copies()[1] == "Confirmed." and "GAN 50.0%" in claims.copies()[2]
