@@ -123,8 +123,8 @@ def slow() -> tuple[str, str, str]:
         _(
             "FID against the GAN's: {fid}. Milliseconds per sample: {times}. More function evaluations make it better up to a "
             "point; FID of DPM-Solver++, in brackets the evaluations: {calls}. Slow it is everywhere, but the GAN, which has "
-            "more parameters here and spends them all on one pass, has the lower FID, and the diffusion model the higher recall "
-            "on digits and clothes.",
+            "more parameters here and spends them all on one pass, has the lower FID, and the diffusion model the higher "
+            "recall on digits and clothes.",
             fid=side_by_side(("diffusion", "gan"), "fid", "{:.3g}"),
             times=side_by_side(("diffusion", "gan"), "milliseconds", "{:.2g}"),
             calls="; ".join(calls) or _("not measured"),
