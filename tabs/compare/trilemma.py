@@ -68,7 +68,7 @@ def table(found: dict) -> SortableTable.Value:
         cells = [
             number(row["fid"], "{:.4g}"),
             *(share(row[metric]) for metric in ("precision", "recall", "coverage")),
-            share(row["cas"], "*" if row["cas_n"] and row["cas_n"] < max(sizes) else ""),
+            share(row["cas"], "†" if row["cas_n"] and row["cas_n"] < max(sizes) else ""),
             bits_cell(row),
             number(row["calls"], "{:,}"),
             number(milliseconds, "{:.3g}"),
@@ -88,7 +88,7 @@ def table(found: dict) -> SortableTable.Value:
     )
     if len(sizes) > 1:
         caption += " " + _(
-            "*: with {few} pictures to learn from instead of {many}.", few=f"{min(sizes):,}", many=f"{max(sizes):,}"
+            "†: with {few} pictures to learn from instead of {many}.", few=f"{min(sizes):,}", many=f"{max(sizes):,}"
         )
     return SortableTable.value(columns, rows, caption)
 
