@@ -32,7 +32,13 @@ def bits_cell(row: dict) -> tuple[str, float | None]:
 
 def chart(found: dict) -> Scatter.Value:
     points = [
-        {"title": data.family_title(row["name"]), "x": row["seconds"], "y": row["fid"], "size": row["recall"]}
+        {
+            "title": data.family_title(row["name"]),
+            "x": row["seconds"],
+            "y": row["fid"],
+            "size": row["recall"],
+            "colour": list(gm.FAMILIES).index(row["name"].split("-")[0]),
+        }
         for row in found["rows"]
     ]
     missing = join([point["title"] for point in points if point["x"] is None or point["y"] is None])
@@ -86,6 +92,8 @@ def table(found: dict) -> SortableTable.Value:
         n=f"{n:,}" if n else "–",
         floor=f"{found['floor']:.4g}" if found["floor"] else _("not measured"),
     )
+    if found["floor"] is None:
+        caption += " " + _("These are the cards' numbers, with the sampling options that stand there.")
     if len(sizes) > 1:
         caption += " " + _(
             "†: with {few} pictures to learn from instead of {many}.", few=f"{min(sizes):,}", many=f"{max(sizes):,}"

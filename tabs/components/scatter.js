@@ -10,7 +10,7 @@ function choose(i) {
   trigger('input', {index: i});
 }
 /**
- * @typedef {{title: string, x: number, y: number, size: number}} Point
+ * @typedef {{title: string, x: number, y: number, size: number, colour: number}} Point
  * @param {{points: string, floor: number, x: string, y: string, size: string, missing: string}} v  points: JSON of Point[]
  */
 function load(v) {
@@ -48,11 +48,11 @@ function load(v) {
     all.forEach((p, i) => {
       if (!drawn.includes(p)) return;
       const point = part(svg, 'g', {class: 'point', tabindex: 0, 'data-index': i, 'aria-pressed': i === chosen});
-      const colour = COLOURS[i % COLOURS.length], r = 4 + 12 * (p.size || 0), left = x(p.x) > LEFT + .7 * (right - LEFT);
+      const text = p.title + (p.size ? ` · ${percent(p.size)}` : ''), colour = COLOURS[(p.colour || 0) % COLOURS.length];
+      const r = 4 + 12 * (p.size || 0), left = x(p.x) + r + 5 + 8 * text.length > right;
       part(point, 'circle', {class: 'target', cx: x(p.x), cy: y(p.y), r: 20});
       part(point, 'circle', {cx: x(p.x), cy: y(p.y), r, fill: colour, stroke: colour});
-      part(point, 'text', {x: x(p.x) + (left ? -r - 5 : r + 5), y: y(p.y) + 4, 'text-anchor': left ? 'end' : 'start'},
-        p.title + (p.size ? ` · ${percent(p.size)}` : ''));
+      part(point, 'text', {x: x(p.x) + (left ? -r - 5 : r + 5), y: y(p.y) + 4, 'text-anchor': left ? 'end' : 'start'}, text);
       const size = p.size ? `, ${percent(p.size)}` : '';
       describe(point, 'button', `${p.title}: ${duration(p.x)}, FID ${+p.y.toPrecision(4)}${size}`);
       point.addEventListener('click', () => choose(i));

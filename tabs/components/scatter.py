@@ -10,6 +10,7 @@ class Point(TypedDict):
     x: float | None  # seconds per sample; a point without x or y is not drawn
     y: float | None
     size: NotRequired[float | None]  # 0 to 1
+    colour: NotRequired[int]  # a number of its own
 
 
 class Scatter(Component):

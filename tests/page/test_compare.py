@@ -231,7 +231,9 @@ def test_all_fids_of_the_chart_are_of_as_many_pictures(cards):
     assert {row["name"]: row["fid"] for row in found["rows"]} == {"gan-mnist": 0.5, "transformer-mnist": 3.5, "vae-mnist": None}
     opened = trilemma.show("mnist")
     points = {point["title"]: point for point in json.loads(opened["chart"]["points"])}
-    assert points["GAN"] == {"title": "GAN", "x": 0.002, "y": 0.5, "size": 0.7} and opened["chart"]["floor"] == 0.2
+    assert {"title": "GAN", "x": 0.002, "y": 0.5, "size": 0.7}.items() <= points["GAN"].items() and opened["chart"][
+        "floor"
+    ] == 0.2
     assert "2,000" in opened["chart"]["y"] and opened["chart"]["missing"] == "Not measured: VAE, Transformer."
     table = table_of(opened)
     assert table["VAE"]["FID"] == "not measured" and table["GAN"]["FID"] == "0.5"
