@@ -366,6 +366,8 @@ def test_the_words_of_the_claims_fit_the_numbers(monkeypatch):
     for dataset in ("mnist", "fashion"):
         assert values["flow", "fid"][dataset] > values["diffusion", "fid"][dataset]
         assert values["diffusion", "recall"][dataset] > values["gan", "recall"][dataset]
+    paths = [claims.measured(family, "path")["mnist"] for family in ("vae", "gan", "flow")]
+    assert paths[0] == pytest.approx(paths[1], rel=0.1) and paths[2] > 1.5 * paths[0]
     for dataset in data.TITLES:
         assert values["gan", "fid"][dataset] < values["diffusion", "fid"][dataset]
         parameters = [claims.measured(family, "parameters")[dataset] for family in ("gan", "diffusion")]
