@@ -31,7 +31,7 @@ def side_by_side(families: Iterable[str], value: str, text: str) -> str:
         if numbers:
             listed = join([f"{data.family_title(family)} {text.format(number)}" for family, number in numbers.items()])
             parts.append(_("{title}: {numbers}", title=_(title), numbers=listed))
-    return "; ".join(parts) or _("not measured")
+    return _("; ").join(parts) or _("not measured")
 
 
 def compared(family: str, others: Iterable[str], value: str, holds: Callable[[float, float], bool]) -> list[bool]:
@@ -127,7 +127,7 @@ def slow() -> tuple[str, str, str]:
             "recall on digits and clothes.",
             fid=side_by_side(("diffusion", "gan"), "fid", "{:.3g}"),
             times=side_by_side(("diffusion", "gan"), "milliseconds", "{:.2g}"),
-            calls="; ".join(calls) or _("not measured"),
+            calls=_("; ").join(calls) or _("not measured"),
         ),
     )
 
@@ -196,7 +196,7 @@ def best(value: str, text: str, least: bool = True) -> str:
             row = (min if least else max)(rows, key=lambda row: row[value])
             number = f"{data.family_title(row['name'])} {text.format(row[value])}"
             parts.append(_("{title}: {numbers}", title=_(title), numbers=number))
-    return "; ".join(parts) or _("not measured")
+    return _("; ").join(parts) or _("not measured")
 
 
 def recommendations() -> dict[str, str]:
