@@ -1,6 +1,6 @@
 const COLOURS = ['#e0722c', '#2f8f5b', '#3b82f6', '#b45cd6', '#c99a1c', '#e0507a'];
 const figure = find('figure'), svg = find('svg'), caption = find('figcaption');
-const LEFT = 66, TOP = 14, BOTTOM = 278;
+const LEFT = 46, TOP = 26, BOTTOM = 278;  // above them the title of the axis
 let chosen = -1;
 
 function duration(seconds) { return seconds < 1 ? `${+(1000 * seconds).toPrecision(3)} ms` : `${+seconds.toPrecision(3)} s`; }
@@ -40,7 +40,7 @@ function load(v) {
       part(svg, 'text', {x: LEFT - 8, y: y(value) + 4, 'text-anchor': 'end'}, +value.toPrecision(2));
     }
     part(svg, 'text', {x: (LEFT + right) / 2, y: BOTTOM + 40, 'text-anchor': 'middle'}, v.x);
-    part(svg, 'text', {x: 12, y: (TOP + BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 12 ${(TOP + BOTTOM) / 2})`}, v.y);
+    part(svg, 'text', {x: 0, y: 12}, v.y);
     if (v.floor > 0) {
       part(svg, 'line', {class: 'floor', x1: LEFT, x2: right, y1: y(v.floor), y2: y(v.floor)});
       part(svg, 'text', {x: right, y: y(v.floor) - 5, 'text-anchor': 'end'}, _('floor: real against real pictures'));
