@@ -7,6 +7,7 @@
 import functools
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,10 @@ def comparison(dataset: str) -> dict[str, Any]:
     """What was measured of all families on a data set, for a chart or a table of them.
 
     n: {metric: number of pictures, the same for all families, the smallest that all have}. floor: FID of as many training
-    pictures, or None. rows: a dict for each checkpoint that is there, of which a value is None if it was not measured: name,
-    METRICS, cas, cas_n, bits, bits_kind ("exact", "bound", "binarised" or "none"), calls, seconds, milliseconds, parameters,
-    minutes, and of `train.compare` sharpness, copies, path.
+    pictures, or None. on_cards: whether FIDs are the cards', which sample with options of their own. rows: a dict for each
+    checkpoint that is there, of which a value is None if it was not measured: name, METRICS, cas, cas_n, bits, bits_kind
+    ("exact", "bound", "binarised" or "none"), calls, seconds, milliseconds, parameters, minutes, and of `train.compare`
+    sharpness, copies, path.
     """
     names = shipped(generators(dataset))
     measured = {name: {metric: _by_size(name, metric) for metric in METRICS} for name in names}
@@ -158,7 +160,7 @@ def comparison(dataset: str) -> dict[str, Any]:
     for metric in METRICS:
         found = [set(values[metric]) for values in measured.values() if values[metric]]
         sizes[metric] = min(set.intersection(*found) or set.union(*found)) if found else None
-    floors = {read_json(name, "comparison.json").get("n"): read_json(name, "comparison.json").get("floor") for name in names}
+    floors = {size: floor for name in names for size, floor in _floors(name).items()}
     rows = []
     for name in names:
         stored, facts, values = read_json(name, "comparison.json"), metadata(name), measurements(name)
@@ -171,7 +173,8 @@ def comparison(dataset: str) -> dict[str, Any]:
             | {"parameters": stored.get("parameters") or facts.get("parameters"), "minutes": facts.get("minutes")}
             | {metric: stored.get(metric) for metric in ("sharpness", "copies", "path")}
         )
-    return {"n": sizes, "floor": floors.get(sizes["fid"]), "rows": rows}
+    on_cards = any(read_json(name, "comparison.json").get("n") != sizes["fid"] for name in names)
+    return {"n": sizes, "floor": floors.get(sizes["fid"]), "on_cards": on_cards, "rows": rows}
 
 
 def _by_size(name, metric):
@@ -179,6 +182,18 @@ def _by_size(name, metric):
     values = {row["args"]["N"]: row["value"] for row in reversed(metric_rows(name)) if row["type"] == metric}
     stored = read_json(name, "comparison.json")
     return values | ({stored["n"]: stored[metric]} if metric in stored and "n" in stored else {})
+
+
+def _floors(name):
+    """{number of pictures: FID of as many training pictures}"""
+    floors = {}
+    for row in metric_rows(name):
+        if row["type"] == "fid" and (
+            found := re.match(r"first [\d,]+ training pictures: ([\d.]+)", row["args"].get("beside", ""))
+        ):
+            floors[row["args"]["N"]] = float(found[1])
+    stored = read_json(name, "comparison.json")
+    return floors | ({stored["n"]: stored["floor"]} if {"n", "floor"} <= stored.keys() else {})
 
 
 def _bits(name):

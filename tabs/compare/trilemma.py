@@ -92,7 +92,7 @@ def table(found: dict) -> SortableTable.Value:
         n=f"{n:,}" if n else "–",
         floor=f"{found['floor']:.4g}" if found["floor"] else _("not measured"),
     )
-    if found["floor"] is None:
+    if found["on_cards"]:
         caption += " " + _("These are the cards' numbers, with the sampling options that stand there.")
     if len(sizes) > 1:
         caption += " " + _(

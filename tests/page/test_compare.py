@@ -227,7 +227,7 @@ def table_of(opened):
 def test_all_fids_of_the_chart_are_of_as_many_pictures(cards):
     """A family that has none of that size is not drawn, and its row says so."""
     found = gm.cards.comparison("mnist")
-    assert found["n"]["fid"] == 2000 and found["floor"] == 0.2
+    assert found["n"]["fid"] == 2000 and found["floor"] == 0.2 and found["on_cards"]
     assert {row["name"]: row["fid"] for row in found["rows"]} == {"gan-mnist": 0.5, "transformer-mnist": 3.5, "vae-mnist": None}
     opened = trilemma.show("mnist")
     points = {point["title"]: point for point in json.loads(opened["chart"]["points"])}
@@ -260,7 +260,7 @@ def test_a_chosen_family_shows_its_samples_and_its_card(cards):
 def test_numbers_of_the_tab_are_those_of_the_cards(dataset, monkeypatch):
     monkeypatch.delenv("GENMODELS_CHECKPOINTS")
     table, found = table_of(trilemma.show(dataset)), gm.cards.comparison(dataset)
-    assert found["rows"] and set(found["n"].values()) != {None}
+    assert found["rows"] and set(found["n"].values()) != {None} and found["floor"] > 0
     for row in found["rows"]:
         name, cells = row["name"], table[data.family_title(row["name"])]
         stored, facts = gm.cards.read_json(name, "comparison.json"), gm.cards.metadata(name)
