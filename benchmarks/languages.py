@@ -38,7 +38,7 @@ def measured(rounds: int = 3, moves: int = 30) -> dict[str, tuple[list[float], l
                         move(url, live_event(url), model, [0.5])
                     time.sleep(15)  # the other models load in the background
                     page = browser.new_page()
-                    page.goto(url)
+                    page.goto(f"{url}/?tab=vae")
                     page.wait_for_selector("#vae-sliders input[type=range]", timeout=60_000)
                     page.wait_for_timeout(3000)
                     page.evaluate(MOVES, ["#vae-sliders input[type=range]", "#vae-stage", 5])  # a warm-up

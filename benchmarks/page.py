@@ -153,7 +153,7 @@ def moving(rounds=4, moves=15):
             tabs = {}
             for name, (url, *_) in zip(pages, (a, b, c)):
                 tabs[name] = browser.new_page()
-                tabs[name].goto(url)
+                tabs[name].goto(f"{url}/?tab=vae")
                 ready = "#slider input[type=range]" if name == "image" else "#vae-stage canvas:not([hidden])"
                 tabs[name].wait_for_selector(ready, timeout=60_000)
                 if name != "image":

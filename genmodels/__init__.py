@@ -42,6 +42,7 @@ _MODULES = (
     "base",
     "cards",
     "classifier",
+    "comparison",
     "data",
     "denoiser",
     "diffusion",
@@ -62,7 +63,7 @@ _MODULES = (
     "typicality",
     "vae",
 )
-_CLASSES = {name: module for module, name in (*FAMILIES.values(), *TRANSFORMERS.values())}
+_CLASSES = {name: module for module, name in (*FAMILIES.values(), *TRANSFORMERS.values())} | {"compare": "genmodels.comparison"}
 
 __all__ = ["FAMILIES", "load", "checkpoints", *_CLASSES, *_MODULES]
 

@@ -5,9 +5,9 @@ import json
 import math
 import os
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, NamedTuple, overload
 
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
@@ -39,6 +39,21 @@ model = gm.{{ class_name }}.from_pretrained("{{ repo_id }}")
 """
 
 
+class Likelihood(NamedTuple):
+    """What a model says of how likely pictures are.
+
+    kind: "exact", "lower bound", or "none". log_prob: (B,) in nats per picture; None if kind is "none". of: what the
+    probability is of, or why there is none; only equal texts can be compared.
+    """
+
+    kind: str
+    log_prob: Tensor | None
+    of: str
+
+
+PIXELS = Message("8-bit pixels")  # what a likelihood is of
+
+
 class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels", model_card_template=MODEL_CARD):
     """A module whose constructor arguments are its `config.json` and whose weights load strictly or not at all.
 
@@ -51,6 +66,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     size: int
     latent: int
     classes: list[int]
+    samples_pictures: ClassVar[bool] = False  # whether `sample(n, seed=...)` makes pictures from nothing
+    sampling_calls: int = 1  # of the network, one after another, that `sample` takes with its defaults
     renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
 
     def forward(self, *args: Any, method: str = "loss", **kwargs: Any) -> Any:
@@ -100,6 +117,20 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     def check_labels(self, label: Any, n: int) -> Tensor:
         """`check_labels` with the model's classes, where the model is."""
         return check_labels(label, n, self.classes).to(self.device)
+
+    def pixel_likelihood(self, x: Tensor, label: Any = None) -> Likelihood:
+        """How likely the 8-bit pictures x (B, C, H, W) in [0, 1] are, given their labels if the model takes any."""
+        return Likelihood("none", None, Message("This family gives pictures, but no probability of them."))
+
+    rebuilds: ClassVar[str] = ""  # how `rebuild_steps` gets from a picture to one of the model's own
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        """What the model makes of a picture x (1, C, H, W): yields its own picture on the way, and at last when finished."""
+        raise ValueError(Message("This family has no way from a given picture to one of its own."))
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Pictures (steps, C, H, W) through the latent space, from near `start` to near `end`, both (1, C, H, W)."""
+        raise ValueError(Message("This family has no code of a given picture."))
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
         """Upload `config.json`, `model.safetensors` and a card to the Hugging Face Hub as `repo_id` "user/name"; returns a URL.

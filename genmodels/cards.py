@@ -128,6 +128,119 @@ def text(name: str) -> Message:
     return Message("{card}", card="\n".join(line for line in content.splitlines() if not line.startswith("![")))
 
 
+# --- All families of a data set ----------------------------------------------------------------------------------------
+
+
+def generators(dataset: str) -> list[str]:
+    """The checkpoint of each family for a data set, whether it is there or not: of those of which there is one that generates
+    pictures, as its card or `comparison.json` says. Those that need the fewest network calls come first.
+    """
+    from genmodels import FAMILIES
+
+    root, families = checkpoint_root(), []
+    for family in FAMILIES:
+        names = [folder.name for folder in root.glob(f"{family}-*")]
+        if any("fid" in read_json(name, "comparison.json") or "fid" in measurements(name) for name in names):
+            families.append(family)
+    return sorted((f"{family}-{dataset}" for family in families), key=_cost)
+
+
+METRICS = ("fid", "precision", "recall", "coverage")  # of generated pictures; they depend on how many there are
+
+
+def comparison(dataset: str) -> dict[str, Any]:
+    """What was measured of all families on a data set, for a chart or a table of them.
+
+    n: {metric: number of pictures, the same for all families, the smallest that all have}. floor: FID of as many training
+    pictures, or None. on_cards: whether FIDs are the cards', which sample with options of their own. rows: a dict for each
+    checkpoint that is there, of which a value is None if it was not measured: name, METRICS, cas, cas_n, bits, bits_kind
+    ("exact", "bound", "binarised" or "none"), calls, seconds, milliseconds, parameters, minutes, and of `train.compare`
+    sharpness, copies, path.
+    """
+    names = shipped(generators(dataset))
+    measured = {name: {metric: _by_size(name, metric) for metric in METRICS} for name in names}
+    sizes: dict[str, int | None] = {}
+    for metric in METRICS:
+        found = [set(values[metric]) for values in measured.values() if values[metric]]
+        sizes[metric] = min(set.intersection(*found) or set.union(*found)) if found else None
+    floors = {size: floor for name in names for size, floor in _floors(name).items()}
+    rows = []
+    for name in names:
+        stored, facts, values = read_json(name, "comparison.json"), metadata(name), measurements(name)
+        rows.append(
+            {"name": name, **{metric: measured[name][metric].get(sizes[metric]) for metric in METRICS}}
+            | dict(zip(("cas", "cas_n"), values.get("cas", (None, None))))
+            | dict(zip(("bits", "bits_kind"), _bits(name)))
+            | {"calls": stored.get("calls"), "seconds": (seconds := stored.get("seconds_per_sample"))}
+            | {"milliseconds": None if seconds is None else 1000 * seconds}
+            | {"parameters": stored.get("parameters") or facts.get("parameters"), "minutes": facts.get("minutes")}
+            | {metric: stored.get(metric) for metric in ("sharpness", "copies", "path")}
+        )
+    on_cards = any(read_json(name, "comparison.json").get("n") != sizes["fid"] for name in names)
+    return {"n": sizes, "floor": floors.get(sizes["fid"]), "on_cards": on_cards, "rows": rows}
+
+
+def _by_size(name, metric):
+    """{number of pictures: value} of a metric, of a checkpoint's card and of its `comparison.json`, which comes first."""
+    values = {row["args"]["N"]: row["value"] for row in reversed(metric_rows(name)) if row["type"] == metric}
+    stored = read_json(name, "comparison.json")
+    return values | ({stored["n"]: stored[metric]} if metric in stored and "n" in stored else {})
+
+
+def _floors(name):
+    """{number of pictures: FID of as many training pictures}"""
+    floors = {}
+    for row in metric_rows(name):
+        if row["type"] == "fid" and (
+            found := re.match(r"first [\d,]+ training pictures: ([\d.]+)", row["args"].get("beside", ""))
+        ):
+            floors[row["args"]["N"]] = float(found[1])
+    stored = read_json(name, "comparison.json")
+    return floors | ({stored["n"]: stored["floor"]} if {"n", "floor"} <= stored.keys() else {})
+
+
+def _bits(name):
+    """(bits per pixel of 8-bit test pictures, given the class where the model takes one; what kind of number it is)."""
+    rows = [row for row in metric_rows(name) if row["type"] == "bits_per_dim"]
+    if not rows:
+        return None, "none"
+    if read_json(name, "config.json").get("likelihood") == "bernoulli":
+        return None, "binarised"
+    most = max(row["args"]["N"] for row in rows)
+    given = [row for row in rows if "given the class" in row["name"] and row["args"]["N"] == most]
+    row = (given or rows)[0]
+    return row["value"], "bound" if any("bound" in r["name"] for r in rows) else "exact"
+
+
+def comparison_table(dataset: str) -> str:
+    """`comparison` of a data set as Markdown."""
+    found = comparison(dataset)
+    n = {metric: f" (N = {size:,})" if size else "" for metric, size in found["n"].items()}
+    titles = ["model", f"FID{n['fid']}", "precision", f"recall{n['recall']}", "coverage", "CAS", "bits per pixel", "calls"]
+    rows = [f"| {' | '.join([*titles, 'ms per sample', 'parameters', 'minutes'])} |", "|---" * 11 + "|"]
+    for row in found["rows"]:
+        shares = {k: "" if row[k] is None else f"{100 * row[k]:.1f} %" for k in (*METRICS[1:], "cas")}
+        bits = {"binarised": "not comparable: binarised", "none": "none"}.get(row["bits_kind"], "")
+        cells = [
+            "" if row["fid"] is None else f"{row['fid']:.4g}",
+            *shares.values(),
+            bits or f"{'at most ' * (row['bits_kind'] == 'bound')}{row['bits']:.4g}",
+            "" if row["calls"] is None else f"{row['calls']:,}",
+            "" if row["seconds"] is None else f"{1000 * row['seconds']:.3g}",
+            "" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
+            "" if row["minutes"] is None else f"{row['minutes']:g}",
+        ]
+        rows.append(f"| `{row['name']}` | {' | '.join(cells)} |")
+    floor = "" if found["floor"] is None else f"\n\nFID of as many training pictures: {found['floor']:.4g}."
+    return "\n".join(rows) + floor
+
+
+def _cost(name):
+    """(network calls per sample, parameters); of what is not there more than of any other."""
+    measured = read_json(name, "comparison.json")
+    return measured.get("calls", 2**31), measured.get("parameters", 0)
+
+
 # --- Sentences and tables in Markdown, from what was measured: a retrained model cannot contradict them --------------------
 # They are messages, so that a page in another language can show them.
 

@@ -37,6 +37,7 @@ from genmodels.base import (
     upcast,
 )
 from genmodels.layers import ConditionalBlock, LabelEmbedding
+from genmodels.messages import Message
 
 # --- the noising process (forward process) ---
 #
@@ -305,6 +306,9 @@ class Diffusion(GenerativeModel):
         self.net = UNet(channels, classes, patch, widths, blocks, heads)
         self.to(memory_format=torch.channels_last)  # convolutions on the CPU are faster in this layout
 
+    samples_pictures = True
+    sampling_calls = 16  # the default `steps`, of a sampler with one call per step
+
     # --- training ---
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -397,6 +401,12 @@ class Diffusion(GenerativeModel):
         alpha, sigma = _level(strength)
         x = alpha * (2 * x - 1) + sigma * noise()
         yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, noise)
+
+    rebuilds = Message("Noise added half-way, and removed.")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        for step in self.edit_steps(x, strength=0.5, seed=seed):
+            yield step.x
 
     def edit(self, x: Tensor, **options: Any) -> Tensor:
         """The finished pictures of `edit_steps`, with the same arguments: (B, C, H, W) in [0, 1]."""

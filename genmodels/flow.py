@@ -41,8 +41,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.special import ndtri  # Phi^-1
 
-from genmodels.base import GenerativeModel, check_latents, check_number, exact, generator, randn_rows, upcast
+from genmodels.base import (
+    PIXELS,
+    GenerativeModel,
+    Likelihood,
+    check_latents,
+    check_number,
+    exact,
+    generator,
+    randn_rows,
+    upcast,
+)
 from genmodels.layers import ConditionalBlock, LabelEmbedding
+from genmodels.messages import Message
+from genmodels.vae import interpolate
 
 LEVELS = 256
 FLOOR = 1e-3  # weight of a standard normal mixed into each mixture, so that no derivative is 0
@@ -319,6 +331,7 @@ class Flow(GenerativeModel):
         values; labels (B,) or (B, attributes), -1 if unspecified.
     """
 
+    samples_pictures = True
     channels = 1
     couplings: Any  # ModuleList of Coupling; mypy knows its elements only as modules
     shares: Tensor
@@ -411,6 +424,22 @@ class Flow(GenerativeModel):
             label: see `base.check_labels`; None gives the density without a label.
         """
         return self.layer_log_probs(x, label).sum(1)
+
+    def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
+        return Likelihood("exact", self.log_prob(x, label), PIXELS)
+
+    rebuilds = Message("Encoded, and decoded again: exactly.")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        with torch.no_grad():
+            for step in self.decode_steps(self.encode(x)):
+                yield step.x
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Spherical, between the codes with noise in their levels, which are Gaussian."""
+        with torch.no_grad():
+            first, last = self.encode(torch.cat([start, end]), seed=seed)
+            return self.decode(interpolate(first, last, steps))
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) per pixel: (B,). Arguments: see `log_prob`."""

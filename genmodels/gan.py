@@ -180,6 +180,7 @@ def feature_layers(channels: int, size: int, patch: int, widths: list[int], bloc
 # --- the model ---
 
 
+PROJECTION_STEPS = 60  # of `rebuild_steps`, where many wait; most of the error has gone by then
 RECONSTRUCTION_SD = 0.16  # of a pixel in [-1, 1] about its reconstruction: the error that a VAE of this size leaves
 
 
@@ -250,6 +251,8 @@ class GAN(GenerativeModel):
             self.generator.encoder = nn.Sequential(*feature_layers(channels, size, patch, widths, blocks, 2 * latent))
         self.discriminator = Discriminator(channels, size, classes, patch, widths, blocks)
         self.to(memory_format=torch.channels_last)  # convolutions on two cores are faster this way
+
+    samples_pictures = True
 
     # --- training: two networks, each with a loss of its own, updated in turn ---
 
@@ -431,6 +434,19 @@ class GAN(GenerativeModel):
         with torch.no_grad():
             picture = self.decode(w)
         yield Projection(picture, w.detach(), (picture - x).square().mean().item())
+
+    rebuilds = Message("Projected: the nearest picture that it generates.")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        for step in self.project_steps(x, steps=PROJECTION_STEPS, seed=seed):
+            yield step.x
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Linear, between the codes of the nearest generated pictures."""
+        *_, first = self.project_steps(start, steps=PROJECTION_STEPS, seed=seed)
+        *_, last = self.project_steps(end, steps=PROJECTION_STEPS, seed=seed)
+        with torch.no_grad():
+            return self.decode(self.interpolate(first.w[0], last.w[0], steps))
 
 
 class Projection(NamedTuple):

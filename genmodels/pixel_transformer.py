@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import check_number, exact, generator
+from genmodels.base import Likelihood, PIXELS, check_number, exact, generator
 from genmodels.messages import Message
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits
@@ -43,6 +43,7 @@ class PixelTransformer(Transformer):
     """
 
     kind = "pixels"
+    samples_pictures = True
     channels = 1
 
     def __init__(
@@ -63,6 +64,7 @@ class PixelTransformer(Transformer):
         super().__init__(PixelTokenizer(size, classes), axes, width, layers, heads, hidden, lags, dropout)
         self.size = size
         self.classes = [classes]
+        self.sampling_calls = size**2  # a pixel after another
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (x, y). `loss`: mean of -log p(pixel) in nats; `bits`: per pixel."""
@@ -76,6 +78,15 @@ class PixelTransformer(Transformer):
         at C times the cost.
         """
         return self.pixel_log_probs(x, label).flatten(1).sum(1)
+
+    def pixel_likelihood(self, x: Tensor, label: Labels = None) -> Likelihood:
+        return Likelihood("exact", self.log_prob(x, label), PIXELS)
+
+    rebuilds = Message("Shown the upper half, it writes the lower.")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        for step in self.complete_steps(x, rows=self.size // 2, seed=seed):
+            yield step.x
 
     def bits_per_dim(self, x: Tensor, label: Labels = None) -> Tensor:
         """-log2 p(x | label) per pixel: (B,). Without a class, of the mixture: see `log_prob`."""
@@ -175,6 +186,10 @@ class PixelTransformer(Transformer):
                 p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
             pictures = self.tokenizer.decode(ids[:, 1:]).clone()
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
+
+    def sample_steps(self, n: int, **options: Any) -> Iterator[Completion]:
+        """New pictures: yields a `Completion` after each row. n: 1 to 64; label, temperature, seed: see `sample`."""
+        return self.complete_steps(n=n, **options)
 
     def sample(self, n: int, *, label: Labels = None, temperature: float = 1.0, seed: int | None = None) -> Tensor:
         """n new pictures (n, 1, H, W), computed 64 at a time.

@@ -10,6 +10,7 @@ https://arxiv.org/abs/1711.07410, for swapping parts of codes between pictures.
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +23,10 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from genmodels.autoencoder import Autoencoder
 from genmodels.base import (
+    PIXELS,
     CheckpointError,
     GenerativeModel,
+    Likelihood,
     check_choice,
     check_number,
     checkpoint_folder,
@@ -112,6 +115,8 @@ class VAE(GenerativeModel):
         self.values = list(values)
         if self.values:
             self.answers = LabelEmbedding(values, latent)  # the name is a key of the shipped weights
+
+    samples_pictures = True
 
     # --- the three distributions ---
 
@@ -207,6 +212,16 @@ class VAE(GenerativeModel):
             log_weights.append(log_px + (p.log_prob(z) - q.log_prob(z)).sum(2))
         return torch.logsumexp(torch.cat(log_weights), 0) - math.log(samples)
 
+    def pixel_likelihood(self, x: Tensor, label: Tensor | None = None) -> Likelihood:
+        """The ELBO with one sample of z: of binarised pixels, or of 8-bit ones as continuous values with uniform noise."""
+        x = self.check_pictures("x", x)
+        if self.likelihood_name == "bernoulli":
+            log_px, kl = self.elbo(self.binarise(x))
+            return Likelihood("lower bound", log_px - kl, Message("binarised pixels: not comparable with 8-bit ones"))
+        noise = torch.rand(x.shape, generator=generator(0)).to(x)
+        log_px, kl = self.elbo(((255 * x).round() + noise) / 256)
+        return Likelihood("lower bound", log_px - kl - x[0].numel() * math.log(256), PIXELS)
+
     def _log_px(self, z: Tensor, x: Tensor) -> Tensor:
         """log p(x | z) for z (K, B, D) and x (B, C, H, W): (K, B)."""
         p = self.likelihood(z.flatten(0, 1))
@@ -244,6 +259,18 @@ class VAE(GenerativeModel):
         """n new pictures, (n, C, H, W) in [0, 1]: decoded from `sample_latents`, which has the same arguments."""
         with torch.no_grad():
             return self.decode(self.sample_latents(n, label=label, seed=seed, temperature=temperature))
+
+    rebuilds = Message("Encoded, and the mean of its code decoded.")
+
+    def rebuild_steps(self, x: Tensor, *, seed: int | None = 0) -> Iterator[Tensor]:
+        with torch.no_grad():
+            yield self.reconstruct(x)
+
+    def path(self, start: Tensor, end: Tensor, steps: int, *, seed: int | None = 0) -> Tensor:
+        """Spherical, between the means of the codes."""
+        with torch.no_grad():
+            first, last = self.encode(torch.cat([start, end])).mean
+            return self.decode(interpolate(first, last, steps))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """decode(mean code of x): (B, C, H, W) -> (B, C, H, W)."""

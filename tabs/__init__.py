@@ -3,6 +3,7 @@
 from genmodels.messages import Message
 
 TABS = [  # (title, module with build(first_visit), prepare() and ENDPOINTS), in the order of the page
+    (Message("Compare"), "tabs.compare"),
     (Message("Autoencoder & VAE"), "tabs.vae"),
     (Message("GAN"), "tabs.gan"),
     (Message("Transformer"), "tabs.transformer"),

@@ -19,6 +19,7 @@ PIXELS = """selector => {  // the sum of a canvas's pixels, each with its own we
 
 
 CANVASES = {  # something that each tab shows when it is ready
+    "Compare": "#compare-stage canvas",
     "Autoencoder & VAE": "#vae-map .map",
     "GAN": "#gan-quiz button canvas",
     "Transformer": "#transformer-attention .token",
@@ -103,11 +104,11 @@ def chosen_tiles(page, tiles, expected):
 
 
 def open_tab(page, name):
-    """Open a tab. On a narrow screen those that do not fit are in a menu."""
+    """Open a tab, the first of this name. On a narrow screen those that do not fit are in a menu."""
     page.get_by_role("tab").first.wait_for()
     page.wait_for_function(FITTING)  # until then all are in the bar
     if page.get_by_role("tab", name=name).count():
-        page.get_by_role("tab", name=name).click()
+        page.get_by_role("tab", name=name).first.click()
     else:
         page.locator(".overflow-menu > button").first.click()
         page.locator(".overflow-dropdown button", has_text=name).first.click()

@@ -224,7 +224,7 @@ def test_a_page_without_a_camera_says_so(page):
 @pytest.fixture
 def own_picture(page):
     """The tool for a picture of one's own in the first tab."""
-    open_tab(page, NAMES[0])
+    open_tab(page, "Autoencoder & VAE")
     open_tab(page, "Your picture")
     return page
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from helpers import photograph
-from helpers_browser import PIXELS, changed
+from helpers_browser import PIXELS, changed, open_tab
 
 from hosting import head
 
@@ -58,7 +58,7 @@ def tabs(browser):
 def tab(tabs, page_url):
     """A tab with the page."""
     page = tabs()
-    page.goto(page_url)
+    page.goto(page_url + "/?tab=vae")
     page.wait_for_selector(f"{STAGE}:not([hidden])")
     page.locator("#vae-sliders input[type=range]").first.wait_for()
     return page

@@ -30,7 +30,7 @@ def opened(tab):
         changed(tab, STAGE, before)
         tab.wait_for_function(f"{FIGURES} === 3")
         wait_for_end(tab)
-    open_tab(tab, "Compare")
+    tab.get_by_role("tab", name="Compare").last.click()  # the first is the page's
     return tab
 
 

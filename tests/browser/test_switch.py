@@ -10,7 +10,7 @@ ENGLISH = "Generative models, live"
 
 
 def ready(page):
-    page.locator("#vae-stage canvas").wait_for()
+    page.get_by_role("tab", name="GAN", exact=True).wait_for()
     return page
 
 

@@ -24,7 +24,7 @@ MAPS = ["#vae-map figure:nth-child(1) .view", "#vae-map figure:nth-child(2) .vie
 @pytest.fixture(scope="module")
 def opened(visit):
     """The page, opened once for all tests, with a picture on the stage."""
-    with visit() as page:
+    with visit("Autoencoder & VAE") as page:
         page.wait_for_selector(f"{STAGE}:not([hidden])")
         page.wait_for_selector("#vae-map .map")
         yield page

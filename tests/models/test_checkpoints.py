@@ -67,7 +67,8 @@ def test_is_complete_and_small(name):
     files = {file.name: file.stat().st_size for file in (ROOT / name).iterdir()}
     samples = "samples.txt" if name in TEXTS else "samples.png"
     expected = {"model.safetensors", "config.json", "README.md", samples, "log.jsonl", "reference.json"}
-    optional = {"augmentation.json", "rhymes.json"}  # written by train.augmentation and train.rhymes
+    # written by train.augmentation, train.rhymes and train.compare
+    optional = {"augmentation.json", "rhymes.json", "comparison.json", "comparison.png"}
     replay = {"replay.webp", "replay.json"}
     by_family = {
         "vae": {"latents.safetensors"},

@@ -12,15 +12,17 @@ from PIL import Image
 
 import app
 import genmodels as gm
-from tabs import denoiser, diffusion, events, flow, gan, sources, transformer, vae
+from tabs import compare, denoiser, diffusion, events, flow, gan, sources, transformer, vae
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.controls import Controls
 
-FUNCTIONS = {fn.__name__: fn for tab in (denoiser, diffusion, flow, gan, transformer, vae) for fn in tab.ENDPOINTS}
+FUNCTIONS = {fn.__name__: fn for tab in (compare, denoiser, diffusion, flow, gan, transformer, vae) for fn in tab.ENDPOINTS}
 ACCEPTED = "The model was asked for."
 SEED = (0, 2**31)
 TEMPERATURES = {"temperature": (0, 5), "top_k": (0, 1000), "top_p": (0, 1), "min_p": (0, 1)}
 NUMBERS = {  # endpoint -> {argument: (lowest, highest)}
+    "compare_sample": {"n": (1, 16), "seed": SEED},
+    "compare_interpolate": {"first": (0, 99), "second": (0, 99), "steps": (2, 64)},
     "vae_sample": {"n": (1, 64), "seed": SEED, "temperature": (0, 2)},
     "vae_interpolate": {"first": (0, 199), "second": (0, 199), "steps": (2, 64)},
     "vae_attributes": {"amount": (-3, 3)},
@@ -41,6 +43,7 @@ NUMBERS = {  # endpoint -> {argument: (lowest, highest)}
     "denoise": {"strength": (0, 1), "sigma": (0, 1), "seed": SEED, "test_picture_number": (0, 7)},
 }
 TEXTS = {  # endpoint -> {argument: the longest}
+    "compare_sample": {"label": 500},
     "gan_sample": {"label": 500},
     "gan_score": {"label": 500},
     "gan_project": {"label": 500},
@@ -158,7 +161,7 @@ def test_numbers_of_test_pictures(dataset, n):
     assert "floats()[7:8]" in sources.test_picture(dataset, 7)["lines"]
 
 
-@pytest.mark.parametrize("name", ["vae_encode", "gan_score", "flow_score", "flow_unfold", "diffusion_noise"])
+@pytest.mark.parametrize("name", ["vae_encode", "gan_score", "flow_score", "flow_unfold", "diffusion_noise", "compare_picture"])
 def test_numbers_of_test_pictures_of_the_api(answer, name):
     assert "from 0 to 199" in answer(name, test_picture_number=200)
 
@@ -315,6 +318,7 @@ def component(elem_id):
 
 PAGE = {  # the page's control -> (endpoint, argument) with the same default
     "vae-spread": ("vae_sample", "temperature"),
+    "compare-n": ("compare_sample", "n"),
     "gan-truncation": ("gan_sample", "truncation"),
     "gan-n": ("gan_sample", "n"),
     "gan-judged-as": ("gan_score", "label"),
@@ -347,7 +351,8 @@ PAGE = {  # the page's control -> (endpoint, argument) with the same default
     "denoiser-told": ("denoise", "sigma"),
     "denoiser-seed": ("denoise", "seed"),
 }
-STATED = {  # the page's control -> its default, where the API has another or none
+STATED = {
+    "compare-end": "last",  # the page's control -> its default, where the API has another or none
     "transformer-length": 360,
     "transformer-title": "春夜",
     "transformer-author": "李白",

@@ -20,7 +20,8 @@ from tabs.components.draw_pad import SIDE, DrawPad
 from tabs.language import LANGUAGES
 from tabs.vae import encoding
 
-ENDPOINTS = """vae_sample vae_decode vae_encode vae_interpolate vae_attributes gan_sample gan_score gan_walk gan_project
+ENDPOINTS = """compare_sample compare_picture compare_interpolate
+    vae_sample vae_decode vae_encode vae_interpolate vae_attributes gan_sample gan_score gan_walk gan_project
     text_generate text_score text_next text_poem pixels_complete flow_sample flow_score flow_unfold
     diffusion_sample diffusion_noise diffusion_edit diffusion_inpaint add_noise denoise"""
 
@@ -112,5 +113,5 @@ def test_the_server_never_writes_to_a_pad():
     import app
 
     pads = {pad for pad in app.demo.blocks.values() if isinstance(pad, DrawPad)}
-    assert len(pads) == 6 * len(LANGUAGES)
+    assert len(pads) == 7 * len(LANGUAGES)
     assert not any(pads.intersection(event.outputs) for event in app.demo.fns.values() if event.fn)

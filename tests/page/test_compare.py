@@ -1,0 +1,389 @@
+"""The Compare tab: what its handlers show is what the package computes, and what the cards say."""
+
+import base64
+import functools
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers import as_endpoint, event, pixels, run_program, same_pictures, sheet_of
+
+import genmodels as gm
+from genmodels import comparison
+from genmodels.base import PIXELS, GenerativeModel, Likelihood
+from tabs import TABS, events, sources
+from tabs.compare import claims, data, interpolation, picture, sampling, trilemma
+from tests import tiny
+
+SMALL = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "vae-avatars", "gan-avatars")
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A folder with tiny checkpoints of pictures, but for the transformer, which takes a second for each of them."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    for seed, name in enumerate(SMALL):
+        save(tiny.untrained(tiny.CHECKPOINTS[name], seed), tmp_path / name)
+    return tmp_path
+
+
+def save(model, folder):
+    folder.mkdir()
+    model.eval()._save_pretrained(folder)
+
+
+class Noise(GenerativeModel):
+    """A family of somebody else's."""
+
+    samples_pictures = True
+
+    def __init__(self, size: int = 28):
+        super().__init__()
+        self.size = size
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def sample(self, n, *, seed=None):
+        return torch.rand(n, 1, self.size, self.size, generator=torch.Generator().manual_seed(seed))
+
+    def pixel_likelihood(self, x, label=None):
+        return Likelihood("exact", torch.zeros(len(x)), PIXELS)
+
+
+@pytest.fixture
+def noise(small, monkeypatch):
+    monkeypatch.setattr(gm, "Noise", Noise, raising=False)
+    monkeypatch.setitem(gm.FAMILIES, "noise", ("genmodels", "Noise"))
+    save(Noise(), small / "noise-mnist")
+
+
+def rows_of(stage):
+    """{family: its row}"""
+    return {row["name"].split("-")[0]: row for row in json.loads(stage["rows"])}
+
+
+def samples_of(stage, name):
+    """(n, H, W, 3) of a row."""
+    row = rows_of(stage)[name.split("-")[0]]
+    return sheet_of({"w": row["w"], "h": row["h"], "n": row["n"], "columns": row["n"], "source": stage["pictures"][name]})
+
+
+def generate(dataset="mnist", label="any", n=2, seed=0):
+    menus = {"label_0": label, "label_1": "any", "label_2": "any", "label_3": "any"}
+    return list(sampling.generate(dataset, n=n, seed=seed, **menus))
+
+
+def test_rows_fill_one_after_another_with_what_the_package_computes(small):
+    save(tiny.untrained(tiny.CHECKPOINTS["transformer-mnist"]), small / "transformer-mnist")
+    steps = generate(label="3", n=3, seed=7)
+    first, last = (rows_of(step["stage"]) for step in (steps[0], steps[-1]))
+    assert {row["state"] for row in first.values()} == {"waiting"} and not any(steps[0]["stage"]["pictures"].values())
+    states = [[row["state"] for row in rows_of(step["stage"]).values()] for step in steps]
+    running = [[i for i, state in enumerate(row) if state == "running"] for row in states]
+    assert all(len(row) <= 1 for row in running) and [row[0] for row in running if row] == sorted(sum(running, []))
+    assert {row["state"] for row in last.values()} == {"done"}
+    for row in gm.compare("mnist", "3", n=3, seed=7):
+        shown, facts = last[row.family], dict(last[row.family]["facts"])
+        assert abs(samples_of(steps[-1]["stage"], row.name).astype(int) - pixels(row.x).astype(int)).max() <= 1
+        assert facts["function evaluations"] == str(row.sampling_calls) and float(facts["ms per sample"]) > 0
+        assert facts["parameters"] == f"{row.parameters / 1e6:.2f} M" and shown["note"] == row.note
+        if row.likelihood.log_prob is None:
+            assert "none" in shown["likelihood"] and "values" not in shown
+        else:
+            expected = gm.metrics.bits_per_dim(row.likelihood.log_prob, 784).tolist()
+            assert [float(value) for value in shown["values"]] == pytest.approx(expected, abs=0.011)
+            assert ("exact" in shown["likelihood"]) == (row.likelihood.kind == "exact")
+    assert "20 test pictures" in last["vae"]["note"]
+
+
+def test_the_lines_compute_what_is_shown(small, tmp_path, monkeypatch):
+    *_, last = generate(label="3", n=2, seed=7)
+    x = pixels(run_program(last["lines"], tmp_path, monkeypatch)["x"])
+    shown = np.concatenate([samples_of(last["stage"], row["name"]) for row in json.loads(last["stage"]["rows"])])
+    assert abs(shown.astype(int) - x.astype(int)).max() <= 1
+    assert 'label="glasses=round, smiling=yes"' in sampling.python_lines(
+        "avatars", sampling.Sampling(label="glasses=round, smiling=yes")
+    )
+
+
+def test_a_family_without_a_checkpoint_and_one_that_breaks_keep_their_rows(small):
+    (small / "gan-mnist" / "model.safetensors").write_bytes(b"cut")
+    found = rows_of(generate()[-1]["stage"])
+    assert found["gan"]["state"] == "problem" and "truncated" in found["gan"]["problem"]
+    assert str(small) not in found["gan"]["problem"] and found["flow"]["state"] == "done"
+    first, *_, last = generate("avatars")
+    for stage in (first["stage"], last["stage"]):
+        assert "no checkpoint" in rows_of(stage)["flow"]["problem"]
+    assert rows_of(first["stage"])["flow"]["state"] == "absent" and rows_of(last["stage"])["gan"]["state"] == "done"
+
+
+def test_attributes_of_the_menus_reach_the_samples(small):
+    asked = {"label_0": "yes", "label_1": "sunglasses", "label_2": "any", "label_3": "any"}
+    *_, last = sampling.generate("avatars", n=2, seed=1, **asked)
+    (row,) = [row for row in gm.compare("avatars", "smiling=yes, glasses=sunglasses", n=2, seed=1) if row.family == "gan"]
+    assert abs(samples_of(last["stage"], "gan-avatars").astype(int) - pixels(row.x).astype(int)).max() <= 1
+    with pytest.raises(ValueError, match="Smile.*must be one of yes, no|Smile.*must be one of no, yes"):
+        next(sampling.generate("avatars", n=2, seed=1, **asked | {"label_0": "perhaps"}))
+
+
+def test_stop_keeps_what_is_there(small):
+    run = sampling.generate("mnist", n=2, seed=0, label_0="any", label_1="any", label_2="any", label_3="any")
+    for _ in range(5):
+        next(run)
+    last = run.throw(events.Stopped())
+    found = rows_of(last["stage"])
+    assert found["vae"]["state"] == "done" and "waiting" not in {row["state"] for row in found.values()}
+    assert found["diffusion"]["note"] == "Stopped." and "stopped" in last["lines"]
+
+
+def test_a_new_family_gets_a_row_and_a_result(noise):
+    found = rows_of(generate(n=2)[-1]["stage"])
+    assert found["noise"]["title"] == "Noise" and found["noise"]["values"] == ["0.00", "0.00"]
+    facts, _picture = last_of(as_endpoint(sampling.compare_sample)(dataset="mnist", label="any", n=2, seed=0))
+    assert "noise-mnist" in [row["checkpoint"] for row in facts["rows"]]
+
+
+def last_of(result):
+    return result if isinstance(result, tuple) else list(result)[-1]
+
+
+def test_the_endpoint_says_what_the_package_computes(small):
+    facts, picture = last_of(as_endpoint(sampling.compare_sample)(dataset="mnist", label="3", n=2, seed=4))
+    rows = list(gm.compare("mnist", "3", n=2, seed=4))
+    assert [row["checkpoint"] for row in facts["rows"]] == [row.name for row in rows]
+    for said, row in zip(facts["rows"], rows):
+        assert (said["function_evaluations"], said["parameters"]) == (row.sampling_calls, row.parameters)
+        assert said["likelihood"] == row.likelihood.kind and said["note"] == row.note
+    assert picture.size == gm.pictures.grid(torch.cat([row.x for row in rows]), 2, scale=4).size
+    assert json.dumps(facts)
+
+
+def test_the_tab_opens_with_stored_samples_and_computes_nothing(monkeypatch):
+    for model in (gm.VAE, gm.GAN, gm.Flow, gm.Diffusion, gm.PixelTransformer):
+        monkeypatch.setattr(model, "sample", lambda *args, **options: pytest.fail("a model was asked for samples"))
+    for dataset in data.available():
+        opened = sampling.open_dataset(dataset)
+        for row in json.loads(opened["stage"]["rows"]):
+            assert row["state"] in ("stored", "absent") and bool(row.get("problem")) == (row["state"] == "absent")
+        assert "seed=0))" in opened["lines"]
+        assert {row["name"] for row in json.loads(opened["stage"]["rows"])} == set(gm.cards.generators(dataset))
+
+
+@pytest.mark.parametrize("name", [n for n in gm.checkpoints() if (gm.cards.checkpoint_root() / n / "comparison.png").exists()])
+def test_stored_samples_are_those_of_the_checkpoint(name, monkeypatch):
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS")
+    n, side, source = data.stored_samples(name)
+    shown = sheet_of({"w": side, "h": side, "n": n, "columns": n, "source": source}).astype(int)
+    if name.startswith("transformer"):  # a second for each
+        n = 1
+    steps = comparison.of_checkpoint(name, [-1] * len(gm.labels.all_conditions(name.split("-")[1])), n, 0)
+    row = next(row for row in steps if row.seconds_per_sample)  # before its likelihood
+    assert abs(shown[:n] - pixels(row.x).astype(int)).mean() < 1  # other processors, other last bits
+
+
+def test_the_first_view_is_that_of_stored_samples():
+    """It is laid out with the page, before any model is imported."""
+    stage = sampling.stored(gm.cards.generators(data.available()[0]))
+    assert {row["state"] for row in json.loads(stage["rows"])} <= {"stored", "absent"}
+    assert TABS[0][1] == "tabs.compare"
+
+
+# --- What was measured ------------------------------------------------------------------------------------------------
+
+
+def write_card(folder, rows, **facts):
+    """A card with these metrics. rows: (type, name, value, N)"""
+    facts = {"minutes": 1, "parameters": 1_000_000, "headline": "", "paper": ""} | facts
+    metrics = [{"type": kind, "name": name, "value": value, "args": {"N": n}} for kind, name, value, n in rows]
+    front = {"genmodels": facts, "model-index": [{"results": [{"metrics": metrics}]}]}
+    folder.mkdir(exist_ok=True)
+    (folder / "README.md").write_text(f"---\n{json.dumps(front)}\n---\n", encoding="utf-8")
+
+
+@pytest.fixture
+def cards(tmp_path, monkeypatch):
+    """Three families: the first has its FID of 2,000 pictures on its card, the second beside it, the third has none."""
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    transformer = [
+        ("fid", "FID", 3.5, 2000),
+        ("cas", "CAS", 0.9, 2000),
+        ("bits_per_dim", "bits, exact, given the class", 0.8, 10),
+    ]
+    write_card(tmp_path / "transformer-mnist", transformer)
+    write_card(tmp_path / "gan-mnist", [("fid", "FID", 0.4, 10_000), ("cas", "CAS", 0.97, 20_000)], minutes=7)
+    stored = {"n": 2000, "fid": 0.5, "floor": 0.2, "recall": 0.7, "calls": 1, "seconds_per_sample": 0.002}
+    (tmp_path / "gan-mnist" / "comparison.json").write_text(json.dumps(stored), encoding="utf-8")
+    write_card(tmp_path / "vae-mnist", [("fid", "FID", 7, 10_000), ("bits_per_dim", "bits", 0.1, 10)])
+    (tmp_path / "vae-mnist" / "config.json").write_text(json.dumps({"likelihood": "bernoulli"}), encoding="utf-8")
+    return tmp_path
+
+
+def table_of(opened):
+    """{family: {column: text}}"""
+    table = json.loads(opened["table"]["table"])
+    return {title: dict(zip(table["columns"][1:], [text for text, _ in cells])) for title, *cells in table["rows"]}
+
+
+def test_all_fids_of_the_chart_are_of_as_many_pictures(cards):
+    """A family that has none of that size is not drawn, and its row says so."""
+    found = gm.cards.comparison("mnist")
+    assert found["n"]["fid"] == 2000 and found["floor"] == 0.2 and found["on_cards"]
+    assert {row["name"]: row["fid"] for row in found["rows"]} == {"gan-mnist": 0.5, "transformer-mnist": 3.5, "vae-mnist": None}
+    opened = trilemma.show("mnist")
+    points = {point["title"]: point for point in json.loads(opened["chart"]["points"])}
+    assert {"title": "GAN", "x": 0.002, "y": 0.5, "size": 0.7}.items() <= points["GAN"].items() and opened["chart"][
+        "floor"
+    ] == 0.2
+    assert "2,000" in opened["chart"]["y"] and opened["chart"]["missing"] == "Not measured: VAE, Transformer."
+    table = table_of(opened)
+    assert table["VAE"]["FID"] == "not measured" and table["GAN"]["FID"] == "0.5"
+    assert table["VAE"]["bits per pixel"] == "not comparable: binarised pixels" and table["GAN"]["bits per pixel"] == "none"
+    assert table["Transformer"]["bits per pixel"] == "0.8" and table["Transformer"]["CAS"] == "90.0 %†"
+    assert table["GAN"]["NFE"] == "1" and table["GAN"]["ms per sample"] == "2" and table["GAN"]["minutes of training"] == "7"
+
+
+def test_a_chosen_family_shows_its_samples_and_its_card(cards):
+    (cards / "gan-mnist" / "samples.png").write_bytes(b"a picture")
+    chosen = trilemma.choose("mnist", event(index=0))
+    (row,) = json.loads(chosen["stage"]["rows"])
+    assert (
+        row["whole"]
+        and row["title"] == "GAN"
+        and base64.b64decode(chosen["stage"]["pictures"]["gan-mnist"][22:]) == b"a picture"
+    )
+    assert "gan-mnist" in chosen["card"]
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        trilemma.choose("mnist", event(index=3))
+
+
+@pytest.mark.parametrize("dataset", data.TITLES)
+def test_numbers_of_the_tab_are_those_of_the_cards(dataset, monkeypatch):
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS")
+    table, found = table_of(trilemma.show(dataset)), gm.cards.comparison(dataset)
+    assert found["rows"] and set(found["n"].values()) != {None} and found["floor"] > 0
+    for row in found["rows"]:
+        name, cells = row["name"], table[data.family_title(row["name"])]
+        stored, facts = gm.cards.read_json(name, "comparison.json"), gm.cards.metadata(name)
+        on_card = [r for r in gm.cards.metric_rows(name) if r["type"] == "fid"]
+        sizes = {r["args"]["N"]: r["value"] for r in on_card} | ({stored["n"]: stored["fid"]} if "fid" in stored else {})
+        fid = sizes.get(found["n"]["fid"])
+        assert cells["FID"] == ("not measured" if fid is None else f"{fid:.4g}")
+        assert cells["minutes of training"] == f"{facts['minutes']:g}"
+        assert cells["parameters"] == f"{facts['parameters'] / 1e6:.2f} M"
+        if "cas" in (values := gm.cards.measurements(name)):
+            assert cells["CAS"].startswith(f"{100 * values['cas'][0]:.1f} %")
+        if row["bits"] is not None:
+            assert row["bits"] in [r["value"] for r in gm.cards.metric_rows(name) if r["type"] == "bits_per_dim"]
+
+
+def test_a_new_family_gets_a_point(noise):
+    numbers = {"n": 9, "fid": 3.0, "calls": 1, "seconds_per_sample": 0.1}
+    (gm.cards.checkpoint_root() / "noise-mnist" / "comparison.json").write_text(json.dumps(numbers), encoding="utf-8")
+    opened = trilemma.show("mnist")
+    assert "Noise" in [point["title"] for point in json.loads(opened["chart"]["points"])]
+    assert table_of(opened)["Noise"]["FID"] == "3"
+
+
+# --- One picture, and two ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(small, monkeypatch):
+    """Small checkpoints that take one picture at a time, and a search of three steps."""
+    monkeypatch.setattr(gm.gan, "PROJECTION_STEPS", 3)
+    (small / "flow-mnist" / "model.safetensors").unlink()
+    tiny.untrained(functools.partial(tiny.make, "flow"), 1)._save_pretrained(small / "flow-mnist")
+    return small
+
+
+def test_what_is_shown_of_a_picture_is_what_the_package_makes_of_it(quick, tmp_path, monkeypatch):
+    source = sources.test_picture("mnist", 4)
+    *_, last = picture.rebuild("mnist", source)
+    shown = rows_of({"rows": last["rows"]["rows"]})
+    assert {row["state"] for name, row in shown.items() if name != "transformer"} == {"done"}
+    for row in gm.comparison.rebuild("mnist", source["x"]):
+        if row.problem:
+            continue
+        mine, difference = samples_of(last["rows"], row.name).astype(int)
+        assert abs(mine - pixels(row.x)[0].astype(int)).max() <= 1
+        assert abs(difference - pixels((row.x - source["x"]).abs())[0].astype(int)).max() <= 2
+        assert dict(shown[row.family]["facts"]) == {"squared error": f"{row.error:.4f}"}
+        assert shown[row.family]["note"] == row.way and shown[row.family]["labels"][1].endswith("difference")
+        if row.likelihood.log_prob is not None:
+            this, mirrored = gm.metrics.bits_per_dim(row.likelihood.log_prob, 784).tolist()
+            assert f"{this:.3f} bits per pixel, mirrored {mirrored:.3f}" in shown[row.family]["likelihood"]
+    names = run_program(last["picture_lines"], tmp_path, monkeypatch)
+    assert names["x"].shape[0] == 1 + 4 and torch.equal(names["x"][:1], source["x"])
+    with pytest.raises(ValueError, match="Choose a picture first"):
+        next(picture.rebuild("fashion", source))
+
+
+def test_the_endpoint_of_one_picture(quick):
+    facts, image = last_of(as_endpoint(picture.compare_picture)(dataset="mnist", picture=None, test_picture_number=4))
+    said = {row["checkpoint"]: row for row in facts["rows"]}
+    assert said["flow-mnist"]["squared_error"] == 0 and len(said["flow-mnist"]["bits_per_pixel"]) == 2
+    assert said["gan-mnist"]["likelihood"] == "none"
+    assert image.size == gm.pictures.grid(torch.zeros(5, 1, 28, 28), 5, scale=4).size
+    assert json.dumps(facts)
+
+
+def test_all_paths_are_scrubbed_together(quick, tmp_path, monkeypatch):
+    *_, last = interpolation.walk("mnist", (3, 8))
+    rows = list(gm.comparison.path("mnist", *gm.data.samples("mnist")[[3, 8]].floats().split(1), interpolation.STEPS))
+    expected = [row for row in rows if row.x is not None]
+    assert last["frames"]["rows"] == [data.family_title(row.name) for row in expected] and len(expected) == 3
+    assert last["frames"]["columns"] == interpolation.STEPS
+    assert same_pictures(last["frames"], torch.cat([row.x for row in expected]))
+    assert "Diffusion" in last["note"] and "no code" in last["note"]
+    assert same_pictures(last["frames"], run_program(last["path_lines"], tmp_path, monkeypatch)["x"])
+
+
+def test_each_end_of_a_path_can_be_chosen():
+    assert interpolation.choose("mnist", (3, 8), "last", event(index=5)) == {"pair": (3, 5)}
+    assert interpolation.choose("mnist", (3, 8), "first", event(index=5)) == {"pair": (5, 8)}
+    for pair in ((3, 100), (-1, 3), ("a", 3)):
+        with pytest.raises(ValueError, match="must be a whole number from 0 to 99"):
+            interpolation.read("mnist", pair)
+    assert interpolation.read("mnist", None) == interpolation.OPENING
+
+
+def test_the_endpoint_of_paths(quick):
+    facts, image = last_of(as_endpoint(interpolation.compare_interpolate)(dataset="mnist", first=1, second=2, steps=3))
+    assert set(facts["rows"]) == {"vae-mnist", "flow-mnist", "gan-mnist"} and "no code" in facts["problems"]["diffusion-mnist"]
+    assert image.size == gm.pictures.grid(torch.zeros(9, 1, 28, 28), 3, scale=2).size
+
+
+# --- Claims -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_words_of_the_claims_fit_the_numbers(monkeypatch):
+    """Numbers and verdicts come from the cards by themselves; sentences beside them would not."""
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS")
+    values = {(family, key): claims.measured(family, key) for family in ("vae", *claims.OTHERS) for key in ("fid", "recall")}
+    bits = [claims.measured(family, "bits")["mnist"] for family in ("flow", "transformer")]
+    sizes = [claims.measured(family, "parameters")["mnist"] for family in ("flow", "transformer")]
+    assert bits[0] > bits[1] and sizes[0] > sizes[1]
+    for dataset in ("mnist", "fashion"):
+        assert values["flow", "fid"][dataset] > values["diffusion", "fid"][dataset]
+        assert values["diffusion", "recall"][dataset] > values["gan", "recall"][dataset]
+    paths = [claims.measured(family, "path")["mnist"] for family in ("vae", "gan", "flow")]
+    assert paths[0] == pytest.approx(paths[1], rel=0.1) and paths[2] > 1.5 * paths[0]
+    for dataset in data.TITLES:
+        assert values["gan", "fid"][dataset] < values["diffusion", "fid"][dataset]
+        parameters = [claims.measured(family, "parameters")[dataset] for family in ("gan", "diffusion")]
+        assert parameters[0] > parameters[1]
+    faces = {row["name"]: (row["fid"], -row["recall"]) for row in gm.cards.comparison("avatars")["rows"]}
+    assert (
+        min(faces.values()) == faces["gan-avatars"] and min(recall for _, recall in faces.values()) == faces["gan-avatars"][1]
+    )
+
+
+def test_verdicts_and_advice_follow_the_cards(cards):
+    assert claims.best("fid", "{:g}") == "Digits: GAN 0.5" and claims.best("minutes", "{:g}", least=False) == "Digits: GAN 7"
+    assert claims.side_by_side(["gan", "transformer"], "fid", "{:g}") == "Digits: GAN 0.5, Transformer 3.5"
+    assert claims.compared("transformer", ["gan"], "fid", lambda a, b: a > b) == [True]
+    assert claims.verdict([True, False]) == "In part." and claims.verdict([]) == "Not measured."
+    assert "Not measured" in claims.text() and all(claims.recommendations().values())
+    stored = json.loads((cards / "gan-mnist" / "comparison.json").read_text(encoding="utf-8")) | {"copies": 0.5}
+    (cards / "gan-mnist" / "comparison.json").write_text(json.dumps(stored), encoding="utf-8")
+    assert claims.copies()[1] == "Confirmed." and "GAN 50.0%" in claims.copies()[2]

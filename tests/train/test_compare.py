@@ -1,0 +1,49 @@
+"""The command line `python -m train.compare`."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import genmodels as gm
+from genmodels import data, metrics
+from train import compare
+
+
+def run(*arguments):
+    return CliRunner().invoke(compare.app, list(map(str, arguments)))
+
+
+def test_a_checkpoint_is_measured_with_the_defaults_of_sample(root):
+    done = run("gan-mnist", "--generated", 20)
+    assert done.exit_code == 0, done.output
+    numbers = json.loads((root / "gan-mnist" / "comparison.json").read_text(encoding="utf-8"))
+    model, classifier = gm.load("gan-mnist"), gm.load("classifier-mnist")
+    real, train = data.load("mnist", "test"), data.load("mnist", "train")
+    x = (255 * model.sample(20, label=torch.arange(20) % 10, seed=0)).round().byte()
+    fake, features = metrics.features(classifier, x), metrics.features(classifier, real.x)
+    assert numbers["fid"] == pytest.approx(metrics.fid(fake, features), rel=1e-3)
+    assert numbers["floor"] == pytest.approx(metrics.fid(metrics.features(classifier, train.x[:20]), features), rel=1e-3)
+    assert numbers["recall"] == pytest.approx(metrics.precision_recall(features[:20], fake, k=3)[1])
+    assert numbers["sharpness"] == pytest.approx((compare.sharpness(x) / compare.sharpness(real.x)).item(), rel=1e-3)
+    assert (numbers["n"], numbers["calls"], numbers["seed"]) == (20, 1, 0) and numbers["seconds_per_sample"] > 0
+    assert 0 <= numbers["copies"] <= 1 and numbers["path"] >= 1
+    assert numbers["command"] == "python -m train.compare gan-mnist"
+    assert Image.open(root / "gan-mnist" / "comparison.png").size == (8 * 28, 28)
+
+
+def test_what_a_sample_costs_is_measured_alone(root):
+    (root / "vae-mnist" / "comparison.json").write_text('{"fid": 3, "n": 7}', encoding="utf-8")
+    assert run("vae-mnist", "--costs-only").exit_code == 0
+    numbers = json.loads((root / "vae-mnist" / "comparison.json").read_text(encoding="utf-8"))
+    assert (numbers["fid"], numbers["n"], numbers["calls"]) == (3, 7, 1) and "precision" not in numbers
+    printed = run().output
+    assert "| `vae-mnist` | 3 |" in printed and "Fashion" in printed
+
+
+def test_sharpness_and_copies_are_what_they_say():
+    x = torch.zeros(1, 1, 4, 4)
+    x[..., ::2] = 8
+    assert compare.sharpness(x) == 4  # between rows nothing changes, between columns all
