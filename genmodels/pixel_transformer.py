@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genmodels.base import Likelihood, PIXELS, check_number, exact, generator
+from genmodels.base import PIXELS, Likelihood, check_number, exact, generator
 from genmodels.messages import Message
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits

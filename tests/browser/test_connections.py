@@ -5,7 +5,7 @@ import time
 
 import pytest
 from helpers import photograph
-from helpers_browser import PIXELS, changed, open_tab
+from helpers_browser import PIXELS, changed
 
 from hosting import head
 

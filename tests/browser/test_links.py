@@ -82,17 +82,23 @@ def poem_in_another_form(page):
 
 # (tab, tab within it, what the visitor does, what it puts into the address, where it is seen)
 TOOLS = {
-    "sample": (None, None, sample_of_the_vae, "sample=3", "#vae-stage canvas"),
-    "code": (None, None, code_of_two_numbers, "code=", "#vae-stage canvas"),
+    "sample": ("Autoencoder & VAE", None, sample_of_the_vae, "sample=3", "#vae-stage canvas"),
+    "code": ("Autoencoder & VAE", None, code_of_two_numbers, "code=", "#vae-stage canvas"),
     "reconstruction": (
-        None,
+        "Autoencoder & VAE",
         "Your picture",
         lambda page: pick(page, "#vae-own", 6),
         "picture=6",
         "#vae-stage canvas, #vae-pair canvas",
     ),
-    "edits": (None, "Edit attributes", edited_face, "glasses_amount=1", "#vae-stage canvas, #vae-verdict"),
-    "interpolation": (None, "Interpolate", lambda page: pick(page, "#vae-ends", 11), "first_code=", "#vae-frames canvas"),
+    "edits": ("Autoencoder & VAE", "Edit attributes", edited_face, "glasses_amount=1", "#vae-stage canvas, #vae-verdict"),
+    "interpolation": (
+        "Autoencoder & VAE",
+        "Interpolate",
+        lambda page: pick(page, "#vae-ends", 11),
+        "first_code=",
+        "#vae-frames canvas",
+    ),
     "gan": ("GAN", None, faces_by_score, "order=score", "#gan-stage canvas"),
     "quiz": ("GAN", "Quiz", third_round, "quiz-round=2", "#gan-quiz canvas"),
     "replay": ("GAN", "Training", lambda page: radio(page, "one with mode collapse"), "collapsed", "#gan-replay canvas"),
