@@ -219,13 +219,15 @@ def of_checkpoint(
     family, dataset = name.split("-")
     model = _load(name)
     names = list(labels.all_conditions(dataset))
-    known = names if getattr(model, "values", None) else getattr(model, "conditions", ["class"] if model_classes(model) else [])
-    label = [values[names.index(attribute)] for attribute in known]
-    unknown = [attribute for attribute, value in zip(names, values) if value >= 0 and attribute not in known]
+    conditions = (
+        names if getattr(model, "values", None) else getattr(model, "conditions", ["class"] if model_classes(model) else [])
+    )
+    label = [values[names.index(attribute)] for attribute in conditions]
+    unknown = [attribute for attribute, value in zip(names, values) if value >= 0 and attribute not in conditions]
     note = Message("It does not know {attributes}.", attributes=", ".join(unknown)) if unknown else ""
 
     started = clock()
-    if unknown and not known:
+    if unknown and not conditions:
         x, note = sample_region(model, dataset, values, n, seed)
         pictures = iter([x])
     elif getattr(model, "values", None):

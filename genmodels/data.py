@@ -23,65 +23,10 @@ from torch import Tensor
 from genmodels.base import check_choice, check_number, generator, import_extra
 from genmodels.cards import checkpoint_root, own_data
 from genmodels.ink import find_ink, is_drawing
+from genmodels.labels import ATTRIBUTES, CLASSES
 from genmodels.messages import Message
 from genmodels.pictures import standardize
 
-CLASSES = {
-    "mnist": [str(d) for d in range(10)],
-    "fashion": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
-}
-ATTRIBUTES = {  # of the avatars; a value's number is its index in the list
-    "smiling": ["no", "yes"],
-    "mouth": ["open_smile", "small_smile", "chuckle", "tongue", "serious", "sad", "grimace", "shout"],
-    "eyes": ["open", "happy", "closed", "wink", "side", "wide", "rolling", "hearts"],
-    "eyebrows": ["neutral", "flat", "angry", "raised", "worried"],
-    "glasses": ["none", "round", "square", "sunglasses", "big_shades"],
-    "glasses_color": ["none", "black", "red", "blue"],
-    "facial_hair": ["none", "light_beard", "medium_beard", "full_beard", "moustache", "curled_moustache"],
-    "headwear": ["none", "hat", "beanie", "cat_beanie", "ear_flaps", "knit_cap"],
-    "hat_color": ["none", "black", "grey", "white", "blue", "green", "yellow", "pink", "red"],
-    "hair": [
-        "bald",
-        "balding",
-        "crew_cut",
-        "round_cut",
-        "waved",
-        "short_curly",
-        "side_part",
-        "short_dreads",
-        "spiky",
-        "quiff",
-        "shaggy",
-        "bun",
-        "mullet",
-        "bob",
-        "fringe_bob",
-        "shoulder",
-        "curly",
-        "afro",
-        "straight",
-        "straight_fringe",
-        "straight_centre",
-        "wavy",
-        "dreads",
-        "shaved_sides",
-    ],
-    "hair_length": ["none", "short", "medium", "long"],
-    "hair_color": ["none", "black", "brown", "auburn", "red", "blonde", "platinum", "grey", "pink"],
-    "skin": ["pale", "light", "tan", "brown", "dark"],
-    "clothing": [
-        "crew_neck",
-        "scoop_neck",
-        "v_neck",
-        "hoodie",
-        "overall",
-        "collar_sweater",
-        "blazer_shirt",
-        "blazer_sweater",
-    ],
-    "clothes_color": ["black", "grey", "white", "blue", "green", "yellow", "pink", "red"],
-    "background": ["sky", "lilac", "rose", "peach", "mint", "cream"],
-}
 HIDDEN = -1  # label of an attribute that is not visible in this picture: hair under a hat, eyes behind dark glasses
 
 DATASETS = ("mnist", "fashion", "avatars")

@@ -1,4 +1,4 @@
-"""Labels as text and as numbers. Without torch, until a name is looked up.
+"""Labels as text and as numbers. Without torch, but for own datasets and for `select` and `matching`.
 
 As text: "any", "each" (one class after another), a class such as "7" or "ankle boot", or, for models with several attributes,
 "glasses=round, smiling=yes". As numbers: what a model's `sample` takes, see `genmodels.base.check_labels`.
@@ -13,6 +13,62 @@ from genmodels.messages import Message
 if TYPE_CHECKING:
     from torch import Tensor
 
+CLASSES = {
+    "mnist": [str(d) for d in range(10)],
+    "fashion": ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
+}
+ATTRIBUTES = {  # of the avatars; a value's number is its index in the list
+    "smiling": ["no", "yes"],
+    "mouth": ["open_smile", "small_smile", "chuckle", "tongue", "serious", "sad", "grimace", "shout"],
+    "eyes": ["open", "happy", "closed", "wink", "side", "wide", "rolling", "hearts"],
+    "eyebrows": ["neutral", "flat", "angry", "raised", "worried"],
+    "glasses": ["none", "round", "square", "sunglasses", "big_shades"],
+    "glasses_color": ["none", "black", "red", "blue"],
+    "facial_hair": ["none", "light_beard", "medium_beard", "full_beard", "moustache", "curled_moustache"],
+    "headwear": ["none", "hat", "beanie", "cat_beanie", "ear_flaps", "knit_cap"],
+    "hat_color": ["none", "black", "grey", "white", "blue", "green", "yellow", "pink", "red"],
+    "hair": [
+        "bald",
+        "balding",
+        "crew_cut",
+        "round_cut",
+        "waved",
+        "short_curly",
+        "side_part",
+        "short_dreads",
+        "spiky",
+        "quiff",
+        "shaggy",
+        "bun",
+        "mullet",
+        "bob",
+        "fringe_bob",
+        "shoulder",
+        "curly",
+        "afro",
+        "straight",
+        "straight_fringe",
+        "straight_centre",
+        "wavy",
+        "dreads",
+        "shaved_sides",
+    ],
+    "hair_length": ["none", "short", "medium", "long"],
+    "hair_color": ["none", "black", "brown", "auburn", "red", "blonde", "platinum", "grey", "pink"],
+    "skin": ["pale", "light", "tan", "brown", "dark"],
+    "clothing": [
+        "crew_neck",
+        "scoop_neck",
+        "v_neck",
+        "hoodie",
+        "overall",
+        "collar_sweater",
+        "blazer_shirt",
+        "blazer_sweater",
+    ],
+    "clothes_color": ["black", "grey", "white", "blue", "green", "yellow", "pink", "red"],
+    "background": ["sky", "lilac", "rose", "peach", "mint", "cream"],
+}
 ANY, EACH = "any", "each"  # not given; one class after another
 
 Conditions = dict[str, list[str]]  # what a model is conditioned on: attribute -> names of its values; or {"class": names}
@@ -28,19 +84,21 @@ class LabelError(ValueError):
 
 def classes(dataset: str) -> Conditions:
     """The conditions of a model that knows the classes of a data set."""
-    return {"class": gm.data.classes(dataset)}
+    return {"class": CLASSES[dataset] if dataset in CLASSES else gm.data.classes(dataset)}
 
 
 def all_conditions(dataset: str) -> Conditions:
     """All that is known of the pictures of a data set: their class, or the attributes of faces."""
-    return gm.data.ATTRIBUTES if dataset == "avatars" else classes(dataset)
+    return ATTRIBUTES if dataset == "avatars" else classes(dataset)
 
 
 def conditions(checkpoint: str) -> Conditions:
     """What the model of a checkpoint such as "gan-avatars" is conditioned on."""
-    dataset, names = checkpoint.split("-")[1], getattr(gm.load(checkpoint), "conditions", ["class"])
-    values = all_conditions(dataset)
-    return {name: values[name] for name in names}
+    config = gm.cards.read_json(checkpoint, "config.json")
+    if not config:
+        gm.load(checkpoint)  # says what is missing
+    values = all_conditions(checkpoint.split("-")[1])
+    return {name: values[name] for name in config.get("conditions", ["class"])}
 
 
 def parse(conditions: Conditions, text: str, name: str = "label") -> list[int]:
@@ -108,7 +166,7 @@ def single_values(conditions: Conditions) -> list[str]:
 
 def select(y: "Tensor", conditions: Conditions) -> "Tensor":
     """The labels (N, attributes) of a model from those of its data set: classes (N,) or values of all attributes (N, 16)."""
-    return y[:, None] if y.ndim == 1 else y[:, [list(gm.data.ATTRIBUTES).index(name) for name in conditions]]
+    return y[:, None] if y.ndim == 1 else y[:, [list(ATTRIBUTES).index(name) for name in conditions]]
 
 
 def matching(y: "Tensor", label: "int | list | Tensor | None", n: int, classes: Sequence[int], seed: int) -> list[int]:

@@ -57,7 +57,7 @@ class Family:
         return gm.base.check_choice("model", model, self.models).split("-")[1]
 
     def check(self, dataset: str) -> str:
-        return gm.base.check_choice(DATASET, dataset, list(self.titles))
+        return dataset if dataset in self.titles else gm.base.check_choice(DATASET, dataset, list(self.titles))  # without torch
 
     def checkpoint(self, dataset: str) -> str:
         return f"{self.name}-{self.check(dataset)}"
@@ -68,6 +68,10 @@ class Family:
     def conditions(self, dataset: str) -> Conditions:
         """What the model is conditioned on: {attribute: names of its values}."""
         return gm.labels.conditions(self.checkpoint(dataset))
+
+    def attributes(self, dataset: str) -> list[str]:
+        """The names of `conditions`, also of a model that is not there."""
+        return gm.cards.read_json(self.checkpoint(dataset), "config.json").get("conditions", ["class"])
 
     def cached(self, fn: Callable) -> Callable:
         """`fn(dataset, ...)`, computed once for each checkpoint."""

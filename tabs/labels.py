@@ -122,9 +122,9 @@ def menu_updates(conditions: Conditions) -> dict[str, dict]:
     return updates
 
 
-def menu_values(conditions: Conditions) -> dict[str, str]:
-    """The menus' values as a tab opens."""
-    return {name: update["value"] for name, update in menu_updates(conditions).items()}
+def menu_values(attributes: list[str]) -> dict[str, str]:
+    """The menus' values as a tab opens, from the names of a model's attributes."""
+    return dict.fromkeys(MENUS, ANY) | ({MENUS[0]: EACH} if attributes == ["class"] else {})
 
 
 def from_menus(conditions: Conditions, values: dict) -> dict:

@@ -65,7 +65,10 @@ class Tool:
     def opening_values(self, dataset: str) -> dict[str, Any]:
         """{field: value} as the tool opens for a data set."""
         values = {field: self.controls.model_fields[field].default for field in self.components}
-        return values | {field: value for field, value in self.defaults(dataset).items() if field in values}
+        try:
+            return values | {field: value for field, value in self.defaults(dataset).items() if field in values}
+        except ValueError:  # its model is not there, as the tool itself says
+            return values
 
     def read(self, texts: dict[str, str], dataset: str) -> tuple[dict[str, Any], list[Any]]:
         """({field: value}, sentences on the texts that are not allowed). Of such a field, and one without text: its default."""
@@ -112,7 +115,7 @@ class Choice:
 
 @dataclass
 class Registry:
-    """What the tools of a page that is being built have said."""
+    """What the tools of a page that is being built have registered."""
 
     tools: list[Tool] = dataclasses.field(default_factory=list)
     choices: list[Choice] = dataclasses.field(default_factory=list)
@@ -186,17 +189,17 @@ def unpack(text: str) -> list[float]:
 
 def connect(tabs: gr.Tabs) -> "dict[str, Place]":
     """Wire the links of a page whose tabs have been laid out. Returns what has a link, by the path of its tab."""
-    said = registry()
+    registered = registry()
     del vars(Context.root_block)["links"]
     groups = dict(tab_groups(tabs))
     for place, group in groups.items():
         for tab in group.children:
             events.in_browser(tab.select, f"() => {{ window.links?.select({place!r}, {tab.id!r}); }}", {}, {})
-    for state in (*visited_states(groups).values(), *(state for state, _inputs in said.restored)):
+    for state in (*visited_states(groups).values(), *(state for state, _inputs in registered.restored)):
         state.unrender()  # Gradio takes any output for a change of a state, if it stands in a tab that is not in the browser
         state.render()
-    links = {link.props["place"]: link for link in said.links}
-    places = {path: Place(path, link, said, list(links)) for path, link in links.items()}
+    links = {link.props["place"]: link for link in registered.links}
+    places = {path: Place(path, link, registered, list(links)) for path, link in links.items()}
     address = Address(groups={path: [tab.id for tab in group.children] for path, group in groups.items()})
     for place in places.values():
         place.connect()
@@ -230,18 +233,18 @@ def visited_states(groups: dict[str, gr.Tabs]) -> dict[str, gr.State]:
 class Place:
     """Tools that open together and have one link: those of a tab, or of a tab within it."""
 
-    def __init__(self, path: str, link: Link, said: Registry, places: list[str]):
+    def __init__(self, path: str, link: Link, registered: Registry, places: list[str]):
         def is_own(component: Any) -> bool:
             found = tab_path(component)
             around = [other for other in places if f"{found}/".startswith(f"{other}/")]
             return max(around, key=len, default=None) == path
 
         self.path, self.link = path, link
-        self.choices = {choice.name: choice for choice in said.choices if is_own(choice.radio)}
+        self.choices = {choice.name: choice for choice in registered.choices if is_own(choice.radio)}
         self.tools = [
-            tool for tool in said.tools if tool.components and is_own(component_of(next(iter(tool.components.values()))))
+            tool for tool in registered.tools if tool.components and is_own(component_of(next(iter(tool.components.values()))))
         ]
-        self.restored = [(state, inputs) for state, inputs in said.restored if is_own(next(iter(inputs.values())))]
+        self.restored = [(state, inputs) for state, inputs in registered.restored if is_own(next(iter(inputs.values())))]
 
     def fields(self) -> dict[str, Any]:
         """{parameter: component or Part}, the choices first."""

@@ -164,18 +164,3 @@ def canvas(page, selector):
 def points_of(path):
     """All numbers of an SVG path, or of a polyline's points."""
     return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", path)]
-
-
-def come_to_rest(page, seconds=0.6):
-    """Wait until the page has neither asked the server nor got an answer for a moment."""
-    latest = [time.monotonic()]
-
-    def note(_):
-        latest[0] = time.monotonic()
-
-    for event in ("request", "response", "requestfinished"):
-        page.on(event, note)
-    while time.monotonic() - latest[0] < seconds:
-        page.wait_for_timeout(50)
-    for event in ("request", "response", "requestfinished"):
-        page.remove_listener(event, note)

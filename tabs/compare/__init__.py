@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 import genmodels as gm
-from tabs import events, layout
+from tabs import events, layout, links
 from tabs.compare import claims, data, interpolation, picture, sampling, trilemma
 from tabs.components.family_rows import FamilyRows
 from tabs.families import DATASET
@@ -42,6 +42,7 @@ def build(first_visit):
         )
     )
     dataset = choice_of_dataset()
+    links.choice("dataset", dataset)
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=250, elem_classes=["card", "controls"]):
             controls = sampling.lay_out_controls()

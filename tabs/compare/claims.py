@@ -36,10 +36,10 @@ def side_by_side(families: Iterable[str], value: str, text: str) -> str:
 
 def compared(family: str, others: Iterable[str], value: str, holds: Callable[[float, float], bool]) -> list[bool]:
     """Whether `holds(this family's value, another's)` for all of the others that have one, on each data set with any."""
-    mine, theirs = measured(family, value), [measured(other, value) for other in others]
+    own, theirs = measured(family, value), [measured(other, value) for other in others]
     return [
-        all(holds(mine[dataset], values[dataset]) for values in theirs if dataset in values)
-        for dataset in mine
+        all(holds(own[dataset], values[dataset]) for values in theirs if dataset in values)
+        for dataset in own
         if any(dataset in values for values in theirs)
     ]
 

@@ -29,8 +29,8 @@ def family_title(name: str) -> str:
 
 def conditions(dataset: str) -> "gm.labels.Conditions":
     """What a visitor may ask for: a class, or the attributes of faces that have a menu."""
-    known = gm.labels.all_conditions(check(dataset))
-    return {name: values for name, values in known.items() if name in ATTRIBUTES}
+    conditions = gm.labels.all_conditions(check(dataset))
+    return {name: values for name, values in conditions.items() if name in ATTRIBUTES}
 
 
 def stored_samples(name: str) -> tuple[int, int, str] | None:

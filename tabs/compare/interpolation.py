@@ -9,7 +9,7 @@ from pydantic import Field
 
 import genmodels as gm
 from genmodels.messages import Message
-from tabs import events, layout, programs, sources
+from tabs import events, layout, links, programs, sources
 from tabs.compare import data
 from tabs.components import sheet
 from tabs.components.scrubber import Scrubber
@@ -32,6 +32,10 @@ class End(Controls):
         Literal["first", "last"],
         radio([(Message("first picture"), "first"), (Message("last picture"), "last")], scale=2, elem_classes=[]),
     ] = Field("last", title=Message("Choose another"))
+
+
+class Shown(End, Ends):
+    """What a link says of the tool."""
 
 
 def walk(dataset: str, pair: Any) -> Iterator[dict]:
@@ -89,6 +93,12 @@ def choose(dataset: str, pair: Any, end: str, event: gr.EventData) -> dict:
     i = int(events.event_number(event, "index", TILES - 1))
     first, second = read(dataset, pair)
     return {"pair": (first, i) if End.read(end=end).end == "last" else (i, second)}
+
+
+def restore(dataset: str, first: int, second: int, **controls: Any) -> dict:
+    """The ends that a link names -> pair, path_tiles."""
+    pair = read(dataset, (first, second))
+    return {"pair": pair, "path_tiles": {**sources.tiles(dataset, TILES, -1), "pair": pair}}
 
 
 def open_dataset(dataset: str) -> dict:
@@ -149,6 +159,10 @@ def lay_out(dataset: gr.Radio) -> tuple:
     inputs, pair = {"dataset": dataset}, {"pair": gr.State(OPENING)}
     runs = events.Runs("frames", stop)
     chosen = events.act(tiles.input, choose, {**inputs, **pair, **end}, pair)
-    for trigger in (start.click, chosen.then):
+    noted = f"(v, end) => ({{...v, pair: (v.pair ?? {list(OPENING)}).map((i, k) => k === +(end === 'last') ? v.chosen : i)}})"
+    events.in_browser(chosen.success, noted, {"tiles": tiles, **end}, {"tiles": tiles})
+    ends = {name: links.Part(tiles, f"v?.pair?.[{i}]") for i, name in enumerate(("first", "second"))}
+    links.tool(Shown, {**end, **ends}, (restore, inputs, {**pair, "path_tiles": tiles}), "path")
+    for trigger in (start.click, chosen.then, links.restored(pair)):
         runs.stream(trigger, walk, {**inputs, **pair}, outputs)
     return open_dataset, inputs, {"path_tiles": tiles, **pair, **outputs}

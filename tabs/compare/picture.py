@@ -7,7 +7,7 @@ import gradio as gr
 from PIL.Image import Image
 
 import genmodels as gm
-from tabs import endpoints, events, layout, programs, sources
+from tabs import endpoints, events, layout, links, programs, sources
 from tabs.compare import data, sampling
 from tabs.components import sheet
 from tabs.components.family_rows import FamilyRows, Row
@@ -143,6 +143,6 @@ def lay_out(dataset: gr.Radio) -> tuple:
     outputs = {"rows": rows, "picture_lines": layout.python_panel("compare", "picture")}
     source, runs = {"source": gr.State()}, events.Runs("rows", stop)
     chosen = [event.then for event in PICTURES.connect(parts, {"dataset": dataset}, source)]
-    for trigger in (start.click, *chosen):
+    for trigger in (start.click, *chosen, links.restored(source)):
         runs.stream(trigger, rebuild, {"dataset": dataset, **source}, outputs, rate=8)
     return open_dataset, {"dataset": dataset}, {**PICTURES.opened(parts), **source, **outputs}

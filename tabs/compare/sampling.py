@@ -12,7 +12,7 @@ from pydantic import Field
 import genmodels as gm
 from genmodels.labels import ANY, EACH
 from genmodels.messages import Message
-from tabs import events, labels, layout, programs
+from tabs import events, labels, layout, links, programs
 from tabs.compare import data
 from tabs.components import sheet
 from tabs.components.family_rows import FamilyRows, Row
@@ -24,6 +24,10 @@ class Sampling(Controls):
     label: str = Field(ANY, title=Message("Class"), max_length=500)
     n: Annotated[int, slider()] = Field(8, ge=1, le=16, title=Message("Samples of each family"))
     seed: Seed = SEED
+
+
+class Shown(Sampling, labels.Menus):
+    """What a link says of the request."""
 
 
 def read(dataset: str, **controls: Any) -> Sampling:
@@ -205,5 +209,7 @@ def connect(runs: events.Runs, inputs: dict, outputs: dict, new: gr.Button) -> N
     """Wire the tool."""
     drawn = events.new_seed(new, inputs["seed"])
     changes = [*(inputs[name].input for name in labels.MENUS), inputs["n"].release, inputs["seed"].submit]
-    for trigger in (drawn.then, functools.partial(gr.on, changes)):
+    asked = {name: inputs[name] for name in (*labels.MENUS, "n", "seed")}
+    for trigger in (drawn.then, functools.partial(gr.on, changes), links.restored(asked)):
         runs.stream(trigger, generate, inputs, outputs, rate=8)
+    links.tool(Shown, asked)

@@ -91,7 +91,7 @@ def opening_options(dataset):
 
 def opening_values(dataset):
     """The same, the menus among them."""
-    return opening_options(dataset).model_dump() | labels.menu_values(DIFFUSION.conditions(dataset))
+    return opening_options(dataset).model_dump() | labels.menu_values(DIFFUSION.attributes(dataset))
 
 
 @DIFFUSION.cached

@@ -206,7 +206,7 @@ def show_restored(dataset, directions, **controls):
 
 def opening_values(dataset):
     """The controls as the tab opens, the menus among them."""
-    return opening(dataset).model_dump() | labels.menu_values(GAN.conditions(dataset))
+    return opening(dataset).model_dump() | labels.menu_values(GAN.attributes(dataset))
 
 
 def reset(dataset, **controls):
