@@ -39,7 +39,7 @@ def test_toy_points_lie_in_the_square_and_have_the_named_shape(shape):
 def fitted():
     """The same number of updates on any machine: the clock advances by 0.01 s each time it is read."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plane, "time", SimpleNamespace(monotonic=functools.partial(next, iter(itertools.count(0, 0.01)))))
+        patch.setattr(plane.flow, "time", SimpleNamespace(monotonic=functools.partial(next, iter(itertools.count(0, 0.01)))))
         return list(fit_plane(moons(), seconds=4.0, layers=4))
 
 

@@ -1,6 +1,7 @@
-"""A flow of points of the plane: the couplings of `genmodels.flow`, small enough to be trained live.
+"""A normalizing flow of points: the couplings of `genmodels.flow`, small enough to be trained live. It minimizes -log p(x).
 
-`fit_plane` is the only training outside of `train/`, because it is meant to be watched.
+Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP (2017), https://arxiv.org/abs/1605.08803; the mixtures by Ho
+et al., Flow++ (2019), https://arxiv.org/abs/1902.00275.
 """
 
 import math
@@ -11,8 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from genmodels.base import check_choice, check_number, generator
+from genmodels.base import check_number, generator
 from genmodels.flow import Mixture, initial_bias, log_normal, mixture_inverse, mixture_transform
+from genmodels.plane.base import PlaneModel
+from genmodels.plane.points import check_points
+
+JITTER = 0.02  # noise on the points in training, so that the density does not collapse onto single points
 
 
 class PlaneCoupling(nn.Module):
@@ -59,24 +64,34 @@ class PlaneCoupling(nn.Module):
         return self._join(mixture_inverse(self._predict_mixture(context), z), context)
 
 
-class PlaneFlow(nn.Module):
+class PlaneFlow(PlaneModel):
     """A flow of points (B, 2) of the square [-1, 1]^2, float64: couplings that transform the two coordinates in turn.
 
     Arguments: layers: 1 to 12; hidden, components: of each `PlaneCoupling`; seed: of the initial weights.
     """
 
+    has_density = True
     SCALE = 2.5  # stretches the square to the width of the noise
     couplings: Any  # ModuleList of PlaneCoupling
 
     def __init__(self, layers: int = 6, hidden: int = 32, components: int = 6, seed: int = 0):
-        super().__init__()
-        g = generator(seed)
+        super().__init__(hidden, 2, seed)
+        g = self.initial
         layers = check_number("layers", layers, 1, 12, whole=True)
         self.couplings = nn.ModuleList(PlaneCoupling(i % 2, hidden, components, g) for i in range(layers))
 
+    def loss(self, x: Tensor, g: torch.Generator) -> Tensor:
+        return -self.log_prob(x.double() + JITTER * torch.randn(x.shape, generator=g, dtype=torch.float64)).mean()
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int | None = None) -> Tensor:
+        n = check_number("n", n, 1, 10_000, whole=True)
+        *_, points = self.decode_steps(torch.randn(n, 2, generator=generator(seed), dtype=torch.float64))
+        return points
+
     def log_prob(self, points: Tensor) -> Tensor:
         """Log-density at points (B, 2), in nats: (B,)."""
-        h, log_det = self.SCALE * points, 2 * math.log(self.SCALE)
+        h, log_det = self.SCALE * points.double(), 2 * math.log(self.SCALE)
         for coupling in self.couplings:
             h, layer_log_det = coupling(h)
             log_det = log_det + layer_log_det
@@ -95,35 +110,6 @@ class PlaneFlow(nn.Module):
         for coupling in reversed(self.couplings):
             z = coupling.inverse(z)
             yield z / self.SCALE
-
-
-TOY_SHAPES = ("moons", "rings", "checkerboard")
-
-
-def toy_points(shape: str, n: int = 1000, *, seed: int = 0) -> Tensor:
-    """Points to fit a `PlaneFlow` to: (n, 2) in [-1, 1].
-
-    Arguments: shape: one of TOY_SHAPES; n: 16 to 2000; seed: of the points.
-    """
-    check_choice("shape", shape, TOY_SHAPES)
-    n, g = check_number("n", n, 16, 2000, whole=True), generator(seed)
-    if shape == "checkerboard":
-        x = 2 * torch.rand(n, generator=g) - 1
-        column = (2 * (x + 1)).floor()  # 0 to 3; each column has points in two of its four rows
-        row = 2 * torch.randint(2, (n,), generator=g) + column % 2
-        return 0.9 * torch.stack([x, (row + torch.rand(n, generator=g)) / 2 - 1], 1)
-    noise = 0.03 * torch.randn(n, 2, generator=g)
-    u = torch.rand(n, generator=g)
-    first = torch.arange(n) % 2 == 0  # points of the first ring or moon
-    if shape == "rings":
-        angle, radius = 2 * math.pi * u, torch.where(first, 0.8, 0.4)
-        points = radius[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], 1)
-    else:
-        angle = math.pi * u
-        x = torch.where(first, torch.cos(angle) - 0.5, 0.5 - torch.cos(angle))
-        y = torch.where(first, torch.sin(angle) - 0.25, 0.25 - torch.sin(angle))
-        points = 0.6 * torch.stack([x, y], 1)
-    return (points + noise).clamp(-1, 1)
 
 
 class PlaneStep(NamedTuple):
@@ -159,19 +145,10 @@ def fit_plane(
         seed: of initial weights and batches.
         every: seconds between two states, 0.05 to 20.
     """
-    if (
-        not isinstance(points, Tensor)
-        or points.ndim != 2
-        or points.shape[1] != 2
-        or not points.is_floating_point()
-        or not 16 <= len(points) <= 2000
-        or not bool((points.abs() <= 1).all())
-    ):
-        raise ValueError("points must be a float tensor (N, 2) with values in [-1, 1], 16 to 2000 of them.")
+    points = check_points(points).double()
     seconds, every = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20)
     g = generator(seed)
     plane = PlaneFlow(layers, seed=seed)
-    points = points.detach().cpu().clone().double()
     optimizer = torch.optim.Adam(plane.parameters(), lr=5e-3)
     start = last_yield = time.monotonic()
     step = 0
@@ -180,10 +157,7 @@ def fit_plane(
     yield _plane_step(plane, 0, 0.0, nats)
     while (elapsed := time.monotonic() - start) < seconds:
         optimizer.param_groups[0]["lr"] = 5e-3 * (1 - elapsed / seconds)
-        i = torch.randint(len(points), (256,), generator=g)
-        # a little noise keeps the density from collapsing onto single points
-        x = points[i] + 0.02 * torch.randn(256, 2, generator=g, dtype=torch.float64)
-        loss = -plane.log_prob(x).mean()
+        loss = plane.loss(points[torch.randint(len(points), (256,), generator=g)], g)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
