@@ -7,7 +7,7 @@
 torch.Size([100, 2])
 """
 
-from genmodels.plane.base import Diverged, PlaneModel, Training, fit_steps
+from genmodels.plane.base import Diverged, Fit, PlaneModel, Training, fit_steps
 from genmodels.plane.diffusion import PlaneDiffusion
 from genmodels.plane.flow import PlaneCoupling, PlaneFlow, PlaneStep, fit_plane
 from genmodels.plane.flow_matching import PlaneFlowMatching
@@ -27,6 +27,7 @@ __all__ = [
     "FAMILIES",
     "TOY_SHAPES",
     "Diverged",
+    "Fit",
     "PlaneCoupling",
     "PlaneDiffusion",
     "PlaneFlow",

@@ -1,22 +1,24 @@
 """What the models of points share: the network, and how each is trained step by step."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from genmodels.base import check_number, generator
+from genmodels.messages import Message
 from genmodels.plane.points import check_points
 
 BATCH = 256
 SCALE = 2.0  # points of the square are multiplied by this, so that their spread is about that of the noise
 MAX_STEPS = 20_000
+EXPLODED = 1e4  # a loss; those of models that learn are below a hundred
 
 
 class Diverged(ValueError):
-    """The loss became infinite or NaN: the learning rate is too large."""
+    """The loss exploded: the learning rate is too large."""
 
 
 def network(inputs: int, outputs: int, width: int, depth: int, g: torch.Generator) -> nn.Sequential:
@@ -72,7 +74,19 @@ class PlaneModel(nn.Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density, in nats, at points x (B, 2): (B,)."""
-        raise ValueError("This family has no density.")
+        raise ValueError(Message("This family has no density."))
+
+    def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
+        """What books show of the family, over the square: some of these parts.
+
+        map: (32, 32), row 0 at the top, from 0 to 1; lines: (14, 21, 2), a straight grid of noise as the model bends it;
+        arrows: (169, 2, 2), positions, and vectors of length up to 1, at a noise level from 0 (points) to 1;
+        paths: (24, steps + 1, 2), of samples; codes: (N, 2), of points.
+        """
+        raise NotImplementedError
+
+
+Rate = float | Sequence[tuple[int, float]]  # of learning; or from which step on which
 
 
 class Training(NamedTuple):
@@ -83,16 +97,40 @@ class Training(NamedTuple):
     model: PlaneModel
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
+class Fit:
+    """A training that can be continued and given other learning rates. Arguments and errors are those of `fit_steps`.
+
+    step: updates so far; rates: {step: learning rate from there on}, whatever was set.
+    """
+
+    def __init__(self, model: PlaneModel, points: Tensor, *, rate: Rate = 2e-3, seed: int = 0):
+        self.model, self.points, self.rates = model, check_points(points), _rates(rate)
+        self.optimizers, self.g, self.step = model.optimizers(self.rates[0]), generator(seed), 0
+
+    def set_rate(self, rate: float) -> None:
+        """From the next step on."""
+        self.rates[self.step] = check_number("rate", rate, 1e-6, 1)
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def advance(self, steps: int = 1) -> dict[str, float]:
+        """Some updates. Returns the mean losses."""
+        sums: dict[str, float] = {}
+        for _ in range(steps):
+            if self.step in self.rates:
+                for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+                    group["lr"] = self.rates[self.step]
+            batch = self.points[torch.randint(len(self.points), (BATCH,), generator=self.g)]
+            losses = {name: loss.item() for name, loss in self.model.update(batch, self.optimizers, self.g).items()}
+            self.step += 1
+            if not all(abs(loss) < EXPLODED for loss in losses.values()):  # NaN is not either
+                raise Diverged(Message("The loss exploded at step {step}: choose a smaller learning rate.", step=self.step))
+            sums = {name: sums.get(name, 0.0) + loss for name, loss in losses.items()}
+        return {name: total / steps for name, total in sums.items()}
+
+
 def fit_steps(
-    model: PlaneModel,
-    points: Tensor,
-    *,
-    steps: int = 2000,
-    rate: float | Sequence[tuple[int, float]] = 2e-3,
-    seed: int = 0,
-    every: int = 20,
+    model: PlaneModel, points: Tensor, *, steps: int = 2000, rate: Rate = 2e-3, seed: int = 0, every: int = 20
 ) -> Iterator[Training]:
     """Train a model of points: yields a `Training` before the first step, after each `every` steps and after the last.
 
@@ -103,27 +141,14 @@ def fit_steps(
         seed: of batches and noise.
         every: 1 to 1,000 steps.
     Raises:
-        ValueError: one sentence on what is allowed. Diverged: the loss became infinite or NaN.
+        ValueError: one sentence on what is allowed. Diverged: the loss exploded.
     """
-    x, steps = check_points(points), check_number("steps", steps, 1, MAX_STEPS, whole=True)
-    every, rates = check_number("every", every, 1, 1000, whole=True), _rates(rate)
-    g = generator(seed)
-    optimizers = model.optimizers(rates[0])
-    sums: dict[str, float] = {}
+    steps = check_number("steps", steps, 1, MAX_STEPS, whole=True)
+    every, fit = check_number("every", every, 1, 1000, whole=True), Fit(model, points, rate=rate, seed=seed)
     yield Training(0, {}, model)
-    for step in range(1, steps + 1):
-        if step - 1 in rates:
-            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-                group["lr"] = rates[step - 1]
-        losses = model.update(x[torch.randint(len(x), (BATCH,), generator=g)], optimizers, g)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
-        if not all(map(math.isfinite, sums.values())):
-            raise Diverged(f"The loss became infinite after {step} steps: choose a smaller learning rate.")
-        if step % every == 0 or step == steps:
-            n = (step - 1) % every + 1
-            yield Training(step, {name: total / n for name, total in sums.items()}, model)
-            sums = {}
+    while fit.step < steps:
+        losses = fit.advance(min(every, steps - fit.step))
+        yield Training(fit.step, losses, model)
 
 
 def _rates(rate):
@@ -131,5 +156,35 @@ def _rates(rate):
     pairs = [(0, rate)] if isinstance(rate, (int, float)) else list(rate)
     rates = {check_number("step", step, 0, MAX_STEPS, whole=True): check_number("rate", r, 1e-6, 1) for step, r in pairs}
     if 0 not in rates:
-        raise ValueError("rate must begin with that of step 0.")
+        raise ValueError(Message("rate must begin with that of step 0."))
     return rates
+
+
+# --- What is drawn of a model -----------------------------------------------------------------------------------------
+
+
+def cells(side: int = 32) -> Tensor:
+    """Centers of side x side cells of the square, row 0 at the top: (side * side, 2)."""
+    along = (torch.arange(side) + 0.5) * 2 / side - 1
+    return torch.stack([along.expand(side, side), -along[:, None].expand(side, side)], 2).reshape(-1, 2)
+
+
+def bent_grid(decode: Callable[[Tensor], Tensor], lines: int = 7, points: int = 21) -> Tensor:
+    """What `decode` makes of a straight grid of noise: (2 lines, points, 2), the vertical lines first."""
+    across, along = torch.linspace(-2, 2, lines)[:, None].expand(lines, points), torch.linspace(-2, 2, points)
+    vertical = torch.stack([across, along.expand(lines, points)], 2)
+    grid = torch.cat([vertical, vertical.flip(2)])
+    return decode(grid.view(-1, 2)).view(grid.shape)
+
+
+def arrows(field: Callable[[Tensor], Tensor], side: int = 13) -> Tensor:
+    """A vector field on the square: (side * side, 2, 2), positions, and vectors with lengths from 0 to 1."""
+    positions = cells(side)
+    vectors = field(SCALE * positions)
+    lengths = vectors.norm(dim=1, keepdim=True).clamp(min=1e-9)
+    return torch.stack([positions, vectors / lengths * torch.tanh(lengths / lengths.median())], 1)
+
+
+def paths(states: Iterator[Tensor]) -> Tensor:
+    """States (n, 2), one after another, as (n, states, 2)."""
+    return torch.stack(list(states), 1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genmodels.base import check_number, generator
-from genmodels.plane.base import SCALE, PlaneModel, network, time_features
+from genmodels.plane.base import SCALE, PlaneModel, arrows, network, paths, time_features
 from genmodels.plane.ode import log_density
 
 LATEST = 0.98  # the time of pure noise: at 1 nothing of the point would be left to find
@@ -69,3 +69,8 @@ class PlaneDiffusion(PlaneModel):
         times = [EARLIEST + (LATEST - EARLIEST) * i / steps for i in range(steps + 1)]
         z, change = log_density(self.velocity, SCALE * x, times)
         return -z.square().sum(1) / 2 - math.log(2 * math.pi) + change + 2 * math.log(SCALE)
+
+    @torch.no_grad()
+    def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
+        field = arrows(lambda x: self.score(x, noise))
+        return {"arrows": field, "paths": paths(self.sample_steps(24, steps=steps, seed=0))}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genmodels.base import check_number, generator
 from genmodels.flow import Mixture, initial_bias, log_normal, mixture_inverse, mixture_transform
-from genmodels.plane.base import PlaneModel
+from genmodels.plane.base import PlaneModel, bent_grid, cells
 from genmodels.plane.points import check_points
 
 JITTER = 0.02  # noise on the points in training, so that the density does not collapse onto single points
@@ -67,18 +67,17 @@ class PlaneCoupling(nn.Module):
 class PlaneFlow(PlaneModel):
     """A flow of points (B, 2) of the square [-1, 1]^2, float64: couplings that transform the two coordinates in turn.
 
-    Arguments: layers: 1 to 12; hidden, components: of each `PlaneCoupling`; seed: of the initial weights.
+    Arguments: depth: half the number of couplings; components: of each of their mixtures.
     """
 
     has_density = True
     SCALE = 2.5  # stretches the square to the width of the noise
     couplings: Any  # ModuleList of PlaneCoupling
 
-    def __init__(self, layers: int = 6, hidden: int = 32, components: int = 6, seed: int = 0):
-        super().__init__(hidden, 2, seed)
-        g = self.initial
-        layers = check_number("layers", layers, 1, 12, whole=True)
-        self.couplings = nn.ModuleList(PlaneCoupling(i % 2, hidden, components, g) for i in range(layers))
+    def __init__(self, width: int = 32, depth: int = 2, seed: int = 0, components: int = 6, layers: int | None = None):
+        super().__init__(width, depth, seed)
+        layers = check_number("layers", 2 * self.depth if layers is None else layers, 1, 12, whole=True)
+        self.couplings = nn.ModuleList(PlaneCoupling(i % 2, width, components, self.initial) for i in range(layers))
 
     def loss(self, x: Tensor, g: torch.Generator) -> Tensor:
         return -self.log_prob(x.double() + JITTER * torch.randn(x.shape, generator=g, dtype=torch.float64)).mean()
@@ -86,8 +85,7 @@ class PlaneFlow(PlaneModel):
     @torch.no_grad()
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
         n = check_number("n", n, 1, 10_000, whole=True)
-        *_, points = self.decode_steps(torch.randn(n, 2, generator=generator(seed), dtype=torch.float64))
-        return points
+        return self.decode(torch.randn(n, 2, generator=generator(seed), dtype=torch.float64))
 
     def log_prob(self, points: Tensor) -> Tensor:
         """Log-density at points (B, 2), in nats: (B,)."""
@@ -96,6 +94,16 @@ class PlaneFlow(PlaneModel):
             h, layer_log_det = coupling(h)
             log_det = log_det + layer_log_det
         return log_normal(h).sum(1) + log_det
+
+    @torch.no_grad()
+    def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
+        density = self.log_prob(cells()).exp().view(32, 32)
+        return {"map": (density / density.quantile(0.99).clamp(min=1e-9)).clamp(max=1).sqrt(), "lines": bent_grid(self.decode)}
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The points made of noise z (B, 2)."""
+        *_, points = self.decode_steps(z.double())
+        return points
 
     def encode(self, points: Tensor) -> Tensor:
         """Points (B, 2) to noise z (B, 2)."""
@@ -148,7 +156,7 @@ def fit_plane(
     points = check_points(points).double()
     seconds, every = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20)
     g = generator(seed)
-    plane = PlaneFlow(layers, seed=seed)
+    plane = PlaneFlow(layers=layers, seed=seed)
     optimizer = torch.optim.Adam(plane.parameters(), lr=5e-3)
     start = last_yield = time.monotonic()
     step = 0

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genmodels.base import check_number, generator
-from genmodels.plane.base import SCALE, PlaneModel, network, time_features
+from genmodels.plane.base import SCALE, PlaneModel, arrows, network, paths, time_features
 from genmodels.plane.ode import euler, log_density
 
 
@@ -50,3 +50,8 @@ class PlaneFlowMatching(PlaneModel):
     def log_prob(self, x: Tensor, steps: int = 50) -> Tensor:
         z, change = log_density(self.velocity, SCALE * x, [1 - i / steps for i in range(steps + 1)])
         return -z.square().sum(1) / 2 - math.log(2 * math.pi) + change + 2 * math.log(SCALE)
+
+    @torch.no_grad()
+    def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
+        field = arrows(lambda x: self.velocity(x, 1 - noise))
+        return {"arrows": field, "paths": paths(self.sample_steps(24, steps=steps, seed=0))}

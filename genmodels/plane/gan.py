@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmodels.base import check_number, generator
-from genmodels.plane.base import SCALE, PlaneModel, network
+from genmodels.plane.base import SCALE, PlaneModel, bent_grid, cells, network
 
 
 class PlaneGAN(PlaneModel):
@@ -60,3 +60,6 @@ class PlaneGAN(PlaneModel):
 
     def sample(self, n: int, *, seed: int | None = None) -> Tensor:
         return self.decode(torch.randn(check_number("n", n, 1, 10_000, whole=True), 2, generator=generator(seed)))
+
+    def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
+        return {"map": self.score(cells()).sigmoid().view(32, 32), "lines": bent_grid(self.decode)}

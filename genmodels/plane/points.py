@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from genmodels.base import check_choice, check_number, generator
+from genmodels.messages import Message
 
 TOY_SHAPES = ("moons", "rings", "checkerboard", "eight gaussians", "spiral")
 FEWEST, MOST = 16, 2000
@@ -71,11 +72,11 @@ def energy_distance(a: Tensor, b: Tensor) -> float:
 
 def check_points(points: Tensor) -> Tensor:
     """The points as float32 (N, 2) on the CPU; a ValueError in one sentence if a model cannot learn them."""
-    requirement = f"points must be a float tensor (N, 2) with values in [-1, 1], {FEWEST} to {MOST} of them"
     fits = isinstance(points, Tensor) and points.ndim == 2 and points.shape[1] == 2 and points.is_floating_point()
     if not fits or not FEWEST <= len(points) <= MOST or not bool((points.abs() <= 1).all()):
-        raise ValueError(f"{requirement}.")
+        requirement = "points must be a float tensor (N, 2) with values in [-1, 1], {fewest} to {most} of them."
+        raise ValueError(Message(requirement, fewest=FEWEST, most=MOST))
     points = points.detach().cpu().clone()
     if len(points.unique(dim=0)) < 2:
-        raise ValueError("All points are equal: there is nothing to learn.")
+        raise ValueError(Message("All points are equal: there is nothing to learn."))
     return points.float()

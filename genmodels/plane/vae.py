@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from genmodels.base import check_number, generator
-from genmodels.plane.base import SCALE, PlaneModel, network
+from genmodels.plane.base import SCALE, PlaneModel, bent_grid, network
 
 
 class PlaneVAE(PlaneModel):
@@ -27,11 +27,11 @@ class PlaneVAE(PlaneModel):
     def encode(self, x: Tensor) -> Normal:
         """q(z | x) of points (B, 2)."""
         mean, log_variance = self.encoder(SCALE * x).chunk(2, 1)
-        return Normal(mean, (log_variance / 2).clamp(-8, 8).exp())
+        return Normal(mean, (log_variance / 2).clamp(-8, 8).exp(), validate_args=False)
 
     def likelihood(self, z: Tensor) -> Normal:
         """p(x | z), in the network's scale."""
-        return Normal(self.decoder(z), self.log_sigma.exp())
+        return Normal(self.decoder(z), self.log_sigma.exp(), validate_args=False)
 
     def loss(self, x: Tensor, g: torch.Generator) -> Tensor:
         q = self.encode(x)
@@ -57,3 +57,7 @@ class PlaneVAE(PlaneModel):
         z = q.mean + q.stddev * torch.randn(samples, *q.mean.shape, generator=g)  # (K, B, 2)
         log_w = self.likelihood(z).log_prob(SCALE * x) + Normal(0.0, 1.0).log_prob(z) - q.log_prob(z)
         return log_w.sum(2).logsumexp(0) - math.log(samples) + 2 * math.log(SCALE)
+
+    @torch.no_grad()
+    def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
+        return {"lines": bent_grid(self.decode), "codes": self.encode(points).mean}

@@ -134,7 +134,7 @@ def test_options_are_checked(option):
 def test_a_live_flow_always_says_how_well_it_does(seconds, every, monkeypatch):
     """Also where the last state was shown at the very last step, after which there is no loss to average."""
     clock = itertools.count(0, 0.125)
-    monkeypatch.setattr("genmodels.plane.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("genmodels.plane.flow.time.monotonic", lambda: next(clock))
     steps = list(plane.fit_plane(plane.toy_points("moons", 64), seconds=seconds, every=every))
     assert len(steps) >= 2
     assert all(math.isfinite(step.nats) for step in steps)
