@@ -9,7 +9,7 @@ torch.Size([100, 2])
 
 from genmodels.plane.base import Diverged, Fit, PlaneModel, Training, fit_steps
 from genmodels.plane.diffusion import PlaneDiffusion
-from genmodels.plane.flow import PlaneCoupling, PlaneFlow, PlaneStep, fit_plane
+from genmodels.plane.flow import PlaneCoupling, PlaneFlow
 from genmodels.plane.flow_matching import PlaneFlowMatching
 from genmodels.plane.gan import PlaneGAN
 from genmodels.plane.points import TOY_SHAPES, energy_distance, modes, modes_covered, toy_points
@@ -34,11 +34,9 @@ __all__ = [
     "PlaneFlowMatching",
     "PlaneGAN",
     "PlaneModel",
-    "PlaneStep",
     "PlaneVAE",
     "Training",
     "energy_distance",
-    "fit_plane",
     "fit_steps",
     "modes",
     "modes_covered",

@@ -15,7 +15,9 @@ from genmodels.base import check_number, generator
 from genmodels.plane.base import SCALE, PlaneModel, arrows, network, paths, time_features
 from genmodels.plane.ode import log_density
 
-LATEST = 0.98  # the time of pure noise: at 1 nothing of the point would be left to find
+LATEST = (
+    0.92  # where samples begin: an eighth of the point is left. At 1 nothing would be, and errors of the noise would explode
+)
 EARLIEST = 0.01
 
 

@@ -5,9 +5,8 @@ et al., Flow++ (2019), https://arxiv.org/abs/1902.00275.
 """
 
 import math
-import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from genmodels.base import check_number, generator
 from genmodels.flow import Mixture, initial_bias, log_normal, mixture_inverse, mixture_transform
 from genmodels.plane.base import PlaneModel, bent_grid, cells
-from genmodels.plane.points import check_points
 
 JITTER = 0.02  # noise on the points in training, so that the density does not collapse onto single points
 
@@ -74,10 +72,9 @@ class PlaneFlow(PlaneModel):
     SCALE = 2.5  # stretches the square to the width of the noise
     couplings: Any  # ModuleList of PlaneCoupling
 
-    def __init__(self, width: int = 32, depth: int = 2, seed: int = 0, components: int = 6, layers: int | None = None):
+    def __init__(self, width: int = 32, depth: int = 2, seed: int = 0, components: int = 6):
         super().__init__(width, depth, seed)
-        layers = check_number("layers", 2 * self.depth if layers is None else layers, 1, 12, whole=True)
-        self.couplings = nn.ModuleList(PlaneCoupling(i % 2, width, components, self.initial) for i in range(layers))
+        self.couplings = nn.ModuleList(PlaneCoupling(i % 2, width, components, self.initial) for i in range(2 * self.depth))
 
     def loss(self, x: Tensor, g: torch.Generator) -> Tensor:
         return -self.log_prob(x.double() + JITTER * torch.randn(x.shape, generator=g, dtype=torch.float64)).mean()
@@ -118,75 +115,3 @@ class PlaneFlow(PlaneModel):
         for coupling in reversed(self.couplings):
             z = coupling.inverse(z)
             yield z / self.SCALE
-
-
-class PlaneStep(NamedTuple):
-    """The state of a `PlaneFlow` in training.
-
-    step: number of updates; seconds: since the start; nats: -log p per point, mean since the previous state.
-    density: (64, 64), over the square, row 0 at the top.
-    lines: (layers + 1, 18, 41, 2), a straight grid in noise space and its image after each inverse layer.
-    plane: the flow itself.
-    """
-
-    step: int
-    seconds: float
-    nats: float
-    density: Tensor
-    lines: Tensor
-    plane: PlaneFlow
-
-
-@torch.inference_mode(False)
-@torch.enable_grad()
-def fit_plane(
-    points: Tensor, *, seconds: float = 10.0, layers: int = 6, seed: int = 0, every: float = 0.3
-) -> Iterator[PlaneStep]:
-    """Train a `PlaneFlow` live: yields a `PlaneStep` at once, then about three per second, and at the end.
-
-    Closing the generator stops it.
-
-    Arguments:
-        points: float tensor (N, 2) in [-1, 1], 16 to 2,000 of them.
-        seconds: 0.5 to 20.
-        layers: 1 to 12 couplings.
-        seed: of initial weights and batches.
-        every: seconds between two states, 0.05 to 20.
-    """
-    points = check_points(points).double()
-    seconds, every = check_number("seconds", seconds, 0.5, 20), check_number("every", every, 0.05, 20)
-    g = generator(seed)
-    plane = PlaneFlow(layers=layers, seed=seed)
-    optimizer = torch.optim.Adam(plane.parameters(), lr=5e-3)
-    start = last_yield = time.monotonic()
-    step = 0
-    losses: list[float] = []
-    nats = -plane.log_prob(points).mean().item()
-    yield _plane_step(plane, 0, 0.0, nats)
-    while (elapsed := time.monotonic() - start) < seconds:
-        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - elapsed / seconds)
-        loss = plane.loss(points[torch.randint(len(points), (256,), generator=g)], g)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        step += 1
-        losses.append(loss.item())
-        if time.monotonic() - last_yield > every:
-            nats = sum(losses) / len(losses)
-            yield _plane_step(plane, step, time.monotonic() - start, nats)
-            last_yield, losses = time.monotonic(), []
-    if losses:  # else the last state was the last step
-        nats = sum(losses) / len(losses)
-    yield _plane_step(plane, step, time.monotonic() - start, nats)
-
-
-@torch.no_grad()
-def _plane_step(plane: PlaneFlow, step: int, seconds: float, nats: float) -> PlaneStep:
-    side = (torch.arange(64, dtype=torch.float64) + 0.5) / 32 - 1
-    centers = torch.stack([side.expand(64, 64), -side[:, None].expand(64, 64)], 2).view(-1, 2)  # of the density's cells
-    along = torch.linspace(-2.5, 2.5, 41, dtype=torch.float64)
-    across = torch.linspace(-2, 2, 9, dtype=torch.float64)
-    vertical = torch.stack([across[:, None].expand(9, 41), along.expand(9, 41)], 2)  # (9, 41, 2)
-    grid = torch.cat([vertical, vertical.flip(2)]).view(-1, 2)
-    lines = torch.stack([points.view(18, 41, 2) for points in plane.decode_steps(grid)])
-    return PlaneStep(step, seconds, nats, plane.log_prob(centers).exp().view(64, 64), lines, plane)

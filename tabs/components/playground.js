@@ -66,6 +66,16 @@ function dots(context, side, coordinates, colour, size) {
     context.fillRect((coordinates[i] / UNIT + 1) / 2 * side - r / 2, (1 - coordinates[i + 1] / UNIT) / 2 * side - r / 2, r, r);
   }
 }
+function discs(context, side, coordinates, colour, radius) {
+  const r = radius * Math.max(1, side / 330);
+  context.fillStyle = colour;
+  context.beginPath();
+  for (let i = 0; i < coordinates.length; i += 2) {
+    const x = (coordinates[i] / UNIT + 1) / 2 * side, y = (1 - coordinates[i + 1] / UNIT) / 2 * side;
+    context.moveTo(x + r, y); context.arc(x, y, r, 0, 7);
+  }
+  context.fill();
+}
 function curve(context, side, coordinates, first, count) {
   context.beginPath();
   for (let i = first; i < first + 2 * count; i += 2) context.lineTo((coordinates[i] / UNIT + 1) / 2 * side, (1 - coordinates[i + 1] / UNIT) / 2 * side);
@@ -135,8 +145,8 @@ function drawFront(name, share) {  // share: of the way from the last samples to
   context.drawImage(back, 0, 0);
   if (!samples || !shows('samples')) return;
   const moved = from && from.length === samples.length && share < 1 ? samples.map((k, i) => from[i] + (k - from[i]) * share) : samples;
-  dots(context, canvas.width, moved, 'rgba(2, 6, 23, .75)', 4.4);
-  dots(context, canvas.width, moved, FAMILIES[name][0], 3);
+  discs(context, canvas.width, moved, 'rgba(2, 6, 23, .75)', 2.6);
+  discs(context, canvas.width, moved, FAMILIES[name][0], 1.9);
 }
 function drawAll(share = 1) { for (const name of NAMES) { drawBack(name); drawFront(name, share); } }
 let moving = 0;

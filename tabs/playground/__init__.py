@@ -29,18 +29,17 @@ def build(first_visit):
     )
     with gr.Row(elem_classes="lab"):
         with gr.Column(scale=5, min_width=270, elem_classes=["card", "controls"]):
-            with gr.Row(elem_classes="small-controls"):
-                play = gr.Button(_("Train"), variant="primary", scale=2, min_width=80, elem_id="playground-train")
-                pause = gr.Button(_("Pause"), scale=1, min_width=70, elem_id="playground-pause")
-            with gr.Row(elem_classes="small-controls"):
-                step = gr.Button(_("One step"), scale=1, min_width=80, elem_id="playground-one")
-                again = gr.Button(_("Restart"), scale=1, min_width=70, elem_id="playground-restart")
             points = Options.components("playground", "shape", "n", shape={"choices": training.shapes()})
             gr.Markdown("### " + _("While training"))
             live = Options.components("playground", "speed", "rate", "noise", "steps", speed={"choices": training.speeds()})
             gr.Markdown("### " + _("Models (a change restarts the training)"))
             models = Options.components("playground", "width", "depth", "r1", "seed", seed={"elem_classes": "plain"})
         with gr.Column(scale=19, min_width=320, elem_classes=["card", "playground-stage"]):
+            with gr.Row(elem_classes="small-controls"):
+                play = gr.Button(_("Train"), variant="primary", scale=3, min_width=90, elem_id="playground-train")
+                pause = gr.Button(_("Pause"), scale=2, min_width=70, elem_id="playground-pause")
+                step = gr.Button(_("One step"), scale=2, min_width=80, elem_id="playground-one")
+                again = gr.Button(_("Restart"), scale=2, min_width=70, elem_id="playground-restart")
             stage = Playground(most_points=training.MOST_POINTS, elem_id="playground-stage")
     lines = layout.python_panel("playground")
     layout.explanation(Path(__file__).with_name("about.md"))

@@ -52,7 +52,7 @@ class Options(Controls):
         "fast", title=Message("Speed")
     )
     rate: Annotated[float, dropdown([(f"{rate:g}", rate) for rate in RATES])] = Field(
-        2e-3, ge=1e-6, le=1, title=Message("Learning rate")
+        5e-3, ge=1e-6, le=1, title=Message("Learning rate")
     )
     noise: Annotated[float, slider(step=0.02)] = Field(0.3, ge=0.02, le=0.98, title=Message("Noise level of the arrows"))
     steps: Annotated[int, slider(maximum=50)] = Field(30, ge=1, le=100, title=Message("Sampling steps"))

@@ -78,7 +78,7 @@ def test_play_goes_on_where_pause_ended_and_restart_begins_anew():
     whole = restarted()["trainings"]
     *_, expected = training.train(whole, 4)
     paused = restarted()["trainings"]
-    training.adjust(paused, speed="slow", rate=2e-3, noise=0.3, steps=30)
+    training.adjust(paused, speed="slow", rate=5e-3, noise=0.3, steps=30)
     run = training.train(paused)
     for _ in range(3):
         next(run)
@@ -137,7 +137,7 @@ def test_what_changes_in_training_is_seen_at_once_and_recorded_by_step():
     )
     trainings.live = True
     assert training.adjust(trainings, speed="fast", rate=0.02, noise=0.5, steps=3) == {}
-    assert trainings.rates == {0: 2e-3, 2: 0.02}
+    assert trainings.rates == {0: 5e-3, 2: 0.02}
     assert training.adjust(None, rate=0.02) == {}
     trainings.advance(1)
     assert all(fit.optimizers[0].param_groups[0]["lr"] == 0.02 for fit in trainings.fits.values())
@@ -155,7 +155,7 @@ def test_the_lines_train_the_same_models(own, tmp_path, monkeypatch):
     assert (len(values["points"]), len(values["held_out"])) == {0: (40, 40), 40: (40, 40), 100: (80, 20)}[own]
     for name, panel in panels(last).items():
         assert close(values["models"][name].sample(40, seed=3).float().clamp(-4, 4), samples_of(panel), 2e-3)
-    assert values["models"]["gan"].r1 == 0.5 and "rate=[(0, 0.002), (2, 0.01)]" in last["lines"]
+    assert values["models"]["gan"].r1 == 0.5 and "rate=[(0, 0.005), (2, 0.01)]" in last["lines"]
 
 
 # --- What can go wrong ------------------------------------------------------------------------------------------------
@@ -240,13 +240,13 @@ def test_buttons_and_controls_of_the_page(visitor):
     visitor.press("playground-one", "playground-stage")
     visitor.press("playground-one", "playground-stage")
     assert visitor["playground-stage"]["step"] == 2 and 'toy_points("rings", 40' in visitor["playground-python"]
-    visitor.set("playground-rate", 0.005)
+    visitor.set("playground-rate", 0.01)
     visitor.press("playground-one", "playground-stage")
-    assert "rate=[(0, 0.002), (2, 0.005)]" in visitor["playground-python"]
+    assert "rate=[(0, 0.005), (2, 0.01)]" in visitor["playground-python"]
     visitor.set("playground-width", 16)
     assert visitor["playground-stage"]["step"] == 0
     visitor.press("playground-one", "playground-stage")
-    assert "width=16" in visitor["playground-python"] and "rate=0.005" in visitor["playground-python"]
+    assert "width=16" in visitor["playground-python"] and "rate=0.01" in visitor["playground-python"]
     visitor.press("playground-restart", "playground-stage")
     assert visitor["playground-stage"]["step"] == 0 and visitor["playground-python"] == programs.PENDING
     visitor.send("playground-stage", points=drawn_points(60))
@@ -277,7 +277,7 @@ def test_samples_by_the_api_are_those_of_the_package():
     points = gm.plane.toy_points("moons", 20)
     *_, last = training.plane_sample("vae", points.flatten().tolist(), 3, 5, OPTIONS)
     model = gm.plane.PlaneVAE(width=8, depth=1, seed=0)
-    list(gm.plane.fit_steps(model, points, steps=3, seed=0))
+    list(gm.plane.fit_steps(model, points, steps=3, rate=5e-3, seed=0))
     assert close(torch.tensor(last["points"]), model.sample(5, seed=0), 1e-4)
 
 
