@@ -11,6 +11,7 @@ const NAMES = Object.keys(FAMILIES), box = find('.playground'), list = find('.pa
 const still = matchMedia('(prefers-reduced-motion: reduce)');
 const erase = find('.erase'), undo = find('.undo'), clear = find('.clear'), boxes = [...element.querySelectorAll('.show input')];
 let value = null, panels = {}, points = new Int16Array(0), before = [], drawing = false, cross = null;  // before: the points before each stroke
+let sent = null, sentAt = 0, waiting = false;  // what was sent and is not shown yet; whether there is more to send
 
 const view = {};  // of each panel: its elements, a canvas of what does not move, and its samples
 for (const name of NAMES) {
@@ -208,11 +209,25 @@ function extend(u, v) {
   }
   edited();
 }
-function send() { drawing = false; trigger('input', {points: encode(new Uint8Array(points.buffer))}); }
+// One drawing is on its way at a time: what the visitor draws meanwhile follows when the page shows it.
+function send() {
+  drawing = false;
+  waiting = sent !== null && performance.now() - sentAt < 5000;
+  if (waiting) return;
+  sent = encode(new Uint8Array(points.buffer)); sentAt = performance.now();
+  trigger('input', {points: sent});
+}
+function take(v) {  // the points of a value, unless the visitor has drawn since
+  if (v.own && sent !== null && v.points !== sent) return;
+  sent = null;
+  if (v.own && waiting) send();
+  else if (!drawing) points = unpack(v.points);
+}
 function set(next) { points = next; edited(); send(); }
 function takeBack() { if (before.length) set(before.pop()); }
 function clearAll() { if (points.length) { before.push(points); set(new Int16Array(0)); } }
 onStroke(view.data.canvas, begin, extend, send);
+view.data.canvas.addEventListener('blur', () => { cross = null; edited(); });
 erase.addEventListener('click', () => erase.setAttribute('aria-pressed', erase.getAttribute('aria-pressed') !== 'true'));
 undo.addEventListener('click', takeBack);
 clear.addEventListener('click', clearAll);
@@ -228,13 +243,13 @@ view.data.canvas.addEventListener('keydown', e => {
   edited();
 });
 
-/** @param {{points: string, note: string, step: number, live: boolean, panels: string, curves: string, turn: number, message: string}} v */
+/** @param {{points: string, own: boolean, note: string, step: number, live: boolean, panels: string, curves: string, turn: number, message: string}} v */
 function load(v) {
   box.hidden = !v || !!v.message;
   if (box.hidden) { value = null; return; }
   value = v;
   panels = JSON.parse(v.panels);
-  if (!drawing) points = unpack(v.points);
+  take(v);
   find('.step').textContent = v.note || _('Step {step}', {step: count(v.step)});
   find('.step').setAttribute('aria-live', v.live ? 'off' : 'polite');
   for (const name of NAMES.slice(1)) {

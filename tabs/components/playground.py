@@ -43,6 +43,7 @@ class Playground(Component):
 
     class Value(TypedDict):
         points: str
+        own: bool  # the visitor's
         note: str  # a sentence about the points
         step: int
         live: bool  # they are in training

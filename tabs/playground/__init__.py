@@ -32,7 +32,8 @@ def build(first_visit):
             points = Options.components("playground", "shape", "n", shape={"choices": training.shapes()})
             gr.Markdown("### " + _("While training"))
             live = Options.components("playground", "speed", "rate", "noise", "steps", speed={"choices": training.speeds()})
-            gr.Markdown("### " + _("Models (a change restarts the training)"))
+            gr.Markdown("### " + _("Models"))
+            layout.hint(_("A change restarts the training."))
             models = Options.components("playground", "width", "depth", "r1", "seed", seed={"elem_classes": "plain"})
         with gr.Column(scale=19, min_width=320, elem_classes=["card", "playground-stage"]):
             with gr.Row(elem_classes="small-controls"):

@@ -194,6 +194,7 @@ class Trainings:
         panels = {name: {**self.panels.get(name, {}), **broken.get(name, {})} for name in self.fits}
         return {
             "points": pack_points(self.points.shown),
+            "own": self.options.shape == OWN,
             "note": "",
             "step": self.step,
             "live": self.live,
@@ -247,7 +248,13 @@ def restart(drawn, **controls):
         points = Points.of_visitor(drawn) if options.shape == OWN else Points.of_shape(options)
         trainings = Trainings(options, points)
     except ValueError as e:  # too few points, or all of them equal
-        empty: Playground.Value = {"points": pack_points(drawn), "note": events.sentence(e), "step": 0, "live": False}
+        empty: Playground.Value = {
+            "points": pack_points(drawn),
+            "own": True,
+            "note": events.sentence(e),
+            "step": 0,
+            "live": False,
+        }
         return {"stage": {**empty, "panels": "{}", "curves": "{}"}, "lines": programs.PENDING, "trainings": None}
     trainings.measure()
     return {"stage": trainings.view(), "lines": programs.PENDING, "trainings": trainings}

@@ -1,6 +1,7 @@
 """Each component by itself on a small page: exact pixels and positions, and what it sends to the server."""
 
 import base64
+import itertools
 import json
 import math
 import time
@@ -500,7 +501,15 @@ PLANE = "#plane .data canvas"
 
 
 def plane(points="", panels=None, **values):
-    value = {"points": points, "note": "", "step": 3, "live": False, "panels": json.dumps(panels or {}), "curves": "{}"}
+    value = {
+        "points": points,
+        "own": True,
+        "note": "",
+        "step": 3,
+        "live": False,
+        "panels": json.dumps(panels or {}),
+        "curves": "{}",
+    }
     return value | values
 
 
@@ -546,7 +555,7 @@ def test_what_is_inside_a_family_and_that_it_broke(board):
     assert lit(board, flow, 0.1, 0.9).max() < 60
     orange, teal = lit(board, flow, 0.75, 0.5), lit(board, flow, 0.25, 0.75)
     assert orange[0] > orange[2] + 30 and teal[1] > teal[0] + 30
-    assert lit(board, diffusion, 0.4, 0.25).min() > 80 > lit(board, diffusion, 0.9, 0.25).max()  # from left to right
+    assert lit(board, diffusion, 0.4, 0.25).min() > 80 > lit(board, diffusion, 0.1, 0.25).max()  # from left to right
     assert lit(board, diffusion, 0.5, 0.5)[2] > 100
     assert lit(board, "#plane .panel:nth-child(2) canvas", 0.84, 0.84)[2] > 100  # in the corner
     assert board.texts("#plane .panel:nth-child(5) .frame p") == ["Too <b>fast</b>."]
@@ -572,27 +581,43 @@ def test_curves_of_a_training(board):
 
 
 def test_points_are_drawn_where_the_visitor_presses(board):
-    board.show(plane=plane())
-    drawn = []
+    steps = itertools.count(10)  # a value that is the same again is not shown
+    board.show(plane=plane(step=next(steps)))
+
+    def edit(do):
+        """The points that are sent, and shown in return."""
+        _, _, data = board.event(do)
+        board.show(plane=plane(data["points"], step=next(steps)))
+        return unpack_points(data["points"])
+
     for u, v in ((0.75, 0.25), (0.25, 0.75), (0.5, 0.5), (0.5, 0.5), (0.5, 0.5)):
-        _, _, data = board.event(lambda u=u, v=v: board.drag(PLANE, (u, v)))
-        drawn = unpack_points(data["points"])
+        drawn = edit(lambda u=u, v=v: board.drag(PLANE, (u, v)))
     assert drawn[:3].mean(0) == pytest.approx([0.5, 0.5], abs=0.08)
     assert drawn[3:6].mean(0) == pytest.approx([-0.5, -0.5], abs=0.08)
     assert len(drawn) == 12  # not more than are allowed
     board.page.locator("#plane .erase").click()
-    _, _, data = board.event(lambda: board.drag(PLANE, (0.5, 0.5)))
-    assert len(unpack_points(data["points"])) == 6
+    assert len(edit(lambda: board.drag(PLANE, (0.5, 0.5)))) == 6
     board.page.locator("#plane .erase").click()
-    _, _, data = board.event(lambda: board.page.locator("#plane .undo").click())
-    assert len(unpack_points(data["points"])) == 12
-    _, _, data = board.event(lambda: board.page.locator("#plane .clear").click())
-    assert len(unpack_points(data["points"])) == 0
+    assert len(edit(lambda: board.page.locator("#plane .undo").click())) == 12
+    assert len(edit(lambda: board.page.locator("#plane .clear").click())) == 0
     board.page.locator(PLANE).focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowUp", "ArrowRight", "ArrowRight"):
         board.page.keyboard.press(key)
-    _, _, data = board.event(lambda: board.page.keyboard.press("Space"))
-    assert unpack_points(data["points"]).mean(0) == pytest.approx([2 * 0.06, 4 * 0.06], abs=0.08)
+    drawn = edit(lambda: board.page.keyboard.press("Space"))
+    assert drawn.mean(0) == pytest.approx([2 * 0.06, 4 * 0.06], abs=0.08)
+
+
+def test_what_is_drawn_while_the_page_is_late_is_not_lost(board):
+    board.show(plane=plane(step=5))
+    board.page.locator(PLANE).focus()
+    _, _, first = board.event(lambda: board.page.keyboard.press("Space"))
+    board.page.keyboard.press("Space")
+    board.show(plane=plane(pack_points([[0.9, 0.9]])))  # of an earlier run
+    assert board.texts("#plane .data footer") == ["6 points"]
+    _, _, second = board.event(lambda: board.show(plane=plane(first["points"])))
+    assert len(unpack_points(first["points"])) == 3 and len(unpack_points(second["points"])) == 6
+    board.show(plane=plane(pack_points([[0.9, 0.9]]), own=False))  # another shape was chosen
+    assert board.texts("#plane .data footer") == ["1 points"]
 
 
 # --- Codes, masks and drawings ----------------------------------------------------------------------------------------
