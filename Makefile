@@ -11,7 +11,7 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 BIN := .venv/bin
 APP := .venv/app-installed
 DEV := .venv/dev-installed
-MATHEMATICS := contract metrics vae interpolation gan flow typicality plane diffusion transformer text_transformer pixel_transformer denoiser \
+MATHEMATICS := contract metrics vae interpolation gan flow typicality plane plane_families diffusion transformer text_transformer pixel_transformer denoiser \
   autoencoder classifier tokens ngram
 
 .PHONY: app test test-threads mutants messages lint space

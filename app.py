@@ -41,9 +41,7 @@ that. Other visitors cannot see any of them, and no model is trained on them."""
 
 
 def has_checkpoint(family):
-    """Whether a tab has a checkpoint to show; if there is none at all, every tab is shown and says what is missing. A tab that
-    is not a family's own shows those of all.
-    """
+    """Whether a tab has a checkpoint to show, or needs none; if there are none at all, each tab says what is missing."""
     folder = gm.cards.checkpoint_root()
     return family not in gm.FAMILIES or any(folder.glob(f"{family}-*")) or not any(folder.glob("*/config.json"))
 

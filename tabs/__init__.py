@@ -10,4 +10,5 @@ TABS = [  # (title, module with build(first_visit), prepare() and ENDPOINTS), in
     (Message("Flow"), "tabs.flow"),
     (Message("Diffusion"), "tabs.diffusion"),
     (Message("Denoising"), "tabs.denoiser"),
+    (Message("Playground"), "tabs.playground"),
 ]

@@ -26,6 +26,7 @@ CANVASES = {  # something that each tab shows when it is ready
     "Flow": "#flow-verdict canvas",
     "Diffusion": "#diffusion-stage canvas",
     "Denoising": "#denoiser-stage .tile",
+    "Playground": "#playground-stage canvas",
 }
 
 FITTING = """() => [...document.querySelectorAll('[role=tab]')].filter(e => e.checkVisibility())

@@ -7,7 +7,7 @@ import gradio as gr
 
 import genmodels as gm
 from tabs import events, layout
-from tabs.flow import interpolation, layers, likelihood, plane, sampling
+from tabs.flow import interpolation, layers, likelihood, sampling
 from tabs.flow.data import FLOW
 from tabs.language import _
 
@@ -41,8 +41,6 @@ def build(first_visit):
                 parts, of_picture = likelihood.lay_out()
             with gr.Tab(_("Layer by layer"), id="unfold"):
                 of_picture |= layers.lay_out()
-            with gr.Tab(_("In two dimensions"), id="plane"):
-                plane.lay_out(first_visit)
     layout.python_panel("flow", lines=lines)
     layout.explanation(Path(__file__).with_name("about.md"), measured=gm.cards.headline("flow-mnist"))
     model_card = layout.models_card()

@@ -1,6 +1,7 @@
 """Each component by itself on a small page: exact pixels and positions, and what it sends to the server."""
 
 import base64
+import itertools
 import json
 import math
 import time
@@ -24,7 +25,7 @@ from tabs.components.latent_map import LatentMap
 from tabs.components.likelihood import Likelihood
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.components.next_token import NextToken
-from tabs.components.plane_view import PlaneView, pack_points, unpack_points
+from tabs.components.playground import Playground, pack_points, unpack_points
 from tabs.components.scrubber import Scrubber
 from tabs.components.sliders import Sliders
 from tabs.components.stage import Stage
@@ -113,7 +114,7 @@ PARTS = {
     "film": Film,
     "scrubber": lambda **options: Scrubber(action="Show", ends=("from", "to"), **options),
     "map": LatentMap,
-    "plane": lambda **options: PlaneView(most_points=12, **options),
+    "plane": lambda **options: Playground(most_points=12, **options),
     "sliders": lambda **options: Sliders(shown=2, **options),
     "mask": MaskPad,
     "pad": DrawPad,
@@ -496,63 +497,127 @@ def test_the_map_by_keyboard(board):
         assert (data["u"], data["v"]) == pytest.approx((u, v), abs=1e-6)
 
 
-PLANE = "#plane canvas"
+PLANE = "#plane .data canvas"
+
+
+def plane(points="", panels=None, **values):
+    value = {
+        "points": points,
+        "own": True,
+        "note": "",
+        "step": 3,
+        "live": False,
+        "panels": json.dumps(panels or {}),
+        "curves": "{}",
+    }
+    return value | values
+
+
+def lit(board, selector, u, v, reach=0.02):
+    """The brightest channels of a canvas around (u, v), each from 0 to 1, from the top left."""
+    drawn = canvas(board.page, selector).astype(int)
+    side, r = len(drawn), max(2, round(reach * len(drawn)))
+    row, column = round(v * side), round(u * side)
+    return drawn[max(0, row - r) : row + r, max(0, column - r) : column + r].reshape(-1, 3).max(0)
 
 
 def test_the_plane_has_x_to_the_right_and_y_upwards(board):
-    board.show(plane={"points": pack_points([[0.5, 0.25], [-0.75, -0.5]]), "draw": False, "text": "two"})
-    board.until(lambda: board.texts("#plane .text") == ["two"])
-    drawn = canvas(board.page, PLANE).astype(int)
-    bright = np.argwhere(drawn.sum(2) > 200)
-    assert len(bright) == 8  # two squares of 2 x 2
-    row, column = (1 - 0.25) / 2 * 384, (1 + 0.5) / 2 * 384
-    first = bright[bright[:, 0] < 192]
-    assert first.mean(0) + 0.5 == pytest.approx([row, column], abs=0.6)
-    assert bright[bright[:, 0] > 192].mean(0) + 0.5 == pytest.approx([1.5 / 2 * 384, 0.25 / 2 * 384], abs=0.6)
+    points = pack_points([[0.5, 0.25], [-0.75, -0.5]])
+    board.show(
+        plane=plane(points, {"vae": {"samples": pack_points([[0.5, -0.75]]), "energy": 0.123, "nats": -1.5, "modes": 7}})
+    )
+    board.until(lambda: board.texts("#plane .step") == ["Step 3"] and "2 points" in board.texts("#plane .data footer"))
+    assert lit(board, PLANE, 0.75, 0.375).min() > 150 and lit(board, PLANE, 0.125, 0.75).min() > 150
+    assert lit(board, PLANE, 0.75, 0.625).max() < 60
+    blue = lit(board, "#plane .panel:nth-child(2) canvas", 0.75, 0.875)
+    assert blue[2] > 150 and blue[2] > blue[0] + 60
+    assert board.texts("#plane .panel:nth-child(2) footer") == ["energy distance 0.123 · log-likelihood −1.50 · 7 of 8 modes"]
 
 
-def test_the_density_and_the_grid_of_the_plane(board):
+def test_what_is_inside_a_family_and_that_it_broke(board):
     density = np.zeros((4, 4), np.uint8)
     density[0, 3] = 255  # the upper right
-    coordinates = np.zeros((2, 2, 2, 2))  # two stages, a vertical and a horizontal line
-    coordinates[0, 0], coordinates[0, 1] = [[-0.5, -1], [-0.5, 1]], [[-1, 0.5], [1, 0.5]]
-    coordinates[1, 0], coordinates[1, 1] = [[0.5, -1], [0.5, 1]], [[-1, -0.5], [1, -0.5]]
-    lines = {"stages": 2, "lines": 2, "points": 2, "coordinates": pack_points(coordinates)}
-    value = {"points": "", "draw": False, "text": "", "grid": lines, "density": base64.b64encode(density.tobytes()).decode()}
-    board.show(plane=value)
-    board.page.wait_for_selector("#plane .bar:not([hidden])")
+    lines = np.zeros((2, 21, 2))
+    lines[0], lines[1] = np.linspace([0.5, -1], [0.5, 1], 21), np.linspace([-1, -0.5], [1, -0.5], 21)
+    inside = {"map": base64.b64encode(density.tobytes()).decode(), "lines": pack_points(lines)}
+    arrows = np.array([[[-0.5, 0.5], [1, 0]], [[0.5, 0.5], [1, 0]], [[-0.5, -0.5], [1, 0]], [[0.5, -0.5], [0, 0]]])
+    paths = np.tile(np.linspace([-1, 0], [1, 0], 5), (24, 1, 1))
+    field = {"arrows": pack_points(arrows), "paths": pack_points(paths)}
+    codes = {"codes": pack_points([[0.0, 0.0]])}
+    panels = {
+        "vae": {"inside": codes},
+        "flow": {"inside": inside},
+        "diffusion": {"inside": field, "broken": "Too <b>fast</b>."},
+    }
+    board.show(plane=plane(panels=panels))
+    flow, diffusion = "#plane .panel:nth-child(4) canvas", "#plane .panel:nth-child(5) canvas"
+    board.until(lambda: lit(board, flow, 0.9, 0.1).min() > 150)
+    assert lit(board, flow, 0.1, 0.9).max() < 60
+    orange, teal = lit(board, flow, 0.75, 0.5), lit(board, flow, 0.25, 0.75)
+    assert orange[0] > orange[2] + 30 and teal[1] > teal[0] + 30
+    assert lit(board, diffusion, 0.4, 0.25).min() > 80 > lit(board, diffusion, 0.1, 0.25).max()  # from left to right
+    assert lit(board, diffusion, 0.5, 0.5)[2] > 100
+    assert lit(board, "#plane .panel:nth-child(2) canvas", 0.84, 0.84)[2] > 100  # in the corner
+    assert board.texts("#plane .panel:nth-child(5) .frame p") == ["Too <b>fast</b>."]
+    board.page.locator("#plane .show input").nth(2).click()
+    board.until(lambda: lit(board, flow, 0.9, 0.1).max() < 60)
+    board.page.locator("#plane .show input").nth(2).click()
 
-    def is_orange(row, column):  # the colour of vertical lines
-        red, _, blue = canvas(board.page, PLANE).astype(int)[row - 3 : row + 3, column - 3 : column + 3].reshape(-1, 3).max(0)
-        return red > 90 and red > blue + 40
 
-    board.until(lambda: is_orange(200, 288))  # it opens with all layers applied
-    drawn = canvas(board.page, PLANE).astype(int)
-    assert drawn[48, 340].min() > 150 and drawn[340, 48].max() < 100
-    teal = drawn[286:291, 150].max(0)
-    assert teal[1] > 80 > teal[0]
-    board.page.locator("#plane input").focus()
-    board.page.keyboard.press("Home")
-    board.until(lambda: is_orange(200, 96) and not is_orange(200, 288))
-    assert canvas(board.page, PLANE)[48, 340].max() < 60  # only the data have a density
+def test_curves_of_a_training(board):
+    curves = {
+        "energy": {"vae": [[0, 0.4], [10, 0.1]], "gan": [[0, 0.5], [10, 0.0]]},
+        "nats": {"vae": [[0, -3.0], [10, -1.0]], "gan": []},
+    }
+    board.show(plane=plane(panels={"vae": {}}, curves=json.dumps(curves)))
+    board.until(lambda: board.page.locator("#plane .energy polyline").count() == 2)
+    first, second = [
+        [float(k) for k in pair.split(",")]
+        for pair in board.page.locator("#plane .energy polyline").nth(1).get_attribute("points").split()
+    ]
+    assert second[0] > first[0] and second[1] > first[1]  # to the right, and down
+    assert "VAE 0.10" in board.page.locator("#plane .energy svg").get_attribute("aria-label")
+    assert board.page.locator("#plane .nats polyline").first.get_attribute("stroke") == "#3b82f6"
 
 
 def test_points_are_drawn_where_the_visitor_presses(board):
-    board.show(plane={"points": "", "draw": True, "text": "draw"})
-    board.page.wait_for_selector("#plane canvas.open")
-    drawn = []
+    steps = itertools.count(10)  # a value that is the same again is not shown
+    board.show(plane=plane(step=next(steps)))
+
+    def edit(do):
+        """The points that are sent, and shown in return."""
+        _, _, data = board.event(do)
+        board.show(plane=plane(data["points"], step=next(steps)))
+        return unpack_points(data["points"])
+
     for u, v in ((0.75, 0.25), (0.25, 0.75), (0.5, 0.5), (0.5, 0.5), (0.5, 0.5)):
-        _, _, data = board.event(lambda u=u, v=v: board.drag(PLANE, (u, v)))
-        drawn = unpack_points(data["points"])
+        drawn = edit(lambda u=u, v=v: board.drag(PLANE, (u, v)))
     assert drawn[:3].mean(0) == pytest.approx([0.5, 0.5], abs=0.08)
     assert drawn[3:6].mean(0) == pytest.approx([-0.5, -0.5], abs=0.08)
     assert len(drawn) == 12  # not more than are allowed
-    board.show(plane={"points": "", "draw": True, "text": "draw again"})
+    board.page.locator("#plane .erase").click()
+    assert len(edit(lambda: board.drag(PLANE, (0.5, 0.5)))) == 6
+    board.page.locator("#plane .erase").click()
+    assert len(edit(lambda: board.page.locator("#plane .undo").click())) == 12
+    assert len(edit(lambda: board.page.locator("#plane .clear").click())) == 0
     board.page.locator(PLANE).focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowUp", "ArrowUp", "ArrowRight", "ArrowRight"):
         board.page.keyboard.press(key)
-    _, _, data = board.event(lambda: board.page.keyboard.press("Space"))
-    assert unpack_points(data["points"])[:3].mean(0) == pytest.approx([2 * 24 / 384, 2 * 48 / 384], abs=0.08)
+    drawn = edit(lambda: board.page.keyboard.press("Space"))
+    assert drawn.mean(0) == pytest.approx([2 * 0.06, 4 * 0.06], abs=0.08)
+
+
+def test_what_is_drawn_while_the_page_is_late_is_not_lost(board):
+    board.show(plane=plane(step=5))
+    board.page.locator(PLANE).focus()
+    _, _, first = board.event(lambda: board.page.keyboard.press("Space"))
+    board.page.keyboard.press("Space")
+    board.show(plane=plane(pack_points([[0.9, 0.9]])))  # of an earlier run
+    assert board.texts("#plane .data footer") == ["6 points"]
+    _, _, second = board.event(lambda: board.show(plane=plane(first["points"])))
+    assert len(unpack_points(first["points"])) == 3 and len(unpack_points(second["points"])) == 6
+    board.show(plane=plane(pack_points([[0.9, 0.9]]), own=False))  # another shape was chosen
+    assert board.texts("#plane .data footer") == ["1 points"]
 
 
 # --- Codes, masks and drawings ----------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The flow tab: its handlers as plain functions, its endpoints through gradio_client, what it says when it cannot."""
 
-import base64
 import json
 import re
 import shutil
@@ -14,7 +13,6 @@ from helpers import (
     assert_described,
     event,
     is_sentence,
-    last,
     photograph,
     refusal,
     run_program,
@@ -25,9 +23,8 @@ from helpers import (
 from PIL import Image
 
 import genmodels as gm
-from tabs import events, flow, programs, sources
-from tabs.components.plane_view import pack_points, unpack_points
-from tabs.flow import interpolation, layers, likelihood, plane, sampling
+from tabs import flow, sources
+from tabs.flow import interpolation, layers, likelihood, sampling
 
 # --- The stage --------------------------------------------------------------------------------------------------------
 
@@ -172,66 +169,6 @@ def test_the_interpolation_is_linear_in_z_and_ends_at_the_test_pictures(tmp_path
     assert same_pictures(shown["frames"], run_program(shown["lines"], tmp_path, monkeypatch)["x"])
     two_threes = sheet_of(interpolation.show("mnist", first="3", last="3")["frames"])
     assert (two_threes[0] != two_threes[-1]).any()
-
-
-# --- Two dimensions ---------------------------------------------------------------------------------------------------
-
-
-def test_coordinates_travel_as_text():
-    points = gm.plane.toy_points("moons", 50)
-    assert np.abs(unpack_points(pack_points(points)) - points.numpy()).max() < 1e-4
-    for text in (None, 3, "a", "AAAA", "%%", {"a": 1}, "QUI="):
-        assert unpack_points(text).shape[1] == 2
-    assert np.abs(unpack_points(pack_points([[9.0, -9.0]]))).max() <= 4.1
-
-
-def test_the_plane_shows_points_and_then_what_is_learnt(monkeypatch):
-    monkeypatch.setattr(plane, "SECONDS", 0.6)
-    before = plane.show_points("rings", None)
-    assert len(unpack_points(before["plane"]["points"])) == plane.POINTS
-    assert not before["plane"]["draw"] and before["lines"] == programs.PENDING
-    *states, final = plane.train(None, shape="rings", layers=2)
-    assert states and all(state["plane"]["live"] for state in states) and not final["plane"]["live"]
-    grid = final["plane"]["grid"]
-    assert (grid["stages"], len(unpack_points(grid["coordinates"]))) == (3, 3 * grid["lines"] * grid["points"])
-    assert len(base64.b64decode(final["plane"]["density"])) == 64 * 64
-    assert 'gm.plane.toy_points("rings", 1000, seed=0)' in final["lines"] and "layers=2" in final["lines"]
-
-
-def test_a_stopped_training_keeps_its_last_state():
-    steps = plane.train(None, shape="moons", layers=2)
-    next(steps), next(steps)
-    final = steps.throw(events.Stopped())
-    assert not final["plane"]["live"] and final["lines"] == programs.STOPPED
-    steps.close()
-
-
-def test_the_visitors_points(tmp_path, monkeypatch):
-    monkeypatch.setattr(plane, "SECONDS", 0.5)
-    empty = plane.show_points(plane.OWN, None)["plane"]
-    assert empty["draw"] and empty["points"] == ""
-    drawn = plane.take_points(event(points=pack_points(gm.plane.toy_points("moons", 40))))["drawn"]
-    shown = plane.show_points(plane.OWN, drawn)["plane"]
-    assert len(unpack_points(shown["points"])) == 40 and "40 points" in shown["text"]
-    final = last(plane.train(drawn, shape=plane.OWN, layers=1))
-    assert final["plane"]["draw"]
-    points = run_program(final["lines"], tmp_path, monkeypatch)["points"].numpy()
-    assert np.abs(points - unpack_points(drawn)).max() < 1e-6
-    for data in ({}, {"points": "x"}, {"points": 7}):
-        assert plane.take_points(event(**data)) == {"drawn": ""}
-    with pytest.raises(ValueError, match="At least 16 points"):
-        next(plane.train(pack_points(np.zeros((3, 2))), shape=plane.OWN, layers=1))
-    many = plane.take_points(event(points=pack_points(np.zeros((5000, 2)))))["drawn"]
-    assert len(unpack_points(many)) == 2000
-    outside = pack_points(np.full((20, 2), 4.0))
-    assert plane.points_of(plane.OWN, outside)[0].abs().max() == 1
-
-
-@pytest.mark.parametrize(("shape", "depth"), [("cats", 3), ("moons", 0), ("moons", 13), ("moons", None)])
-def test_what_the_plane_refuses(shape, depth):
-    with pytest.raises(ValueError) as error:
-        next(plane.train(None, shape=shape, layers=depth))
-    assert is_sentence(str(error.value))
 
 
 # --- Endpoints --------------------------------------------------------------------------------------------------------

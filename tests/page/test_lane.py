@@ -23,11 +23,11 @@ from tabs.denoiser import comparison, noise, pictures, whole
 from tabs.denoiser.noise import Restoration
 from tabs.diffusion import compare, inpainting
 from tabs.diffusion import sampling as diffusion
-from tabs.flow import plane
 from tabs.flow import sampling as flow
 from tabs.gan import interpolation as gan_interpolation
 from tabs.gan import inversion, quiz
 from tabs.gan import sampling as gan
+from tabs.playground import training
 from tabs.transformer import pixels, poems, surprisal, writing
 from tabs.vae import sampling as vae
 
@@ -447,7 +447,7 @@ HEAVY = {  # what takes long -> a call of it, or its steps
     "compared samplers": lambda: compare.compare_samplers("mnist", n=1, steps=2),
     "an inpainting step": lambda: inpainting.diffusion_inpaint(options=inpainting.Inpainting(n=1, steps=2)),
     "a flow's samples": lambda: flow.flow_sample(options=flow.Sampling(n=1, label="any")),
-    "a step of the flow of the plane": lambda: plane.train(None, shape="moons", layers=1),
+    "a step of five families": lambda: training.plane_fit(training_steps=1, options=training.Options(n=16, width=8, depth=1)),
     "GAN faces": lambda: gan.gan_sample("gan-avatars", gan.Sampling(n=1)),
     "interpolated faces": lambda: gan_interpolation.open_dataset("avatars"),
     "the quiz": lambda: quiz.start("mnist", 3),

@@ -14,7 +14,6 @@ import app
 import genmodels as gm
 from tabs import events
 from tabs.components.mask_pad import mask_text
-from tabs.flow import plane
 
 
 def same_picture(value, x):
@@ -325,29 +324,6 @@ def test_the_noise_and_the_sigma_reach_the_denoiser(visitor, monkeypatch):
     assert arguments["args"][1] == pytest.approx(0.2)
     arguments = called(visitor, calls, lambda: visitor.set("denoiser-told", 0))
     assert arguments["args"][1] is None  # blind
-
-
-def test_the_layers_of_the_plane(visitor, monkeypatch):
-    calls = record(monkeypatch, gm.plane, "fit_plane")
-    visitor.values[visitor.ids["flow-depth"]] = 3
-    arguments = called(visitor, calls, lambda: visitor.press("Train", "flow-plane"))
-    assert (arguments["layers"], arguments["seed"], len(arguments["args"][0])) == (3, 0, 1000)
-
-
-def test_the_density_of_the_plane_is_where_its_points_are():
-    points = torch.tensor([0.6, 0.5]) + 0.1 * torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-    run = plane.train(plane.pack_points(points), shape="own", layers=2)
-    for output in run:
-        value = output["plane"]
-        density = torch.tensor(list(base64.b64decode(value["density"]))).float()
-        if int(value["text"].split()[0]) >= 30:
-            break
-    run.close()
-    side = round(len(density) ** 0.5)
-    density = density.view(side, side)
-    rows = density.sum(1) @ torch.linspace(1, -1, side) / density.sum()  # y points up
-    columns = density.sum(0) @ torch.linspace(-1, 1, side) / density.sum()
-    assert rows > 0.15 and columns > 0.15
 
 
 @pytest.mark.parametrize(

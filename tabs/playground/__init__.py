@@ -1,0 +1,59 @@
+"""Playground: five families learn the same points of the plane while the visitor watches."""
+
+from pathlib import Path
+
+import gradio as gr
+
+from tabs import events, layout
+from tabs.components.playground import Playground
+from tabs.language import _
+from tabs.playground import training
+from tabs.playground.training import Options
+
+ENDPOINTS = (training.plane_fit, training.plane_sample)
+STREAMED = (training.plane_fit,)
+
+
+def prepare():
+    """Functions to call in the background before the first visit; each takes little time."""
+    return [training.warm_up]
+
+
+def build(first_visit):
+    """Lay out the tab. first_visit: the event of a visitor's first look at it."""
+    layout.hint(
+        _(
+            "Five families of generative models learn the same points at the same time, live. Choose a shape, or draw your own "
+            "points, and press *Train*."
+        )
+    )
+    with gr.Row(elem_classes="lab"):
+        with gr.Column(scale=5, min_width=270, elem_classes=["card", "controls"]):
+            points = Options.components("playground", "shape", "n", shape={"choices": training.shapes()})
+            gr.Markdown("### " + _("While training"))
+            live = Options.components("playground", "speed", "rate", "noise", "steps", speed={"choices": training.speeds()})
+            gr.Markdown("### " + _("Models"))
+            layout.hint(_("A change restarts the training."))
+            models = Options.components("playground", "width", "depth", "r1", "seed", seed={"elem_classes": "plain"})
+        with gr.Column(scale=19, min_width=320, elem_classes=["card", "playground-stage"]):
+            with gr.Row(elem_classes="small-controls"):
+                play = gr.Button(_("Train"), variant="primary", scale=3, min_width=90, elem_id="playground-train")
+                pause = gr.Button(_("Pause"), scale=2, min_width=70, elem_id="playground-pause")
+                step = gr.Button(_("One step"), scale=2, min_width=80, elem_id="playground-one")
+                again = gr.Button(_("Restart"), scale=2, min_width=70, elem_id="playground-restart")
+            stage = Playground(most_points=training.MOST_POINTS, elem_id="playground-stage")
+    lines = layout.python_panel("playground")
+    layout.explanation(Path(__file__).with_name("about.md"))
+
+    state, drawn = {"trainings": gr.State()}, {"drawn": gr.State()}
+    outputs, runs = {"stage": stage, "lines": lines}, events.Runs(stop=pause)
+    chosen = {**points, **live, **models}
+    sketched = events.live(stage.input, training.take_points, {}, {**drawn, "shape": points["shape"]})
+    again_from = [points["shape"].input, points["n"].input, again.click, sketched.then]
+    for trigger in [*again_from, *(control.input for control in models.values())]:
+        runs.live(trigger, training.restart, {**chosen, **drawn}, {**outputs, **state})
+    opened = runs.act(first_visit, training.restart, {**chosen, **drawn}, {**outputs, **state})
+    for trigger, handler in ((play.click, training.train), (step.click, training.one_step), (opened.then, training.opening)):
+        runs.stream(trigger, handler, state, outputs, rate=8)
+    for control in live.values():
+        events.live(control.input, training.adjust, {**state, **live}, {"stage": stage}, events.ignore)
