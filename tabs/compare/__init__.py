@@ -12,7 +12,7 @@ from tabs.components.family_rows import FamilyRows
 from tabs.families import DATASET
 from tabs.language import _
 
-ENDPOINTS = (sampling.compare_sample, picture.compare_picture, interpolation.compare_interpolate)
+ENDPOINTS = (sampling.compare, picture.compare_picture, interpolation.compare_interpolate)
 
 
 def prepare():

@@ -151,7 +151,7 @@ def open_dataset(dataset: str) -> dict:
     }
 
 
-def compare_sample(
+def compare(
     dataset: Literal[*data.TITLES] = "mnist",
     options: Sampling = Sampling(),  # noqa: B008
 ) -> Iterator[tuple[dict, Image]]:

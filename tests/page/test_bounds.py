@@ -21,7 +21,7 @@ ACCEPTED = "The model was asked for."
 SEED = (0, 2**31)
 TEMPERATURES = {"temperature": (0, 5), "top_k": (0, 1000), "top_p": (0, 1), "min_p": (0, 1)}
 NUMBERS = {  # endpoint -> {argument: (lowest, highest)}
-    "compare_sample": {"n": (1, 16), "seed": SEED},
+    "compare": {"n": (1, 16), "seed": SEED},
     "compare_interpolate": {"first": (0, 99), "second": (0, 99), "steps": (2, 64)},
     "vae_sample": {"n": (1, 64), "seed": SEED, "temperature": (0, 2)},
     "vae_interpolate": {"first": (0, 199), "second": (0, 199), "steps": (2, 64)},
@@ -43,7 +43,7 @@ NUMBERS = {  # endpoint -> {argument: (lowest, highest)}
     "denoise": {"strength": (0, 1), "sigma": (0, 1), "seed": SEED, "test_picture_number": (0, 7)},
 }
 TEXTS = {  # endpoint -> {argument: the longest}
-    "compare_sample": {"label": 500},
+    "compare": {"label": 500},
     "gan_sample": {"label": 500},
     "gan_score": {"label": 500},
     "gan_project": {"label": 500},
@@ -318,7 +318,7 @@ def component(elem_id):
 
 PAGE = {  # the page's control -> (endpoint, argument) with the same default
     "vae-spread": ("vae_sample", "temperature"),
-    "compare-n": ("compare_sample", "n"),
+    "compare-n": ("compare", "n"),
     "gan-truncation": ("gan_sample", "truncation"),
     "gan-n": ("gan_sample", "n"),
     "gan-judged-as": ("gan_score", "label"),

@@ -139,7 +139,7 @@ def test_stop_keeps_what_is_there(small):
 def test_a_new_family_gets_a_row_and_a_result(noise):
     found = rows_of(generate(n=2)[-1]["stage"])
     assert found["noise"]["title"] == "Noise" and found["noise"]["values"] == ["0.00", "0.00"]
-    facts, _picture = last_of(as_endpoint(sampling.compare_sample)(dataset="mnist", label="any", n=2, seed=0))
+    facts, _picture = last_of(as_endpoint(sampling.compare)(dataset="mnist", label="any", n=2, seed=0))
     assert "noise-mnist" in [row["checkpoint"] for row in facts["rows"]]
 
 
@@ -148,7 +148,7 @@ def last_of(result):
 
 
 def test_the_endpoint_says_what_the_package_computes(small):
-    facts, picture = last_of(as_endpoint(sampling.compare_sample)(dataset="mnist", label="3", n=2, seed=4))
+    facts, picture = last_of(as_endpoint(sampling.compare)(dataset="mnist", label="3", n=2, seed=4))
     rows = list(gm.compare("mnist", "3", n=2, seed=4))
     assert [row["checkpoint"] for row in facts["rows"]] == [row.name for row in rows]
     for said, row in zip(facts["rows"], rows):

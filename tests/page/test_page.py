@@ -20,7 +20,7 @@ from tabs.components.draw_pad import SIDE, DrawPad
 from tabs.language import LANGUAGES
 from tabs.vae import encoding
 
-ENDPOINTS = """compare_sample compare_picture compare_interpolate
+ENDPOINTS = """compare compare_picture compare_interpolate
     vae_sample vae_decode vae_encode vae_interpolate vae_attributes gan_sample gan_score gan_walk gan_project
     text_generate text_score text_next text_poem pixels_complete flow_sample flow_score flow_unfold
     diffusion_sample diffusion_noise diffusion_edit diffusion_inpaint add_noise denoise"""
