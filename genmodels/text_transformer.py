@@ -355,8 +355,8 @@ class PoemTransformer(TextTransformer):
                     characters=" ".join(unknown),
                 )
             )
-        for name, value in (("rhyme", rhyme), ("tones", tones)):
-            check_choice(name, value, (False, True))
+        for rule, value in (("rhyme", rhyme), ("tones", tones)):
+            check_choice(rule, value, (False, True))
         candidates = check_number("candidates", candidates, 1, 64, whole=True)
         g = generator(seed)
         if not rhyme and not tones:

@@ -130,7 +130,9 @@ class Controls(BaseModel):
         }
         if widget.component in (Slider, Number):
             options |= {"minimum": low, "maximum": high}
-        words = {option: _(text) for option, text in widget.options.items() if option in ("info", "label", "placeholder")}
+        words: dict[str, Any] = {
+            option: _(text) for option, text in widget.options.items() if option in ("info", "label", "placeholder")
+        }
         if choices := widget.options.get("choices"):
             words["choices"] = [choice if isinstance(choice, str) else (_(choice[0]), choice[1]) for choice in choices]
         return widget.component(**{**options, **widget.options, **words, **changes})

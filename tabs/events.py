@@ -184,9 +184,10 @@ def seeded(new: gr.Button, seed: gr.Number, fn: Callable, inputs: Components, ou
     act(new_seed(new, seed).then, fn, inputs, outputs)
 
 
-def first_visit(page: gr.Blocks, tab: gr.Tab, visited: gr.State | None) -> Callable:
-    """The event of a visitor's first look at a tab. visited: a gr.State(False) outside the tabs, or None for the first tab.
+def first_visit(page: gr.Blocks, tab: Any, visited: gr.State | None) -> Callable:
+    """The event of a visitor's first look at a tab.
 
+    tab: a gr.Tab, which is given an attribute `visited`. visited: a gr.State(False) outside the tabs; None for the first tab.
     What stands in a tab that was never opened is not in the browser yet, and so hears of no change. The event comes again when
     a link opens the tab with other choices: it counts up `tab.visited`.
     """

@@ -72,7 +72,8 @@ class Tool:
 
     def read(self, texts: dict[str, str], dataset: str) -> tuple[dict[str, Any], list[Any]]:
         """({field: value}, sentences on the texts that are not allowed). Of such a field, and one without text: its default."""
-        opening, problems = self.opening_values(dataset), []
+        opening = self.opening_values(dataset)
+        problems: list[Any] = []
         own = {field: texts[self.parameter(field)] for field in self.components if self.parameter(field) in texts}
         for field, text in own.items():
             if isinstance(opening[field], list):
@@ -110,7 +111,8 @@ class Choice:
 
     @property
     def values(self) -> list[str]:
-        return [value for _title, value in self.radio.choices]
+        choices: list[Any] = self.radio.choices  # all of them texts, which Gradio's type does not say
+        return [value for _title, value in choices]
 
 
 @dataclass
@@ -192,15 +194,15 @@ def connect(tabs: gr.Tabs) -> "dict[str, Place]":
     registered = registry()
     del vars(Context.root_block)["links"]
     groups = dict(tab_groups(tabs))
-    for place, group in groups.items():
-        for tab in group.children:
-            events.in_browser(tab.select, f"() => {{ window.links?.select({place!r}, {tab.id!r}); }}", {}, {})
+    for path, group in groups.items():
+        for tab in tabs_of(group):
+            events.in_browser(tab.select, f"() => {{ window.links?.select({path!r}, {tab.id!r}); }}", {}, {})
     for state in (*visited_states(groups).values(), *(state for state, _inputs in registered.restored)):
         state.unrender()  # Gradio takes any output for a change of a state, if it stands in a tab that is not in the browser
         state.render()
     links = {link.props["place"]: link for link in registered.links}
     places = {path: Place(path, link, registered, list(links)) for path, link in links.items()}
-    address = Address(groups={path: [tab.id for tab in group.children] for path, group in groups.items()})
+    address = Address(groups={path: [tab.id for tab in tabs_of(group)] for path, group in groups.items()})
     for place in places.values():
         place.connect()
     address.set_places({path: place.description() for path, place in places.items()})
@@ -208,10 +210,15 @@ def connect(tabs: gr.Tabs) -> "dict[str, Place]":
     return places
 
 
+def tabs_of(group: gr.Tabs) -> list[Any]:
+    """Each gr.Tab of a group; Gradio's type says only that they are blocks."""
+    return group.children
+
+
 def tab_groups(tabs: gr.Tabs, path: str = "") -> Iterator[tuple[str, gr.Tabs]]:
     """(path of the tab around it, group) of a group of tabs, and of all groups within it."""
     yield path, tabs
-    for tab in tabs.children:
+    for tab in tabs_of(tabs):
         for group in inner_groups(tab):
             yield from tab_groups(group, f"{path}/{tab.id}".strip("/"))
 
@@ -226,7 +233,7 @@ def inner_groups(block: Any) -> Iterator[gr.Tabs]:
 
 def visited_states(groups: dict[str, gr.Tabs]) -> dict[str, gr.State]:
     """{path of a tab: its state that `events.first_visit` listens to}."""
-    tabs = {f"{path}/{tab.id}".strip("/"): tab for path, group in groups.items() for tab in group.children}
+    tabs = {f"{path}/{tab.id}".strip("/"): tab for path, group in groups.items() for tab in tabs_of(group)}
     return {path: tab.visited for path, tab in tabs.items() if hasattr(tab, "visited")}
 
 
@@ -265,7 +272,7 @@ class Place:
         return next(iter(self.choices.values())).values if self.choices else [""]
 
     def opening_values(self, dataset: str) -> dict[str, Any]:
-        values = {}
+        values: dict[str, Any] = {}
         for tool in self.tools:
             values |= {tool.parameter(field): value for field, value in tool.opening_values(dataset).items()}
         return values
@@ -278,12 +285,13 @@ class Place:
         write = f"(...values) => {{ window.links?.write({self.path!r}, [{values}]); }}"
         once = {component._id: component for component in components}.values()  # several fields may be parts of one
         changes = [component.change for component in once]
-        events.in_browser(lambda *args, **flags: gr.on(changes, *args, **flags), write, dict(enumerate(components)), {})
+        inputs = {str(i): component for i, component in enumerate(components)}
+        events.in_browser(lambda *args, **flags: gr.on(changes, *args, **flags), write, inputs, {})
         self.connect_restoring()
 
     def connect_restoring(self) -> None:
-        needed = {f"choice_{name}": choice.radio for name, choice in self.choices.items()}
-        outputs = {f"state_{i}": state for i, (state, _inputs) in enumerate(self.restored)}
+        needed: Components = {f"choice_{name}": choice.radio for name, choice in self.choices.items()}
+        outputs: Components = {f"state_{i}": state for i, (state, _inputs) in enumerate(self.restored)}
         needed |= outputs
         numbers = itertools.count()
         for tool in self.tools:
@@ -368,7 +376,7 @@ class Place:
 def connect_opening(address: Address, groups: dict[str, gr.Tabs], places: dict[str, Place]) -> None:
     """Wire the event with which the browser opens an address."""
     visited = visited_states(groups)
-    inputs = {f"visited_{path}": state for path, state in visited.items()}
+    inputs: Components = {f"visited_{path}": state for path, state in visited.items()}
     inputs |= {
         f"choice_{path}_{name}": choice.radio for path, place in places.items() for name, choice in place.choices.items()
     }
@@ -403,8 +411,9 @@ def connect_opening(address: Address, groups: dict[str, gr.Tabs], places: dict[s
 
 def find_path(texts: dict[str, str], groups: dict[str, gr.Tabs]) -> str:
     """The path of the tab that a link names; of an unknown one that of the nearest tab around it."""
-    tabs = {path: [tab.id for tab in group.children if tab.visible] for path, group in groups.items()}
-    first = texts.get("tab") if texts.get("tab") in tabs[""] else tabs[""][0]
+    tabs = {path: [tab.id for tab in tabs_of(group) if tab.visible] for path, group in groups.items()}
+    named = texts.get("tab", "")
+    first = named if named in tabs[""] else tabs[""][0]
     paths = {tab: f"{path}/{tab}" for path, ids in tabs.items() if f"{path}/".startswith(f"{first}/") for tab in ids}
     path = paths.get(texts.get("tool", ""), first)
     while tabs.get(path):  # the first tab within it

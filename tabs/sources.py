@@ -135,7 +135,7 @@ class Chooser:
     def restore(self, places: Iterable[str], picture: int, dataset: str = "mnist", **values: Any) -> dict:
         """A link's test picture. places: names of the tiles among the outputs."""
         tiles = self.tiles(dataset, self.n, picture)
-        number = gm.base.check_number(Chosen.model_fields["picture"].title, picture, -1, len(tiles["labels"]) - 1, whole=True)
+        number = gm.base.check_number(links.title(Chosen, "picture"), picture, -1, len(tiles["labels"]) - 1, whole=True)
         return {name: tiles for name in places} | (
             self.follow(self.example(dataset, int(number)), **values) if picture >= 0 else {}
         )
