@@ -1,8 +1,6 @@
 """What the page says of a result follows from its numbers: invented results, on both sides of each threshold."""
 
-import base64
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +8,9 @@ import torch
 from helpers import event, raw_of
 
 import genmodels as gm
-from tabs.components.plane_view import unpack_points
 from tabs.denoiser import noise
 from tabs.diffusion import editing as diffusion
-from tabs.flow import likelihood, plane
+from tabs.flow import likelihood
 from tabs.gan import quiz, scoring
 from tabs.sources import test_picture as picture
 from tabs.transformer import pixels
@@ -64,22 +61,6 @@ def test_who_found_the_real_picture(monkeypatch, chosen, best, says):
     assert says in answered["words"] and answered["lines"] == "lines"
     assert [p["score"] for p in answered["pictures"]["pictures"]] == scores
     assert [p["kind"] for p in answered["pictures"]["pictures"]] == ["generated", "real", "generated", "generated"]
-
-
-def test_a_plane_shows_where_the_density_is_and_how_the_grid_bends():
-    density = torch.linspace(0, 2, 64 * 64).view(64, 64)
-    lines = torch.linspace(-1, 1, 2 * 3 * 5 * 2).view(2, 3, 5, 2)
-    state = SimpleNamespace(density=density, lines=lines, step=120, seconds=3.14159, nats=-0.4567)
-    shown = plane.view("own", torch.tensor([[0.5, -0.25]]), state, live=True)
-    levels = np.frombuffer(base64.b64decode(shown["density"]), np.uint8).reshape(64, 64)
-    expected = 255 * (density / torch.quantile(density, 0.995)).clamp(max=1).sqrt().numpy()
-    assert np.abs(levels - expected).max() <= 1
-    grid = shown["grid"]
-    assert (grid["stages"], grid["lines"], grid["points"]) == (2, 3, 5)
-    assert np.abs(unpack_points(grid["coordinates"]) - lines.reshape(-1, 2).numpy()).max() < 1e-3
-    assert unpack_points(shown["points"]).ravel().tolist() == pytest.approx([0.5, -0.25], abs=1e-3)
-    assert (shown["draw"], shown["live"]) == (True, True)
-    assert "120 steps in 3.1 s: -0.46 nats" in shown["text"]
 
 
 @pytest.mark.parametrize("t, alpha, sigma", [(0.0, "1.00", "0.00"), (0.25, "0.92", "0.38"), (1.0, "0.00", "1.00")])
