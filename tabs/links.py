@@ -83,7 +83,7 @@ class Tool:
                 field in own
                 and own[field] != opening[field]
                 and (choices := choices_of(component))
-                and own[field] not in choices
+                and own[field] not in map(as_text, choices)
             ):
                 del own[field]
                 problems.append(Message("{title} must be one of those in the menu.", title=title(self.controls, field)))

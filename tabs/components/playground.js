@@ -19,14 +19,14 @@ for (const name of NAMES) {
   const label = make('b', '', title), mark = make('i'), frame = make('div', 'frame'), canvas = make('canvas'), error = make('p'), footer = make('footer');
   mark.style.background = colour;
   label.prepend(mark);
-  const enlarge = makeButton('enlarge', '⤢', () => choose(name, !panel.classList.contains('large')));
+  const enlarge = makeButton('enlarge', '⤢', () => { choose(name, !panel.classList.contains('large')); noteLook(); });
   enlarge.setAttribute('aria-label', _('Enlarge: {name}', {name: title}));
   header.append(label, make('small', '', text), enlarge);
   error.hidden = true;
   frame.append(canvas, error);
   panel.append(header, frame, footer);
   list.append(panel);
-  const pill = makeButton('', title, () => choose(name, false));
+  const pill = makeButton('', title, () => { choose(name, false); noteLook(); });
   choice.append(pill);
   describe(canvas, 'img', title);
   view[name] = {panel, canvas, error, footer, pill, enlarge, back: make('canvas'), samples: null, from: null};
@@ -44,8 +44,15 @@ function choose(name, large) {  // on a phone the one panel that is shown
     enlarge.setAttribute('aria-pressed', large && other === name);
     pill.setAttribute('aria-pressed', other === name);
   }
+  box.dataset.large = large ? name : '';
   drawAll();
 }
+function hide(names) {
+  for (const b of boxes) b.checked = !names.includes(b.value);
+  box.dataset.hidden = names.join();
+  drawAll();
+}
+function noteLook() { trigger('change'); }  // for the link
 
 function unpack(base64) { return new Int16Array(decode(base64).buffer); }
 function shows(part) { return boxes.find(b => b.value === part).checked; }
@@ -162,7 +169,7 @@ function move() {  // the samples go where they are now
   };
   moving = requestAnimationFrame(next);
 }
-for (const b of boxes) b.addEventListener('change', () => drawAll());
+for (const b of boxes) b.addEventListener('change', () => { hide(boxes.filter(b => !b.checked).map(b => b.value)); noteLook(); });
 new ResizeObserver(() => drawAll()).observe(list);
 
 // --- Curves
@@ -243,12 +250,13 @@ view.data.canvas.addEventListener('keydown', e => {
   edited();
 });
 
-/** @param {{points: string, own: boolean, note: string, step: number, live: boolean, panels: string, curves: string, turn: number, message: string}} v */
+/** @param {{points: string, own: boolean, note: string, step: number, live: boolean, rates?: string, large?: string, hidden?: string, panels: string, curves: string, turn: number, message: string}} v */
 function load(v) {
   box.hidden = !v || !!v.message;
   if (box.hidden) { value = null; return; }
   value = v;
   panels = JSON.parse(v.panels);
+  if (v.large !== undefined) { choose(v.large || 'data', !!v.large); hide(v.hidden.split(',')); }
   take(v);
   find('.step').textContent = v.note || _('Step {step}', {step: count(v.step)});
   find('.step').setAttribute('aria-live', v.live ? 'off' : 'polite');

@@ -36,7 +36,8 @@ class Panel(TypedDict):
 class Playground(Component):
     """The square [-1, 1]^2 with points, which the visitor may draw, and five times with samples of a model.
 
-    Event `input`: the visitor drew; `event.points` are all points, packed. Arrow keys move a cross, Space adds points.
+    Event `input`: the visitor drew; `event.points` are all points, packed. `change` also: another panel is large, or other
+    parts are hidden, as `data-large` and `data-hidden` of the first element say. Arrow keys move a cross, Space adds points.
     """
 
     options = {"unit": UNIT, "most_points": 2000}
@@ -47,5 +48,8 @@ class Playground(Component):
         note: str  # a sentence about the points
         step: int
         live: bool  # they are in training
+        rates: NotRequired[str]  # for the link: steps, and the learning rates from there on
+        large: NotRequired[str]  # the panel to be enlarged, as a link has it; "": none
+        hidden: NotRequired[str]  # names of what is not to be drawn, with commas
         panels: str  # JSON: {family: Panel}
         curves: str  # JSON: {"energy" or "nats": {family: [[step, value], ...]}}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import gradio as gr
 
-from tabs import events, layout
+from tabs import events, layout, links
 from tabs.components.playground import Playground
 from tabs.language import _
 from tabs.playground import training
-from tabs.playground.training import Options
+from tabs.playground.training import Options, Shown
 
 ENDPOINTS = (training.plane_fit, training.plane_sample)
 STREAMED = (training.plane_fit,)
@@ -45,15 +45,28 @@ def build(first_visit):
     lines = layout.python_panel("playground")
     layout.explanation(Path(__file__).with_name("about.md"))
 
-    state, drawn = {"trainings": gr.State()}, {"drawn": gr.State()}
+    state, drawn, linked = {"trainings": gr.State()}, {"drawn": gr.State()}, {"linked": gr.State()}
     outputs, runs = {"stage": stage, "lines": lines}, events.Runs(stop=pause)
     chosen = {**points, **live, **models}
     sketched = events.live(stage.input, training.take_points, {}, {**drawn, "shape": points["shape"]})
     again_from = [points["shape"].input, points["n"].input, again.click, sketched.then]
     for trigger in [*again_from, *(control.input for control in models.values())]:
         runs.live(trigger, training.restart, {**chosen, **drawn}, {**outputs, **state})
+    events.tell_begin("playground", first_visit)
     opened = runs.act(first_visit, training.restart, {**chosen, **drawn}, {**outputs, **state})
-    for trigger, handler in ((play.click, training.train), (step.click, training.one_step), (opened.then, training.opening)):
+    events.tell_end("playground", opened.then)
+    changed = links.restored({**chosen, **drawn, **linked})
+    reopened = runs.act(changed, training.reopen, {**chosen, **drawn, **linked}, {**outputs, **state})
+    for trigger in (opened.then, reopened.then):
+        runs.stream(trigger, training.opening, state, outputs, rate=8)
+    for trigger, handler in ((play.click, training.train), (step.click, training.one_step)):
         runs.stream(trigger, handler, state, outputs, rate=8)
     for control in live.values():
         events.live(control.input, training.adjust, {**state, **live}, {"stage": stage}, events.ignore)
+    look = "v && document.querySelector('#playground-stage .playground')?.dataset"  # what no server needs to know
+    in_link = {
+        "points": links.Part(stage, f"v?.own && v.points ? window.links.points(v.points, {training.LINKED_POINTS}) : null"),
+        "rates": links.Part(stage, "v?.rates"),
+        **{name: links.Part(stage, f"{look}.{name}") for name in ("large", "hidden")},
+    }
+    links.tool(Shown, {**chosen, **in_link}, (training.restore, {}, {**drawn, **linked}))

@@ -38,7 +38,8 @@ SHAPES = {
 SPEEDS = {"slow": Message("slow"), "normal": Message("normal"), "fast": Message("fast")}
 PER_UPDATE = {"slow": 1, "normal": 5, "fast": 100}  # steps, at most
 LIVE = ("speed", "rate", "noise", "steps")  # what may change in training
-RATES = (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 1.0)
+RATES = (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 1)
+LINKED_POINTS = 300  # of more than that, a link has as many, evenly spread over the order in which they were drawn
 
 
 class Options(Controls):
@@ -62,6 +63,25 @@ class Options(Controls):
         1, ge=0, le=10, title=Message("R1 penalty of the GAN"), description=Message("0: none")
     )
     seed: Seed = SEED
+
+
+class Shown(Options):
+    """What a link says of the tab. rates: a step, the learning rate from there on, the next step, ... if it was changed."""
+
+    points: str = Field("", max_length=1600, pattern="^[A-Za-z0-9_-]*$", title=Message("Points"))
+    rates: str = Field(
+        "",
+        max_length=1000,
+        pattern=r"^(0,(1|0\.0{0,5}[1-9]\d{0,5})(,\d{1,4},(1|0\.0{0,5}[1-9]\d{0,5}))*)?$",
+        title=Message("Learning rate"),
+    )
+    large: Literal["", "data", "vae", "gan", "flow", "diffusion", "flow matching"] = Field("", title=Message("Large panel"))
+    hidden: str = Field(
+        "",
+        pattern="^((points|samples|inside)(,(points|samples|inside))*)?$",
+        max_length=30,
+        title=Message("Hidden in the panels"),
+    )
 
 
 def shapes():
@@ -107,9 +127,11 @@ class Points(NamedTuple):
 class Trainings:
     """All families of one visitor, in lockstep. A family whose loss explodes stays behind, and the others go on."""
 
-    def __init__(self, options: "Options", points: Points):
-        self.options, self.points = options, points
-        self.rates = {0: options.rate}  # from which step on
+    def __init__(self, options: "Options", points: Points, rates: str = ""):
+        """rates: as in a link."""
+        self.options, self.points, numbers = options, points, rates.split(",")
+        pairs = zip(numbers[::2], numbers[1::2])
+        self.rates = {int(step): float(rate) for step, rate in pairs} or {0: options.rate}  # from which step on
         self.fits = {
             name: gm.plane.Fit(kind(**options.arguments(kind)), points.points, rate=options.rate, seed=options.seed)
             for name, kind in gm.plane.FAMILIES.items()
@@ -134,6 +156,8 @@ class Trainings:
     def adjust(self, options: "Options") -> None:
         """Other values of what may change while they train."""
         if options.rate != self.options.rate:
+            for step in [step for step in self.rates if step > self.step]:  # of a link
+                del self.rates[step]
             self.rates[self.step] = options.rate
         self.options = self.options.model_copy(update={name: getattr(options, name) for name in LIVE})
 
@@ -198,6 +222,7 @@ class Trainings:
             "note": "",
             "step": self.step,
             "live": self.live,
+            "rates": ",".join(f"{step},{rate:g}" for step, rate in sorted(self.rates.items())) if len(self.rates) > 1 else "",
             "panels": json.dumps(panels),
             "curves": json.dumps(self.curves),
         }
@@ -241,12 +266,25 @@ def take_points(event: gr.EventData):
     return {"drawn": pack_points(unpack_points(data.get("points"))[:MOST_POINTS]), "shape": OWN}
 
 
-def restart(drawn, **controls):
+def restore(points, rates, large, hidden, **controls):
+    """-> drawn, linked: what a link has beside the controls."""
+    text = points.replace("-", "+").replace("_", "/") + "=" * (-len(points) % 4)
+    drawn = pack_points(unpack_points(text)[:LINKED_POINTS])
+    return {"drawn": drawn, "linked": {"rates": rates, "large": large, "hidden": hidden}}
+
+
+def reopen(drawn, linked, **controls):
+    """-> stage, lines, trainings: `restart` as a link has it."""
+    output = restart(drawn, linked["rates"], **controls)
+    return {**output, "stage": {**output["stage"], "large": linked["large"], "hidden": linked["hidden"]}}
+
+
+def restart(drawn, rates="", **controls):
     """-> stage, lines, trainings: new models, before the first step."""
     options, drawn = Options.read(**controls), unpack_points(drawn)
     try:
         points = Points.of_visitor(drawn) if options.shape == OWN else Points.of_shape(options)
-        trainings = Trainings(options, points)
+        trainings = Trainings(options, points, rates)
     except ValueError as e:  # too few points, or all of them equal
         empty: Playground.Value = {
             "points": pack_points(drawn),

@@ -63,8 +63,11 @@ def third_round(page):
 
 def drawn_points(page):
     radio(page, "Your points")
-    page.wait_for_function("document.querySelector('#flow-plane .text').textContent.startsWith('Press')")
-    draw_stroke(page, "#flow-plane")
+    page.wait_for_function("document.querySelector('#playground-stage .step').textContent.startsWith('At least 16')")
+    page.get_by_role("button", name="Enlarge: GAN").click()
+    page.locator("#playground-stage .show input[value=inside]").click()
+    wait_for_address(page, "large=gan&hidden=inside")
+    draw_stroke(page, "#playground-stage .data")
 
 
 def noisy_photograph(page):
@@ -105,7 +108,7 @@ TOOLS = {
     "score": ("GAN", "Your picture", lambda page: choose(page, "#gan-judged-as", "7"), "own-label=7", "#gan-verdict .text"),
     "flow": ("Flow", None, lambda page: press(page, "#flow-temperature", "ArrowLeft", 9), "temperature=", "#flow-stage canvas"),
     "likelihood": ("Flow", None, lambda page: pick(page, "#flow-own", 7), "picture=7", "#flow-verdict canvas"),
-    "plane": ("Flow", "In two dimensions", drawn_points, "plane-points=", "#flow-plane canvas"),
+    "playground": ("Playground", None, drawn_points, "&points=", "#playground-stage .data canvas"),
     "diffusion": ("Diffusion", None, lambda page: radio(page, "DDIM"), "sampler=ddim", "#diffusion-stage canvas"),
     "samplers": (
         "Diffusion",
@@ -185,8 +188,8 @@ def test_back_and_forward(elsewhere, page_url):
     radio(page, "Clothes")
     wait_for_address(page, "?tab=flow&dataset=fashion")
     page.wait_for_function(f"([s, before]) => ({SHOWN})(s) !== before", arg=["#flow-stage canvas", first])
-    page.get_by_role("tab", name="In two dimensions").click()
-    wait_for_address(page, "tool=plane")
+    page.get_by_role("tab", name="Interpolate").locator("visible=true").click()
+    wait_for_address(page, "tool=TODO")
     page.go_back()
     page.wait_for_function("document.querySelector('[role=tab][aria-selected=true] ~ *, #flow-verdict')?.checkVisibility()")
     page.go_back()

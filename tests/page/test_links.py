@@ -6,6 +6,7 @@ import typing
 from urllib.parse import quote, urlencode
 
 import gradio as gr
+import numpy as np
 import pytest
 from gradio.components.base import FormComponent
 from helpers import is_sentence, same_pictures, sheet_of
@@ -13,6 +14,7 @@ from helpers import is_sentence, same_pictures, sheet_of
 import app
 import genmodels as gm
 from tabs import events, links
+from tabs.components.playground import pack_points
 from tabs.language import LANGUAGES
 
 
@@ -176,6 +178,13 @@ def test_a_link_of_the_page_fits_into_an_address(build):
     assert len(links.pack([-30.0] * 128)) <= 342
 
 
+def test_a_number_in_a_menu_is_found_there(build, monkeypatch):
+    tool = build["en"]["playground"].tools[0]
+    monkeypatch.setattr(links, "choices_of", lambda part: [value for _title, value in getattr(part, "choices", None) or []])
+    assert tool.read({"rate": "0.01"}, "") == (tool.opening_values("") | {"rate": 0.01}, [])
+    assert tool.read({"rate": "0.011"}, "")[0] == tool.opening_values("")
+
+
 def test_a_latent_code_comes_back_as_it_was():
     z = [-30.0, 30.0, 0.001, -0.001, 1.234, 0.0]
     assert links.unpack(links.pack(z)) == z
@@ -263,6 +272,17 @@ def test_a_run_begins_when_a_link_has_set_its_controls(build):
     assert output(diffusion, changes, "chosen_run") == "edit"
     assert sum(state._id in changes for state, _inputs in diffusion.restored) == 1
     assert restored(diffusion, "") == {}
+
+
+def test_drawn_points_and_what_changed_in_training(build):
+    playground, drawn = build["en"]["playground"], pack_points(np.linspace(-1, 1, 80).reshape(-1, 2))
+    text = drawn.replace("+", "-").replace("/", "_").rstrip("=")
+    changes = restored(playground, f"?shape=own&points={text}&rate=0.01&rates=0,0.005,20,0.01&large=gan&hidden=points,inside")
+    assert output(playground, changes, "drawn") == drawn and ("-" in text or "_" in text)
+    assert output(playground, changes, "linked") == {"rates": "0,0.005,20,0.01", "large": "gan", "hidden": "points,inside"}
+    assert sum(state._id in changes for state, _inputs in playground.restored) == 1
+    for rates in ("5,0.1", "0,0", "0,2", "0,0.1,5", "0,0.00000001", "0,0.1,-1,0.1"):
+        assert "Learning rate" in str(playground.restore(f"?rates={rates}", "", opened(playground))[1][0])
 
 
 def test_what_is_refused_as_a_whole_falls_back(build):

@@ -143,6 +143,19 @@ def test_what_changes_in_training_is_seen_at_once_and_recorded_by_step():
     assert all(fit.optimizers[0].param_groups[0]["lr"] == 0.02 for fit in trainings.fits.values())
 
 
+def test_a_link_trains_with_the_same_rates_and_shows_the_same_panels():
+    linked = {"rates": "0,0.005,2,0.01,5,0.1", "large": "gan", "hidden": "points"}
+    opened = training.reopen(None, linked, **SMALL, rate=0.1)
+    assert (opened["stage"]["large"], opened["stage"]["hidden"], opened["stage"]["rates"]) == ("gan", "points", linked["rates"])
+    trainings = opened["trainings"]
+    *_, last = training.train(trainings, 3)
+    assert "rate=[(0, 0.005), (2, 0.01)]" in last["lines"] and "large" not in last["stage"]
+    assert trainings.fits["flow"].optimizers[0].param_groups[0]["lr"] == 0.01
+    training.adjust(trainings, rate=0.001)
+    assert trainings.view()["rates"] == "0,0.005,2,0.01,3,0.001"
+    assert restarted()["stage"]["rates"] == ""
+
+
 @pytest.mark.parametrize("own", [0, 40, 100])
 def test_the_lines_train_the_same_models(own, tmp_path, monkeypatch):
     controls = {"shape": training.OWN} if own else {"shape": "eight gaussians"}
