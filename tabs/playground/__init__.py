@@ -53,13 +53,11 @@ def build(first_visit):
     for trigger in [*again_from, *(control.input for control in models.values())]:
         runs.live(trigger, training.restart, {**chosen, **drawn}, {**outputs, **state})
     events.tell_begin("playground", first_visit)
-    opened = runs.act(first_visit, training.restart, {**chosen, **drawn}, {**outputs, **state})
-    events.tell_end("playground", opened.then)
+    runs.stream(first_visit, training.opening, {**chosen, **drawn}, {**outputs, **state}, rate=8)
+    events.tell_end("playground", first_visit)
     changed = links.restored({**chosen, **drawn, **linked})
     reopened = runs.act(changed, training.reopen, {**chosen, **drawn, **linked}, {**outputs, **state})
-    for trigger in (opened.then, reopened.then):
-        runs.stream(trigger, training.opening, state, outputs, rate=8)
-    for trigger, handler in ((play.click, training.train), (step.click, training.one_step)):
+    for trigger, handler in ((play.click, training.train), (step.click, training.one_step), (reopened.then, training.begin)):
         runs.stream(trigger, handler, state, outputs, rate=8)
     for control in live.values():
         events.live(control.input, training.adjust, {**state, **live}, {"stage": stage}, events.ignore)

@@ -321,9 +321,14 @@ def one_step(trainings):
     yield from train(trainings, 1)
 
 
-def opening(trainings):
-    """What the tab opens with."""
+def begin(trainings):
     yield from train(trainings, OPENING_STEPS)
+
+
+def opening(drawn, **controls):
+    """What the tab opens with, one run: yields stage, lines, trainings."""
+    yield (output := restart(drawn, **controls))
+    yield from begin(output["trainings"])
 
 
 def adjust(trainings, **controls):
