@@ -24,6 +24,7 @@ SERIOUS = """async options => (await axe.run({resultTypes: ['violations'], ...op
 def page(visit):
     """The page, opened once for all tests, as over plain HTTP, where the browser has no navigator.clipboard."""
     with visit(script="delete Navigator.prototype.clipboard") as page:
+        open_tab(page, "Autoencoder & VAE")
         page.wait_for_selector("#vae-map .map")
         yield page
 

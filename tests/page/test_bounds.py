@@ -360,7 +360,17 @@ STATED = {
     "transformer-poem-rhyme": True,
     "transformer-poem-tones": False,
     "flow-label": "each",
-    "flow-depth": 6,
+    "playground-shape": "moons",
+    "playground-n": 1000,
+    "playground-speed": "fast",
+    "playground-rate": 0.005,
+    "playground-noise": 0.3,
+    "playground-steps": 30,
+    "playground-width": 64,
+    "playground-depth": 2,
+    "playground-r1": 1,
+    "playground-seed": 0,
+    "transformer-poem-pinyin": False,
     "flow-first": "3",
     "flow-last": "8",
     "denoiser-strength": 25,
@@ -392,7 +402,7 @@ def test_every_control_of_the_page_is_in_one_of_the_lists():
     ids = {block.elem_id for block in app.demo.blocks.values() if isinstance(block, kinds) and block.elem_id}
     opened = {i for i in ids if i.endswith(("-dataset", "-amount")) or "-label-" in i}  # by the tab, see its own tests
     rest = ids - listed - opened - {f"vae-{name}" for name in vae.editing.TITLES}
-    assert rest <= {"transformer-own", "transformer-model", "flow-shape", "transformer-poem-seed", "transformer-pixels-seed"}
+    assert rest <= {"transformer-own", "transformer-model", "transformer-poem-seed", "transformer-pixels-seed"}
 
 
 def test_the_defaults_of_a_class_are_those_of_its_components():

@@ -216,7 +216,7 @@ def candidates(cls, name):
         return [not default]
     if get_args(kind) and not isinstance(default, (list, tuple)):
         return get_args(kind)
-    return ["each", "Ä & b=1", "1", ""] if isinstance(default, str) else [[0.5], [1], []]
+    return ["each", "Ä & b=1", "1", "0,0.01", "samples", ""] if isinstance(default, str) else [[0.5], [1], []]
 
 
 def accepted(cls, name):
