@@ -49,9 +49,11 @@ def build(first_visit):
     outputs, runs = {"stage": stage, "lines": lines}, events.Runs(stop=pause)
     chosen = {**points, **live, **models}
     sketched = events.live(stage.input, training.take_points, {}, {**drawn, "shape": points["shape"]})
-    again_from = [points["shape"].input, points["n"].input, again.click, sketched.then]
-    for trigger in [*again_from, *(control.input for control in models.values())]:
-        runs.live(trigger, training.restart, {**chosen, **drawn}, {**outputs, **state})
+    restart = (training.restart, {**chosen, **drawn}, {**outputs, **state})
+    for control in (points["shape"], points["n"], *models.values()):
+        runs.live(control.input, *restart)
+    for trigger in (again.click, sketched.then):
+        runs.act(trigger, *restart)
     events.tell_begin("playground", first_visit)
     runs.stream(first_visit, training.opening, {**chosen, **drawn}, {**outputs, **state}, rate=8)
     events.tell_end("playground", first_visit)
