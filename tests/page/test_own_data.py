@@ -166,7 +166,8 @@ def test_another_text_brings_its_own_words(visitor):
 
 
 def test_the_api_offers_own_models_and_refuses_others(page):
-    gan, transformer = page.modules[1], page.modules[2]
+    modules = {module.__name__: module for module in page.modules}
+    gan, transformer = modules["tabs.gan"], modules["tabs.transformer"]
     (sample,) = [fn for fn in gan.ENDPOINTS if fn.__name__ == "gan_sample"]
     options = sample.__defaults__[-1].model_copy(update={"label": CLASSES[0], "n": 2})
     assert np.asarray(sample("gan-pets", options)).ndim == 3

@@ -23,7 +23,8 @@ from tabs.vae import encoding
 ENDPOINTS = """compare compare_picture compare_interpolate
     vae_sample vae_decode vae_encode vae_interpolate vae_attributes gan_sample gan_score gan_walk gan_project
     text_generate text_score text_next text_poem pixels_complete flow_sample flow_score flow_unfold
-    diffusion_sample diffusion_noise diffusion_edit diffusion_inpaint add_noise denoise"""
+    diffusion_sample diffusion_noise diffusion_edit diffusion_inpaint add_noise denoise
+    plane_fit plane_sample"""
 
 
 def test_every_endpoint_has_its_name_and_every_parameter_a_default(client):
