@@ -14,6 +14,7 @@ import app
 import genmodels as gm
 from tabs import events
 from tabs.components.mask_pad import mask_text
+from tabs.denoiser import pictures as denoiser_pictures
 
 
 def same_picture(value, x):
@@ -311,7 +312,7 @@ def test_each_control_of_the_completions_reaches_the_model(visitor, monkeypatch,
 def test_the_noise_and_the_sigma_reach_the_denoiser(visitor, monkeypatch):
     visitor.values[visitor.ids["denoiser-dataset"]] = "mnist"
     source = next(block for block in app.demo.fns.values() if block.targets == [(visitor.ids["denoiser-pictures"], "input")])
-    visitor.values[source.outputs[0]._id] = app.modules[-1].pictures.example("mnist", 3)
+    visitor.values[source.outputs[0]._id] = denoiser_pictures.example("mnist", 3)
     calls = record(monkeypatch, gm.denoiser, "add_noise")
     for kind, shown, strength in (("gaussian", 51, 0.2), ("speckle", 30, 0.3)):
         visitor.values[visitor.ids["denoiser-kind"]] = kind

@@ -37,11 +37,10 @@ def test_how_real_a_picture_looks(monkeypatch, share, says):
     "less_likely, unusual, says",
     [(0.3, 0.95, "At least one in twenty"), (0.6, 0.96, "Fewer than one"), (0.3, 0.96, "Likely and yet atypical")],
 )
-def test_how_likely_and_how_typical_a_picture_is(monkeypatch, less_likely, unusual, says):
+def test_how_likely_and_how_typical_a_picture_is(less_likely, unusual, says):
     facts = {"bits_per_dim": 1.23456, "distance": 7.891}
     facts |= {"less_likely_than_test_pictures": less_likely, "more_unusual_than_test_pictures": unusual}
-    monkeypatch.setattr(likelihood, "score", lambda *args: [facts])
-    text = likelihood.verdict(picture("mnist", 0))["text"]
+    text = likelihood.verdict(picture("mnist", 0), facts)["text"]
     for words in ("1.235 bits", f"more likely than {1 - less_likely:.0%}", "of 7.89 ", f"those of {unusual:.0%}", says):
         assert words in text
 
