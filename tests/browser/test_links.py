@@ -168,7 +168,7 @@ def test_back_and_forward(elsewhere, page_url):
     page.get_by_role("tab", name="Layer by layer").click()
     wait_for_address(page, "tool=unfold")
     page.go_back()
-    page.wait_for_function("document.querySelector('[role=tab][aria-selected=true] ~ *, #flow-verdict')?.checkVisibility()")
+    page.wait_for_function("document.querySelector('#flow-verdict')?.checkVisibility()")
     page.go_back()
     page.wait_for_function(f"([s, shown]) => ({SHOWN})(s) === shown", arg=["#flow-stage canvas", first])
     assert page.get_by_role("radio", name="Digits").is_checked()
