@@ -185,7 +185,8 @@ def wait_until_shown(page, selectors, control, value):
 def test_a_moving_slider_writes_the_address_without_the_server(opened):
     open_tab(opened, "Flow")
     at_rest(opened, "#flow-stage canvas")
-    opened.evaluate("window.calls = 0; const f = fetch; window.fetch = (...a) => { window.calls++; return f(...a); }")
+    opened.evaluate("window.calls = 0; const f = fetch; window.fetch = (...a) => { window.calls++; return f(...a); }; 0")
+    wait_for_address(opened, "tab=flow")
     length = opened.evaluate("history.length")
     press(opened, "#flow-temperature", "ArrowLeft", 1)
     at_rest(opened, "#flow-stage canvas")
@@ -198,18 +199,18 @@ def test_what_a_link_should_not_say(elsewhere, page_url):
     elsewhere.goto(f"{page_url}/?tab=flow&temperature={script}&n=1e999&{script}=1&embed=1&projector=1")
     elsewhere.wait_for_selector("[data-testid=toast-body]")
     assert elsewhere.locator("[data-testid=toast-body]").count() == 1
-    assert "Samples must be" in elsewhere.locator("[data-testid=toast-body]").inner_text()
+    assert "Temperature must be" in elsewhere.locator("[data-testid=toast-body]").inner_text()
     elsewhere.wait_for_function("location.search === '?tab=flow&embed=1&projector=1'")
     assert elsewhere.evaluate("window.harmed") is None
     # for an iframe, and for a lecture hall
     assert not elsewhere.locator(".header").is_visible() and not elsewhere.locator("footer").is_visible()
     box = elsewhere.locator(".gradio-container").bounding_box()
     assert box["width"] > 1350
-    heights = "document.querySelector('#flow-temperature label, #flow-temperature span').getBoundingClientRect().height"
-    large = elsewhere.evaluate(heights)
+    zoom = "getComputedStyle(document.querySelector('.gradio-container')).zoom"
+    large = float(elsewhere.evaluate(zoom))
     elsewhere.goto(f"{page_url}/?tab=flow")
     elsewhere.wait_for_selector("#flow-stage canvas")
-    assert elsewhere.locator(".header").is_visible() and large > 1.25 * elsewhere.evaluate(heights)
+    assert elsewhere.locator(".header").is_visible() and large > 1.25 * float(elsewhere.evaluate(zoom))
 
 
 def test_the_link_is_copied(browser, page_url, visit):
