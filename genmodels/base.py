@@ -42,13 +42,13 @@ model = gm.{{ class_name }}.from_pretrained("{{ repo_id }}")
 class Likelihood(NamedTuple):
     """What a model says of how likely pictures are.
 
-    kind: "exact", "lower bound", or "none". log_prob: (B,) in nats per picture; None if kind is "none". of: what the
+    kind: "exact", "lower bound", or "none". log_prob: (B,) in nats per picture; None if kind is "none". subject: what the
     probability is of, or why there is none; only equal texts can be compared.
     """
 
     kind: str
     log_prob: Tensor | None
-    of: str
+    subject: str
 
 
 PIXELS = Message("8-bit pixels")  # what a likelihood is of

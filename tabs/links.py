@@ -357,11 +357,11 @@ class Place:
 
     def unknown(self, texts: dict[str, str]) -> list[Any]:
         """Sentences on parameters that this place does not have, and on choices that it does not offer."""
-        known = {*PLACES, *FOREIGN, *self.fields()}
+        parameters = {*PLACES, *FOREIGN, *self.fields()}
         sentences = [
             Message("{name} is not a control of this tool.", name=name[:40])
             for name in texts
-            if name not in known and not name.startswith("__")
+            if name not in parameters and not name.startswith("__")
         ]
         for name, choice in self.choices.items():
             if name in texts and texts[name] not in choice.values:

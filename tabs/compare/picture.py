@@ -49,8 +49,8 @@ def likelihoods(likelihood: "gm.base.Likelihood | None", dims: int) -> dict[str,
         return {}
     bits = sampling.bits(likelihood, dims)
     if bits is None:
-        return {"likelihood": _("Likelihood: none. {reason}", reason=_(likelihood.of))}
-    values = {"this": f"{bits[0]:.3f}", "mirrored": f"{bits[1]:.3f}", "pictures": _(likelihood.of)}
+        return {"likelihood": _("Likelihood: none. {reason}", reason=_(likelihood.subject))}
+    values = {"this": f"{bits[0]:.3f}", "mirrored": f"{bits[1]:.3f}", "pictures": _(likelihood.subject)}
     if likelihood.kind == "exact":
         return {"likelihood": _("{this} bits per pixel, mirrored {mirrored} ({pictures}).", **values)}
     return {"likelihood": _("At most {this} bits per pixel, mirrored {mirrored} ({pictures}).", **values)}
@@ -119,7 +119,7 @@ def facts(row: "gm.comparison.Rebuilding", dims: int) -> dict[str, Any]:
     """What an endpoint says of a row."""
     if row.likelihood is None:
         return {"checkpoint": row.name, "problem": events.sentence(ValueError(row.problem))}
-    likelihood = {"likelihood": row.likelihood.kind, "likelihood_of": row.likelihood.of}
+    likelihood = {"likelihood": row.likelihood.kind, "likelihood_of": row.likelihood.subject}
     rebuilt = {"checkpoint": row.name, "way": row.way, "squared_error": row.error}
     return {**rebuilt, **likelihood, "bits_per_pixel": sampling.bits(row.likelihood, dims)}
 

@@ -90,11 +90,13 @@ def in_words(likelihood: "gm.base.Likelihood | None", dims: int) -> dict[str, An
         return {}
     values = bits(likelihood, dims)
     if values is None:
-        return {"likelihood": _("Likelihood: none. {reason}", reason=_(likelihood.of))}
+        return {"likelihood": _("Likelihood: none. {reason}", reason=_(likelihood.subject))}
     if likelihood.kind == "exact":
-        text = _("Likelihood: exact. Under each sample its bits per pixel ({pictures}).", pictures=_(likelihood.of))
+        text = _("Likelihood: exact. Under each sample its bits per pixel ({pictures}).", pictures=_(likelihood.subject))
     else:
-        text = _("Likelihood: a bound. A sample has at most so many bits per pixel ({pictures}).", pictures=_(likelihood.of))
+        text = _(
+            "Likelihood: a bound. A sample has at most so many bits per pixel ({pictures}).", pictures=_(likelihood.subject)
+        )
     return {"likelihood": text, "values": [f"{value:.2f}" for value in values]}
 
 
@@ -188,7 +190,7 @@ def facts(row: "gm.comparison.Comparison") -> dict[str, Any]:
         "function_evaluations": row.sampling_calls,
         "parameters": row.parameters,
         "likelihood": row.likelihood.kind,
-        "likelihood_of": row.likelihood.of,
+        "likelihood_of": row.likelihood.subject,
         "bits_per_pixel": bits(row.likelihood, row.x[0].numel()),
         "note": row.note,
     }

@@ -150,13 +150,13 @@ def test_a_hidden_tab_keeps_its_connection_until_its_results_are_there(light):
 
 
 def test_a_page_that_the_back_button_may_bring_back_has_not_left(light):
-    said = light.evaluate("""() => {
-      const said = [];
-      navigator.sendBeacon = address => said.push(address);
+    sent = light.evaluate("""() => {
+      const sent = [];
+      navigator.sendBeacon = address => sent.push(address);
       for (const persisted of [true, false]) {
         dispatchEvent(new PageTransitionEvent('pagehide', {persisted}));
-        said.push(persisted);
+        sent.push(persisted);
       }
-      return said;
+      return sent;
     }""")
-    assert said == [True, "/leave/1", False]
+    assert sent == [True, "/leave/1", False]

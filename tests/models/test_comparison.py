@@ -56,10 +56,10 @@ def test_likelihoods_say_what_they_are_of(root):
         x = (255 * found[name].x).round() / 255
         assert (
             close(found[name].likelihood.log_prob, gm.load(f"{name}-mnist").log_prob(x, 3))
-            and found[name].likelihood.of == PIXELS
+            and found[name].likelihood.subject == PIXELS
         )
-    assert "binarised" in found["vae"].likelihood.of
-    assert found["gan"].likelihood.log_prob is None and "no probability" in found["gan"].likelihood.of
+    assert "binarised" in found["vae"].likelihood.subject
+    assert found["gan"].likelihood.log_prob is None and "no probability" in found["gan"].likelihood.subject
 
 
 def test_a_bound_of_8_bit_pixels_is_that_of_their_continuous_values():
@@ -70,7 +70,7 @@ def test_a_bound_of_8_bit_pixels_is_that_of_their_continuous_values():
     x = base.repeat(256, 1, 1, 1)
     x[:, 0, 0, 0] = torch.arange(256) / 255
     bound = model.pixel_likelihood(x)
-    assert bound.kind == "lower bound" and bound.of == PIXELS
+    assert bound.kind == "lower bound" and bound.subject == PIXELS
     rest = model.pixel_likelihood(base).log_prob
     assert bound.log_prob.max() < 0 and bound.log_prob[100].item() == pytest.approx(rest.item(), abs=2)
     noisy = ((255 * base).round() + torch.rand(base.shape, generator=torch.Generator().manual_seed(0))) / 256

@@ -151,9 +151,9 @@ def test_the_endpoint_says_what_the_package_computes(small):
     facts, picture = last_of(as_endpoint(sampling.compare)(dataset="mnist", label="3", n=2, seed=4))
     rows = list(gm.compare("mnist", "3", n=2, seed=4))
     assert [row["checkpoint"] for row in facts["rows"]] == [row.name for row in rows]
-    for said, row in zip(facts["rows"], rows):
-        assert (said["function_evaluations"], said["parameters"]) == (row.sampling_calls, row.parameters)
-        assert said["likelihood"] == row.likelihood.kind and said["note"] == row.note
+    for fact, row in zip(facts["rows"], rows):
+        assert (fact["function_evaluations"], fact["parameters"]) == (row.sampling_calls, row.parameters)
+        assert fact["likelihood"] == row.likelihood.kind and fact["note"] == row.note
     assert picture.size == gm.pictures.grid(torch.cat([row.x for row in rows]), 2, scale=4).size
     assert json.dumps(facts)
 
@@ -304,8 +304,8 @@ def test_what_is_shown_of_a_picture_is_what_the_package_makes_of_it(quick, tmp_p
     for row in gm.comparison.rebuild("mnist", source["x"]):
         if row.problem:
             continue
-        mine, difference = samples_of(last["rows"], row.name).astype(int)
-        assert abs(mine - pixels(row.x)[0].astype(int)).max() <= 1
+        rebuilt, difference = samples_of(last["rows"], row.name).astype(int)
+        assert abs(rebuilt - pixels(row.x)[0].astype(int)).max() <= 1
         assert abs(difference - pixels((row.x - source["x"]).abs())[0].astype(int)).max() <= 2
         assert dict(shown[row.family]["facts"]) == {"squared error": f"{row.error:.4f}"}
         assert shown[row.family]["note"] == row.way and shown[row.family]["labels"][1].endswith("difference")
@@ -320,9 +320,9 @@ def test_what_is_shown_of_a_picture_is_what_the_package_makes_of_it(quick, tmp_p
 
 def test_the_endpoint_of_one_picture(quick):
     facts, image = last_of(as_endpoint(picture.compare_picture)(dataset="mnist", picture=None, test_picture_number=4))
-    said = {row["checkpoint"]: row for row in facts["rows"]}
-    assert said["flow-mnist"]["squared_error"] == 0 and len(said["flow-mnist"]["bits_per_pixel"]) == 2
-    assert said["gan-mnist"]["likelihood"] == "none"
+    fact = {row["checkpoint"]: row for row in facts["rows"]}
+    assert fact["flow-mnist"]["squared_error"] == 0 and len(fact["flow-mnist"]["bits_per_pixel"]) == 2
+    assert fact["gan-mnist"]["likelihood"] == "none"
     assert image.size == gm.pictures.grid(torch.zeros(5, 1, 28, 28), 5, scale=4).size
     assert json.dumps(facts)
 

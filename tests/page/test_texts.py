@@ -165,16 +165,16 @@ def test_a_refused_call_speaks_the_language_of_the_page_that_calls():
         gr.Button().click(lambda text: text, gr.Textbox(), gr.JSON(), api_name="second")
         gr.Button().click(lambda: {}["missing"], None, gr.JSON(), api_name="broken")
     page.translate = translate
-    said = {}
+    answers = {}
     with TestClient(gr.mount_gradio_app(fastapi.FastAPI(), page, "/")) as client:
         for name, data in (("first", [3]), ("second", [3]), ("second", []), ("broken", [])):
             event = client.post(f"/gradio_api/call/{name}", json={"data": data}).json()["event_id"]
             answer = client.get(f"/gradio_api/call/{name}/{event}").text
-            said.setdefault(name, []).append(answer.encode().decode("unicode_escape"))
-    assert "value 1 must be a text." in said["first"][0]
-    assert "「第 1 个值」必须是文本。" in said["second"][0]
-    assert "second 需要 1 个值（第 1 个值），而不是 0 个。" in said["second"][1]
-    assert "页面无法完成这次计算" in said["broken"][0]
+            answers.setdefault(name, []).append(answer.encode().decode("unicode_escape"))
+    assert "value 1 must be a text." in answers["first"][0]
+    assert "「第 1 个值」必须是文本。" in answers["second"][0]
+    assert "second 需要 1 个值（第 1 个值），而不是 0 个。" in answers["second"][1]
+    assert "页面无法完成这次计算" in answers["broken"][0]
 
 
 # --- Controls and menus -----------------------------------------------------------------------------------------------
