@@ -79,16 +79,19 @@ def translate(page, text, **values):
         return _(text, **values)
 
 
-with calls.Page(title=TITLE, fill_width=True) as demo:
-    build(demo, next(iter(LANGUAGES)))
-    for module in modules:
-        for fn in module.ENDPOINTS:
-            endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
-for tag, name in list(LANGUAGES.items())[1:]:
-    with demo.route(name, f"/{tag}", show_in_navbar=False):
-        build(demo, tag)
-demo.translate = translate
+demo = calls.Page(title=TITLE, fill_width=True)
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
+for tag, name in list(LANGUAGES.items())[1:]:
+    demo.route(name, f"/{tag}", show_in_navbar=False)
+with demo:  # all languages at once: Gradio makes a server of all that is there each time that a page is left
+    for (path, *_rest), tag in zip(demo.pages, LANGUAGES):
+        demo.current_page = path
+        build(demo, tag)
+        if not path:
+            for module in modules:
+                for fn in module.ENDPOINTS:
+                    endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+demo.translate = translate
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 
 

@@ -2,7 +2,7 @@
 // an address goes to the server, which checks it. `places`: a place is what opens together and has one link, such as a tab.
 (() => {
   const LIMIT = 2000;  // characters of what is written
-  const REST = 250;    // milliseconds after which a change is written: browsers allow few changes of the address
+  const REST = 250;    // milliseconds without a change after which the address is written
   const FOREIGN = ['embed', 'projector'];
   const query = new URLSearchParams(location.search);
   for (const look of FOREIGN) document.documentElement.classList.toggle(look, query.get(look) === '1');
@@ -10,7 +10,9 @@
   let groups = null, places = {}, openAddress = null;
   const selected = {};             // path of a tab, '' for the page -> the tab that is open in it
   const ports = {};                // place -> function that sends an event of its component
-  const values = {};               // place -> {parameter: value}
+  const values = {};               // place -> {parameter: value}, as last read
+  const stale = new Set();         // places that have changed since
+  const reading = {};              // place -> {promise, resolve} while its values are asked for
   const running = {}, opened = {}; // place -> steps of its opening that have not ended; whether it has opened
   let pending = null;              // the address that is being opened
   let entry = null;                // the path and the choices of the history's newest entry
@@ -57,10 +59,24 @@
     return {search: join() ? '?' + join() : '', missing};
   }
 
-  function write() {
+  // Ask for the values of a place.
+  function refresh(p) {
+    if (!reading[p]) {
+      if (!stale.has(p) || !ports[p]) return;
+      reading[p] = {};
+      reading[p].promise = new Promise(resolve => { reading[p].resolve = resolve; });
+      stale.delete(p);
+      ports[p]('input');
+    }
+    return reading[p].promise;
+  }
+
+  const opens = () => !groups || pending || running[place()];  // what opens has values of before in between
+  async function write() {
     clearTimeout(timer);
-    timer = 0;
-    if (!groups || pending || running[place()]) return;  // what opens has values of before in between
+    if (opens()) return;
+    await refresh(place());
+    if (opens()) return;
     const {search} = written(), now = [path(), choices(place())];
     const method = entry && !same(entry, now) ? 'pushState' : 'replaceState';
     entry = now;
@@ -69,7 +85,10 @@
       history[method](history.state, '', location.pathname + search + location.hash);
     } catch (e) { later(); }  // too many changes: once more, later
   }
-  function later() { timer ||= setTimeout(write, REST); }
+  function later() {
+    clearTimeout(timer);
+    timer = setTimeout(write, REST);
+  }
 
   // --- Opening an address ---
 
@@ -78,12 +97,14 @@
     openAddress('submit', {query: pending.query, number: pending.number});
   }
   // When the page has opened the place, its link's values follow.
-  function proceed() {
+  async function proceed() {
     const p = pending?.place;
     if (!p || pending.sent || running[p] || pending.opens && !opened[p] || !ports[p]) return;
+    const {query} = pending;
     pending.sent = true;
+    await refresh(p);
     const current = fields(p, true).map(([name, value]) => `${name}=${encoded(value)}`).join('&');
-    ports[p]('submit', {query: pending.query, current});
+    ports[p]('submit', {query, current});
   }
 
   window.links = {
@@ -121,13 +142,18 @@
       entry = [path(), choices(place())];
       later();
     },
-    write(p, list) {
-      values[p] = Object.fromEntries(places[p].fields.map((name, i) => [name, list[i]]));
+    changed(p) {
+      stale.add(p);
       if (groups && p === place()) later();
     },
+    read(p, list) {
+      values[p] = Object.fromEntries(places[p].fields.map((name, i) => [name, list[i]]));
+      reading[p]?.resolve();
+      delete reading[p];
+    },
     // The address of what is on screen, for the visitor to copy.
-    copied() {
-      write();
+    async copied() {
+      await write();
       const {search, missing} = pending || running[place()] ? {search: location.search, missing: false} : written();
       return {address: location.origin + location.pathname + search, missing};
     },
@@ -146,7 +172,6 @@
   window.addEventListener('popstate', () => {
     if (!groups) return;
     clearTimeout(timer);
-    timer = 0;
     open();
   });
 })();

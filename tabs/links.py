@@ -282,11 +282,14 @@ class Place:
         components = [component_of(part) for part in fields.values()]
         scripts = [part.script if isinstance(part, Part) else "v" for part in fields.values()]
         values = ", ".join(f"(v => {script})(values[{i}])" for i, script in enumerate(scripts))
-        write = f"(...values) => {{ window.links?.write({self.path!r}, [{values}]); }}"
         once = {component._id: component for component in components}.values()  # several fields may be parts of one
         changes = [component.change for component in once]
+        # A moving slider's event has no inputs: Gradio looks for each of them in the whole page.
+        tell = f"() => {{ window.links?.changed({self.path!r}); }}"
+        events.in_browser(lambda *args, **flags: gr.on(changes, *args, **flags), tell, {}, {})
+        read = f"(...values) => {{ window.links?.read({self.path!r}, [{values}]); }}"
         inputs = {str(i): component for i, component in enumerate(components)}
-        events.in_browser(lambda *args, **flags: gr.on(changes, *args, **flags), write, inputs, {})
+        events.in_browser(self.link.input, read, inputs, {})
         self.connect_restoring()
 
     def connect_restoring(self) -> None:

@@ -49,6 +49,7 @@ def build(first_visit):
         with gr.Column(scale=17, min_width=320, elem_classes="card"):
             first_rows = sampling.stored(gm.cards.generators(data.available()[0]))
             stage = FamilyRows(first_rows, elem_id="compare-stage")
+    rows = claims.rows_of_all()
     with gr.Column(elem_classes=["card", "tools"]), gr.Tabs():
         with gr.Tab(_("Speed, quality, variety"), id="trilemma"):
             measured = trilemma.lay_out()
@@ -57,9 +58,9 @@ def build(first_visit):
         with gr.Tab(_("Interpolation"), id="path"):
             interpolation_step = interpolation.lay_out(dataset)
         with gr.Tab(_("Textbook claims, tested"), id="claims"):
-            gr.Markdown(claims.text(), elem_classes="reading")
+            gr.Markdown(claims.text(rows), elem_classes="reading")
     lines = layout.python_panel("compare")
-    layout.explanation(Path(__file__).with_name("about.md"), **claims.recommendations())
+    layout.explanation(Path(__file__).with_name("about.md"), **claims.recommendations(rows))
     model_card = layout.models_card()
 
     new, stop = controls.pop("new"), controls.pop("stop")

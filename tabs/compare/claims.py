@@ -1,15 +1,21 @@
 """What textbooks say of the families, beside what was measured here. Every number is a card's, or stands beside one."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import genmodels as gm
 from tabs.compare import data
 from tabs.language import _, join
 
+Rows = dict[str, list[dict[str, Any]]]  # data set -> what was measured of each family
 
-def measured(family: str, value: str) -> dict[str, float]:
+
+def rows_of_all() -> Rows:
+    return {dataset: gm.cards.comparison(dataset)["rows"] for dataset in data.TITLES}
+
+
+def measured(rows: Rows, family: str, value: str) -> dict[str, float]:
     """{data set: a value of `cards.comparison`, where this family has it}"""
-    rows = {dataset: gm.cards.comparison(dataset)["rows"] for dataset in data.TITLES}
     found = {dataset: row[value] for dataset in rows for row in rows[dataset] if row["name"].split("-")[0] == family}
     return {dataset: number for dataset, number in found.items() if number is not None}
 
@@ -22,9 +28,9 @@ def verdict(holds: Iterable[bool]) -> str:
     return _("Confirmed.") if all(answers) else _("In part.") if any(answers) else _("Not here.")
 
 
-def side_by_side(families: Iterable[str], value: str, text: str) -> str:
+def side_by_side(rows: Rows, families: Iterable[str], value: str, text: str) -> str:
     """A value of several families on each data set, as "digits: VAE 92 %, GAN 100 %; clothes: ..."."""
-    by_family = {family: measured(family, value) for family in families}
+    by_family = {family: measured(rows, family, value) for family in families}
     parts = []
     for dataset, title in data.TITLES.items():
         numbers = {family: values[dataset] for family, values in by_family.items() if dataset in values}
@@ -34,9 +40,9 @@ def side_by_side(families: Iterable[str], value: str, text: str) -> str:
     return _("; ").join(parts) or _("not measured")
 
 
-def compared(family: str, others: Iterable[str], value: str, holds: Callable[[float, float], bool]) -> list[bool]:
+def compared(rows: Rows, family: str, others: Iterable[str], value: str, holds: Callable[[float, float], bool]) -> list[bool]:
     """Whether `holds(this family's value, another's)` for all of the others that have one, on each data set with any."""
-    own, theirs = measured(family, value), [measured(other, value) for other in others]
+    own, theirs = measured(rows, family, value), [measured(rows, other, value) for other in others]
     return [
         all(holds(own[dataset], values[dataset]) for values in theirs if dataset in values)
         for dataset in own
@@ -47,33 +53,33 @@ def compared(family: str, others: Iterable[str], value: str, holds: Callable[[fl
 OTHERS = ("gan", "flow", "diffusion", "transformer")
 
 
-def blur() -> tuple[str, str, str]:
+def blur(rows: Rows) -> tuple[str, str, str]:
     return (
         _("VAEs blur"),
-        verdict(compared("vae", OTHERS, "sharpness", lambda a, b: a < b)),
+        verdict(compared(rows, "vae", OTHERS, "sharpness", lambda a, b: a < b)),
         _(
             "Mean difference of neighbouring pixels of samples, as a share of that of real pictures. {numbers}. The decoder "
             "gives the mean of all pictures that a code may stand for; the less the code tells, the more it averages.",
-            numbers=side_by_side(("vae", *OTHERS), "sharpness", "{:.0%}"),
+            numbers=side_by_side(rows, ("vae", *OTHERS), "sharpness", "{:.0%}"),
         ),
     )
 
 
-def modes() -> tuple[str, str, str]:
+def modes(rows: Rows) -> tuple[str, str, str]:
     return (
         _("GANs drop modes"),
-        verdict(compared("gan", ("vae", "flow", "diffusion", "transformer"), "recall", lambda a, b: a < b)),
+        verdict(compared(rows, "gan", ("vae", "flow", "diffusion", "transformer"), "recall", lambda a, b: a < b)),
         _(
             "Recall, the share of real pictures that lie near a generated one. {numbers}. The run that was made to collapse, "
             "`gan-mnist-collapsed`, has {collapsed}. Pairs of real and generated pictures in the loss, and a second task of "
             "reconstruction, keep ours from collapsing; where the others have less, they blur or are small.",
-            numbers=side_by_side(("gan", "vae", "flow", "diffusion", "transformer"), "recall", "{:.0%}"),
+            numbers=side_by_side(rows, ("gan", "vae", "flow", "diffusion", "transformer"), "recall", "{:.0%}"),
             collapsed=gm.cards.percent("gan-mnist-collapsed", "recall"),
         ),
     )
 
 
-def losses() -> tuple[str, str, str]:
+def losses(rows: Rows) -> tuple[str, str, str]:
     good, collapsed = (gm.cards.end_of_training(name) for name in ("gan-mnist", "gan-mnist-collapsed"))
     return (
         _("A GAN's losses say little"),
@@ -87,8 +93,8 @@ def losses() -> tuple[str, str, str]:
     )
 
 
-def exact() -> tuple[str, str, str]:
-    bits = compared("flow", ("transformer",), "bits", lambda a, b: a > b)
+def exact(rows: Rows) -> tuple[str, str, str]:
+    bits = compared(rows, "flow", ("transformer",), "bits", lambda a, b: a > b)
     return (
         _("Flows are exact, but need size"),
         verdict(bits),
@@ -96,14 +102,14 @@ def exact() -> tuple[str, str, str]:
             "Bits per pixel: {bits}. Parameters: {sizes}. FID: {fid}. Each layer must be invertible, and so does less than a "
             "free one: with more parameters, the flow needs more bits than the transformer, and its samples are worse than "
             "those of diffusion.",
-            bits=side_by_side(("flow", "transformer"), "bits", "{:.3f}"),
-            sizes=side_by_side(("flow", "transformer", "diffusion"), "parameters", "{:,.0f}"),
-            fid=side_by_side(("flow", "transformer", "diffusion"), "fid", "{:.3g}"),
+            bits=side_by_side(rows, ("flow", "transformer"), "bits", "{:.3f}"),
+            sizes=side_by_side(rows, ("flow", "transformer", "diffusion"), "parameters", "{:,.0f}"),
+            fid=side_by_side(rows, ("flow", "transformer", "diffusion"), "fid", "{:.3g}"),
         ),
     )
 
 
-def slow() -> tuple[str, str, str]:
+def slow(rows: Rows) -> tuple[str, str, str]:
     fids = {dataset: gm.cards.sampler_rows(f"diffusion-{dataset}").get("dpm", []) for dataset in data.TITLES}
     calls = [
         _(
@@ -117,59 +123,62 @@ def slow() -> tuple[str, str, str]:
     return (
         _("Diffusion is slow and good"),
         verdict(
-            compared("diffusion", ("vae", "gan", "flow"), "seconds", lambda a, b: a > b)
-            + compared("diffusion", ("vae", "gan", "flow", "transformer"), "fid", lambda a, b: a < b)
+            compared(rows, "diffusion", ("vae", "gan", "flow"), "seconds", lambda a, b: a > b)
+            + compared(rows, "diffusion", ("vae", "gan", "flow", "transformer"), "fid", lambda a, b: a < b)
         ),
         _(
             "FID against the GAN's: {fid}. Milliseconds per sample: {times}. More function evaluations make it better up to a "
             "point; FID of DPM-Solver++, in brackets the evaluations: {calls}. Slow it is everywhere, but the GAN, which has "
             "more parameters here and spends them all on one pass, has the lower FID, and the diffusion model the higher "
             "recall on digits and clothes.",
-            fid=side_by_side(("diffusion", "gan"), "fid", "{:.3g}"),
-            times=side_by_side(("diffusion", "gan"), "milliseconds", "{:.2g}"),
+            fid=side_by_side(rows, ("diffusion", "gan"), "fid", "{:.3g}"),
+            times=side_by_side(rows, ("diffusion", "gan"), "milliseconds", "{:.2g}"),
             calls=_("; ").join(calls) or _("not measured"),
         ),
     )
 
 
-def sequential() -> tuple[str, str, str]:
+def sequential(rows: Rows) -> tuple[str, str, str]:
     return (
         _("Autoregressive sampling is sequential"),
-        verdict(compared("transformer", ("vae", "gan", "flow", "diffusion"), "seconds", lambda a, b: a > b)),
+        verdict(compared(rows, "transformer", ("vae", "gan", "flow", "diffusion"), "seconds", lambda a, b: a > b)),
         _(
             "Function evaluations, one after another: {calls}. Milliseconds per sample: {times}. A pixel cannot be sampled "
             "before those above it. For a likelihood all pixels are known, and one evaluation is enough.",
-            calls=side_by_side(("transformer", "diffusion", "gan"), "calls", "{:,}"),
-            times=side_by_side(("transformer", "diffusion", "gan"), "milliseconds", "{:.3g}"),
+            calls=side_by_side(rows, ("transformer", "diffusion", "gan"), "calls", "{:,}"),
+            times=side_by_side(rows, ("transformer", "diffusion", "gan"), "milliseconds", "{:.3g}"),
         ),
     )
 
 
-def smooth() -> tuple[str, str, str]:
+def smooth(rows: Rows) -> tuple[str, str, str]:
     return (
         _("VAE latents are smooth"),
         verdict(
-            [*compared("vae", ("flow",), "path", lambda a, b: a < b), *compared("vae", ("gan",), "path", lambda a, b: a < b)]
+            [
+                *compared(rows, "vae", ("flow",), "path", lambda a, b: a < b),
+                *compared(rows, "vae", ("gan",), "path", lambda a, b: a < b),
+            ]
         ),
         _(
             "Length of the path between two test pictures in the features of this project's classifier, divided by the "
             "distance of its ends: 1 would be straight. {numbers}. The flow's codes keep every grey level, and half-way "
             "between two of them there need not be a picture. The GAN's path, between the nearest pictures that it generates, "
             "is as smooth as the VAE's.",
-            numbers=side_by_side(("vae", "gan", "flow"), "path", "{:.2f}"),
+            numbers=side_by_side(rows, ("vae", "gan", "flow"), "path", "{:.2f}"),
         ),
     )
 
 
-def copies() -> tuple[str, str, str]:
-    rows = {family: measured(family, "copies") for family in ("vae", *OTHERS)}
+def copies(rows: Rows) -> tuple[str, str, str]:
+    by_family = {family: measured(rows, family, "copies") for family in ("vae", *OTHERS)}
     return (
         _("Generators repeat their training pictures"),
-        verdict(share > 0.02 for values in rows.values() for share in values.values()),
+        verdict(share > 0.02 for values in by_family.values() for share in values.values()),
         _(
             "Share of samples that are nearer to a training picture than 99 % of test pictures are: 1 % would be no copying at "
             "all. {numbers}.",
-            numbers=side_by_side(rows, "copies", "{:.1%}"),
+            numbers=side_by_side(rows, by_family, "copies", "{:.1%}"),
         ),
     )
 
@@ -177,9 +186,9 @@ def copies() -> tuple[str, str, str]:
 CLAIMS = (blur, modes, losses, exact, slow, sequential, smooth, copies)
 
 
-def text() -> str:
+def text(rows: Rows) -> str:
     """All claims, as Markdown."""
-    parts = [f"#### {title}\n\n**{answer}** {evidence}" for title, answer, evidence in (claim() for claim in CLAIMS)]
+    parts = [f"#### {title}\n\n**{answer}** {evidence}" for title, answer, evidence in (claim(rows) for claim in CLAIMS)]
     source = _("Measured by `python -m train.compare NAME` and `python -m train.evaluate NAME`, NAME such as `vae-mnist`.")
     return "\n\n".join([*parts, source])
 
@@ -187,26 +196,26 @@ def text() -> str:
 # --- How to choose ------------------------------------------------------------------------------------------------------
 
 
-def best(value: str, text: str, least: bool = True) -> str:
+def best(rows: Rows, value: str, text: str, least: bool = True) -> str:
     """The family with the best number on each data set, in words."""
     parts = []
     for dataset, title in data.TITLES.items():
-        rows = [row for row in gm.cards.comparison(dataset)["rows"] if row[value] is not None]
-        if rows:
-            row = (min if least else max)(rows, key=lambda row: row[value])
+        found = [row for row in rows[dataset] if row[value] is not None]
+        if found:
+            row = (min if least else max)(found, key=lambda row: row[value])
             number = f"{data.family_title(row['name'])} {text.format(row[value])}"
             parts.append(_("{title}: {numbers}", title=_(title), numbers=number))
     return _("; ").join(parts) or _("not measured")
 
 
-def recommendations() -> dict[str, str]:
+def recommendations(rows: Rows) -> dict[str, str]:
     """{slot of the explanation: the numbers behind its advice}"""
     return {
-        "fastest": best("milliseconds", "{:.2g} ms"),
-        "best_fid": best("fid", "FID {:.3g}"),
-        "most_precise": best("precision", "{:.0%}", least=False),
-        "most_varied": best("recall", "{:.0%}", least=False),
-        "fewest_bits": best("bits", "{:.3g}"),
-        "most_useful": best("cas", "{:.1%}", least=False),
-        "fewest_minutes": best("minutes", "{:g}"),
+        "fastest": best(rows, "milliseconds", "{:.2g} ms"),
+        "best_fid": best(rows, "fid", "FID {:.3g}"),
+        "most_precise": best(rows, "precision", "{:.0%}", least=False),
+        "most_varied": best(rows, "recall", "{:.0%}", least=False),
+        "fewest_bits": best(rows, "bits", "{:.3g}"),
+        "most_useful": best(rows, "cas", "{:.1%}", least=False),
+        "fewest_minutes": best(rows, "minutes", "{:g}"),
     }

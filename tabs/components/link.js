@@ -2,7 +2,7 @@ const box = find('input'), note = find('.note');
 window.links?.port(props.place, trigger);
 
 find('button').addEventListener('click', async () => {
-  const {address, missing} = window.links.copied(props.place);
+  const {address, missing} = await window.links.copied(props.place);
   let copied = false;
   if (window.isSecureContext) {
     try {

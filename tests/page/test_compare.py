@@ -359,18 +359,21 @@ def test_the_endpoint_of_paths(quick):
 def test_the_words_of_the_claims_fit_the_numbers(monkeypatch):
     """Numbers and verdicts come from the cards by themselves; sentences beside them would not."""
     monkeypatch.delenv("GENMODELS_CHECKPOINTS")
-    values = {(family, key): claims.measured(family, key) for family in ("vae", *claims.OTHERS) for key in ("fid", "recall")}
-    bits = [claims.measured(family, "bits")["mnist"] for family in ("flow", "transformer")]
-    sizes = [claims.measured(family, "parameters")["mnist"] for family in ("flow", "transformer")]
+    rows = claims.rows_of_all()
+    values = {
+        (family, key): claims.measured(rows, family, key) for family in ("vae", *claims.OTHERS) for key in ("fid", "recall")
+    }
+    bits = [claims.measured(rows, family, "bits")["mnist"] for family in ("flow", "transformer")]
+    sizes = [claims.measured(rows, family, "parameters")["mnist"] for family in ("flow", "transformer")]
     assert bits[0] > bits[1] and sizes[0] > sizes[1]
     for dataset in ("mnist", "fashion"):
         assert values["flow", "fid"][dataset] > values["diffusion", "fid"][dataset]
         assert values["diffusion", "recall"][dataset] > values["gan", "recall"][dataset]
-    paths = [claims.measured(family, "path")["mnist"] for family in ("vae", "gan", "flow")]
+    paths = [claims.measured(rows, family, "path")["mnist"] for family in ("vae", "gan", "flow")]
     assert paths[0] == pytest.approx(paths[1], rel=0.1) and paths[2] > 1.5 * paths[0]
     for dataset in data.TITLES:
         assert values["gan", "fid"][dataset] < values["diffusion", "fid"][dataset]
-        parameters = [claims.measured(family, "parameters")[dataset] for family in ("gan", "diffusion")]
+        parameters = [claims.measured(rows, family, "parameters")[dataset] for family in ("gan", "diffusion")]
         assert parameters[0] > parameters[1]
     faces = {row["name"]: (row["fid"], -row["recall"]) for row in gm.cards.comparison("avatars")["rows"]}
     assert (
@@ -379,11 +382,16 @@ def test_the_words_of_the_claims_fit_the_numbers(monkeypatch):
 
 
 def test_verdicts_and_advice_follow_the_cards(cards):
-    assert claims.best("fid", "{:g}") == "Digits: GAN 0.5" and claims.best("minutes", "{:g}", least=False) == "Digits: GAN 7"
-    assert claims.side_by_side(["gan", "transformer"], "fid", "{:g}") == "Digits: GAN 0.5, Transformer 3.5"
-    assert claims.compared("transformer", ["gan"], "fid", lambda a, b: a > b) == [True]
+    rows = claims.rows_of_all()
+    assert (
+        claims.best(rows, "fid", "{:g}") == "Digits: GAN 0.5"
+        and claims.best(rows, "minutes", "{:g}", least=False) == "Digits: GAN 7"
+    )
+    assert claims.side_by_side(rows, ["gan", "transformer"], "fid", "{:g}") == "Digits: GAN 0.5, Transformer 3.5"
+    assert claims.compared(rows, "transformer", ["gan"], "fid", lambda a, b: a > b) == [True]
     assert claims.verdict([True, False]) == "In part." and claims.verdict([]) == "Not measured."
-    assert "Not measured" in claims.text() and all(claims.recommendations().values())
+    assert "Not measured" in claims.text(rows) and all(claims.recommendations(rows).values())
     stored = json.loads((cards / "gan-mnist" / "comparison.json").read_text(encoding="utf-8")) | {"copies": 0.5}
     (cards / "gan-mnist" / "comparison.json").write_text(json.dumps(stored), encoding="utf-8")
-    assert claims.copies()[1] == "Confirmed." and "GAN 50.0%" in claims.copies()[2]
+    _title, verdict, numbers = claims.copies(claims.rows_of_all())
+    assert verdict == "Confirmed." and "GAN 50.0%" in numbers
