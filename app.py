@@ -68,14 +68,25 @@ def build(page, language):
         gr.Markdown(_(PRIVACY), elem_classes="hint", elem_id="privacy")
 
 
+def build_api():
+    """The functions of the API, described in English on a page of their own: Gradio describes all that belong to a page, and
+    each makes that page slower.
+    """
+    with use(next(iter(LANGUAGES))):
+        gr.Markdown(f"# {_(TITLE)}: API\n[Back to the page](./)")
+        for module in modules:
+            for fn in module.ENDPOINTS:
+                endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+
+
 def written_head(language):
     with use(language):
         return head.html(language, list(LANGUAGES), _(TITLE), _(SUMMARY), of_scripts(language))
 
 
 def translate(page, text, **values):
-    """A text of `hosting` in the language of a page, which has the name of the language for its path."""
-    with use(page or next(iter(LANGUAGES))):
+    """A text of `hosting` in the language of a page, whose path is the language's name, if it is not the first's."""
+    with use(page if page in LANGUAGES else next(iter(LANGUAGES))):
         return _(text, **values)
 
 
@@ -83,14 +94,14 @@ demo = calls.Page(title=TITLE, fill_width=True)
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
 for tag, name in list(LANGUAGES.items())[1:]:
     demo.route(name, f"/{tag}", show_in_navbar=False)
-with demo:  # all languages at once: Gradio makes a server of all that is there each time that a page is left
-    for (path, *_rest), tag in zip(demo.pages, LANGUAGES):
+demo.route("API", f"/{head.API}", show_in_navbar=False)
+with demo:  # all pages at once: Gradio makes a server of all that is there each time that one is left
+    *pages, (api, *_rest) = demo.pages
+    for (path, *_rest), tag in zip(pages, LANGUAGES):
         demo.current_page = path
         build(demo, tag)
-        if not path:
-            for module in modules:
-                for fn in module.ENDPOINTS:
-                    endpoints.endpoint(fn, stream=fn in getattr(module, "STREAMED", ()))
+    demo.current_page = api
+    build_api()
 demo.translate = translate
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 

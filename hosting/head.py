@@ -12,6 +12,7 @@ CONNECTIONS = Path(__file__).with_name("connections.js")
 LINKS = Path(__file__).with_name("links.js")
 LANGUAGE = Path(__file__).with_name("language.js")
 KEYS = Path(__file__).with_name("keys.js")
+API = "endpoints"  # path of the page that describes the API
 SHARED = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
 
@@ -20,7 +21,7 @@ def html(language: str, languages: list[str], title: str, description: str, text
 
     languages: of all pages; the first is at the root. texts: of scripts, translated.
     """
-    words = {"language": language, "languages": languages, "texts": texts}
+    words = {"language": language, "languages": languages, "api": API, "texts": texts}
     script = f"window.page = {json.dumps(words, ensure_ascii=False)};\n".replace("</", "<\\/")
     title, description = markup.escape(title), markup.escape(description)
     links = "".join(f'<link rel="alternate" hreflang="{tag}" href="./{tag if i else ""}">' for i, tag in enumerate(languages))

@@ -1,6 +1,6 @@
 // The page's language: texts of scripts, the switch, and which language a first visit gets. `window.page` is written before this.
 (() => {
-  const {language, languages, texts} = window.page;
+  const {language, languages, api, texts} = window.page;
 
   // A script's text in the page's language; values fill its {placeholders}.
   window._ = (text, values = {}) =>
@@ -12,17 +12,17 @@
   };
   const address = tag => {
     const path = location.pathname.split('/');
-    if (languages.includes(path.at(-1))) path.pop(); else if (path.at(-1) === '') path.pop();
+    if (['', api, ...languages].includes(path.at(-1))) path.pop();
     return [...path, tag === languages[0] ? '' : tag].join('/') + location.search + location.hash;
   };
 
   // The page in its first language is what everybody links to: a visitor's own choice comes before it, then the browser's.
   const browsers = languages.find(tag => navigator.language.toLowerCase().split('-')[0] === tag);
   const wanted = storage.read() || browsers;
-  const api = location.hash === '#api';
-  if (language === languages[0] && languages.includes(wanted) && wanted !== language && !api) location.replace(address(wanted));
+  const isApi = location.pathname.split('/').at(-1) === api;
+  if (language === languages[0] && languages.includes(wanted) && wanted !== language && !isApi) location.replace(address(wanted));
 
-  if (api) {
+  if (isApi) {
     const observer = new MutationObserver(() => {
       const button = document.querySelector('.show-api');
       if (!button) return;
@@ -36,9 +36,9 @@
   Object.defineProperty(navigator, 'language', {value: language === 'zh' ? 'zh-CN' : language, configurable: true});
 
   document.addEventListener('click', e => {
-    if (language !== languages[0] && e.target.closest?.('.show-api')) {  // endpoints are those of the first page
+    if (!isApi && e.target.closest?.('.show-api')) {
       e.stopPropagation();
-      location.assign(address(languages[0]).replace(/[?#].*/, '') + '#api');
+      location.assign(address(api).replace(/[?#].*/, ''));
     }
     const link = e.target.closest?.('a[data-language]');
     if (!link) return;

@@ -117,7 +117,8 @@ def in_place(outputs: Components) -> OnError:
 
 # --- Events of the page -----------------------------------------------------------------------------------------------
 
-PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# Gradio would tell every component that any event has ever changed how each event proceeds, and look for it in the whole page.
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
 
 
 def act(

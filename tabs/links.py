@@ -283,10 +283,14 @@ class Place:
         scripts = [part.script if isinstance(part, Part) else "v" for part in fields.values()]
         values = ", ".join(f"(v => {script})(values[{i}])" for i, script in enumerate(scripts))
         once = {component._id: component for component in components}.values()  # several fields may be parts of one
-        changes = [component.change for component in once]
-        # A moving slider's event has no inputs: Gradio looks for each of them in the whole page.
         tell = f"() => {{ window.links?.changed({self.path!r}); }}"
-        events.in_browser(lambda *args, **flags: gr.on(changes, *args, **flags), tell, {}, {})
+        # Gradio looks in the whole page for all that belong to an event: what moves has one of its own, without inputs.
+        moving = [component for component in once if isinstance(component, (gr.Slider, gr.HTML))]
+        for component in moving:
+            events.in_browser(component.change, tell, {}, {})
+        others = [component.change for component in once if component not in moving]
+        if others:
+            events.in_browser(lambda *args, **flags: gr.on(others, *args, **flags), tell, {}, {})
         read = f"(...values) => {{ window.links?.read({self.path!r}, [{values}]); }}"
         inputs = {str(i): component for i, component in enumerate(components)}
         events.in_browser(self.link.input, read, inputs, {})

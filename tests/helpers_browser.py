@@ -39,7 +39,8 @@ SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
     [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())
     && !e.closest('.katex, .spoken, .sr-only, .visually-hidden')
     && e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().width > 2)
-    .map(e => [parseFloat(getComputedStyle(e).fontSize) * (e.ownerSVGElement ? e.getScreenCTM().a : 1),
+    .map(e => [e, e.ownerSVGElement ? e.getScreenCTM() : {a: 1, b: 0}])
+    .map(([e, {a, b}]) => [parseFloat(getComputedStyle(e).fontSize) * Math.hypot(a, b),
       e.textContent.slice(0, 40)])
     .filter(([size]) => size < 11.9)"""
 

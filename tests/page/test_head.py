@@ -64,5 +64,5 @@ def test_language_title_and_what_a_shared_link_shows_are_in_the_html(path, langu
 def test_texts_of_scripts_cannot_end_the_script():
     text = client().get("/zh").text
     words = json.loads(re.search(r"window.page = (\{.*?\});\n", text)[1])
-    assert words == {"language": "zh", "languages": ["en", "zh"], "texts": {"Draw </script>": "zh"}}
+    assert words["language"] == "zh" and words["texts"] == {"Draw </script>": "zh"}
     assert text.count("</script>") == 2
