@@ -1,7 +1,5 @@
 """Environment variables that must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
-import ast
-import functools
 import importlib.util
 import os
 import socket
@@ -16,29 +14,6 @@ import pytest
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; make test-threads sets 2
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """A file at a time to each process, but all that use the started page or a browser to one: both start once."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    @functools.cache
-    def users_of_page(file):
-        """The tests of a file that take one of these fixtures."""
-        if not file.startswith("tests/page/"):
-            return set()
-        functions = ast.walk(ast.parse((config.rootpath / file).read_text(encoding="utf-8")))
-        tests = [node for node in functions if isinstance(node, ast.FunctionDef)]
-        return {test.name for test in tests if {arg.arg for arg in test.args.args} & {"page_url", "client"}}
-
-    class Scheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            file, test = nodeid.split("::", 1)
-            needs_page = file.startswith("tests/browser/") or test.split("[")[0] in users_of_page(file)
-            return "page" if needs_page else file
-
-    return Scheduling(config, log)
 
 
 @pytest.fixture
