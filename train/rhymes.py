@@ -96,20 +96,23 @@ def level_shares(book, poems, rounds: int = 3) -> dict[str, float]:
             tones[c].add("平" in tone)
     prior = defaultdict(lambda: 0.5, {c: sum(kinds) / len(kinds) for c, kinds in tones.items()})
     shares = prior.copy()
+    patterns = {form: [[symbol == "平" for symbol in pattern] for pattern in tone_patterns(form)] for form in FORMS}
+    asked = []  # (form, [(position that is not free in a pattern, its character), ...]) of each poem
+    for form, _, _, body in poems:
+        length = FORMS[form][1]
+        positions = (i for i in range(len(body)) if i % (length + 1) in (1, 3, 5, length - 1))
+        asked.append((form, [(i, body[i]) for i in positions if body[i] not in "，。"]))
+    characters = {c for _, found in asked for _, c in found}
     for _ in range(rounds):
         counts = defaultdict(lambda: [0, 0])  # character -> times where (oblique, level) was asked for
-        for form, _, _, body in poems:
-            length = FORMS[form][1]
-            key = [i for i in range(len(body)) if i % (length + 1) in (1, 3, 5, length - 1) and body[i] not in "，。"]
-            best, fit = None, -math.inf
-            for pattern in tone_patterns(form):
-                p = [shares[body[i]] if pattern[i] == "平" else 1 - shares[body[i]] for i in key]
-                score = sum(math.log(max(q, 0.02)) for q in p)
-                if score > fit:
-                    best, fit = pattern, score
-            if fit > -0.2 * len(key):  # regulated verse: at most one violation in twenty
-                for i in key:
-                    counts[body[i]][best[i] == "平"] += 1
+        logs = {c: [math.log(max(p, 0.02)) for p in (1 - shares[c], shares[c])] for c in characters}
+        for form, found in asked:
+            pairs = [(i, logs[c]) for i, c in found]
+            scores = [sum([pair[level[i]] for i, pair in pairs]) for level in patterns[form]]
+            if max(scores) > -0.2 * len(found):  # regulated verse: at most one violation in twenty
+                best = patterns[form][scores.index(max(scores))]
+                for i, c in found:
+                    counts[c][best[i]] += 1
         for c, (oblique, level) in counts.items():
             shares[c] = (5 * prior[c] + level) / (5 + oblique + level)
     return shares

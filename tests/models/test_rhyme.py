@@ -57,8 +57,10 @@ def text(tokens):
     return "".join(token.text for token in tokens)
 
 
-@pytest.mark.parametrize("options", CASES, ids=str)
-@pytest.mark.parametrize("form", FORMS)
+# Each form with half of the cases, each case with half of the forms.
+@pytest.mark.parametrize(
+    ("form", "options"), [(form, CASES[(i + k) % 4]) for i, form in enumerate(FORMS) for k in (0, 1)], ids=str
+)
 def test_poems_rhyme_without_repetition(form, options):
     poems = [write(form, seed, **options) for seed in SEEDS]
     assert len({text(poem) for poem in poems}) == len(SEEDS)

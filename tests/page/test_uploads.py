@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -185,7 +186,8 @@ def request(watch, path, method="GET"):
         sent.append(message)
 
     scope = {"type": "http", "path": path, "method": method}
-    asyncio.run(watch(scope, None, send))
+    with ThreadPoolExecutor(1) as pool:  # a browser test before this has left its own event loop in this thread
+        pool.submit(asyncio.run, watch(scope, None, send)).result()
     return sent
 
 
