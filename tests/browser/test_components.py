@@ -19,6 +19,7 @@ from tabs.components.attention_map import AttentionMap
 from tabs.components.chart import Chart
 from tabs.components.compare import Compare
 from tabs.components.draw_pad import SIDE, DrawPad
+from tabs.components.family_rows import FamilyRows
 from tabs.components.film import Film
 from tabs.components.gallery import Gallery
 from tabs.components.latent_map import LatentMap
@@ -26,8 +27,10 @@ from tabs.components.likelihood import Likelihood
 from tabs.components.mask_pad import MaskPad, mask_text
 from tabs.components.next_token import NextToken
 from tabs.components.playground import Playground, pack_points, unpack_points
+from tabs.components.scatter import Scatter
 from tabs.components.scrubber import Scrubber
 from tabs.components.sliders import Sliders
+from tabs.components.sortable_table import SortableTable
 from tabs.components.stage import Stage
 from tabs.components.tiles import Tiles
 from tabs.components.token_view import TokenView
@@ -125,6 +128,9 @@ PARTS = {
     "chart": Chart,
     "compare": Compare,
     "attention": AttentionMap,
+    "scatter": Scatter,
+    "table": SortableTable,
+    "rows": FamilyRows,
 }
 SENT = {  # component -> its events
     "quiz": ["input"],
@@ -136,6 +142,8 @@ SENT = {  # component -> its events
     "mask": ["input"],
     "pad": ["input", "release"],
     "text": ["click", "input", "release"],
+    "scatter": ["input"],
+    "table": ["input"],
 }
 FAST = {"queue": False, "show_progress": "hidden"}
 
@@ -871,3 +879,52 @@ def test_a_chart_has_low_values_at_the_bottom(board):
     assert (
         board.page.locator("#chart svg").get_attribute("aria-label").startswith("FID against calls. DDIM: 100 at 4, 10 at 16")
     )
+
+
+def test_a_dot_is_that_of_its_family_where_another_was_not_measured(board):
+    points = [
+        {"title": "A", "x": None, "y": 1.0},
+        {"title": "B", "x": 0.01, "y": 4.0, "size": 0.25},
+        {"title": "C", "x": 0.5, "y": 1.0, "size": 0.75},
+    ]
+    texts = {"x": "time", "y": "FID", "size": "Larger: more.", "missing": "Not measured: A."}
+    board.show(scatter={"points": json.dumps(points), "floor": 0.5, **texts})
+    board.until(lambda: board.page.locator("#scatter .point").count() == 2)
+    x, y, r = ([board.number("#scatter .point circle:not(.target)", name, k) for k in range(2)] for name in ("cx", "cy", "r"))
+    assert x[0] < x[1] and y[0] < y[1] < board.number("#scatter .floor", "y1") and r == [7, 13]
+    assert board.texts("#scatter figcaption") == ["Larger: more. Not measured: A."]
+    click = board.page.locator("#scatter .point .target").nth(1).click
+    assert board.event(click) == ("scatter", "input", {"index": 2})
+    assert [point.get_attribute("aria-pressed") for point in board.page.locator("#scatter .point").all()] == ["false", "true"]
+
+
+def test_a_table_is_sorted_by_numbers_and_what_was_not_measured_comes_last(board):
+    rows = [("VAE", [("9", 9.0), ("none", None)]), ("GAN", [("10", 10.0), ("2", 2.0)]), ("flow", [("none", None), ("1", 1.0)])]
+    board.show(table=SortableTable.value(["family", "FID", "bits"], rows, "Numbers."))
+    heads, names = board.page.locator("#table thead button"), "#table tbody th"
+    board.until(lambda: board.texts(names) == ["VAE", "GAN", "flow"])
+    for column, order in (
+        (1, "VAE GAN flow"),
+        (1, "GAN VAE flow"),
+        (2, "flow GAN VAE"),
+        (0, "flow GAN VAE"),
+        (0, "VAE GAN flow"),
+    ):
+        heads.nth(column).click()
+        assert board.texts(names) == order.split()
+    assert board.page.locator("#table th[aria-sort=descending]").all_inner_texts() == ["family"]
+    assert board.texts("#table tbody tr:last-child td") == ["none", "1"]
+    heads.nth(1).click()
+    assert board.event(board.page.locator(f"{names} button").nth(1).click) == ("table", "input", {"index": 1})
+
+
+def test_each_sample_of_a_family_stands_in_its_row(board):
+    x = pictures(3)
+    row = {"title": "A", "state": "done", "facts": [["ms", "3"]], "n": 3, "w": W, "h": H, "values": ["1.5", "2.5", "3.5"]}
+    waiting = {"name": "b", "title": "B", "state": "waiting", "facts": []}
+    rows = {"a": ({"name": "a", **row}, components.sheet(x, 3)["source"]), "b": (waiting, "")}
+    board.show(rows=FamilyRows.value(rows))
+    for k in range(3):
+        board.shows_picture(f"#rows .done figure:nth-child({k + 1}) canvas", x[k])
+    assert board.texts("#rows .done figcaption") == row["values"] and board.texts("#rows h4") == ["A", "B"]
+    assert board.page.locator("#rows .waiting canvas").count() == 0

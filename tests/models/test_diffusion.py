@@ -478,6 +478,17 @@ def test_the_kept_part_has_the_noise_of_each_step(model):
         assert kept.std().item() == pytest.approx(sigma.item(), abs=0.05)
 
 
+def test_a_step_that_is_run_again_has_the_noise_of_its_time(model, network_inputs):
+    x, mask = torch.full((100, 1, 8, 8), 0.9), torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask[..., 4:] = True
+    list(model.inpaint_steps(x, mask, steps=4, resample=3, seed=0))
+    assert [round(t[0].item(), 2) for _, t, _ in network_inputs] == [1, 1, 1, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.25]
+    for x_t, t, _ in network_inputs:
+        alpha, sigma = alpha_sigma(t[0])
+        assert x_t[..., :4].mean().item() == pytest.approx(0.8 * alpha.item(), abs=0.05)
+        assert x_t[..., :4].std().item() == pytest.approx(sigma.item(), abs=0.05)
+
+
 @pytest.mark.parametrize("resample", [1, 4])
 def test_inpainting_everything_is_a_sample(resample, model, monkeypatch):
     """Independent Gaussian pixels and a network with their exact v: resampling does not change the distribution."""

@@ -501,7 +501,7 @@ def test_inversion_also_tries_the_code_of_the_encoder():
     model = small_model(reconstruction_weight=0.1).requires_grad_(False)
     x, encode = model.sample(1, label=1, seed=5), model.generator.encoder.forward
     z = torch.randn(1, 6, generator=torch.Generator().manual_seed(5))  # that of the picture
-    model.generator.encoder.forward = lambda x: torch.cat([z, z], 1)
+    model.generator.encoder.forward = lambda x: torch.cat([z, z - 1], 1)  # means, and log sds
     first = next(model.project_steps(x, label=1, seed=2))
     assert first.error < 1e-10
     model.generator.encoder.forward = encode

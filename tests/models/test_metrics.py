@@ -148,6 +148,14 @@ def test_cas_protocol_is_frozen(bars):
         metrics.cas(*bars, *bars)
 
 
+def test_cas_trains_once_with_each_seed(bars, monkeypatch):
+    monkeypatch.setattr(metrics, "_cas_net", lambda classes: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 3)))
+    seeds, manual_seed = [], torch.manual_seed
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: seeds.append(seed) or manual_seed(seed))
+    metrics.cas(*bars, *bars, per_class=100, epochs=1, seeds=(5, 0, 2))
+    assert seeds == [5, 0, 2]
+
+
 # --- Likelihood and pictures ----------------------------------------------------------------------------------------
 
 

@@ -76,20 +76,22 @@ def test_a_family_without_a_density_says_so(trained, name):
         trained[name][-1].model.log_prob(torch.zeros(1, 2))
 
 
-def test_a_learning_rate_that_changes_counts_from_its_step_on():
+@pytest.mark.parametrize("name", ["vae", "gan"])  # with one optimizer, and with two
+def test_a_learning_rate_that_changes_counts_from_its_step_on(name):
     points = plane.toy_points("rings", 100)
 
     def samples(rate):
-        *_, last = plane.fit_steps(plane.PlaneVAE(), points, steps=20, rate=rate)
+        *_, last = plane.fit_steps(plane.FAMILIES[name](), points, steps=20, rate=rate)
         return last.model.sample(10, seed=0)
 
     assert close(samples([(0, 1e-3), (10, 1e-3)]), samples(1e-3), 1e-4)
     changed = samples([(0, 1e-3), (10, 1e-2)])
     assert not close(changed, samples(1e-3), 1e-3)
-    model = plane.PlaneVAE()
+    model = plane.FAMILIES[name]()
     optimizers, g = model.optimizers(1e-3), torch.Generator().manual_seed(0)
     for step in range(20):
-        optimizers[0].param_groups[0]["lr"] = 1e-3 if step < 10 else 1e-2
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = 1e-3 if step < 10 else 1e-2
         model.update(points[torch.randint(100, (base.BATCH,), generator=g)], optimizers, g)
     assert close(changed, model.sample(10, seed=0), 1e-3)
 

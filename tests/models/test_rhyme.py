@@ -22,6 +22,7 @@ from genmodels.rhyme import (
     tone_violations,
 )
 from genmodels.tokens import FORMS
+from genmodels.transformer import sample_next_token
 from tests.compare import close
 from train import texts
 from train.rhymes import count_repeats, line_ends, main, make_table, perplexities, rhymes_today, statistics
@@ -256,6 +257,25 @@ def test_a_line_is_weighted_by_the_share_of_the_samplers_probability_that_the_ru
     assert not torch.equal(allowed[0], form)
     p = (logits.masked_fill(~form, -torch.inf) / temperature).softmax(-1)
     assert close(log_share.exp(), (p * allowed).sum(-1))
+
+
+def test_a_line_is_drawn_by_the_shares_of_all_its_characters(poet, monkeypatch):
+    shares, drawn = [], []
+
+    def apply_rules(logits, rules, verses, temperature):
+        shares.append(torch.tensor([0.1, 0.2, -0.1]) * len(shares))  # logarithms, of each candidate
+        mask = rules.form_mask(len(verses[0].body)).expand_as(logits)
+        return logits.masked_fill(~mask, -torch.inf), shares[-1], mask
+
+    def sample(p, g):
+        if p.ndim == 1:
+            drawn.append(p)
+        return sample_next_token(p, g)
+
+    monkeypatch.setattr(poet, "_apply_rules", apply_rules)
+    monkeypatch.setattr("genmodels.text_transformer.sample_next_token", sample)
+    next(poet.poem_steps("五绝", candidates=3, seed=0))
+    assert len(shares) == 6 and len(drawn) == 1 and close(drawn[0], torch.stack(shares).sum(0).softmax(0))
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,8 @@ def test_the_call_has_n_and_seed_and_what_differs_from_the_methods_defaults():
     assert Sampling().call("model.sample", Model.sample, label=None) == 'model.sample(9, sampler="dpm", seed=0)'
     options = Sampling.read(n=2, temperature=0.25, sampler="ddim", seed=7)
     assert options.call("model.sample", Model.sample, label=3) == "model.sample(2, temperature=0.25, label=3, seed=7)"
+    exact = Sampling(temperature=0.0625).call("f", Model.sample)
+    assert exact == 'f(9, temperature=0.0625, sampler="dpm", label="any", seed=0)'
     written = options.call("model.sample_steps", Model.sample, "x", label=Expression("[0] * 2"), every=5)
     assert written.startswith("model.sample_steps(x, 2, ") and "label=[0] * 2" in written and "every=5" in written
     assert options.call("f", Model.sample, label='a "b" ä') == 'f(2, temperature=0.25, label="a \\"b\\" ä", seed=7)'

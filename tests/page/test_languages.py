@@ -114,9 +114,10 @@ def test_the_catalogue_has_a_translation_with_the_same_placeholders_for_every_te
     assert read(file).count("\nmsgid ") == len(found) + 1, "a text is there twice"
 
 
-def test_the_catalogue_of_scripts_has_all_their_texts_and_no_other():
-    _, translated = entries(messages.file_of("zh", "scripts"))
-    assert {m.id for m in translated} == {m.id for m in messages.extracted("scripts") if m.id}
+@pytest.mark.parametrize("domain", ["page", "scripts"])
+def test_a_catalogue_has_all_texts_of_the_sources_with_their_contexts_and_no_other(domain):
+    _, translated = entries(messages.file_of("zh", domain))
+    assert {(m.context, m.id) for m in translated} == {(m.context, m.id) for m in messages.extracted(domain) if m.id}
 
 
 @each_catalog

@@ -249,6 +249,13 @@ def test_a_test_picture_and_what_it_is_scored_as(build):
     assert "scored as 7" in output(gan, changes, "verdict")["text"]
 
 
+def test_a_link_to_a_part_of_a_photograph_leaves_the_sliders_of_the_part_to_be_moved(build):
+    denoiser = build["en"]["denoiser"]
+    changes = restored(denoiser, "?picture=3&left=30")
+    left, top = (changes[denoiser.fields()[name]._id] for name in ("left", "top"))
+    assert (left["value"], left["visible"], top["visible"]) == (30, True, True)
+
+
 def test_every_tool_can_be_restored(build):
     for place, tool in tools_of(build):
         assert tool.restore is None or callable(tool.restore[0]), (place.path, tool.name)
@@ -270,7 +277,10 @@ def test_a_run_begins_when_a_link_has_set_its_controls(build):
     diffusion = build["en"]["diffusion"]
     changes = restored(diffusion, "?sampler=ddim&eta=0.5&n=4&run=edit&picture=3")
     assert output(diffusion, changes, "chosen_run") == "edit"
-    assert sum(state._id in changes for state, _inputs in diffusion.restored) == 1
+    begun = [state._id for state, _inputs in diffusion.restored if state._id in changes]
+    assert len(begun) == 1
+    again, _problems = diffusion.restore("?n=5", "", opened(diffusion) | {begun[0]: changes[begun[0]]})
+    assert again[begun[0]] != changes[begun[0]]  # a state that stays as it is begins nothing
     assert restored(diffusion, "") == {}
 
 

@@ -1,6 +1,7 @@
 """The command line `python -m train.compare`."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -47,3 +48,18 @@ def test_sharpness_and_copies_are_what_they_say():
     x = torch.zeros(1, 1, 4, 4)
     x[..., ::2] = 8
     assert compare.sharpness(x) == 4  # between rows nothing changes, between columns all
+
+
+def test_copies_are_samples_nearer_to_a_training_picture_than_test_pictures_are(monkeypatch):
+    train, real = torch.randint(256, (2, 60, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    splits = {name: data.Pictures(x, torch.arange(60) % 10) for name, x in (("train", train), ("test", real))}
+    evaluation = SimpleNamespace(
+        name="vae-mnist", dataset="mnist", generated=40, seed=0, data=splits["test"], load=splits.get, classifier=lambda: None
+    )
+    monkeypatch.setattr(metrics, "fid", lambda features, real: 0.0)
+    monkeypatch.setattr(metrics, "features", lambda classifier, x: x.flatten(1)[:, :4].float())
+    monkeypatch.setattr(compare, "generate", lambda evaluation: torch.cat([train[:10], real[:30] // 2]))
+    numbers = compare.measure(evaluation)
+    assert numbers["sharpness"] == pytest.approx((10 + 30 / 2) / 40, rel=0.02)
+    monkeypatch.setattr(compare, "generate", lambda evaluation: torch.cat([train[:10], real[:30]]))
+    assert 0.25 <= compare.measure(evaluation)["copies"] < 0.3  # a quarter, and the nearest of the test pictures
