@@ -58,7 +58,7 @@ class PlaneModel(nn.Module):
         raise NotImplementedError
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        return [torch.optim.Adam(self.parameters(), lr=rate)]
+        return [torch.optim.Adam(self.parameters(), lr=rate, fused=True)]
 
     def update(self, x: Tensor, optimizers: list[torch.optim.Optimizer], g: torch.Generator) -> dict[str, Tensor]:
         """One training step on a batch x (B, 2). Returns the losses."""

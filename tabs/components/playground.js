@@ -74,15 +74,20 @@ function dots(context, side, coordinates, colour, size) {
     context.fillRect((coordinates[i] / UNIT + 1) / 2 * side - r / 2, (1 - coordinates[i + 1] / UNIT) / 2 * side - r / 2, r, r);
   }
 }
-function discs(context, side, coordinates, colour, radius) {
-  const r = radius * Math.max(1, side / 330);
-  context.fillStyle = colour;
-  context.beginPath();
-  for (let i = 0; i < coordinates.length; i += 2) {
-    const x = (coordinates[i] / UNIT + 1) / 2 * side, y = (1 - coordinates[i + 1] / UNIT) / 2 * side;
-    context.moveTo(x + r, y); context.arc(x, y, r, 0, 7);
+const stamps = {};
+function stamp(colour, size) {  // a disc with a dark rim, of which copies are drawn faster than discs
+  if (stamps[colour + size]) return stamps[colour + size];
+  const image = stamps[colour + size] = make('canvas'), context = image.getContext('2d'), middle = Math.ceil(3 * size);
+  resize(image, 2 * middle, 2 * middle);
+  for (const [fill, radius] of [['rgba(2, 6, 23, .75)', 2.6], [colour, 1.9]]) {
+    context.fillStyle = fill;
+    context.beginPath(); context.arc(middle, middle, radius * size, 0, 7); context.fill();
   }
-  context.fill();
+  return image;
+}
+function discs(context, side, coordinates, colour) {
+  const image = stamp(colour, Math.max(1, Math.round(side / 66) / 5)), r = image.width / 2;
+  for (let i = 0; i < coordinates.length; i += 2) context.drawImage(image, (coordinates[i] / UNIT + 1) / 2 * side - r, (1 - coordinates[i + 1] / UNIT) / 2 * side - r);
 }
 function curve(context, side, coordinates, first, count) {
   context.beginPath();
@@ -153,8 +158,7 @@ function drawFront(name, share) {  // share: of the way from the last samples to
   context.drawImage(back, 0, 0);
   if (!samples || !shows('samples')) return;
   const moved = from && from.length === samples.length && share < 1 ? samples.map((k, i) => from[i] + (k - from[i]) * share) : samples;
-  discs(context, canvas.width, moved, 'rgba(2, 6, 23, .75)', 2.6);
-  discs(context, canvas.width, moved, FAMILIES[name][0], 1.9);
+  discs(context, canvas.width, moved, FAMILIES[name][0]);
 }
 function drawAll(share = 1) { for (const name of NAMES) { drawBack(name); drawFront(name, share); } }
 let moving = 0;
