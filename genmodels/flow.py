@@ -152,9 +152,9 @@ def mixture_transform(mixture: Mixture, a: Tensor, floor: float = FLOOR) -> tupl
 
 
 def mixture_inverse(mixture: Mixture, z: Tensor, floor: float = FLOOR) -> Tensor:
-    """The inverse of `mixture_transform`, to the resolution of float64: Newton's method, and bisection where that would not help.
+    """The inverse of `mixture_transform`, to the resolution of float64: by Newton's method, and by bisection where that fails.
 
-    Both in one, as `rtsafe` in Press et al., Numerical recipes: the next value lies between the bounds, and steps get shorter.
+    As `rtsafe` in Press et al., Numerical recipes: a step stays between the bounds, and is at most half the last.
     """
     mixture = _with_floor(mixture, floor)
     reach = (z.abs() + 9).unsqueeze(1) * mixture.scale

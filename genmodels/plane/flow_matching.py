@@ -14,6 +14,8 @@ from genmodels.base import check_number, generator
 from genmodels.plane.base import SCALE, PlaneModel, arrows, network, paths, time_features
 from genmodels.plane.ode import euler, log_density
 
+FEW = 2  # steps, which show how straight the paths are
+
 
 class PlaneFlowMatching(PlaneModel):
     """x_t = (1 - t) z + t x, for t from 0 (noise) to 1 (a point)."""
@@ -54,4 +56,5 @@ class PlaneFlowMatching(PlaneModel):
     @torch.no_grad()
     def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
         field = arrows(lambda x: self.velocity(x, 1 - noise))
-        return {"arrows": field, "paths": paths(self.sample_steps(24, steps=steps, seed=0))}
+        many, few = (paths(self.sample_steps(24, steps=k, seed=0)) for k in (steps, FEW))
+        return {"arrows": field, "paths": many, "few": few}

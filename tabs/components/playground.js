@@ -119,6 +119,18 @@ const INSIDE = {  // (context, side of the canvas, what the panel has, colour of
     context.strokeStyle = colour + 'a0';
     for (let k = 0; k < 24; k++) curve(context, side, all, 2 * count * k, count);
   },
+  few(context, side, text) {  // the same ways in few steps: dashed, with a ring where they end
+    const all = unpack(text), count = all.length / 2 / 24, scale = side / 330;
+    context.save();
+    context.strokeStyle = 'rgba(255, 255, 255, .6)'; context.setLineDash([4 * scale, 4 * scale]);
+    for (let k = 0; k < 24; k++) curve(context, side, all, 2 * count * k, count);
+    context.setLineDash([]);
+    for (let k = 1; k <= 24; k++) {
+      const i = 2 * count * k - 2;
+      context.beginPath(); context.arc((all[i] / UNIT + 1) / 2 * side, (1 - all[i + 1] / UNIT) / 2 * side, 2.6 * scale, 0, 7); context.stroke();
+    }
+    context.restore();
+  },
   codes(context, side, text, colour) {  // three standard deviations of the prior, in a corner
     const inset = .3 * side, codes = unpack(text), corner = side - inset - 6;
     context.save();
