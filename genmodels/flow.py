@@ -147,35 +147,48 @@ class Levels(NamedTuple):
 
 def mixture_transform(mixture: Mixture, a: Tensor, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
     """Real values a (B, ...) to noise: (z, log dz/da). With one component and floor=0, z = (a - mean) / scale."""
-    pdf = (1 - floor) * mixture.pdf(a) + floor * log_normal(a).exp()
-    z = _normal_quantile(*_cdf_and_survival(mixture, a, floor))
-    return z, pdf.clamp(min=TINY).log() - log_normal(z)
+    mixture = _with_floor(mixture, floor)
+    return _transform(mixture, a, lower=mixture.cdf(a.detach()) < 0.5)
 
 
 def mixture_inverse(mixture: Mixture, z: Tensor, floor: float = FLOOR) -> Tensor:
-    """The inverse of `mixture_transform`, by bisection down to the resolution of float64."""
+    """The inverse of `mixture_transform`, to the resolution of float64: by Newton's method, and by bisection where that fails.
+
+    As `rtsafe` in Press et al., Numerical recipes: a step stays between the bounds, and is at most half the last.
+    """
+    mixture = _with_floor(mixture, floor)
     reach = (z.abs() + 9).unsqueeze(1) * mixture.scale
-    low = (mixture.mean - reach).amin(1).clamp(max=-39)
-    high = (mixture.mean + reach).amax(1).clamp(min=39)
-    for _ in range(64):
-        middle = (low + high) / 2
-        too_low = _normal_quantile(*_cdf_and_survival(mixture, middle, floor)) < z
-        low, high = torch.where(too_low, middle, low), torch.where(too_low, high, middle)
-    return (low + high) / 2
+    low, high = (mixture.mean - reach).amin(1), (mixture.mean + reach).amax(1)
+    a, step = (mixture.weight * mixture.mean).sum(1), high - low
+    for _ in range(100):
+        z_a, log_derivative = _transform(mixture, a, lower=z < 0)
+        low, high = torch.where(z_a < z, a, low), torch.where(z_a < z, high, a)
+        newton, resolution = (z - z_a) * torch.exp(-log_derivative), 1e-14 * (1 + a.abs())
+        helps = (a + newton >= low) & (a + newton <= high) & (newton.abs() < (step.abs() / 2).maximum(resolution))
+        step = torch.where(helps, newton, (low + high) / 2 - a)
+        a = a + step
+        if bool((step.abs() < resolution).all()):
+            break
+    return a
 
 
-def _cdf_and_survival(mixture: Mixture, a: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """F and 1 - F, each exact where it is small."""
-    mirrored = mixture._replace(mean=-mixture.mean)
-    cdf = (1 - floor) * mixture.cdf(a) + floor * ndtr(a)
-    survival = (1 - floor) * mirrored.cdf(-a) + floor * ndtr(-a)
-    return cdf, survival
+def _with_floor(mixture, floor):
+    """The mixture with N(0, 1) as one more component, of that weight."""
+    standard = torch.zeros_like(mixture.mean[:, :1])
+    return Mixture(
+        torch.cat([(1 - floor) * mixture.weight, standard + floor], 1),
+        torch.cat([mixture.mean, standard], 1),
+        torch.cat([mixture.scale, standard + 1], 1),
+    )
 
 
-def _normal_quantile(cdf: Tensor, survival: Tensor) -> Tensor:
-    """Phi^-1 of a cdf, computed from the smaller of the two tails."""
-    z = ndtri(torch.minimum(cdf, survival).clamp(min=TINY))
-    return torch.where(cdf < survival, z, -z)
+def _transform(mixture, a, lower):
+    """(z, log dz/da). lower (B, ...): where z is computed from F, which is exact where it is small; elsewhere from 1 - F."""
+    u, side = math.sqrt(0.5) * mixture._standardize(a), torch.where(lower, -1.0, 1.0).to(a)
+    tail = (mixture.weight * torch.erfc(side.unsqueeze(1) * u)).sum(1) / 2
+    z = -side * ndtri(tail.clamp(min=TINY))
+    pdf = (mixture.weight / mixture.scale * torch.exp(-u.square())).sum(1)
+    return z, pdf.clamp(min=TINY).log() + z.square() / 2
 
 
 def grey_level(y: Tensor) -> Tensor:

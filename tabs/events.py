@@ -319,8 +319,13 @@ class Runs:
     # A slider's event like `events.live`, which ends the run: what that had yet to show is outdated.
     live = functools.partialmethod(act, queue=False, trigger_mode="always_last")
 
-    def stream(self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, rate: float = 20) -> Any:
-        """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent, and the last one always."""
+    def stream(
+        self, trigger: Callable, fn: Callable, inputs: Components, outputs: Components, rate: float = 20, drop: bool = True
+    ) -> Any:
+        """A slow model's event. `fn` is a generator of outputs; at most `rate` a second are sent, and the last one always.
+
+        drop: leave out what comes too early; else the generator waits, outside the lane, until it is sent.
+        """
 
         guard = functools.partial(guarded, language=current())
 
@@ -339,6 +344,8 @@ class Runs:
                     waiting = {**(waiting or {}), **self._numbered(result, number)}
                     if not sent:
                         waiting |= self._stoppable(True)
+                    if not drop and not ended():
+                        time.sleep(max(0.0, sent_at + 1 / rate - time.monotonic()))
                     if not ended() and time.monotonic() - sent_at >= 1 / rate:
                         sent_at, sent, waiting = time.monotonic(), waiting, None
                         yield _by_component(sent, outputs | self.stop_button)

@@ -19,6 +19,7 @@ from genmodels.messages import Message
 
 THREADS = 1  # of a computation
 SLICE = 0.03  # seconds after which a computation gives way to whoever comes first
+BRIEF = 0.005  # the same, if it is not urgent and the other is
 PATIENCE = 1.0  # seconds after which a turn that is not urgent counts as urgent
 HALF_LIFE = 10.0  # seconds after which half of what a visitor has used no longer counts
 MAX_NAMES = 10_000  # whose use is remembered, if they have computed for more than a millisecond lately
@@ -92,10 +93,11 @@ class Lane:
 
     def is_wanted(self, turn: "Turn") -> bool:
         """Whether the turn that runs has had its slice, and another comes first."""
-        if not self._waiting or (clock := time.monotonic()) - turn.running_since < SLICE:
+        if not self._waiting or (seconds := (clock := time.monotonic()) - turn.running_since) < min(SLICE, BRIEF):
             return False
         with self._lock:
-            return any(other.comes_before(turn, clock) for other in self._waiting)
+            others = [other for other in self._waiting if seconds >= (BRIEF if other.urgent > turn.urgent else SLICE)]
+            return any(other.comes_before(turn, clock) for other in others)
 
 
 class Turn:

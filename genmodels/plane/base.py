@@ -58,7 +58,7 @@ class PlaneModel(nn.Module):
         raise NotImplementedError
 
     def optimizers(self, rate: float) -> list[torch.optim.Optimizer]:
-        return [torch.optim.Adam(self.parameters(), lr=rate)]
+        return [torch.optim.Adam(self.parameters(), lr=rate, fused=True)]
 
     def update(self, x: Tensor, optimizers: list[torch.optim.Optimizer], g: torch.Generator) -> dict[str, Tensor]:
         """One training step on a batch x (B, 2). Returns the losses."""
@@ -81,7 +81,7 @@ class PlaneModel(nn.Module):
 
         map: (32, 32), row 0 at the top, from 0 to 1; lines: (14, 21, 2), a straight grid of noise as the model bends it;
         arrows: (169, 2, 2), positions, and vectors of length up to 1, at a noise level from 0 (points) to 1;
-        paths: (24, steps + 1, 2), of samples; codes: (N, 2), of points.
+        paths: (24, steps + 1, 2), of samples; few: (24, 3, 2), the same in two steps; codes: (N, 2), of points.
         """
         raise NotImplementedError
 

@@ -67,7 +67,7 @@ class PlaneDiffusion(PlaneModel):
         *_, last = self.sample_steps(n, steps=steps, seed=seed)
         return last
 
-    def log_prob(self, x: Tensor, steps: int = 50) -> Tensor:
+    def log_prob(self, x: Tensor, steps: int = 20) -> Tensor:
         times = [EARLIEST + (LATEST - EARLIEST) * i / steps for i in range(steps + 1)]
         z, change = log_density(self.velocity, SCALE * x, times)
         return -z.square().sum(1) / 2 - math.log(2 * math.pi) + change + 2 * math.log(SCALE)

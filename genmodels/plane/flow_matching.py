@@ -14,6 +14,8 @@ from genmodels.base import check_number, generator
 from genmodels.plane.base import SCALE, PlaneModel, arrows, network, paths, time_features
 from genmodels.plane.ode import euler, log_density
 
+FEW = 2  # steps, which show how straight the paths are
+
 
 class PlaneFlowMatching(PlaneModel):
     """x_t = (1 - t) z + t x, for t from 0 (noise) to 1 (a point)."""
@@ -47,11 +49,12 @@ class PlaneFlowMatching(PlaneModel):
         *_, last = self.sample_steps(n, steps=steps, seed=seed)
         return last
 
-    def log_prob(self, x: Tensor, steps: int = 50) -> Tensor:
+    def log_prob(self, x: Tensor, steps: int = 20) -> Tensor:
         z, change = log_density(self.velocity, SCALE * x, [1 - i / steps for i in range(steps + 1)])
         return -z.square().sum(1) / 2 - math.log(2 * math.pi) + change + 2 * math.log(SCALE)
 
     @torch.no_grad()
     def inside(self, points: Tensor, *, noise: float = 0.5, steps: int = 30) -> dict[str, Tensor]:
         field = arrows(lambda x: self.velocity(x, 1 - noise))
-        return {"arrows": field, "paths": paths(self.sample_steps(24, steps=steps, seed=0))}
+        many, few = (paths(self.sample_steps(24, steps=k, seed=0)) for k in (steps, FEW))
+        return {"arrows": field, "paths": many, "few": few}

@@ -32,13 +32,13 @@ class PlaneGAN(PlaneModel):
 
     def update(self, x: Tensor, optimizers: list[torch.optim.Optimizer], g: torch.Generator) -> dict[str, Tensor]:
         real = (SCALE * x).requires_grad_()
-        fake = self.generator(torch.randn(len(x), 2, generator=g))
+        fake = self.generator(torch.randn(x.shape, generator=g))
         score = self.discriminator(real)
         discriminator_loss = F.softplus(-score).mean() + F.softplus(self.discriminator(fake.detach())).mean()
         total = discriminator_loss
         if self.r1:
             (gradient,) = torch.autograd.grad(score.sum(), real, create_graph=True)
-            total = total + self.r1 / 2 * gradient.square().sum(1).mean()
+            total = total + self.r1 / 2 * gradient.square().sum(-1).mean()
         generator_loss = F.softplus(-self.discriminator(fake)).mean()
         for loss, net in ((total, self.discriminator), (generator_loss, self.generator)):
             gradients = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)

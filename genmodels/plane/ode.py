@@ -34,7 +34,7 @@ def log_density(velocity: Velocity, x: Tensor, times: Sequence[float]) -> tuple[
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _with_divergence(velocity, x, t):
-    x = x.detach().clone().requires_grad_()
-    v = velocity(x, t)
-    rows = [torch.autograd.grad(v[:, i].sum(), x, retain_graph=True)[0][:, i] for i in range(2)]
-    return v.detach(), (rows[0] + rows[1]).detach()
+    twice = x.detach().repeat(2, 1).requires_grad_()  # one pass back for both coordinates
+    v = velocity(twice, t)
+    of_x, of_y = torch.autograd.grad(v, twice, torch.eye(2).to(v).repeat_interleave(len(x), 0))[0].chunk(2)
+    return v[: len(x)].detach(), of_x[:, 0] + of_y[:, 1]

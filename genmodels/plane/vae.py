@@ -51,7 +51,7 @@ class PlaneVAE(PlaneModel):
         return (p.mean + p.stddev * torch.randn(n, 2, generator=g)) / SCALE
 
     @torch.no_grad()
-    def log_prob(self, x: Tensor, samples: int = 256, seed: int = 0) -> Tensor:
+    def log_prob(self, x: Tensor, samples: int = 64, seed: int = 0) -> Tensor:
         """A lower bound, by importance weighting with `samples` codes: (B,) nats. Burda et al. (2015), 1509.00519."""
         q, g = self.encode(x), generator(seed)
         z = q.mean + q.stddev * torch.randn(samples, *q.mean.shape, generator=g)  # (K, B, 2)

@@ -1,6 +1,7 @@
 """Playground: five families learn the same points of the plane while the visitor watches."""
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -54,13 +55,14 @@ def build(first_visit):
         runs.live(control.input, *restart)
     for trigger in (again.click, sketched.then):
         runs.act(trigger, *restart)
+    paced: dict[str, Any] = {"rate": 8, "drop": False}  # what is measured and drawn is also sent
     events.tell_begin("playground", first_visit)
-    runs.stream(first_visit, training.opening, {**chosen, **drawn}, {**outputs, **state}, rate=8)
+    runs.stream(first_visit, training.opening, {**chosen, **drawn}, {**outputs, **state}, **paced)
     events.tell_end("playground", first_visit)
     changed = links.restored({**chosen, **drawn, **linked})
     reopened = runs.act(changed, training.reopen, {**chosen, **drawn, **linked}, {**outputs, **state})
     for trigger, handler in ((play.click, training.train), (step.click, training.one_step), (reopened.then, training.begin)):
-        runs.stream(trigger, handler, state, outputs, rate=8)
+        runs.stream(trigger, handler, state, outputs, **paced)
     for control in live.values():
         events.live(control.input, training.adjust, {**state, **live}, {"stage": stage}, events.ignore)
     look = "v && document.querySelector('#playground-stage .playground')?.dataset"  # what no server needs to know

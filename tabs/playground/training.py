@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 FEWEST_POINTS, MOST_POINTS = 16, 2000
 MOST_STEPS, OPENING_STEPS = 5000, 300  # of a training; of the one that begins when the tab is opened
-SECONDS = 0.2  # of training between two updates, at most
+SECONDS = 0.15  # of training between two updates, at most
 SAMPLES, HELD_OUT, LIKELIHOODS = 300, 500, 100  # points: samples of a model, held out, and of these with a likelihood
-LONGEST_CURVE = 150  # values
+LONGEST_CURVE = 100  # values
 OWN = "own"  # the visitor's points
 SHAPES = {
     "moons": Message("Moons"),

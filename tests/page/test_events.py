@@ -81,10 +81,10 @@ def test_values_go_in_by_name_and_only_what_changes_comes_out():
 # --- Streams ----------------------------------------------------------------------------------------------------------
 
 
-def streamed(steps, rate=1e9):
+def streamed(steps, rate=1e9, **options):
     """What `Runs.stream` registers for a generator function. Called with a counter and a number, it yields outputs by name."""
     handlers, outputs = [], {"stage": gr.JSON(), "text": gr.Textbox()}
-    events.Runs().stream(lambda fn, *args, **flags: handlers.append(fn), steps, {}, outputs, rate=rate)
+    events.Runs().stream(lambda fn, *args, **flags: handlers.append(fn), steps, {}, outputs, rate=rate, **options)
     names = {component: name for name, component in outputs.items()}
 
     def run(counter, number):
@@ -126,6 +126,11 @@ def test_a_stream_is_paced_and_ends_with_the_last_picture():
     assert outputs[-1] == {**stage(199, 1), "text": "running"}
     assert repeated == stage(199, 1)  # what Gradio will send once more
     assert len(outputs) < 3 + (time.monotonic() - started) * 50
+
+
+def test_a_stream_that_drops_nothing_waits_instead():
+    *outputs, _ = streamed(counting(5), rate=200, drop=False)(events.RunCounter(), 1)
+    assert [output["stage"]["i"] for output in outputs] == [0, 1, 2, 3, 4]
 
 
 def test_outputs_that_were_not_sent_are_sent_with_the_next():

@@ -252,6 +252,7 @@ def lanes(monkeypatch):
     monkeypatch.setattr(lane, "MODELS", lane.Lane())
     monkeypatch.setattr(lane, "FILES", lane.Lane())
     monkeypatch.setattr(lane, "SLICE", 0.0)
+    monkeypatch.setattr(lane, "BRIEF", 0.0)
 
 
 def waiting(n):
@@ -338,6 +339,10 @@ def test_of_one_window_the_first_comes_first_unless_the_second_is_urgent(lanes):
 
 def test_nobody_gives_way_before_a_slice_has_passed(lanes, monkeypatch):
     monkeypatch.setattr(lane, "SLICE", 1000.0)
+    lane.MODELS.usage.add(time.monotonic(), OTHER.address, 0.001)
+    assert who_ends_first((ONE, True), (OTHER, True)) == "running"
+    assert who_ends_first((ONE, False), (OTHER, True)) == "other", "what is urgent waits for less"
+    monkeypatch.setattr(lane, "BRIEF", 1000.0)
     assert who_ends_first((ONE, False), (OTHER, True)) == "running"
 
 
