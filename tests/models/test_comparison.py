@@ -8,8 +8,8 @@ import torch
 
 import genmodels as gm
 from genmodels import comparison, data, gan
-from genmodels.base import PIXELS, GenerativeModel, Likelihood
-from tests import tiny
+from genmodels.base import PIXELS
+from tests import noise, tiny
 from tests.compare import close
 
 PICTURES = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "transformer-mnist", "vae-avatars", "gan-avatars")
@@ -118,23 +118,7 @@ def test_a_family_that_lacks_a_checkpoint_or_breaks_does_not_spoil_the_others(ro
 
 
 def test_a_new_family_takes_part_without_a_line_here(root, monkeypatch):
-    class Noise(GenerativeModel):
-        samples_pictures = True
-
-        def __init__(self, size: int = 28):
-            super().__init__()
-            self.size = size
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-
-        def sample(self, n, *, seed=None):
-            return torch.rand(n, 1, self.size, self.size, generator=torch.Generator().manual_seed(seed))
-
-        def pixel_likelihood(self, x, label=None):
-            return Likelihood("exact", torch.zeros(len(x)), PIXELS)
-
-    monkeypatch.setattr(gm, "Noise", Noise, raising=False)
-    monkeypatch.setitem(gm.FAMILIES, "noise", ("genmodels", "Noise"))
-    save(root / "noise-mnist", Noise())
+    noise.register(monkeypatch, root)
     assert json.loads((root / "noise-mnist" / "config.json").read_text(encoding="utf-8"))["family"] == "noise"
     row = rows("mnist", None, n=3, seed=2)["noise"]
     assert row.x.shape == (3, 1, 28, 28) and row.parameters == 1 and row.likelihood.kind == "exact"
