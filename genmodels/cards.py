@@ -213,7 +213,7 @@ def _bits(name):
 
 
 def comparison_table(datasets: Iterable[str]) -> str:
-    """`comparison` of all data sets as one table in Markdown, with a row of real pictures for each."""
+    """`comparison` of all data sets as one table in Markdown for the project's README, with a row of real pictures for each."""
     titles = ["model", "N", "FID", "precision", "recall", "coverage", "CAS", "bits per pixel", "copies"]
     titles += ["calls", "ms per sample", "parameters", "minutes"]
     lines = [titles, ["---"] * len(titles)]
@@ -226,7 +226,7 @@ def comparison_table(datasets: Iterable[str]) -> str:
             few = f" ({row['cas_n']:,} pictures)" if row["cas_n"] and row["cas_n"] < 20_000 else ""
             lines.append(
                 [
-                    f"`{row['name']}`",
+                    f"[`{row['name']}`](checkpoints/{row['name']}/README.md)",
                     n,
                     "" if row["fid"] is None else f"{row['fid']:.4g}",
                     *(shares[metric] for metric in METRICS[1:]),

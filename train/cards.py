@@ -234,7 +234,9 @@ def write_card(checkpoint: Checkpoint, card: Card, results: list[EvalResult], co
     command: the command line that measured the numbers; headline: for the table of models.
     """
     runs, dataset = checkpoint.runs(), checkpoint.facts
-    results = [r for r in results if r.metric_type != "copies"] + copies(checkpoint, card.task)
+    results = [r for r in results if r.metric_type != "copies"]
+    position = max((i for i, r in enumerate(results) if r.metric_type == "coverage"), default=len(results) - 1)
+    results[position + 1 : position + 1] = copies(checkpoint, card.task)
     facts = {
         "command": command,
         "headline": headline,

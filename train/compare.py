@@ -5,8 +5,8 @@
     python -m train.compare --table                    writes it into README.md
 
 FID depends on the number of pictures, and the cards' numbers differ: here it is the same for all, and all sample with the
-defaults of `sample`. A few minutes per checkpoint on two cores; the transformer, which is slower, takes from its card what that
-has of as many pictures, if --generated is not changed.
+defaults of `sample`. A minute or two per checkpoint on two cores; what a card has of as many pictures, as that of
+the transformer, which is slow, is taken from there.
 """
 
 import json
@@ -26,13 +26,13 @@ from train.evaluate import rewrite_card
 from train.measures import Evaluation, labels_to_sample, nearest
 
 GENERATED = 2000  # pictures of each model: as many as the slowest one's card has
-FEW = 500  # pictures of that one where its card has the rest
+FEW = 500  # pictures of which the pixels are measured
 STRIP = 8  # pictures of comparison.png and of nearest.png, and those whose time is measured
 METRICS = ("fid", "precision", "recall", "density", "coverage")
 
 
 def quality(evaluation: Evaluation) -> dict[str, Any]:
-    """Numbers of `comparison.json`: those of generated pictures."""
+    """Numbers of `comparison.json`: those of generated pictures, in the features of a classifier."""
     n, real = evaluation.generated, evaluation.data
     numbers: dict[str, Any] = {"n": n, "seed": evaluation.seed}
     classifier, train = evaluation.classifier(), evaluation.load("train")
@@ -40,25 +40,30 @@ def quality(evaluation: Evaluation) -> dict[str, Any]:
     numbers["floor"] = metrics.fid(metrics.features(classifier, train.x[:n]), real_features)
     on_card = {r["type"]: r["value"] for r in gm.cards.metric_rows(evaluation.name) if r["args"]["N"] == n}
     if set(METRICS) <= on_card.keys():
-        numbers |= {metric: on_card[metric] for metric in METRICS}
-        x = generate(evaluation, min(n, FEW))
-    else:
-        x = generate(evaluation, n)
-        features, m = metrics.features(classifier, x), min(n, len(real))
-        numbers["fid"] = metrics.fid(features, real_features)
-        values = [
-            *metrics.precision_recall(real_features[:m], features[:m], k=3),
-            *metrics.density_coverage(real_features[:m], features[:m], k=5),
-        ]
-        numbers |= dict(zip(METRICS[1:], values))
-    numbers["sharpness"] = (sharpness(x) / sharpness(real.x)).item()
-    distances, _ = nearest(x, train.x)
-    of_real, _ = nearest(real.x[:GENERATED], train.x)
-    limit = of_real.quantile(0.01)
-    return numbers | {
-        "copies": (distances < limit).double().mean().item(),
-        "copies_n": len(x),
-        "copies_limit": limit.item(),  # 99 % of test pictures are further from the nearest training picture
+        return numbers | {metric: on_card[metric] for metric in METRICS}
+    features, m = metrics.features(classifier, generate(evaluation, n)), min(n, len(real))
+    values = [
+        metrics.fid(features, real_features),
+        *metrics.precision_recall(real_features[:m], features[:m], k=3),
+        *metrics.density_coverage(real_features[:m], features[:m], k=5),
+    ]
+    return numbers | dict(zip(METRICS, values))
+
+
+def pixels(evaluation: Evaluation) -> dict[str, Any]:
+    """Numbers of `comparison.json`: those of the pixels of a few generated pictures."""
+    n, train = min(evaluation.generated, FEW), evaluation.load("train").x
+    x, real = generate(evaluation, n), evaluation.data.x
+    # 99 % of test pictures are further from the nearest training picture.
+    limit = evaluation.cached(
+        f"nearest-{evaluation.dataset}-{evaluation.split}",
+        lambda: nearest(real[:GENERATED], train)[0].quantile(0.01).item(),
+    )
+    return {
+        "sharpness": (sharpness(x) / sharpness(real)).item(),
+        "copies": (nearest(x, train)[0] < limit).double().mean().item(),
+        "copies_n": n,
+        "copies_limit": limit,
     }
 
 
@@ -141,7 +146,7 @@ def strips(evaluation: Evaluation) -> dict[str, Any]:
     return {"nearest": distances.tolist()}
 
 
-PARTS = {"costs": costs, "quality": quality, "path": path_length, "strips": strips}
+PARTS = {"costs": costs, "quality": quality, "pixels": pixels, "path": path_length, "strips": strips}
 
 
 def main(
@@ -149,7 +154,7 @@ def main(
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
     generated: Annotated[int, typer.Option(help="Pictures of each model.")] = GENERATED,
     only: Annotated[
-        Literal["costs", "quality", "path", "strips"] | None,
+        Literal["costs", "quality", "pixels", "path", "strips"] | None,
         typer.Option(help="Measure this again, and keep the other numbers as they are."),
     ] = None,
     table: Annotated[bool, typer.Option("--table", help="Write the table into the README.")] = False,

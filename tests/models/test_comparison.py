@@ -60,6 +60,7 @@ def test_likelihoods_say_what_they_are_of(root):
         )
     assert "binarised" in found["vae"].likelihood.subject
     assert found["gan"].likelihood.log_prob is None and "no probability" in found["gan"].likelihood.subject
+    assert found["diffusion"].likelihood.log_prob is None and "not computed" in found["diffusion"].likelihood.subject
 
 
 def test_a_bound_of_8_bit_pixels_is_that_of_their_continuous_values():

@@ -67,8 +67,9 @@ def test_what_a_sample_costs_is_measured_alone(root):
     assert (numbers["fid"], numbers["n"], numbers["calls"]) == (3, 7, 1) and "precision" not in numbers
     readme = root / "README.md"
     readme.write_text("<!-- comparison:begin -->\n<!-- comparison:end -->\n", encoding="utf-8")
-    printed = run("--table", "--readme", readme).output
-    assert "| `vae-mnist` | 7 | 3 |" in printed and printed.strip() in readme.read_text(encoding="utf-8")
+    printed = run("--table", "--readme", readme).output.strip()
+    assert "| [`vae-mnist`](checkpoints/vae-mnist/README.md) | 7 | 3 |" in printed
+    assert printed in readme.read_text(encoding="utf-8")
 
 
 def test_sharpness_and_copies_are_what_they_say():
