@@ -231,10 +231,10 @@ def of_checkpoint(
     if unknown and not conditions:
         x, note = sample_region(model, dataset, values, n, seed)
         pictures = iter([x])
-    elif getattr(model, "values", None):
-        pictures = sample_steps(model, n, label=random_attributes(label, n, seed), seed=seed)
     elif max(label, default=-1) < 0:
         pictures = sample_steps(model, n, seed=seed)
+    elif getattr(model, "values", None):
+        pictures = sample_steps(model, n, label=random_attributes(label, n, seed), seed=seed)
     else:
         pictures = sample_steps(model, n, label=torch.tensor([label] * n), seed=seed)
     row = Comparison(name, family, None, None, model.sampling_calls, parameter_count(model), note=note, finished=False)

@@ -112,8 +112,6 @@ def seconds_per_sample(evaluation: Evaluation, repeats: int = 3) -> float:
 
 def labels(evaluation: Evaluation, n: int) -> dict[str, Tensor]:
     """Of n samples: the classes in turn, the attributes of real faces, or none."""
-    if getattr(evaluation.model, "values", None):
-        return {"label": data.sample_attributes(n, seed=evaluation.seed)}
     return {"label": labels_to_sample(evaluation, n)} if comparison.model_classes(evaluation.model) else {}
 
 

@@ -105,6 +105,7 @@ def test_attributes_that_are_asked_for_are_kept_and_the_others_vary(root):
     assert not row.note
     expected = gm.load("vae-avatars").sample(2, label=comparison.random_attributes(label, 2, seed=4), seed=4)
     assert close(row.x, expected)
+    assert close(rows("avatars", None, n=2, seed=4)["vae"].x, gm.load("vae-avatars").sample(2, seed=4))
     skins = rows("avatars", f"skin={data.ATTRIBUTES['skin'][0]}, smiling=yes", n=2)["gan"]
     assert skins.note == "It does not know skin." and skins.x is not None
 
