@@ -138,6 +138,7 @@ def nearest_pictures(name: str) -> dict[str, tuple[Row, str]]:
         {
             "name": f"{name} samples",
             "title": _("Does it copy?"),
+            "state": "stored",
             "facts": [(_("copies"), share(measured["copies"])[0]), (_("of test pictures"), share(0.01)[0])],
             "note": _(
                 "Stored samples. A copy is one that is nearer to a training picture than 99 % of test pictures are: at a "
@@ -148,6 +149,7 @@ def nearest_pictures(name: str) -> dict[str, tuple[Row, str]]:
         {
             "name": f"{name} nearest",
             "title": _("Nearest training pictures"),
+            "state": "stored",
             "facts": [],
             "note": _("Of all training pictures the one nearest to the sample above it, and their distance."),
             "values": distances,
@@ -158,7 +160,7 @@ def nearest_pictures(name: str) -> dict[str, tuple[Row, str]]:
         },
     ]
     return {
-        row["name"]: ({**row, "state": "stored", "n": n, "w": side, "h": side}, picture)
+        row["name"]: ({**row, "n": n, "w": side, "h": side}, picture)
         for row, (n, side, picture) in zip(rows, (samples, nearest))
     }
 

@@ -45,6 +45,9 @@ def test_the_table_of_families_is_what_its_command_prints(monkeypatch):
     assert {row[columns.index("N")] for row in rows} == {f"{compare.GENERATED:,}"}  # FID depends on it
     names = [name for dataset in data.DATASETS for name in gm.cards.shipped(gm.cards.generators(dataset))]
     assert [row[0] for row in rows if row[0][0] == "["] == [f"[`{name}`](checkpoints/{name}/README.md)" for name in names]
+    for name in names:  # a sentence below a card's table may be about its last line
+        types = [row["type"] for row in metrics(name)]
+        assert types[types.index("copies") - 1] == "coverage"
 
 
 def test_the_sizes_of_fid_above_the_table_are_those_of_the_cards():
