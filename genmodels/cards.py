@@ -133,7 +133,7 @@ def text(name: str) -> Message:
 
 def generators(dataset: str) -> list[str]:
     """The checkpoint of each family for a data set, whether it is there or not: of those of which there is one that generates
-    pictures, as its card or `comparison.json` says. Those that need the fewest network calls come first.
+    pictures, as its card or `comparison.json` says. Those whose samples take the least time come first.
     """
     from genmodels import FAMILIES
 
@@ -142,7 +142,7 @@ def generators(dataset: str) -> list[str]:
         names = [folder.name for folder in root.glob(f"{family}-*")]
         if any("fid" in read_json(name, "comparison.json") or "fid" in measurements(name) for name in names):
             families.append(family)
-    return sorted((f"{family}-{dataset}" for family in families), key=_cost)
+    return sorted((f"{family}-{dataset}" for family in families), key=cost)
 
 
 METRICS = ("fid", "precision", "recall", "coverage")  # of generated pictures; they depend on how many there are
@@ -212,33 +212,43 @@ def _bits(name):
     return row["value"], "bound" if any("bound" in r["name"] for r in rows) else "exact"
 
 
-def comparison_table(dataset: str) -> str:
-    """`comparison` of a data set as Markdown."""
-    found = comparison(dataset)
-    n = {metric: f" (N = {size:,})" if size else "" for metric, size in found["n"].items()}
-    titles = ["model", f"FID{n['fid']}", "precision", f"recall{n['recall']}", "coverage", "CAS", "bits per pixel", "calls"]
-    rows = [f"| {' | '.join([*titles, 'ms per sample', 'parameters', 'minutes'])} |", "|---" * 11 + "|"]
-    for row in found["rows"]:
-        shares = {k: "" if row[k] is None else f"{100 * row[k]:.1f} %" for k in (*METRICS[1:], "cas")}
-        bits = {"binarised": "not comparable: binarised", "none": "none"}.get(row["bits_kind"], "")
-        cells = [
-            "" if row["fid"] is None else f"{row['fid']:.4g}",
-            *shares.values(),
-            bits or f"{'at most ' * (row['bits_kind'] == 'bound')}{row['bits']:.4g}",
-            "" if row["calls"] is None else f"{row['calls']:,}",
-            "" if row["seconds"] is None else f"{1000 * row['seconds']:.3g}",
-            "" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
-            "" if row["minutes"] is None else f"{row['minutes']:g}",
-        ]
-        rows.append(f"| `{row['name']}` | {' | '.join(cells)} |")
-    floor = "" if found["floor"] is None else f"\n\nFID of as many training pictures: {found['floor']:.4g}."
-    return "\n".join(rows) + floor
+def comparison_table(datasets: Iterable[str]) -> str:
+    """`comparison` of all data sets as one table in Markdown for the project's README, with a row of real pictures for each."""
+    titles = ["model", "N", "FID", "precision", "recall", "coverage", "CAS", "bits per pixel", "copies"]
+    titles += ["calls", "ms per sample", "parameters", "minutes"]
+    lines = [titles, ["---"] * len(titles)]
+    for dataset in datasets:
+        found = comparison(dataset)
+        n = " / ".join(f"{size:,}" for size in dict.fromkeys(found["n"].values()) if size)
+        for row in found["rows"]:
+            shares = {k: "" if row[k] is None else f"{100 * row[k]:.1f} %" for k in (*METRICS[1:], "cas", "copies")}
+            bits = {"binarised": "not comparable: binarised", "none": "none"}.get(row["bits_kind"], "")
+            few = f" ({row['cas_n']:,} pictures)" if row["cas_n"] and row["cas_n"] < 20_000 else ""
+            lines.append(
+                [
+                    f"[`{row['name']}`](checkpoints/{row['name']}/README.md)",
+                    n,
+                    "" if row["fid"] is None else f"{row['fid']:.4g}",
+                    *(shares[metric] for metric in METRICS[1:]),
+                    shares["cas"] + few,
+                    bits or f"{'at most ' * (row['bits_kind'] == 'bound')}{row['bits']:.4g}",
+                    shares["copies"],
+                    "" if row["calls"] is None else f"{row['calls']:,}",
+                    "" if row["milliseconds"] is None else f"{row['milliseconds']:.3g}",
+                    "" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
+                    "" if row["minutes"] is None else f"{row['minutes']:g}",
+                ]
+            )
+        if found["floor"]:
+            size = f"{found['n']['fid']:,}"
+            lines.append([f"training pictures of {dataset}", size, f"{found['floor']:.4g}", *[""] * (len(titles) - 3)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cost(name):
-    """(network calls per sample, parameters); of what is not there more than of any other."""
+def cost(name: str) -> tuple[float, int, int]:
+    """(measured seconds, network calls, parameters) of a sample; of what was not measured more than of any other."""
     measured = read_json(name, "comparison.json")
-    return measured.get("calls", 2**31), measured.get("parameters", 0)
+    return measured.get("seconds_per_sample", 2**31), measured.get("calls", 2**31), measured.get("parameters", 0)
 
 
 # --- Sentences and tables in Markdown, from what was measured: a retrained model cannot contradict them --------------------

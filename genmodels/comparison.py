@@ -55,7 +55,7 @@ class Comparison:
 
 
 def compare(dataset: str, label: int | str | None = None, n: int = 8, seed: int = 0) -> Iterator[Comparison]:
-    """n samples by each family that has pictures as results, those that need the fewest network calls first.
+    """n samples by each family that has pictures as results, the cheapest first: by measured time, else by network calls.
 
     An error of one family is its row's `problem`, and the others go on. Closing the iterator ends the comparison.
 
@@ -198,13 +198,14 @@ def _config(name):
         return {}
 
 
-def cost(name: str) -> tuple[int, int]:
-    """(network calls of a sample, parameters) of a checkpoint; of one that cannot be loaded more than of any other."""
+def cost(name: str) -> tuple[float, int, int]:
+    """`cards.cost` of a checkpoint; where it was not measured, with what its model says. The model is loaded."""
+    seconds, calls, parameters = gm.cards.cost(name)
     try:
         model = gm.load(name)
     except CheckpointError:
-        return 2**31, 0
-    return model.sampling_calls, parameter_count(model)
+        return 2**32, calls, parameters
+    return seconds, model.sampling_calls, parameter_count(model)
 
 
 def parameter_count(model: GenerativeModel) -> int:
@@ -230,10 +231,10 @@ def of_checkpoint(
     if unknown and not conditions:
         x, note = sample_region(model, dataset, values, n, seed)
         pictures = iter([x])
-    elif getattr(model, "values", None):
-        pictures = sample_steps(model, n, label=random_attributes(label, n, seed), seed=seed)
     elif max(label, default=-1) < 0:
         pictures = sample_steps(model, n, seed=seed)
+    elif getattr(model, "values", None):
+        pictures = sample_steps(model, n, label=random_attributes(label, n, seed), seed=seed)
     else:
         pictures = sample_steps(model, n, label=torch.tensor([label] * n), seed=seed)
     row = Comparison(name, family, None, None, model.sampling_calls, parameter_count(model), note=note, finished=False)

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from genmodels.base import (
     GenerativeModel,
+    Likelihood,
     check_choice,
     check_number,
     generator,
@@ -401,6 +402,9 @@ class Diffusion(GenerativeModel):
         alpha, sigma = _level(strength)
         x = alpha * (2 * x - 1) + sigma * noise()
         yield from self._run_sampler(x, strength, label, sampler, steps, guidance, eta, noise)
+
+    def pixel_likelihood(self, x: Tensor, label: Any = None) -> Likelihood:
+        return Likelihood("none", None, Message("There is a bound, an integral over all levels of noise: it is not computed."))
 
     rebuilds = Message("Noise added half-way, and removed.")
 

@@ -103,6 +103,13 @@ def run_evaluate(*arguments):
     return CliRunner().invoke(evaluate.app, [str(a) for a in arguments])
 
 
+def write_empty(folder, headline):
+    """A card without numbers."""
+    checkpoint = cards.Checkpoint(folder)
+    card = evaluate.family(checkpoint.family).card(checkpoint)
+    cards.write_card(checkpoint, card, [], "python -m train.evaluate x", headline)
+
+
 def measured(root, name, *options):
     """Run an evaluation. Returns {metric type: the first number of that type} of its card, and the card."""
     done = run_evaluate(name, "--generated", 80, "--runs", root.parent / "runs", *options)

@@ -17,8 +17,8 @@ import genmodels as gm
 from genmodels.base import checkpoint_folder, read_config
 
 README = Path(__file__).resolve().parent.parent / "README.md"
-TABLE_MARKERS = ("<!-- models:begin -->", "<!-- models:end -->")
-PERCENT_METRICS = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage", "below")
+TABLE_MARKERS = ("<!-- {}:begin -->", "<!-- {}:end -->")
+PERCENT_METRICS = ("accuracy", "share", "moved", "cas", "cas_sd", "precision", "recall", "coverage", "copies", "below")
 
 DATASETS: dict[str, dict[str, Any]] = {
     "mnist": {
@@ -234,6 +234,9 @@ def write_card(checkpoint: Checkpoint, card: Card, results: list[EvalResult], co
     command: the command line that measured the numbers; headline: for the table of models.
     """
     runs, dataset = checkpoint.runs(), checkpoint.facts
+    results = [r for r in results if r.metric_type != "copies"]
+    position = max((i for i, r in enumerate(results) if r.metric_type == "coverage"), default=len(results) - 1)
+    results[position + 1 : position + 1] = copies(checkpoint, card.task)
     facts = {
         "command": command,
         "headline": headline,
@@ -287,6 +290,17 @@ def write_card(checkpoint: Checkpoint, card: Card, results: list[EvalResult], co
     write_text(checkpoint.folder / "README.md", f"---\n{front_matter.to_yaml()}\n---\n\n{page}")
 
 
+def copies(checkpoint: Checkpoint, task: str) -> list[EvalResult]:
+    """What `train.compare` measured of how near a model's samples are to training pictures; [] if it has not."""
+    measured = gm.cards.read_json(str(checkpoint.folder), "comparison.json")
+    if not {"copies", "copies_n", "seed"} <= measured.keys():
+        return []
+    label = "generated pictures that are nearer to a training picture than 99 % of test pictures are"
+    comparison = f"test pictures: 1 %; measured by `{measured['command']}`"
+    value = Value("copies", label, measured["copies"], comparison=comparison, seeded=True)
+    return to_results(checkpoint, [value], task, "test", measured["copies_n"], measured["seed"])
+
+
 def numbers_table(results: list[EvalResult]) -> str:
     rows = []
     for r in results:
@@ -338,13 +352,14 @@ def models_table() -> str:
     return markdown_table(("checkpoint", "paper", "parameters", "minutes", "on the test split"), rows)
 
 
-def insert_table(readme: Path, table: str) -> None:
-    """Replace what stands between the two TABLE_MARKERS of a README by the table."""
+def insert_table(readme: Path, table: str, name: str = "models") -> None:
+    """Replace what stands between the two TABLE_MARKERS of this name in a README by the table."""
     text = readme.read_text(encoding="utf-8")
-    begin, end = map(text.find, TABLE_MARKERS)
+    markers = [marker.format(name) for marker in TABLE_MARKERS]
+    begin, end = map(text.find, markers)
     if begin < 0 or end < begin:
-        raise ValueError(f"{readme} must contain the lines {' and '.join(TABLE_MARKERS)}: the table goes between them.")
-    write_text(readme, f"{text[:begin]}{TABLE_MARKERS[0]}\n{table}\n{text[end:]}")
+        raise ValueError(f"{readme} must contain the lines {' and '.join(markers)}: the table goes between them.")
+    write_text(readme, f"{text[:begin]}{markers[0]}\n{table}\n{text[end:]}")
 
 
 def write_text(file: Path, text: str) -> None:

@@ -1,17 +1,18 @@
 """Measure what the Compare tab says of every family, in the same way for all, and print it as one table.
 
-    python -m train.compare vae-mnist flow-mnist       measures; writes comparison.json and comparison.png of each checkpoint
+    python -m train.compare vae-mnist flow-mnist       measures; writes comparison.json, comparison.png and nearest.png of each
     python -m train.compare                            prints the table of all data sets, from the cards and these files
+    python -m train.compare --table                    writes it into README.md
 
 FID depends on the number of pictures, and the cards' numbers differ: here it is the same for all, and all sample with the
-defaults of `sample`. A minute or two per checkpoint on two cores; the transformer, which is slower, takes its numbers from its
-card, which has as many pictures, if --generated is not changed.
+defaults of `sample`. A minute or two per checkpoint on two cores; what a card has of as many pictures, as that of
+the transformer, which is slow, is taken from there.
 """
 
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
@@ -21,15 +22,17 @@ import genmodels as gm
 from genmodels import comparison, data, metrics
 from train import cards
 from train.engine import keep_freed_memory
-from train.measures import Evaluation, distance_to_nearest, labels_to_sample
+from train.evaluate import rewrite_card
+from train.measures import Evaluation, labels_to_sample, nearest
 
 GENERATED = 2000  # pictures of each model: as many as the slowest one's card has
-STRIP = 8  # pictures of comparison.png, and those whose time is measured
+FEW = 500  # pictures of which the pixels are measured
+STRIP = 8  # pictures of comparison.png and of nearest.png, and those whose time is measured
 METRICS = ("fid", "precision", "recall", "density", "coverage")
 
 
-def measure(evaluation: Evaluation) -> dict[str, Any]:
-    """Numbers of `comparison.json`: those of generated pictures."""
+def quality(evaluation: Evaluation) -> dict[str, Any]:
+    """Numbers of `comparison.json`: those of generated pictures, in the features of a classifier."""
     n, real = evaluation.generated, evaluation.data
     numbers: dict[str, Any] = {"n": n, "seed": evaluation.seed}
     classifier, train = evaluation.classifier(), evaluation.load("train")
@@ -38,23 +41,37 @@ def measure(evaluation: Evaluation) -> dict[str, Any]:
     on_card = {r["type"]: r["value"] for r in gm.cards.metric_rows(evaluation.name) if r["args"]["N"] == n}
     if set(METRICS) <= on_card.keys():
         return numbers | {metric: on_card[metric] for metric in METRICS}
-    x = generate(evaluation)
-    features, m = metrics.features(classifier, x), min(n, len(real))
-    numbers["fid"] = metrics.fid(features, real_features)
+    features, m = metrics.features(classifier, generate(evaluation, n)), min(n, len(real))
     values = [
+        metrics.fid(features, real_features),
         *metrics.precision_recall(real_features[:m], features[:m], k=3),
         *metrics.density_coverage(real_features[:m], features[:m], k=5),
     ]
-    numbers |= dict(zip(METRICS[1:], values))
-    numbers["sharpness"] = (sharpness(x) / sharpness(real.x)).item()
-    if evaluation.dataset in data.CLASSES:  # of faces that would take an hour
-        distances = [distance_to_nearest(part, train.x) for part in (x[:500], real.x[:500])]
-        numbers["copies"] = (distances[0] < distances[1].quantile(0.01)).double().mean().item()
-    return numbers
+    return numbers | dict(zip(METRICS, values))
+
+
+def pixels(evaluation: Evaluation) -> dict[str, Any]:
+    """Numbers of `comparison.json`: those of the pixels of a few generated pictures."""
+    n, train = min(evaluation.generated, FEW), evaluation.load("train").x
+    x, real = generate(evaluation, n), evaluation.data.x
+    # 99 % of test pictures are further from the nearest training picture.
+    limit = evaluation.cached(
+        f"nearest-{evaluation.dataset}-{evaluation.split}",
+        lambda: nearest(real[:GENERATED], train)[0].quantile(0.01).item(),
+    )
+    return {
+        "sharpness": (sharpness(x) / sharpness(real)).item(),
+        "copies": (nearest(x, train)[0] < limit).double().mean().item(),
+        "copies_n": n,
+        "copies_limit": limit,
+    }
 
 
 def rounded(numbers: dict[str, Any]) -> dict[str, Any]:
-    return {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in numbers.items()}
+    def short(value):
+        return float(f"{value:.6g}") if isinstance(value, float) else value
+
+    return {name: [*map(short, value)] if isinstance(value, list) else short(value) for name, value in numbers.items()}
 
 
 def costs(evaluation: Evaluation) -> dict[str, Any]:
@@ -95,14 +112,12 @@ def seconds_per_sample(evaluation: Evaluation, repeats: int = 3) -> float:
 
 def labels(evaluation: Evaluation, n: int) -> dict[str, Tensor]:
     """Of n samples: the classes in turn, the attributes of real faces, or none."""
-    if getattr(evaluation.model, "values", None):
-        return {"label": data.sample_attributes(n, seed=evaluation.seed)}
     return {"label": labels_to_sample(evaluation, n)} if comparison.model_classes(evaluation.model) else {}
 
 
-def generate(evaluation: Evaluation, batch: int = 250) -> Tensor:
+def generate(evaluation: Evaluation, n: int, batch: int = 250) -> Tensor:
     """The samples that are measured, (n, C, H, W) uint8."""
-    n, label = evaluation.generated, labels(evaluation, evaluation.generated)
+    label = labels(evaluation, n)
     pictures = []
     for first in range(0, n, batch):
         options = {name: y[first : first + batch] for name, y in label.items()}
@@ -117,19 +132,31 @@ def sharpness(x: Tensor) -> Tensor:
     return (x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean()) / 2
 
 
-def strip(name: str) -> None:
-    """`comparison.png`: what the page shows of a checkpoint before anything is computed."""
-    dataset = name.split("-")[1]
-    *_, row = comparison.of_checkpoint(name, [-1] * len(gm.labels.all_conditions(dataset)), STRIP, 0)
-    x = gm.pictures.sheet(row.x, STRIP)
-    gm.pictures.to_image(x).save(gm.base.checkpoint_folder(name) / "comparison.png", "PNG", optimize=True)
+def strips(evaluation: Evaluation) -> dict[str, Any]:
+    """Writes `comparison.png`, what the page shows of a checkpoint before anything is computed, and `nearest.png`, the training
+    picture nearest to each of these samples. Numbers of `comparison.json`: their distances, as those of `copies`."""
+    *_, row = comparison.of_checkpoint(evaluation.name, [-1] * len(gm.labels.all_conditions(evaluation.dataset)), STRIP, 0)
+    x, train = (255 * row.x).round().byte(), evaluation.load("train").x
+    distances, positions = nearest(x, train)
+    for file, pictures in (("comparison.png", x), ("nearest.png", train[positions])):
+        image = gm.pictures.to_image(gm.pictures.sheet(pictures.float() / 255, STRIP))
+        image.save(evaluation.folder / file, "PNG", optimize=True)
+    return {"nearest": distances.tolist()}
+
+
+PARTS = {"costs": costs, "quality": quality, "pixels": pixels, "path": path_length, "strips": strips}
 
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Checkpoints; none prints the table.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/, FashionMNIST/ or avatars/.")] = None,
     generated: Annotated[int, typer.Option(help="Pictures of each model.")] = GENERATED,
-    costs_only: Annotated[bool, typer.Option(help="Keep the numbers of generated pictures as they are: seconds.")] = False,
+    only: Annotated[
+        Literal["costs", "quality", "pixels", "path", "strips"] | None,
+        typer.Option(help="Measure this again, and keep the other numbers as they are."),
+    ] = None,
+    table: Annotated[bool, typer.Option("--table", help="Write the table into the README.")] = False,
+    readme: Annotated[Path, typer.Option(help="The README for --table.")] = cards.README,
 ) -> None:
     """Measure checkpoints for the Compare tab, or print the table of all families."""
     keep_freed_memory()
@@ -137,15 +164,17 @@ def main(
         evaluation = Evaluation(name, generated=generated, data_dir=data_dir)
         numbers = gm.cards.read_json(name, "comparison.json")
         with torch.inference_mode():
-            numbers |= rounded(costs(evaluation) | ({} if costs_only else measure(evaluation) | path_length(evaluation)))
+            for part in [only] if only else PARTS:
+                numbers |= rounded(PARTS[part](evaluation))
         numbers |= {"command": f"python -m train.compare {name}"}
         cards.write_text(evaluation.folder / "comparison.json", json.dumps(numbers, indent=1) + "\n")
-        strip(name)
+        if (evaluation.folder / "README.md").is_file():  # the card says how many are copies
+            rewrite_card(evaluation)
         print(name, numbers, flush=True)
     if not names:
-        for dataset in data.DATASETS:
-            print(f"\n{cards.DATASETS[dataset]['title']}\n")
-            print(gm.cards.comparison_table(dataset))
+        print(gm.cards.comparison_table(data.DATASETS))
+    if table:
+        cards.insert_table(readme, gm.cards.comparison_table(data.DATASETS), "comparison")
 
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False)

@@ -307,11 +307,11 @@ def own_samples(evaluation: Evaluation, x: Tensor) -> Evaluator:
         seeded=True,
     )
     yield frechet
-    nearest, of_real = (distance_to_nearest(part, train).median().item() for part in (x[:n], real))
+    generated, of_real = (nearest(part, train)[0].median().item() for part in (x[:n], real))
     yield Value(
         "nearest",
         "distance to the nearest training picture, root mean square over the pixels, median of generated pictures",
-        nearest,
+        generated,
         n=n,
         comparison=f"{evaluation.split} pictures: {of_real:.4g}; 0: a copy, 1: the negative of a black and white picture",
         seeded=True,
@@ -319,10 +319,14 @@ def own_samples(evaluation: Evaluation, x: Tensor) -> Evaluator:
     return f"Frechet distance in random features {frechet} (real pictures {floor:.4g})"
 
 
-def distance_to_nearest(x: Tensor, train: Tensor) -> Tensor:
-    """Root mean square difference of each picture of x (N, C, H, W) to the nearest of train, uint8 or floats: (N,)."""
+def nearest(x: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+    """Root mean square difference of each picture of x (N, C, H, W) to the nearest of train, and that one's number: (N,) each.
+
+    Both are uint8 or floats.
+    """
     flat, reference = ((p.float() / 255 if p.dtype == torch.uint8 else p).flatten(1) for p in (x, train))
-    return torch.cat([torch.cdist(part, reference).amin(1) for part in flat.split(200)]) / flat.shape[1] ** 0.5
+    found = [torch.cdist(part, reference).min(1) for part in flat.split(200)]
+    return torch.cat([part.values for part in found]) / flat.shape[1] ** 0.5, torch.cat([part.indices for part in found])
 
 
 def sample_quality(evaluation: Evaluation, x: Tensor, y: Tensor) -> Evaluator:

@@ -123,10 +123,7 @@ def compare_interpolate(
 
     events.import_optimizers()
     start, end = (sources.test_picture(data.check(dataset), i)["x"] for i in (ends.first, ends.second))
-    found = []
-    for row in gm.comparison.path(dataset, start, end, ends.steps):
-        found.append(row)
-        yield ()  # the lane is free for a moment
+    found = yield from data.finished(gm.comparison.path(dataset, start, end, ends.steps))
     pictures = [row.x for row in found if row.x is not None]
     if not pictures:
         raise ValueError(events.sentence(ValueError(found[0].problem)))

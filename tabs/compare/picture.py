@@ -47,7 +47,7 @@ def likelihoods(likelihood: "gm.base.Likelihood | None", dims: int) -> dict[str,
     """The entry of a row on the likelihood of the picture and of its mirror image."""
     if likelihood is None:
         return {}
-    bits = sampling.bits(likelihood, dims)
+    bits = data.bits(likelihood, dims)
     if bits is None:
         return {"likelihood": _("Likelihood: none. {reason}", reason=_(likelihood.subject))}
     values = {"this": f"{bits[0]:.3f}", "mirrored": f"{bits[1]:.3f}", "pictures": _(likelihood.subject)}
@@ -106,22 +106,11 @@ def compare_picture(
     import torch
 
     events.import_optimizers()
-    x, found = sources.upload_or_test_picture(data.check(dataset), picture, test_picture_number)["x"], []
-    for step in gm.comparison.rebuild_steps(dataset, x):
-        if step.finished:
-            found.append(step)
-        yield ()  # the lane is free for a moment
+    x = sources.upload_or_test_picture(data.check(dataset), picture, test_picture_number)["x"]
+    found = yield from data.finished(gm.comparison.rebuild_steps(dataset, x))
+    facts = [data.facts(row, way=row.way, squared_error=row.error) for row in found]
     pictures = [x, *(row.x for row in found if row.x is not None)]
-    yield {"rows": [facts(row, x[0].numel()) for row in found]}, gm.pictures.grid(torch.cat(pictures), len(pictures), scale=4)
-
-
-def facts(row: "gm.comparison.Rebuilding", dims: int) -> dict[str, Any]:
-    """What an endpoint says of a row."""
-    if row.likelihood is None:
-        return {"checkpoint": row.name, "problem": events.sentence(ValueError(row.problem))}
-    likelihood = {"likelihood": row.likelihood.kind, "likelihood_of": row.likelihood.subject}
-    rebuilt = {"checkpoint": row.name, "way": row.way, "squared_error": row.error}
-    return {**rebuilt, **likelihood, "bits_per_pixel": sampling.bits(row.likelihood, dims)}
+    yield {"rows": facts}, gm.pictures.grid(torch.cat(pictures), len(pictures), scale=4)
 
 
 def lay_out(dataset: gr.Radio) -> tuple:

@@ -79,16 +79,11 @@ def computed_row(found: "gm.comparison.Comparison") -> tuple[Row, str]:
     ), sheet(found.x, n)["source"]
 
 
-def bits(likelihood: "gm.base.Likelihood", dims: int) -> list[float] | None:
-    """Bits per pixel value of each sample; None if there is no likelihood."""
-    return None if likelihood.log_prob is None else gm.metrics.bits_per_dim(likelihood.log_prob, dims).tolist()
-
-
 def in_words(likelihood: "gm.base.Likelihood | None", dims: int) -> dict[str, Any]:
     """The entries of a row that say how likely a family says its samples are."""
     if likelihood is None:
         return {}
-    values = bits(likelihood, dims)
+    values = data.bits(likelihood, dims)
     if values is None:
         return {"likelihood": _("Likelihood: none. {reason}", reason=_(likelihood.subject))}
     if likelihood.kind == "exact":
@@ -161,7 +156,6 @@ def compare(
 
     Args:
         dataset: mnist (digits), fashion (clothes) or avatars (faces).
-        label: any; a class such as 7 or ankle boot; for faces attributes such as smiling=yes, glasses=round.
     Returns:
         For each family its checkpoint, seconds per sample, function evaluations, parameters and the bits per pixel of its
         samples, or why there are none; and a PNG with a row of samples for each family that has them.
@@ -169,11 +163,8 @@ def compare(
     import torch
 
     labels.for_picture(gm.labels.all_conditions(data.check(dataset)), options.label, "label")
-    found = []
-    for step in gm.comparison.compare_steps(dataset, options.label, options.n, options.seed, clock=time.thread_time):
-        if step.finished:
-            found.append(step)
-        yield ()  # the lane is free for a moment
+    steps = gm.comparison.compare_steps(dataset, options.label, options.n, options.seed, clock=time.thread_time)
+    found = yield from data.finished(steps)
     pictures = [row.x for row in found if row.x is not None]
     if not pictures:
         raise ValueError(found[0].problem if found else "There is no family that generates these pictures.")
@@ -181,19 +172,14 @@ def compare(
 
 
 def facts(row: "gm.comparison.Comparison") -> dict[str, Any]:
-    """What an endpoint says of a row."""
-    if row.likelihood is None or row.x is None:
-        return {"checkpoint": row.name, "problem": events.sentence(ValueError(row.problem))}
-    return {
-        "checkpoint": row.name,
-        "seconds_per_sample": row.seconds_per_sample,
-        "function_evaluations": row.sampling_calls,
-        "parameters": row.parameters,
-        "likelihood": row.likelihood.kind,
-        "likelihood_of": row.likelihood.subject,
-        "bits_per_pixel": bits(row.likelihood, row.x[0].numel()),
-        "note": row.note,
-    }
+    """What the endpoint says of a row."""
+    return data.facts(
+        row,
+        seconds_per_sample=row.seconds_per_sample,
+        function_evaluations=row.sampling_calls,
+        parameters=row.parameters,
+        note=row.note,
+    )
 
 
 # --- Layout -----------------------------------------------------------------------------------------------------------

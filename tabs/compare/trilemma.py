@@ -7,7 +7,7 @@ import gradio as gr
 import genmodels as gm
 from tabs import events, layout
 from tabs.compare import data, sampling
-from tabs.components.family_rows import FamilyRows
+from tabs.components.family_rows import FamilyRows, Row
 from tabs.components.scatter import Scatter
 from tabs.components.sortable_table import SortableTable
 from tabs.language import _, join
@@ -88,7 +88,8 @@ def table(found: dict) -> SortableTable.Value:
         "FID, precision, recall and coverage of {n} pictures of each family, in the features of this project's own classifier; "
         "FID of as many training pictures: {floor}. Bits per pixel of 8-bit test pictures, given the class where a model takes "
         "one; NFE: function evaluations, how often the network is called; copies: samples that are nearer to a training "
-        "picture than 99 % of test pictures are. Choose a family to see its samples and its card.",
+        "picture than 99 % of test pictures are. Choose a family to see its samples, the training pictures nearest to them, "
+        "and its card.",
         n=f"{n:,}" if n else "–",
         floor=f"{found['floor']:.4g}" if found["floor"] else _("not measured"),
     )
@@ -122,7 +123,46 @@ def choose(dataset: str, event: gr.EventData) -> dict:
     row, _picture = sampling.stored_row(name)
     note = _("Samples from the end of its training. Ask every family to see all of them again.")
     whole = {key: value for key, value in row.items() if key not in ("n", "w", "h")} | {"note": note, "whole": True}
-    return {"stage": FamilyRows.value({name: (whole, layout.poster(name))}), "card": card(name)}
+    shown = {name: (whole, layout.poster(name)), **nearest_pictures(name)}
+    return {"stage": FamilyRows.value(shown), "card": card(name)}
+
+
+def nearest_pictures(name: str) -> dict[str, tuple[Row, str]]:
+    """Does it copy? A row of stored samples and one of the training pictures nearest to them; {} if that was not measured."""
+    measured = gm.cards.read_json(name, "comparison.json")
+    samples, nearest = (data.stored_samples(name, file) for file in ("comparison.png", "nearest.png"))
+    if not (samples and nearest and {"nearest", "copies", "copies_limit"} <= measured.keys()):
+        return {}
+    distances = [f"{distance:.3f}" for distance in measured["nearest"]]
+    rows: list[Row] = [
+        {
+            "name": f"{name} samples",
+            "title": _("Does it copy?"),
+            "state": "stored",
+            "facts": [(_("copies"), share(measured["copies"])[0]), (_("of test pictures"), share(0.01)[0])],
+            "note": _(
+                "Stored samples. A copy is one that is nearer to a training picture than 99 % of test pictures are: at a "
+                "distance of less than {limit}, root mean square over the pixels.",
+                limit=f"{measured['copies_limit']:.3f}",
+            ),
+        },
+        {
+            "name": f"{name} nearest",
+            "title": _("Nearest training pictures"),
+            "state": "stored",
+            "facts": [],
+            "note": _("Of all training pictures the one nearest to the sample above it, and their distance."),
+            "values": distances,
+            "labels": [
+                _("training picture nearest to sample {i}, at a distance of {distance}", i=i, distance=distance)
+                for i, distance in enumerate(distances, 1)
+            ],
+        },
+    ]
+    return {
+        row["name"]: ({**row, "n": n, "w": side, "h": side}, picture)
+        for row, (n, side, picture) in zip(rows, (samples, nearest))
+    }
 
 
 def lay_out() -> dict:
@@ -130,7 +170,7 @@ def lay_out() -> dict:
     layout.hint(
         _(
             "Fast, good, varied: no family is the best in all three. **Choose a dot** or a row to see the family's samples "
-            "above."
+            "above, and whether it copies: the training pictures nearest to some of them."
         )
     )
     return {

@@ -37,6 +37,9 @@ def test_a_dot_shows_a_family_and_the_table_sorts(opened):
     opened.keyboard.press("Enter")
     opened.wait_for_selector(f"{STAGE} img.whole")
     assert point.get_attribute("aria-pressed") == "true"
+    nearest = opened.locator(f"{STAGE} .row:last-child canvas")
+    assert nearest.count() == opened.locator(f"{STAGE} .row:nth-child(2) canvas").count() == 8
+    assert nearest.first.get_attribute("aria-label").startswith("training picture nearest to sample 1, at a distance of 0.")
     header = opened.locator("#compare-table thead button", has_text="FID")
     orders = []
     for _ in range(2):

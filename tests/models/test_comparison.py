@@ -8,8 +8,8 @@ import torch
 
 import genmodels as gm
 from genmodels import comparison, data, gan
-from genmodels.base import PIXELS, GenerativeModel, Likelihood
-from tests import tiny
+from genmodels.base import PIXELS
+from tests import noise, tiny
 from tests.compare import close
 
 PICTURES = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "transformer-mnist", "vae-avatars", "gan-avatars")
@@ -60,6 +60,7 @@ def test_likelihoods_say_what_they_are_of(root):
         )
     assert "binarised" in found["vae"].likelihood.subject
     assert found["gan"].likelihood.log_prob is None and "no probability" in found["gan"].likelihood.subject
+    assert found["diffusion"].likelihood.log_prob is None and "not computed" in found["diffusion"].likelihood.subject
 
 
 def test_a_bound_of_8_bit_pixels_is_that_of_their_continuous_values():
@@ -102,6 +103,7 @@ def test_attributes_that_are_asked_for_are_kept_and_the_others_vary(root):
     assert not row.note
     expected = gm.load("vae-avatars").sample(2, label=comparison.random_attributes(label, 2, seed=4), seed=4)
     assert close(row.x, expected)
+    assert close(rows("avatars", None, n=2, seed=4)["vae"].x, gm.load("vae-avatars").sample(2, seed=4))
     skins = rows("avatars", f"skin={data.ATTRIBUTES['skin'][0]}, smiling=yes", n=2)["gan"]
     assert skins.note == "It does not know skin." and skins.x is not None
 
@@ -116,23 +118,7 @@ def test_a_family_that_lacks_a_checkpoint_or_breaks_does_not_spoil_the_others(ro
 
 
 def test_a_new_family_takes_part_without_a_line_here(root, monkeypatch):
-    class Noise(GenerativeModel):
-        samples_pictures = True
-
-        def __init__(self, size: int = 28):
-            super().__init__()
-            self.size = size
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-
-        def sample(self, n, *, seed=None):
-            return torch.rand(n, 1, self.size, self.size, generator=torch.Generator().manual_seed(seed))
-
-        def pixel_likelihood(self, x, label=None):
-            return Likelihood("exact", torch.zeros(len(x)), PIXELS)
-
-    monkeypatch.setattr(gm, "Noise", Noise, raising=False)
-    monkeypatch.setitem(gm.FAMILIES, "noise", ("genmodels", "Noise"))
-    save(root / "noise-mnist", Noise())
+    noise.register(monkeypatch, root)
     assert json.loads((root / "noise-mnist" / "config.json").read_text(encoding="utf-8"))["family"] == "noise"
     row = rows("mnist", None, n=3, seed=2)["noise"]
     assert row.x.shape == (3, 1, 28, 28) and row.parameters == 1 and row.likelihood.kind == "exact"

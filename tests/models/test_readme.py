@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 from huggingface_hub import metadata_load
+from typer.testing import CliRunner
 
+import genmodels as gm
+from genmodels import data
 from genmodels.base import checkpoint_folder
-from train import cards
+from train import cards, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +34,20 @@ def test_the_table_of_models_has_the_numbers_of_the_cards():
         facts = card(name)["genmodels"]
         expected = [facts["paper"], f"{facts['parameters'] / 1e6:.2f} M", f"{facts['minutes']:g}", facts["headline"]]
         assert cells == expected, COMMAND
+
+
+def test_the_table_of_families_is_what_its_command_prints(monkeypatch):
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS", raising=False)
+    table = README.split("<!-- comparison:begin -->\n")[1].split("\n<!-- comparison:end -->")[0]
+    printed = CliRunner().invoke(compare.app).output
+    assert table == printed.rstrip("\n"), "write the table again: python -m train.compare --table"
+    columns, _, *rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert {row[columns.index("N")] for row in rows} == {f"{compare.GENERATED:,}"}  # FID depends on it
+    names = [name for dataset in data.DATASETS for name in gm.cards.shipped(gm.cards.generators(dataset))]
+    assert [row[0] for row in rows if row[0][0] == "["] == [f"[`{name}`](checkpoints/{name}/README.md)" for name in names]
+    for name in names:  # a sentence below a card's table may be about its last line
+        types = [row["type"] for row in metrics(name)]
+        assert types[types.index("copies") - 1] == "coverage"
 
 
 def test_the_sizes_of_fid_above_the_table_are_those_of_the_cards():

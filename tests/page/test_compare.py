@@ -11,10 +11,10 @@ from helpers import as_endpoint, event, pixels, run_program, same_pictures, shee
 
 import genmodels as gm
 from genmodels import comparison
-from genmodels.base import PIXELS, GenerativeModel, Likelihood
 from tabs import TABS, events, sources
 from tabs.compare import claims, data, interpolation, picture, sampling, trilemma
 from tests import tiny
+from tests.noise import register
 
 SMALL = ("vae-mnist", "gan-mnist", "flow-mnist", "diffusion-mnist", "vae-avatars", "gan-avatars")
 
@@ -33,28 +33,9 @@ def save(model, folder):
     model.eval()._save_pretrained(folder)
 
 
-class Noise(GenerativeModel):
-    """A family of somebody else's."""
-
-    samples_pictures = True
-
-    def __init__(self, size: int = 28):
-        super().__init__()
-        self.size = size
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-
-    def sample(self, n, *, seed=None):
-        return torch.rand(n, 1, self.size, self.size, generator=torch.Generator().manual_seed(seed))
-
-    def pixel_likelihood(self, x, label=None):
-        return Likelihood("exact", torch.zeros(len(x)), PIXELS)
-
-
 @pytest.fixture
 def noise(small, monkeypatch):
-    monkeypatch.setattr(gm, "Noise", Noise, raising=False)
-    monkeypatch.setitem(gm.FAMILIES, "noise", ("genmodels", "Noise"))
-    save(Noise(), small / "noise-mnist")
+    register(monkeypatch, small)
 
 
 def rows_of(stage):
@@ -166,7 +147,7 @@ def test_the_tab_opens_with_stored_samples_and_computes_nothing(monkeypatch):
         for row in json.loads(opened["stage"]["rows"]):
             assert row["state"] in ("stored", "absent") and bool(row.get("problem")) == (row["state"] == "absent")
         assert "seed=0))" in opened["lines"]
-        assert {row["name"] for row in json.loads(opened["stage"]["rows"])} == set(gm.cards.generators(dataset))
+        assert [row["name"] for row in json.loads(opened["stage"]["rows"])] == gm.cards.generators(dataset)
 
 
 @pytest.mark.parametrize("name", [n for n in gm.checkpoints() if (gm.cards.checkpoint_root() / n / "comparison.png").exists()])
@@ -251,9 +232,47 @@ def test_a_chosen_family_shows_its_samples_and_its_card(cards):
         and row["title"] == "GAN"
         and base64.b64decode(chosen["stage"]["pictures"]["gan-mnist"][22:]) == b"a picture"
     )
-    assert "gan-mnist" in chosen["card"]
+    assert "gan-mnist" in chosen["card"] and len(chosen["stage"]["pictures"]) == 1  # the nearest ones were not measured
     with pytest.raises(ValueError, match="from 0 to 2"):
         trilemma.choose("mnist", event(index=3))
+
+
+def test_a_chosen_family_shows_the_training_pictures_nearest_to_its_samples(cards):
+    x = torch.rand(2, 2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    for pictures, file in zip(x, ("comparison.png", "nearest.png")):
+        gm.pictures.to_image(gm.pictures.sheet(pictures, 2)).save(cards / "gan-mnist" / file)
+    measured = {"nearest": [0.25, 0.06], "copies": 0.03, "copies_limit": 0.071}
+    stored = gm.cards.read_json("gan-mnist", "comparison.json") | measured
+    (cards / "gan-mnist" / "comparison.json").write_text(json.dumps(stored), encoding="utf-8")
+    stage = trilemma.choose("mnist", event(index=0))["stage"]
+    whole, samples, nearest = json.loads(stage["rows"])
+    for row, pictures in zip((samples, nearest), x):
+        shown = {"w": row["w"], "h": row["h"], "n": row["n"], "columns": row["n"], "source": stage["pictures"][row["name"]]}
+        assert same_pictures(shown, pictures)
+    assert whole["whole"] and "less than 0.071" in samples["note"]
+    assert dict(samples["facts"]) == {"copies": "3.0 %", "of test pictures": "1.0 %"}
+    assert nearest["values"] == ["0.250", "0.060"] and nearest["title"] == "Nearest training pictures"
+    assert "nearest to sample 2, at a distance of 0.060" in nearest["labels"][1]
+
+
+@pytest.mark.parametrize("dataset", data.TITLES)
+def test_the_stored_nearest_pictures_are_as_far_from_the_stored_samples_as_is_said(dataset, monkeypatch):
+    """`train.compare` looked for them among all training pictures, which do not come with the project."""
+    monkeypatch.delenv("GENMODELS_CHECKPOINTS")
+    for row in gm.cards.comparison(dataset)["rows"]:
+        stored = [data.stored_samples(row["name"], file) for file in ("comparison.png", "nearest.png")]
+        samples, nearest = (
+            sheet_of({"w": side, "h": side, "n": n, "columns": n, "source": source}) / 255 for n, side, source in stored
+        )
+        distances = ((samples - nearest) ** 2).mean((1, 2, 3)) ** 0.5
+        assert gm.cards.read_json(row["name"], "comparison.json")["nearest"] == pytest.approx(distances.tolist(), abs=2e-3)
+        assert len(distances) == 8 and len(json.loads(trilemma.choose(dataset, index_of(row["name"]))["stage"]["rows"])) == 3
+
+
+def index_of(name):
+    """The event of a family's dot."""
+    names = [row["name"] for row in gm.cards.comparison(name.split("-")[1])["rows"]]
+    return event(index=names.index(name))
 
 
 @pytest.mark.parametrize("dataset", data.TITLES)
@@ -270,7 +289,9 @@ def test_numbers_of_the_tab_are_those_of_the_cards(dataset, monkeypatch):
         assert cells["FID"] == ("not measured" if fid is None else f"{fid:.4g}")
         assert cells["minutes of training"] == f"{facts['minutes']:g}"
         assert cells["parameters"] == f"{facts['parameters'] / 1e6:.2f} M"
-        if "cas" in (values := gm.cards.measurements(name)):
+        values = gm.cards.measurements(name)
+        assert cells["copies"] == f"{100 * values['copies'][0]:.1f} %"
+        if "cas" in values:
             assert cells["CAS"].startswith(f"{100 * values['cas'][0]:.1f} %")
         if row["bits"] is not None:
             assert row["bits"] in [r["value"] for r in gm.cards.metric_rows(name) if r["type"] == "bits_per_dim"]

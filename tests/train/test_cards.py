@@ -7,15 +7,8 @@ import pytest
 
 import genmodels as gm
 from tests import tiny
-from tests.helpers_train import measured, run_evaluate
+from tests.helpers_train import measured, run_evaluate, write_empty
 from train import cards, evaluate
-
-
-def write_empty(folder, headline):
-    """A card without numbers."""
-    checkpoint = cards.Checkpoint(folder)
-    card = evaluate.family(checkpoint.family).card(checkpoint)
-    cards.write_card(checkpoint, card, [], "python -m train.evaluate x", headline)
 
 
 @pytest.mark.parametrize("name", ["gan-avatars", "vae-mnist-2d"])

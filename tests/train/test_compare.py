@@ -3,13 +3,16 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 import genmodels as gm
-from genmodels import data, metrics
+from genmodels import data, gan, metrics
+from tests.compare import close_greys
+from tests.helpers_train import write_empty
 from train import compare
 
 
@@ -17,7 +20,9 @@ def run(*arguments):
     return CliRunner().invoke(compare.app, list(map(str, arguments)))
 
 
-def test_a_checkpoint_is_measured_with_the_defaults_of_sample(root):
+def test_a_checkpoint_is_measured_with_the_defaults_of_sample(root, monkeypatch):
+    monkeypatch.setattr(gan, "PROJECTION_STEPS", 3)  # of the paths
+    write_empty(root / "gan-mnist", "a headline")
     done = run("gan-mnist", "--generated", 20)
     assert done.exit_code == 0, done.output
     numbers = json.loads((root / "gan-mnist" / "comparison.json").read_text(encoding="utf-8"))
@@ -32,16 +37,40 @@ def test_a_checkpoint_is_measured_with_the_defaults_of_sample(root):
     assert (numbers["n"], numbers["calls"], numbers["seed"]) == (20, 1, 0) and numbers["seconds_per_sample"] > 0
     assert 0 <= numbers["copies"] <= 1 and numbers["path"] >= 1
     assert numbers["command"] == "python -m train.compare gan-mnist"
-    assert Image.open(root / "gan-mnist" / "comparison.png").size == (8 * 28, 28)
+    distances = ((x[:, None].float() - train.x.float()) / 255).square().mean((2, 3, 4)).sqrt().amin(1)
+    of_test = ((real.x[:, None].float() - train.x.float()) / 255).square().mean((2, 3, 4)).sqrt().amin(1)
+    assert numbers["copies_limit"] == pytest.approx(of_test.quantile(0.01).item(), rel=1e-3)
+    assert numbers["copies"] == (distances < of_test.quantile(0.01)).double().mean() and numbers["copies_n"] == 20
+    card = (root / "gan-mnist" / "README.md").read_text(encoding="utf-8")
+    assert f"| {numbers['copies']:.2%} | test | 20 | 0 | test pictures: 1 %; measured by `{numbers['command']}` |" in card
+
+
+def pictures_of(file):
+    """(n, 28, 28) floats of the pictures in a row."""
+    return torch.from_numpy(np.array(Image.open(file).convert("L"))).float().view(28, -1, 28).movedim(1, 0) / 255
+
+
+def test_the_stored_pictures_are_samples_and_the_training_pictures_nearest_to_them(root):
+    assert run("flow-mnist", "--only", "strips").exit_code == 0
+    samples, nearest = (pictures_of(root / "flow-mnist" / file) for file in ("comparison.png", "nearest.png"))
+    assert close_greys(samples, gm.load("flow-mnist").sample(8, seed=0)[:, 0])
+    train = data.load("mnist", "train").floats()[:, 0]
+    distances = (samples[:, None] - train).square().mean((2, 3)).sqrt()
+    assert torch.equal(nearest, train[distances.argmin(1)])
+    numbers = json.loads((root / "flow-mnist" / "comparison.json").read_text(encoding="utf-8"))
+    assert numbers["nearest"] == pytest.approx(distances.amin(1).tolist(), abs=1e-3)
 
 
 def test_what_a_sample_costs_is_measured_alone(root):
     (root / "vae-mnist" / "comparison.json").write_text('{"fid": 3, "n": 7}', encoding="utf-8")
-    assert run("vae-mnist", "--costs-only").exit_code == 0
+    assert run("vae-mnist", "--only", "costs").exit_code == 0
     numbers = json.loads((root / "vae-mnist" / "comparison.json").read_text(encoding="utf-8"))
     assert (numbers["fid"], numbers["n"], numbers["calls"]) == (3, 7, 1) and "precision" not in numbers
-    printed = run().output
-    assert "| `vae-mnist` | 3 |" in printed and "Fashion" in printed
+    readme = root / "README.md"
+    readme.write_text("<!-- comparison:begin -->\n<!-- comparison:end -->\n", encoding="utf-8")
+    printed = run("--table", "--readme", readme).output.strip()
+    assert "| [`vae-mnist`](checkpoints/vae-mnist/README.md) | 7 | 3 |" in printed
+    assert printed in readme.read_text(encoding="utf-8")
 
 
 def test_sharpness_and_copies_are_what_they_say():

@@ -371,7 +371,7 @@ def test_random_features_tell_sets_apart_and_leave_the_random_state():
 def test_the_distance_to_the_nearest_training_picture():
     train_pictures = torch.stack([torch.zeros(1, 4, 4), torch.ones(1, 4, 4)])
     x = torch.stack([torch.full((1, 4, 4), v) for v in (0.0, 0.25, 0.9)])
-    assert measures.distance_to_nearest(x, train_pictures).tolist() == pytest.approx([0, 0.25, 0.1], abs=1e-4)
+    assert measures.nearest(x, train_pictures)[0].tolist() == pytest.approx([0, 0.25, 0.1], abs=1e-4)
 
 
 def test_generated_pictures_are_compared_with_real_ones_beside_them():
@@ -383,7 +383,7 @@ def test_generated_pictures_are_compared_with_real_ones_beside_them():
     splits = {"train": data.Pictures(train, test.y)}
     evaluation = types.SimpleNamespace(split="test", data=test, load=splits.__getitem__)
     frechet, nearest = measures.own_samples(evaluation, x)
-    expected = [measures.distance_to_nearest(part, train).median().item() for part in (x, real)]
+    expected = [measures.nearest(part, train)[0].median().item() for part in (x, real)]
     assert expected[1] < 0.2 < expected[0]
     assert nearest.value == pytest.approx(expected[0], rel=1e-3) and f"test pictures: {expected[1]:.4g};" in nearest.comparison
     features = [measures.random_features(part, train) for part in (x, train, real)]

@@ -57,10 +57,8 @@ def test_as_many_generated_as_training_pictures_are_compared(tmp_path, monkeypat
     expected, floor = (gm.metrics.fid(part, of_test) for part in (first, of_train))
     assert (frechet.n, nearest.n) == (30, 30) and frechet.value == pytest.approx(expected, rel=1e-4)
     assert numbers_in(frechet.comparison) == pytest.approx([floor], rel=1e-3) and "Frechet distance" in run.headline
-    assert nearest.value == pytest.approx(measures.distance_to_nearest(x[:30], train.x).median().item(), rel=1e-4)
-    assert numbers_in(nearest.comparison)[0] == pytest.approx(
-        measures.distance_to_nearest(real.x, train.x).median().item(), rel=1e-3
-    )
+    assert nearest.value == pytest.approx(measures.nearest(x[:30], train.x)[0].median().item(), rel=1e-4)
+    assert numbers_in(nearest.comparison)[0] == pytest.approx(measures.nearest(real.x, train.x)[0].median().item(), rel=1e-3)
 
 
 # --- Labels, words and commands ---------------------------------------------------------------------------------------
