@@ -152,7 +152,7 @@ def test_the_link_of_a_tool_shows_the_same_elsewhere(opened, elsewhere, page_url
     act(opened)
     wait_for_address(opened, written)
     shown = at_rest(opened, selectors)
-    link = opened.evaluate("location.search")
+    link = opened.evaluate("links.copied().then(copied => new URL(copied.address).search)")
     assert len(link) < 2000
     if tool in LOADED or elsewhere.url == "about:blank":
         elsewhere.goto(page_url + "/" + link)
@@ -174,7 +174,7 @@ def test_back_and_forward(elsewhere, page_url):
     page.get_by_role("tab", name="Layer by layer").click()
     wait_for_address(page, "tool=unfold")
     held = []
-    page.route("**/queue/join**", held.append)
+    page.route("**/queue/join**", lambda route: held.append(route))
     page.go_back()
     page.go_back()  # before the server has answered
     page.unroute("**/queue/join**")
