@@ -177,9 +177,9 @@ def test_back_and_forward(elsewhere, page_url):
     page.route("**/queue/join**", lambda route: held.append(route))
     page.go_back()
     page.go_back()  # before the server has answered
-    page.unroute("**/queue/join**")
     for route in held:
         route.continue_()
+    page.unroute("**/queue/join**")
     page.wait_for_function(f"([s, shown]) => ({SHOWN})(s) === shown", arg=["#flow-stage canvas", first])
     assert page.get_by_role("radio", name="Digits").is_checked()
     wait_for_address(page, "?tab=flow&temperature=0.5")
