@@ -16,11 +16,14 @@
     return [...path, tag === languages[0] ? '' : tag].join('/') + location.search + location.hash;
   };
 
-  // The page in its first language is what everybody links to: a visitor's own choice comes before it, then the browser's.
+  // The page in its first language is what everybody links to: a visitor's own choice comes before it, then the browser's, but
+  // not for who comes from that page: their choice could not be kept.
   const browsers = languages.find(tag => navigator.language.toLowerCase().split('-')[0] === tag);
   const wanted = storage.read() || browsers;
   const isApi = location.pathname.split('/').at(-1) === api;
-  if (language === languages[0] && languages.includes(wanted) && wanted !== language && !isApi) location.replace(address(wanted));
+  const other = languages.includes(wanted) && wanted !== language && location.origin + address(wanted).replace(/[?#].*/, '');
+  if (!isApi && new URLSearchParams(location.search).get('view') === 'api') location.replace(address(api).replace(/[?#].*/, ''));
+  else if (!isApi && language === languages[0] && other && document.referrer.replace(/[?#].*/, '') !== other) location.replace(address(wanted));
 
   if (isApi) {
     const observer = new MutationObserver(() => {

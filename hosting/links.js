@@ -3,6 +3,7 @@
 (() => {
   const LIMIT = 2000;  // characters of what is written
   const REST = 250;    // milliseconds without a change after which the address is written
+  const PATIENCE = 1000;  // milliseconds after which it is written although there are changes, as while models train
   const FOREIGN = ['embed', 'projector'];
   const query = new URLSearchParams(location.search);
   for (const look of FOREIGN) document.documentElement.classList.toggle(look, query.get(look) === '1');
@@ -14,14 +15,16 @@
   const stale = new Set();         // places that have changed since
   const reading = {};              // place -> {promise, resolve} while its values are asked for
   const running = {}, opened = {}; // place -> steps of its opening that have not ended; whether it has opened
-  let pending = null;              // the address that is being opened
+  const restoring = new Set();     // places whose values the server is setting
+  let asking = false;              // whether the server is asked for an address; Gradio drops what is sent meanwhile
+  let pending = null;              // the address that is being opened; a newer one takes its place
   let entry = null;                // the path and the choices of the history's newest entry
-  let numbers = 0, timer = 0;
+  let numbers = 0, timer = 0, changedAt = null;  // changedAt: when the first of the changes came that are not written yet
 
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const text = value => Array.isArray(value) ? value.map(k => +k.toFixed(3)).join(',') : String(value);
-  // Commas and slashes may stand in a query as they are.
-  const encoded = value => encodeURIComponent(value).replace(/%2C/g, ',').replace(/%2F/g, '/');
+  // Commas and slashes may stand in a query as they are. Half of a character, as when a box cuts an emoji, cannot be encoded.
+  const encoded = value => encodeURIComponent(value.toWellFormed?.() ?? value).replace(/%2C/g, ',').replace(/%2F/g, '/');
 
   function path() {
     let tab = '';
@@ -47,11 +50,11 @@
   function written() {
     const tab = path(), p = place(), top = tab.split('/')[0], found = fields(p, false);
     let missing = false;
-    const kept = FOREIGN.concat([...query.keys()].filter(name => name.startsWith('__'))).filter(name => query.has(name));
+    const kept = [...new Set(query.keys())].filter(name => FOREIGN.includes(name) || name.startsWith('__'));
     const join = () => [...(found.length || tab !== firstPath('') ? [['tab', top]] : []),
       ...(tab !== firstPath(top) ? [['tool', tab.split('/').at(-1)]] : []), ...found,
-      ...kept.map(name => [name, query.get(name)])].map(([name, value]) => `${name}=${encoded(value)}`).join('&');
-    while (join().length > LIMIT) {
+      ...kept.map(name => [name, query.get(name)])].map(([name, value]) => `${encoded(name)}=${encoded(value)}`).join('&');
+    while (found.length && join().length > LIMIT) {
       const longest = Math.max(...found.map(([, value]) => value.length));
       found.splice(found.findIndex(([, value]) => value.length === longest), 1);
       missing = true;
@@ -74,6 +77,7 @@
   const opens = () => !groups || pending || running[place()];  // what opens has values of before in between
   async function write() {
     clearTimeout(timer);
+    changedAt = null;
     if (opens()) return;
     await refresh(place());
     if (opens()) return;
@@ -86,25 +90,32 @@
     } catch (e) { later(); }  // too many changes: once more, later
   }
   function later() {
+    const now = performance.now();
+    changedAt ??= now;
     clearTimeout(timer);
-    timer = setTimeout(write, REST);
+    timer = setTimeout(write, Math.min(REST, changedAt + PATIENCE - now));
   }
 
   // --- Opening an address ---
 
   function open() {
     pending = {number: ++numbers, query: location.search};
+    if (!asking) ask();
+  }
+  function ask() {
+    asking = true;
     openAddress('submit', {query: pending.query, number: pending.number});
   }
   // When the page has opened the place, its link's values follow.
   async function proceed() {
-    const p = pending?.place;
-    if (!p || pending.sent || running[p] || pending.opens && !opened[p] || !ports[p]) return;
-    const {query} = pending;
-    pending.sent = true;
+    const address = pending, p = address?.place;
+    if (!p || address.sent || restoring.has(p) || running[p] || address.opens && !opened[p] || !ports[p]) return;
+    address.sent = true;
     await refresh(p);
+    if (pending !== address) return;
+    restoring.add(p);
     const current = fields(p, true).map(([name, value]) => `${name}=${encoded(value)}`).join('&');
-    ports[p]('submit', {query, current});
+    ports[p]('submit', {query: address.query, current});
   }
 
   window.links = {
@@ -113,33 +124,40 @@
       entry = [path(), choices(place())];
       if (!query.has('tab')) return;
       // The first tab opens by itself: its link waits for that.
-      if (query.get('tab') === groups[''][0] && running[place()] !== 0) pending = {query: location.search, waiting: true};
+      if (query.get('tab') === groups[''][0] && !opened[place()]) pending = {query: location.search, waiting: true};
       else open();
     },
     answered(answer) {
       if (!pending || answer?.number !== pending.number) return;
-      Object.assign(pending, answer);
+      Object.assign(pending, answer, {answered: true});
       if (pending.opens) opened[pending.place] = false;
       setTimeout(proceed, 50);  // until then a change of the tab's choices has begun what it leads to
     },
-    failed() { pending = null; },
+    asked() {
+      setTimeout(() => {
+        asking = false;
+        if (pending && !pending.waiting && !pending.answered) ask();
+      }, 50);
+    },
+    failed() { asking = false; pending = null; },
     port(p, trigger) { ports[p] = trigger; setTimeout(proceed, 50); },
     select(around, tab) {
       selected[around] = tab;
       later();
     },
-    begins(p, steps) { running[p] = (running[p] || 0) + steps; },
+    begins(p) { running[p] = (running[p] ?? 0) + 1; },
     ends(p) {
-      running[p] = Math.max(0, (running[p] || 0) - 1);
+      running[p] = Math.max(0, (running[p] ?? 0) - 1);
       if (running[p]) return;
       opened[p] = true;
       later();
       if (pending?.waiting && p === place()) open(); else setTimeout(proceed, 50);
     },
     restored(p) {
-      if (pending?.place !== p) return;
+      restoring.delete(p);
+      if (pending?.place !== p || !pending.sent) return void setTimeout(proceed, 50);
       pending = null;
-      entry = [path(), choices(place())];
+      entry = place() === p ? [path(), choices(p)] : [p];  // the visitor may have moved on to another tab
       later();
     },
     changed(p) {

@@ -210,11 +210,12 @@ def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_
     opened: dict[Callable, list] = {step[0]: [] for step in (first, *others)}
     place = tab_path(next(iter(first[2].values())))
     for trigger in triggers:
-        tell_begin(place, trigger, 1 + len(others))
-        begun = act_first(trigger, *first, in_place(first[2]))
+        # A step begins when it is called, not when it is asked for: of quick choices those in between are passed over.
+        flags = {"js": f"(...values) => {{ window.links?.begins({place!r}); return values; }}", "trigger_mode": "always_last"}
+        begun = act_first(trigger, *first, in_place(first[2]), **flags)
         opened[first[0]].append(begun)
         for step in others:
-            opened[step[0]].append(act(begun.then, *step, in_place(step[2]), trigger_mode="always_last"))
+            opened[step[0]].append(act(begun.then, *step, in_place(step[2]), **flags))
         for step in (first, *others):
             tell_end(place, opened[step[0]][-1].then)
     return opened
@@ -230,18 +231,18 @@ def tab_path(block: Any) -> str:
     return "/".join(reversed(tabs))
 
 
-def tell_begin(place: str, trigger: Callable, steps: int = 1) -> None:
-    """Tell hosting/links.js that a place begins to open, which ends with as many steps."""
-    in_browser(trigger, f"() => {{ window.links?.begins({place!r}, {steps}); }}", {}, {})
+def tell_begin(place: str, trigger: Callable) -> None:
+    """Tell hosting/links.js that a step begins with which a place opens."""
+    in_browser(trigger, f"() => {{ window.links?.begins({place!r}); }}", {}, {}, "multiple")
 
 
 def tell_end(place: str, trigger: Callable) -> None:
-    in_browser(trigger, f"() => {{ window.links?.ends({place!r}); }}", {}, {})
+    in_browser(trigger, f"() => {{ window.links?.ends({place!r}); }}", {}, {}, "multiple")
 
 
-def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components) -> Any:
+def in_browser(trigger: Callable, script: str, inputs: Components, outputs: Components, mode: str = "always_last") -> Any:
     """An event that the browser handles, without the server. script: a function of the inputs' values, in this order."""
-    flags = {"queue": False, "trigger_mode": "always_last", **PRIVATE}
+    flags = {"queue": False, "trigger_mode": mode, **PRIVATE}
     return trigger(None, list(inputs.values()), list(outputs.values()), js=script, **flags)
 
 
@@ -369,10 +370,11 @@ class Runs:
     def _stoppable(self, running):
         return {name: gr.update(interactive=running) for name in self.stop_button}
 
-    def _listen(self, trigger, run, fn, inputs, outputs, **flags):
+    def _listen(self, trigger, run, fn, inputs, outputs, js="(...values) => values", **flags):
+        js = f"(...values) => ({self.NUMBER})(...({js})(...values))"
         _accept_event(run, fn, ["counter", "number"])
         flags, outputs = {**self.FLAGS, **flags}, [*outputs.values(), *self.stop_button.values()]
-        return trigger(run, self.inputs, outputs, inputs_kwargs=inputs, js=self.NUMBER, **flags)
+        return trigger(run, self.inputs, outputs, inputs_kwargs=inputs, js=js, **flags)
 
     def _numbered(self, values, number):
         """Outputs with the number of the action in the stage's value."""

@@ -201,7 +201,7 @@ def connect(tabs: gr.Tabs) -> "dict[str, Place]":
         state.unrender()  # Gradio takes any output for a change of a state, if it stands in a tab that is not in the browser
         state.render()
     links = {link.props["place"]: link for link in registered.links}
-    places = {path: Place(path, link, registered, list(links)) for path, link in links.items()}
+    places = {path: Place(path, link, registered, list(links), tabs_within(groups, path)) for path, link in links.items()}
     address = Address(groups={path: [tab.id for tab in tabs_of(group)] for path, group in groups.items()})
     for place in places.values():
         place.connect()
@@ -223,6 +223,12 @@ def tab_groups(tabs: gr.Tabs, path: str = "") -> Iterator[tuple[str, gr.Tabs]]:
             yield from tab_groups(group, f"{path}/{tab.id}".strip("/"))
 
 
+def tabs_within(groups: dict[str, gr.Tabs], path: str) -> set[str]:
+    """The ids of all tabs within the outermost one of a path."""
+    first = path.split("/")[0]
+    return {tab.id for around, group in groups.items() if f"{around}/".startswith(f"{first}/") for tab in tabs_of(group)}
+
+
 def inner_groups(block: Any) -> Iterator[gr.Tabs]:
     for child in getattr(block, "children", ()):
         if isinstance(child, gr.Tabs):
@@ -240,13 +246,15 @@ def visited_states(groups: dict[str, gr.Tabs]) -> dict[str, gr.State]:
 class Place:
     """Tools that open together and have one link: those of a tab, or of a tab within it."""
 
-    def __init__(self, path: str, link: Link, registered: Registry, places: list[str]):
+    def __init__(self, path: str, link: Link, registered: Registry, places: list[str], tabs: set[str]):
+        """tabs: all that a link to this place may name beside the first, which stand within one another."""
+
         def is_own(component: Any) -> bool:
             found = tab_path(component)
             around = [other for other in places if f"{found}/".startswith(f"{other}/")]
             return max(around, key=len, default=None) == path
 
-        self.path, self.link = path, link
+        self.path, self.link, self.tabs = path, link, tabs
         self.choices = {choice.name: choice for choice in registered.choices if is_own(choice.radio)}
         self.tools = [
             tool for tool in registered.tools if tool.components and is_own(component_of(next(iter(tool.components.values()))))
@@ -319,7 +327,8 @@ class Place:
             return {names[number]: value for number, value in changes.items()}
 
         done = events.act(self.link.submit, restore, needed, outputs)
-        events.in_browser(done.then, f"() => {{ window.links?.restored({self.path!r}); }}", {}, {})
+        for ended in (done.then, done.failure):  # of which Gradio calls one
+            events.in_browser(ended, f"() => {{ window.links?.restored({self.path!r}); }}", {}, {})
 
     def restore(self, query: Any, current: Any, values: dict[int, Any]) -> tuple[dict[int, Any], list[Any]]:
         """({a component's id: its new value or update}, sentences on what is not allowed in the link).
@@ -375,8 +384,9 @@ class Place:
                 options = ", ".join(choice.values)
                 sentences.append(Message("{title} must be one of {options}.", title=choice.radio.label, options=options))
         path = self.path.split("/")
-        if texts.get("tab", path[0]) != path[0]:
-            sentences.append(Message("There is no tab {name}.", name=texts["tab"][:40]))
+        for name, tabs in (("tab", {path[0]}), ("tool", self.tabs)):
+            if name in texts and texts[name] not in tabs:
+                sentences.append(Message("There is no tab {name}.", name=texts[name][:40]))
         return sentences
 
 
@@ -413,6 +423,7 @@ def connect_opening(address: Address, groups: dict[str, gr.Tabs], places: dict[s
         return {**changes, "address": answer}
 
     opened = events.act(address.submit, open_address, inputs, outputs)  # queued: else changes of states go unnoticed
+    events.in_browser(opened.then, "() => { window.links?.asked(); }", {}, {})
     events.in_browser(opened.failure, "() => { window.links?.failed(); }", {}, {})
 
 

@@ -3,7 +3,7 @@
 import urllib.parse
 
 import pytest
-from helpers_browser import draw_stroke, open_tab
+from helpers_browser import draw_stroke, lines, open_tab
 
 pytestmark = pytest.mark.browser
 
@@ -106,10 +106,13 @@ TOOLS = {
 }
 
 
-def at_rest(page, selectors):
+LOADED = ("compare", "code")  # links with which a page is loaded: of the first tab, and of another one; others follow in it
+
+
+def at_rest(page, selectors, looks=4):
     """What is shown, once it has not changed for a moment."""
     before, same = None, 0
-    while same < 4:
+    while same < looks:
         page.wait_for_timeout(200)
         shown = page.evaluate(SHOWN, selectors)
         same = same + 1 if shown and shown == before else 0
@@ -131,7 +134,7 @@ def opened(visit):
 
 @pytest.fixture(scope="module")
 def elsewhere(browser):
-    """A page in another browser, for links. It leaves each before all of its requests have been answered."""
+    """A page in another browser, for links. It leaves some before all of its requests have been answered."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -145,13 +148,16 @@ def test_the_link_of_a_tool_shows_the_same_elsewhere(opened, elsewhere, page_url
     open_tab(opened, tab)
     if inner:
         opened.get_by_role("tab", name=inner).locator("visible=true").click()
-    at_rest(opened, selectors)
+    at_rest(opened, selectors, 2)
     act(opened)
     wait_for_address(opened, written)
     shown = at_rest(opened, selectors)
-    link = opened.evaluate("location.search")
+    link = opened.evaluate("links.copied().then(copied => new URL(copied.address).search)")
     assert len(link) < 2000
-    elsewhere.goto(page_url + "/" + link)
+    if tool in LOADED or elsewhere.url == "about:blank":
+        elsewhere.goto(page_url + "/" + link)
+    else:  # as by the Forward button
+        elsewhere.evaluate("link => { history.pushState(null, '', link); dispatchEvent(new PopStateEvent('popstate')); }", link)
     elsewhere.wait_for_function(f"([selectors, shown]) => ({SHOWN})(selectors) === shown", arg=[selectors, shown])
     assert not elsewhere.locator("[data-testid=toast-body]").count()
     elsewhere.wait_for_timeout(400)
@@ -167,11 +173,16 @@ def test_back_and_forward(elsewhere, page_url):
     page.wait_for_function(f"([s, before]) => ({SHOWN})(s) !== before", arg=["#flow-stage canvas", first])
     page.get_by_role("tab", name="Layer by layer").click()
     wait_for_address(page, "tool=unfold")
+    held = []
+    page.route("**/queue/join**", lambda route: held.append(route))
     page.go_back()
-    page.wait_for_function("document.querySelector('#flow-verdict')?.checkVisibility()")
-    page.go_back()
+    page.go_back()  # before the server has answered
+    for route in held:
+        route.continue_()
+    page.unroute("**/queue/join**")
     page.wait_for_function(f"([s, shown]) => ({SHOWN})(s) === shown", arg=["#flow-stage canvas", first])
     assert page.get_by_role("radio", name="Digits").is_checked()
+    wait_for_address(page, "?tab=flow&temperature=0.5")
     page.go_forward()
     page.wait_for_function(f"([s, shown]) => ({SHOWN})(s) !== shown", arg=["#flow-stage canvas", first])
     assert page.get_by_role("radio", name="Clothes").is_checked()
@@ -194,13 +205,22 @@ def test_a_moving_slider_writes_the_address_without_the_server(opened):
     assert opened.evaluate("history.length") == length
 
 
+def test_the_last_of_quick_choices_is_shown_and_in_the_address(opened):
+    open_tab(opened, "Flow")
+    names = ["fashion", "mnist", "fashion"]
+    opened.evaluate("all => all.forEach(name => document.querySelector(`#flow-dataset input[value=${name}]`).click())", names)
+    wait_for_address(opened, "?tab=flow&dataset=fashion")
+    assert "fashion" in lines(opened, "flow")
+
+
 def test_what_a_link_should_not_say(elsewhere, page_url):
     script = urllib.parse.quote("<img src=x onerror=window.harmed=1>")
-    elsewhere.goto(f"{page_url}/?tab=flow&temperature={script}&n=1e999&{script}=1&embed=1&projector=1")
+    foreign = "embed=1&projector=1&__sign=" + "x" * 2100  # longer than what the page writes
+    elsewhere.goto(f"{page_url}/?tab=flow&temperature={script}&n=1e999&{script}=1&{foreign}")
     elsewhere.wait_for_selector("[data-testid=toast-body]")
     assert elsewhere.locator("[data-testid=toast-body]").count() == 1
     assert "Temperature must be" in elsewhere.locator("[data-testid=toast-body]").inner_text()
-    elsewhere.wait_for_function("location.search === '?tab=flow&embed=1&projector=1'")
+    elsewhere.wait_for_function("foreign => location.search === '?tab=flow&' + foreign", arg=foreign)
     assert elsewhere.evaluate("window.harmed") is None
     # for an iframe, and for a lecture hall
     assert not elsewhere.locator(".header").is_visible() and not elsewhere.locator("footer").is_visible()

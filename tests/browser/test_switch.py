@@ -24,9 +24,10 @@ def arrive(browser, page_url):
     """`arrive(locale, query)`: a new visitor's page. That one page interrupts another is no error here."""
     contexts = []
 
-    def arrive(locale, query=""):
+    def arrive(locale, query="", script=""):
         contexts.append(browser.new_context(locale=locale))
         page = contexts[-1].new_page()
+        page.add_init_script(script)
         page.set_default_timeout(60_000)
         page.goto(page_url + query)
         return page
@@ -66,11 +67,24 @@ def test_the_switch_carries_the_link_and_the_choice_is_kept(arrive, page_url):
     assert ready(page).title() == CHINESE
 
 
+def test_the_switch_works_where_nothing_can_be_kept(arrive, page_url):
+    refused = "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('', 'SecurityError'); }})"
+    page = arrive("zh-CN", "/zh", refused)
+    page.locator(".languages a").click()
+    page.wait_for_url(lambda url: not url.endswith("/zh"), wait_until="commit")
+    assert ready(page).title() == ENGLISH and path(page, page_url) == ""
+
+
 @pytest.mark.parametrize("language", ["", "/zh"])
 def test_the_page_leads_to_the_description_of_the_api(arrive, language):
     page = arrive("zh-CN" if language else "en-US", language)
     ready(page)
     page.locator(".show-api").click()
+    page.locator(".api-docs").get_by_text("/vae_sample").first.wait_for(state="attached")
+    if language:
+        return
+    assert "view=api" in page.url
+    page.reload()  # Gradio's own address of the description, which it gives the first page
     page.locator(".api-docs").get_by_text("/vae_sample").first.wait_for(state="attached")
 
 

@@ -148,6 +148,7 @@ def test_values_that_do_not_fit_each_other(build):
         ("?tab=vae&seed=1&seed=2", "seed is in the link twice"),
         ("?tab=vae&dataset=cats", "Dataset must be one of"),
         ("?tab=..%2F..", "There is no tab ../..."),
+        ("?tab=vae&tool=quiz", "There is no tab quiz"),
         ("?tab=vae&prompt=" + "x" * 10_000, "longer than"),
         ("?" + "&".join(f"x{i}={i}" for i in range(300)), "is not a control"),
     ],
