@@ -211,7 +211,10 @@ def when_opened(triggers: tuple[Callable, ...], first: Step, *others: Step, act_
     place = tab_path(next(iter(first[2].values())))
     for trigger in triggers:
         # A step begins when it is called, not when it is asked for: of quick choices those in between are passed over.
-        flags = {"js": f"(...values) => {{ window.links?.begins({place!r}); return values; }}", "trigger_mode": "always_last"}
+        flags: dict[str, Any] = {
+            "js": f"(...values) => {{ window.links?.begins({place!r}); return values; }}",
+            "trigger_mode": "always_last",
+        }
         begun = act_first(trigger, *first, in_place(first[2]), **flags)
         opened[first[0]].append(begun)
         for step in others:

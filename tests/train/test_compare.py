@@ -83,12 +83,17 @@ def test_copies_are_samples_nearer_to_a_training_picture_than_test_pictures_are(
     train, real = torch.randint(256, (2, 60, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     splits = {name: data.Pictures(x, torch.arange(60) % 10) for name, x in (("train", train), ("test", real))}
     evaluation = SimpleNamespace(
-        name="vae-mnist", dataset="mnist", generated=40, seed=0, data=splits["test"], load=splits.get, classifier=lambda: None
+        name="vae-mnist",
+        dataset="mnist",
+        generated=40,
+        seed=0,
+        split="test",
+        data=splits["test"],
+        load=splits.get,
+        cached=lambda name, compute: compute(),
     )
-    monkeypatch.setattr(metrics, "fid", lambda features, real: 0.0)
-    monkeypatch.setattr(metrics, "features", lambda classifier, x: x.flatten(1)[:, :4].float())
-    monkeypatch.setattr(compare, "generate", lambda evaluation: torch.cat([train[:10], real[:30] // 2]))
-    numbers = compare.measure(evaluation)
+    monkeypatch.setattr(compare, "generate", lambda evaluation, n: torch.cat([train[:10], real[:30] // 2]))
+    numbers = compare.pixels(evaluation)
     assert numbers["sharpness"] == pytest.approx((10 + 30 / 2) / 40, rel=0.02)
-    monkeypatch.setattr(compare, "generate", lambda evaluation: torch.cat([train[:10], real[:30]]))
-    assert 0.25 <= compare.measure(evaluation)["copies"] < 0.3  # a quarter, and the nearest of the test pictures
+    monkeypatch.setattr(compare, "generate", lambda evaluation, n: torch.cat([train[:10], real[:30]]))
+    assert 0.25 <= compare.pixels(evaluation)["copies"] < 0.3  # a quarter, and the nearest of the test pictures
