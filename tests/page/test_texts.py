@@ -73,7 +73,7 @@ def in_chinese(fn, *args, **values):
             "「温度」必须是从 0 到 1.5 的数，不能是 2。",
         ),
         ({"seed": -1}, "Seed must be a whole number", "「随机种子」必须是从 0 到 2147483648 的整数，不能是 -1。"),
-        ({"prompt": 3}, "Prompt must be a text of at most 20", "「提示」必须是最多 20 个字符的文本，不能是 3。"),
+        ({"prompt": 3}, "Prompt must be a text of at most 20", "「提示词」必须是最多 20 个字符的文本，不能是 3。"),
         ({"steps": 101}, "Steps must be a whole number from 1 to 100", "「步数」必须是从 1 到 100 的整数，不能是 101。"),
         ({"other": 1}, "other is not a control", "「other」不是可设置的参数；可用的有 "),
     ],
