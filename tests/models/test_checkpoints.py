@@ -68,7 +68,7 @@ def test_is_complete_and_small(name):
     samples = "samples.txt" if name in TEXTS else "samples.png"
     expected = {"model.safetensors", "config.json", "README.md", samples, "log.jsonl", "reference.json"}
     # written by train.augmentation, train.rhymes and train.compare
-    optional = {"augmentation.json", "rhymes.json", "comparison.json", "comparison.png"}
+    optional = {"augmentation.json", "rhymes.json", "comparison.json", "comparison.png", "nearest.png"}
     replay = {"replay.webp", "replay.json"}
     by_family = {
         "vae": {"latents.safetensors"},

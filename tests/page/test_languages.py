@@ -38,6 +38,7 @@ def formulas(text):
 
 
 def numbers(text):
+    text = text.replace("00 万像素", " 百万像素")  # megapixels are counted in tens of thousands
     return re.findall(r"\d+(?:[.,]\d+)*", LINK.sub("]", FORMULA.sub("", FENCED.sub("", text))))
 
 
