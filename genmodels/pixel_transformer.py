@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmodels.base import PIXELS, Likelihood, check_number, exact, generator
+from genmodels.cores import map_on_idle_cores
 from genmodels.messages import Message
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits
@@ -112,8 +113,12 @@ class PixelTransformer(Transformer):
 
     def _class_log_probs(self, x: Tensor) -> Tensor:
         """log p(pixel | class, pixels before it) under each of the C classes: (B, 1, H, W) -> (C, B, HW)."""
-        classes = range(self.tokenizer.classes)
-        return torch.stack([self._pixel_log_probs(x, torch.full((len(x),), c, device=x.device)) for c in classes])
+        pairs = x.split(2 if x.device.type == "cpu" else 64)  # what is computed of two stays in the cache of a core
+        pieces = [(c, pair) for c in range(self.tokenizer.classes) for pair in pairs]
+        log_p = map_on_idle_cores(
+            lambda piece: self._pixel_log_probs(piece[1], torch.full((len(piece[1]),), piece[0], device=x.device)), pieces
+        )
+        return torch.cat(log_p).view(self.tokenizer.classes, len(x), self.context)
 
     def _mixture_log_probs(self, x: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, HW): log p of each pixel under the mixture of the classes, given the pixels before it."""
