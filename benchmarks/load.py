@@ -1,0 +1,234 @@
+"""Many visitors: sliders alone, and beside visitors who do everything that takes long; and whether it can go on for hours.
+
+    python -m benchmarks.load                three minutes on two cores; prints a table
+    python -m benchmarks.load --readme       also writes it into README.md
+    python -m benchmarks.load --soak 30      30 minutes of mixed traffic: memory, open files, threads and temporary files
+
+Every visitor has an address of its own, see `benchmarks.visitors`. Nothing else should run on the machine meanwhile.
+"""
+
+import io
+import json
+import os
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import typer
+from PIL import Image
+
+import genmodels as gm
+from benchmarks import common
+from benchmarks.common import p95
+from benchmarks.page import VAES, live_event, serving
+from benchmarks.visitors import Client, busy
+from tabs import lane
+
+SECONDS, SLIDERS, MANY = 30, 16, 64
+PIXELS = (4000, 3000)  # of the photograph that is restored
+SAMPLE_EVERY = 5.0  # seconds, of the soak
+
+
+@dataclass
+class Work:
+    """What a heavy visitor does again and again: an endpoint and its arguments; others are as the endpoint opens."""
+
+    title: str
+    endpoint: str
+    arguments: dict[str, Any]
+    visitors: int
+    seconds: list[float] = field(default_factory=list)  # of each run
+
+
+def heavy_work() -> list[Work]:
+    return [
+        Work("16 digits by diffusion in 32 steps", "diffusion_sample", {"n": 16, "steps": 32}, 2),
+        Work("1,000 characters", "text_generate", {"max_new_tokens": 1000}, 2),
+        Work("30 faces by the GAN", "gan_sample", {"model": "gan-avatars", "n": 30}, 2),
+        Work("12 megapixels restored", "denoise", {"kind": "none"}, 1),
+    ]
+
+
+def photograph() -> bytes:
+    file = io.BytesIO()
+    gm.pictures.grid(gm.data.photograph(gm.data.PHOTOGRAPHS[0])).resize(PIXELS, Image.Resampling.BICUBIC).save(file, "JPEG")
+    return file.getvalue()
+
+
+class Endpoints:
+    """The API's endpoints with the values that they open with."""
+
+    def __init__(self, url: str):
+        with urllib.request.urlopen(f"{url}/gradio_api/info") as answer:
+            self.named = json.loads(answer.read())["named_endpoints"]
+
+    def values(self, name: str, arguments: dict[str, Any]) -> list[Any]:
+        """The data of a call. Raises ValueError if the endpoint has no such argument."""
+        parameters = self.named[f"/{name}"]["parameters"]
+        unknown = set(arguments) - {p["parameter_name"] for p in parameters}
+        if unknown:
+            raise ValueError(f"/{name} has no {', '.join(sorted(unknown))}.")
+        return [arguments.get(p["parameter_name"], p.get("parameter_default")) for p in parameters]
+
+
+# --- Traffic ----------------------------------------------------------------------------------------------------------
+
+
+def sliders(url: str, n: int, times: list[float]) -> list[tuple[Client, Callable[[int], None], float]]:
+    """n visitors who drag a slider: each requests the next picture 50 ms after the one before has arrived."""
+    event, clients = live_event(url), [Client(url, f"192.0.2.{i + 1}") for i in range(n)]
+
+    def mover(client, model):
+        def move(i):
+            started = time.perf_counter()
+            client.move(event, model, i)
+            times.append(1000 * (time.perf_counter() - started))
+
+        return move
+
+    return [(client, mover(client, VAES[i % len(VAES)]), 0.05) for i, client in enumerate(clients)]
+
+
+def heavy_visitors(url: str, works: list[Work]) -> list[tuple[Client, Callable[[int], None], float]]:
+    """The visitors of each work, who begin again as soon as they have their result."""
+    endpoints, visitors = Endpoints(url), []
+    for k, work in enumerate(works):
+        for i in range(work.visitors):
+            client = Client(url, f"203.0.113.{10 * k + i + 1}")
+            arguments = work.arguments
+            if work.endpoint == "denoise":
+                arguments = arguments | {"picture": {"path": client.upload(photograph()), "meta": {"_type": "gradio.FileData"}}}
+            visitors.append((client, runner(client, work, endpoints.values(work.endpoint, arguments)), 0.0))
+    return visitors
+
+
+def runner(client: Client, work: Work, values: list[Any]) -> Callable[[int], None]:
+    def run(i):
+        started = time.perf_counter()
+        client.call(work.endpoint, values)
+        work.seconds.append(time.perf_counter() - started)
+
+    return run
+
+
+@contextmanager
+def peak_memory(process: psutil.Popen | Any) -> Iterator[list[float]]:
+    """A list that holds, at the end, the largest GB of memory of a process meanwhile."""
+    found, end = [0.0], threading.Event()
+
+    def watch():
+        while not end.wait(0.25):
+            found[0] = max(found[0], psutil.Process(process.pid).memory_info().rss / 2**30)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    yield found
+    end.set()
+    thread.join()
+
+
+# --- What is measured -------------------------------------------------------------------------------------------------
+
+
+def alone(url: str, work: Work) -> float:
+    """Seconds of a run while nobody else is there."""
+    single = Work(work.title, work.endpoint, work.arguments, 1)
+    ((_client, run, _pause),) = heavy_visitors(url, [single])
+    for i in range(2):
+        run(i)
+    return single.seconds[-1]
+
+
+def measure(seconds: float = SECONDS) -> list[tuple[str, str, str]]:
+    rows = []
+    with serving("app.py") as (url, process, _):
+        with busy(sliders(url, 4, [])):  # models load meanwhile
+            time.sleep(15)
+        for n in (SLIDERS, MANY):
+            times: list[float] = []
+            moving = sliders(url, n, times)
+            with busy(moving):
+                time.sleep(seconds)
+            rows.append(slider_row(f"sliders of {n} visitors alone", times, seconds, moving, 200 if n == SLIDERS else None))
+        works = heavy_work()
+        single = [alone(url, work) for work in works]
+        times = []
+        moving, heavy = sliders(url, SLIDERS, times), heavy_visitors(url, works)
+        with peak_memory(process) as peak, busy(heavy):
+            time.sleep(2)
+            with busy(moving):
+                time.sleep(2 * seconds)
+        rows.append(slider_row(f"sliders of {SLIDERS} visitors in mixed traffic", times, 2 * seconds, moving + heavy, 500))
+    equal = sum(work.visitors for work in works)
+    for work, at_once in zip(works, single):
+        if work.seconds:
+            longest, fair = max(work.seconds), equal * at_once
+            measured = f"longest of {len(work.seconds)}: {longest:.1f} s (alone {at_once:.1f} s)"
+            rows.append((work.title, measured, f"**{longest / fair:.2f}** of {equal} times alone, its equal share; must: 2"))
+        else:
+            rows.append((work.title, f"none ended (alone {at_once:.1f} s)", "must: twice its equal share"))
+    return [*rows, ("memory, at most", f"{peak[0]:.2f} GB", "must: 1.8 GB")]
+
+
+def slider_row(title: str, times: list[float], seconds: float, visitors: list, must: int | None) -> tuple[str, str, str]:
+    errors = sum(client.errors for client, *_ in visitors)
+    measured = f"{median(times):.0f} / {p95(times):.0f} ms, {len(times) / seconds:.0f} pictures/s"
+    return (f"{title}, p50 / p95", measured, f"**{errors} errors**; must: no error" + (f", p95 {must} ms" if must else ""))
+
+
+# --- Soak -------------------------------------------------------------------------------------------------------------
+
+
+def soak(minutes: float) -> list[tuple[str, str, str]]:
+    """What grows under mixed traffic: the slope of a straight line through the samples of the second half."""
+    samples = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        with serving("app.py") as (url, process, _):
+            server = psutil.Process(process.pid)
+            visitors = sliders(url, SLIDERS, []) + heavy_visitors(url, heavy_work())
+            with busy(visitors):
+                end = time.monotonic() + 60 * minutes
+                while time.monotonic() < end:
+                    time.sleep(SAMPLE_EVERY)
+                    samples.append(in_use(server, Path(folder)))
+                    print(*(f"{value:.4g}" for value in samples[-1]), flush=True)
+        errors = sum(client.errors for client, *_ in visitors)
+    half = np.array(samples[len(samples) // 2 :])
+    hours = np.arange(len(half)) * SAMPLE_EVERY / 3600
+    rows = []
+    for name, unit, values in zip(("memory", "open files", "threads", "temporary files"), ("MB", "", "", "MB"), half.T):
+        slope = np.polyfit(hours, values, 1)[0]
+        rows.append((f"{name}, {minutes:g} minutes", f"{values.mean():.4g} {unit}".strip(), f"{slope:+.3g} {unit} an hour"))
+    return [*rows, ("errors", str(errors), "must: none")]
+
+
+def in_use(server: psutil.Process, folder: Path) -> tuple[float, ...]:
+    """(MB of memory, open files and connections, threads, MB of temporary files)."""
+    files = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+    handles = server.num_fds() if hasattr(server, "num_fds") else server.num_handles()
+    return server.memory_info().rss / 1e6, handles, server.num_threads(), sum(files) / 1e6
+
+
+def main(
+    readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False,
+    soak_minutes: Annotated[float, typer.Option("--soak", help="Minutes of mixed traffic, instead of the table.")] = 0,
+) -> None:
+    """Measure many visitors and print a table."""
+    if soak_minutes:
+        print(common.section("load", soak(soak_minutes), threads=lane.THREADS))
+    else:
+        common.report("load", measure(), readme, threads=lane.THREADS)
+
+
+if __name__ == "__main__":
+    typer.run(main)
