@@ -151,6 +151,7 @@ def mount(app, path):
 
 def main():
     environment.check_address()
+    environment.return_freed_memory()  # not where the page is part of another program
     try:
         server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, **OPTIONS)
     except OSError as e:  # of all the ports that are tried when none is named

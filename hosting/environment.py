@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import ctypes
 import errno
 import io
 import os
@@ -84,6 +85,21 @@ def _choose_folder():
     os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _remove_abandoned(Path(folder).parent)
+
+
+MALLOC_OPTIONS = {-8: 2, -3: 4 * 2**20, -1: 32 * 2**20}  # M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of mallopt(3)
+
+
+def return_freed_memory() -> bool:
+    """Ask glibc to return what large pictures have used to the system; without glibc nothing happens.
+
+    Each of the server's many threads would get a heap of its own, and every heap would keep what its largest picture needed.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return all([mallopt(option, value) for option, value in MALLOC_OPTIONS.items()])
 
 
 def end() -> None:

@@ -217,3 +217,33 @@ def test_gradios_messages_can_be_printed_in_any_locale():
     env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True)
     assert done.returncode == 0 and done.stdout == b"\\U0001f528\\u8bd7\n", done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux")
+def test_what_one_thread_has_freed_others_use():
+    """In a process of its own: eight threads that live on, as the server's do, compute one after another."""
+    program = """if True:
+        import threading, numpy as np
+        from hosting import environment
+        def resident():
+            return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+        works = environment.return_freed_memory()
+        def compute(done):
+            blocks = [np.ones(2**17) for i in range(40)]  # of 1 MB
+            kept.append(np.ones(1000))  # above them: the heap cannot shrink
+            del blocks
+            done.set()
+            end.wait()
+        kept, end, before = [], threading.Event(), resident()
+        for i in range(8):
+            done = threading.Event()
+            threading.Thread(target=compute, args=(done,), daemon=True).start()
+            done.wait()
+        print(works, resident() - before)
+        end.set()
+    """
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    works, megabytes = run.stdout.split()
+    if works == "False":
+        pytest.skip("without glibc")
+    assert float(megabytes) < 160  # two heaps of 40 MB; eight without the limit
