@@ -170,7 +170,7 @@ class Denoiser(GenerativeModel):
         widths: channels of each level.
         blocks: residual blocks per level, on the way down, on the way up, and at the lowest level.
         bias: whether convolutions have biases.
-        noises: names of `NOISES` that it is trained on; strongest: the maximal strength of each.
+        noises: names of `NOISES` that it is trained on, none if it is trained on pairs; strongest: the maximal strength of each.
     Shapes:
         x, y (B, C, H, W) with C = channels or 1, x in [0, 1]; sigma a number or (B, 1, H, W).
     """
@@ -230,12 +230,19 @@ class Denoiser(GenerativeModel):
         return y - upcast(F.pixel_shuffle(self.last(h), 2))
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """batch: (x, ...). Mean over the pictures of the root mean squared error, so that faint noise counts beside strong.
+        """Mean over the pictures of the root mean squared error, so that faint noise counts beside strong.
 
         Its minimizer is the geometric median of the clean pictures given the noisy one; that of squared errors is their mean.
+
+        batch: (x,), which `corrupt` makes noisy; or (x, y) with the noisy y, whose noise map is the level of y - x with
+        probability 1/2, else 0.
         """
-        x = self.on_device(batch[:1])[0]
-        if self.channels == 3:  # half of them grey
+        x, *noisy = self.on_device(batch[:2])
+        if noisy and noisy[0].shape == x.shape:
+            (y,) = noisy
+            level = (y - x).square().mean((1, 2, 3), keepdim=True).sqrt()
+            M = level * (torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5)
+        elif self.channels == 3:  # half of them grey
             half = len(x) // 2
             grey, M_grey = corrupt(luma(x[:half]), self.noises, self.strongest)
             colour, M_colour = corrupt(x[half:], self.noises, self.strongest)

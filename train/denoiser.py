@@ -2,6 +2,8 @@
 
 python -m train.denoiser --dataset photo --data-dir FOLDER --steps 13000   93 minutes on one busy core: BSD68 28.94 dB at
                                                                sigma 25; FOLDER holds photographs, or BSDS500 in bsds/
+python -m train.denoiser --dataset camera --init-from denoiser-photo --data-dir FOLDER --steps 6000   for what cameras
+                                                               store, from the same photographs
 python -m train.denoiser --dataset mnist --steps 3500          12 minutes on one busy core each: denoiser-mnist (and 12
 python -m train.denoiser --dataset fashion --steps 3500        more with --init-from denoiser-mnist), denoiser-fashion
 python -m train.denoiser --dataset mnist --vae --steps 20000   6 minutes on one busy core each: dvae-mnist, dvae-fashion,
@@ -15,17 +17,20 @@ import torch
 import genmodels as gm
 from genmodels import data, metrics
 from genmodels.denoiser import CLASSICAL, NOISES, Denoiser, DenoisingVAE, add_noise, classical, luma
-from train import cards, engine, measures, photographs
+from train import camera, cards, engine, measures, photographs
 from train.cards import Card, Checkpoint, Value
 
 SMALL = dict(channels=1, size=28, noises=list(NOISES), strongest=[0.65, 0.65, 0.6, 1.0, 0.6])
+PHOTOGRAPHS = ("photo", "camera")  # white Gaussian noise, and what a camera makes of light
 MODELS = {
     "photo": dict(),
+    "camera": dict(noises=[], strongest=[]),
     "mnist": dict(widths=[48, 96], bias=True, **SMALL),
     "fashion": dict(widths=[48, 96], bias=True, **SMALL),
 }
 VAES = {"mnist": dict(**SMALL), "fashion": dict(likelihood="gaussian", **SMALL)}
-MINUTES = {"photo": 90, "mnist": 12, "fashion": 12}
+MINUTES = {"photo": 90, "camera": 60, "mnist": 12, "fashion": 12}
+CLEAN_PSNR = 45.0  # of a clean picture: more of it does not count when checkpoints are compared
 SIGMAS = (15, 25, 50)  # on a scale of 255, for photographs
 SMALL_NOISES = [  # for digits and clothes
     *(("gaussian", s / 255) for s in (25, 50, 100, 150)),
@@ -35,40 +40,40 @@ SMALL_NOISES = [  # for digits and clothes
 
 
 def recipe(settings: engine.Settings, dataset: str = "mnist", vae: bool = False) -> engine.Recipe:
-    """Train the denoiser of `photo`, `mnist` or `fashion`; with --vae the denoising VAE of `mnist` or `fashion`."""
+    """Train the denoiser of a data set; with --vae the denoising VAE of `mnist` or `fashion`."""
     data.check_choice("--dataset", dataset, list(MODELS))
-    if vae and dataset == "photo":
+    if vae and dataset in PHOTOGRAPHS:
         raise ValueError("--vae is for mnist and fashion: a short code cannot represent a photograph.")
     model = DenoisingVAE(**VAES[dataset]) if vae else Denoiser(**MODELS[dataset])
-    if dataset == "photo":
-        train = photographs.Patches(photographs.load("train", settings.data_dir, model.size), model.size)
+    if dataset in PHOTOGRAPHS:
+        patches = camera.CameraPatches if dataset == "camera" else photographs.Patches
+        train = patches(photographs.load("train", settings.data_dir, model.size), model.size)
         val = photographs.load("val", settings.data_dir, model.size)
-        side = min(192, *(n for picture in val for n in picture.shape[1:]))
-        x = luma(torch.stack([_centre_crop(picture, side) for picture in val]) / 255)
+        side = min(192, *(n // 8 * 8 for picture in val for n in picture.shape[1:]))
+        x = torch.stack([_centre_crop(picture, side) for picture in val]) / 255
+        x = x if dataset == "camera" else luma(x)
         examples = data.samples("photo").floats()
-        noises = [("gaussian", s / 255) for s in SIGMAS]
     else:
         train, val = (data.load(dataset, split, settings.data_dir) for split in ("train", "val"))
         x = val.floats()[:500]
         examples = x[:8]
-        noises = SMALL_NOISES
+    noisy_pictures = camera_noise if dataset == "camera" else white_noise if dataset == "photo" else small_noise
+    pairs = noisy_pictures(x)
 
-    def denoise(model, x, kind, strength):
-        """(noisy pictures, restored ones)"""
-        noisy = add_noise(x, kind, strength, seed=0)
-        return noisy, torch.cat([model.restore(part.to(model.device)).cpu() for part in noisy.split(50)])
+    def restored(model, noisy):
+        return torch.cat([model.restore(part.to(model.device)).cpu() for part in noisy.split(50)])
 
     def validate(model):
         psnr = {}
-        for kind, strength in noises:
-            mse = (denoise(model, x, kind, strength)[1] - x).square().flatten(1).mean(1)
-            psnr[f"psnr {kind} {strength:.2f}"] = -10 * mse.clamp(min=1e-9).log10().mean().item()
-        return {"minus_psnr": -sum(psnr.values()) / len(psnr), **psnr}
+        for name, (clean, noisy) in pairs.items():
+            mse = (restored(model, noisy) - clean).square().flatten(1).mean(1)
+            psnr[f"psnr {name}"] = -10 * mse.clamp(min=1e-9).log10().mean().item()
+        return {"minus_psnr": -sum(min(value, CLEAN_PSNR) for value in psnr.values()) / len(psnr), **psnr}
 
     def samples(model):  # a row of clean pictures, then rows of noisy ones, each with the restored ones below it
-        selection = (1, 2) if dataset == "photo" else (2, 3, 5, 7)
-        rows = [row.clamp(0, 1) for i in selection for row in denoise(model, examples, *noises[i])]
-        return torch.cat([examples, *rows])
+        selection = (1, 2) if dataset in PHOTOGRAPHS else (2, 3, 5, 7)
+        noisy = [list(noisy_pictures(examples).values())[i][1] for i in selection]
+        return torch.cat([examples, *(part.clamp(0, 1) for y in noisy for part in (y, restored(model, y)))])
 
     return engine.Recipe(
         name=f"{'dvae' if vae else 'denoiser'}-{dataset}",
@@ -77,12 +82,29 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", vae: bool = False)
         validate=validate,
         samples=samples,
         optimizers=[engine.OptimizerConfig(lr=1e-3) if vae else engine.OptimizerConfig(lr=2e-3, muon=True)],
-        batch=16 if dataset == "photo" else 64,
+        batch=16 if dataset in PHOTOGRAPHS else 64,
         minutes=5 if vae else MINUTES[dataset],
         clip=200.0 if vae else 0.5,
         cooldown=0.2 if vae else 0.6,
         ema=0.999,
     )
+
+
+def white_noise(x):
+    """{name: (clean, noisy)} of pictures x, for validation."""
+    return _noisy(x, [("gaussian", s / 255) for s in SIGMAS])
+
+
+def small_noise(x):
+    return _noisy(x, SMALL_NOISES)
+
+
+def camera_noise(x):
+    return {kind: camera.pairs(x, kind, seed=0) for kind in camera.KINDS}
+
+
+def _noisy(x, noises):
+    return {f"{kind} {strength:.2f}": (x, add_noise(x, kind, strength, seed=0)) for kind, strength in noises}
 
 
 def _centre_crop(picture, side):

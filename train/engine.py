@@ -36,6 +36,7 @@ from genmodels.base import CheckpointError, GenerativeModel, check_number, check
 from train import state
 from train.state import RunFolder, TrainingError
 
+LOSS_ARGUMENTS = ("beta", "noises", "strongest")  # of models: they change the loss alone, so --init-from may change them
 PROBE_STEPS = (5, 25)  # the speed is measured between these two steps
 
 
@@ -310,7 +311,7 @@ class Run:
     def _start_from(self, model: GenerativeModel, folder: Path) -> None:
         """Copy the weights of a checkpoint of the same configuration; its log becomes the beginning of this run's."""
         source = type(model).from_pretrained(folder)
-        if any(source.config.get(k) != v for k, v in model.config.items() if k != "beta"):
+        if any(source.config.get(k) != v for k, v in model.config.items() if k not in LOSS_ARGUMENTS):
             raise CheckpointError(f"{folder} has another configuration than this recipe: {source.config}, not {model.config}.")
         model.load_state_dict(source.state_dict())
         if (folder / "log.jsonl").is_file():

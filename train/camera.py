@@ -1,0 +1,176 @@
+"""What a camera does to a picture, as training data for `denoiser-camera`: pairs of a clean patch and what came of it.
+
+A photograph is taken back to the sensor's linear light, where the noise arises: shot noise, whose variance grows with the light,
+and read noise, over a range of ISO. The sensor sees one colour in each pixel (mosaic); the camera interpolates the others, so that
+the noise of neighbours is correlated, brightens, and stores the picture as a JPEG, perhaps smaller. Pairs of other kinds keep
+the network general: white and correlated Gaussian noise, JPEG alone, and clean pictures, which it must leave alone.
+
+References: Brooks et al., Unprocessing images for learned raw denoising (2019), https://arxiv.org/abs/1811.11127, for the camera
+and its ranges; Guo et al., Toward convolutional blind denoising of real photographs (CBDNet, 2019),
+https://arxiv.org/abs/1807.04686, for noise in linear light and JPEG together; Zhang et al., Designing a practical degradation
+model for deep blind image super-resolution (2021), https://arxiv.org/abs/2103.14006, for drawing the steps at random.
+"""
+
+import io
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from genmodels.denoiser import luma
+from train.photographs import Patches
+
+KINDS = {
+    "camera": 0.36,
+    "display noise": 0.14,
+    "correlated": 0.14,
+    "white": 0.16,
+    "jpeg": 0.1,
+    "clean": 0.1,
+}  # shares of the pairs
+GREY = 0.25  # share of the pairs without colour
+QUALITY = (15, 96)  # of JPEG, from the lower to below the upper; below 30 only where nothing else is done to the picture
+LARGER = 1.5  # side of the patches that are cut out, in sides of those that are trained on: pictures are scaled down, too
+
+
+class CameraPatches(Patches):
+    """Random pairs (clean, noisy), (B, 3, side, side) each, by torch's global seed; noisy ones may be outside [0, 1]."""
+
+    def __init__(self, pictures, side: int):
+        super().__init__(pictures, round(LARGER * side))
+        self.small = side
+
+    def batch(self, i: Tensor) -> tuple[Tensor, Tensor]:
+        pairs = [self._pair(x) for x in super().batch(i)[0]]
+        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+
+    def _pair(self, x):
+        side = self.small
+        cut = side if uniform(0, 1) < 0.5 else int(uniform(side, self.side + 1))
+        x = F.interpolate(x[None, :, :cut, :cut], (side, side), mode="bilinear", antialias=True).clamp(0, 1)
+        kind = list(KINDS)[int(torch.multinomial(torch.tensor(list(KINDS.values())), 1))]
+        is_grey = uniform(0, 1) < GREY
+        if is_grey:
+            x = luma(x).expand(-1, 3, -1, -1)
+        clean, noisy = corrupt(x, kind)
+        if is_grey:
+            clean, noisy = (luma(t).expand(-1, 3, -1, -1) for t in (clean, noisy))
+        return clean[0].contiguous(), noisy[0].contiguous()
+
+
+def corrupt(x: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """(clean, noisy) of one picture x (1, 3, H, W) in [0, 1], by one of `KINDS`. Sides are even."""
+    if kind == "clean":
+        return x, x
+    if kind == "jpeg":
+        return x, jpeg(x, int(uniform(*QUALITY)))
+    if kind == "white":
+        return x, x + uniform(0, 56 / 255) * torch.randn(x.shape)
+    if kind == "camera":
+        x, y = photograph(x)
+    elif kind == "display noise":  # shot and read noise of a picture that is bright already
+        variance = log_uniform(1e-5, 4e-3) + log_uniform(1e-4, 3e-2) * x
+        y = x + variance.sqrt() * torch.randn(x.shape)
+    else:
+        y = x + correlated_noise(x.shape)
+    if uniform(0, 1) < 0.7:
+        y = jpeg(y, int(uniform(30, QUALITY[1])))
+    elif uniform(0, 1) < 0.5:
+        y = y.clamp(0, 1)
+    return x, y
+
+
+def pairs(x: Tensor, kind: str, seed: int) -> tuple[Tensor, Tensor]:
+    """(clean, noisy) of pictures x (B, 3, H, W); the same seed gives the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        clean, noisy = zip(*(corrupt(picture, kind) for picture in x.split(1)))
+    return torch.cat(clean), torch.cat(noisy)
+
+
+def correlated_noise(shape: torch.Size) -> Tensor:
+    """Gaussian noise of neighbouring pixels that are alike: drawn small and enlarged, or blurred. The scale is before that."""
+    H, W = shape[2:]
+    sigma = uniform(0, 40 / 255)
+    if uniform(0, 1) < 0.5:
+        factor = uniform(1, 2.5)
+        small = torch.randn(*shape[:2], math.ceil(H / factor) + 1, math.ceil(W / factor) + 1)
+        large = F.interpolate(small, scale_factor=factor, mode="bilinear")
+        return sigma * large[..., :H, :W]
+    width = uniform(0.4, 1.2)
+    taps = torch.exp(-(torch.arange(-3, 4) ** 2) / (2 * width**2))
+    taps = taps / taps.sum()
+    noise = F.conv2d(torch.randn(shape[1], 1, H + 6, W + 6), (taps[:, None] * taps)[None, None])
+    return uniform(1, 2) * sigma * noise.view(shape)
+
+
+def jpeg(x: Tensor, quality: int) -> Tensor:
+    """One picture (1, 3, H, W), stored as a JPEG and read again; libjpeg halves the resolution of its colours."""
+    file = io.BytesIO()
+    pixels = (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+
+
+# --- The camera: x (1, 3, H, W), an sRGB picture -----------------------------------------------------------------------
+
+# What is missing in a pixel is the mean of its neighbours that have it.
+GREEN_TAPS = torch.tensor([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+RED_BLUE_TAPS = torch.tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
+RED, GREEN, BLUE = [[1, 0], [0, 0]], [[0, 1], [1, 0]], [[0, 0], [0, 1]]
+COLOUR_FILTER = torch.tensor([RED, GREEN, BLUE], dtype=torch.float32)  # which pixels of each 2x2 have which colour
+
+
+def photograph(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(what the camera would make of x without noise, what it makes of it)."""
+    has_curve = uniform(0, 1) < 0.5
+    gains = torch.tensor([uniform(1.2, 2.4), 1.0, uniform(1.2, 2.2)]).view(1, 3, 1, 1)  # of the white balance
+    exposure = uniform(0.5, 1)  # how much of the sensor's range is used: brightened later
+    light = to_linear(uncurved(x) if has_curve else x) * exposure / gains
+
+    shot = log_uniform(1e-4, 1.5e-2)
+    read = math.exp(2.18 * math.log(shot) + 1.2 + 0.26 * float(torch.randn(())))
+    noisy = light + (read + shot * light).sqrt() * torch.randn(x.shape)
+
+    def develop(raw):
+        picture = to_srgb((demosaic(raw) * gains / exposure).clamp(0, 1))
+        return curved(picture) if has_curve else picture
+
+    return develop(light), develop(noisy)
+
+
+def demosaic(light: Tensor) -> Tensor:
+    """Of each pixel one colour is kept, and the others are interpolated from neighbours."""
+    H, W = light.shape[2:]
+    mosaic = light * COLOUR_FILTER.repeat(1, H // 2, W // 2)
+    taps = torch.stack([RED_BLUE_TAPS, GREEN_TAPS, RED_BLUE_TAPS])[:, None]
+    return F.conv2d(F.pad(mosaic, (1, 1, 1, 1), mode="reflect"), taps, groups=3)  # reflection keeps the mosaic's pattern
+
+
+def to_linear(x: Tensor) -> Tensor:
+    """Light of sRGB values, IEC 61966-2-1."""
+    return torch.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(light: Tensor) -> Tensor:
+    return torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
+
+
+def curved(x: Tensor) -> Tensor:
+    """A tone curve that gives more contrast."""
+    return 3 * x**2 - 2 * x**3
+
+
+def uncurved(y: Tensor) -> Tensor:
+    return 0.5 - torch.sin(torch.asin(1 - 2 * y) / 3)
+
+
+def uniform(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand(()))
+
+
+def log_uniform(low: float, high: float) -> float:
+    return math.exp(uniform(math.log(low), math.log(high)))
