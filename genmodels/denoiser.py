@@ -170,7 +170,7 @@ class Denoiser(GenerativeModel):
         widths: channels of each level.
         blocks: residual blocks per level, on the way down, on the way up, and at the lowest level.
         bias: whether convolutions have biases.
-        noises: names of `NOISES` that it is trained on, none if it is trained on pairs; strongest: the maximal strength of each.
+        noises: names of `NOISES` that it is trained on, none for pairs; strongest: the maximal strength of each.
     Shapes:
         x, y (B, C, H, W) with C = channels or 1, x in [0, 1]; sigma a number or (B, 1, H, W).
     """

@@ -120,6 +120,7 @@ register(
         "denoiser-mnist": dict(**GREY, bias=True),
         "denoiser-fashion": dict(**GREY, bias=True),
         "denoiser-photo": {},
+        "denoiser-camera": dict(noises=[], strongest=[]),
     },
 )
 register(

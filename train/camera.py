@@ -1,12 +1,13 @@
 """What a camera does to a picture, as training data for `denoiser-camera`: pairs of a clean patch and what came of it.
 
-A photograph is taken back to the sensor's linear light, where the noise arises: shot noise, whose variance grows with the light,
-and read noise, over a range of ISO. The sensor sees one colour in each pixel (mosaic); the camera interpolates the others, so that
-the noise of neighbours is correlated, brightens, and stores the picture as a JPEG, perhaps smaller. Pairs of other kinds keep
-the network general: white and correlated Gaussian noise, JPEG alone, and clean pictures, which it must leave alone.
+A photograph is taken back to the sensor's linear light, where the noise arises: shot noise, whose variance grows with the
+light, and read noise, over a range of ISO. The sensor sees one colour in each pixel (mosaic); the camera interpolates the
+others, so that the noise of neighbours is correlated, brightens the picture, and stores it as a JPEG, perhaps smaller. Pairs of
+other kinds keep the network general: white and correlated Gaussian noise, JPEG alone, and clean pictures, which it must
+leave alone.
 
-References: Brooks et al., Unprocessing images for learned raw denoising (2019), https://arxiv.org/abs/1811.11127, for the camera
-and its ranges; Guo et al., Toward convolutional blind denoising of real photographs (CBDNet, 2019),
+References: Brooks et al., Unprocessing images for learned raw denoising (2019), https://arxiv.org/abs/1811.11127, for the
+camera and its ranges; Guo et al., Toward convolutional blind denoising of real photographs (CBDNet, 2019),
 https://arxiv.org/abs/1807.04686, for noise in linear light and JPEG together; Zhang et al., Designing a practical degradation
 model for deep blind image super-resolution (2021), https://arxiv.org/abs/2103.14006, for drawing the steps at random.
 """
@@ -20,7 +21,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+import genmodels as gm
+from genmodels import metrics
 from genmodels.denoiser import luma
+from train import measures, photographs
 from train.photographs import Patches
 
 KINDS = {
@@ -174,3 +178,79 @@ def uniform(low: float, high: float) -> float:
 
 def log_uniform(low: float, high: float) -> float:
     return math.exp(uniform(math.log(low), math.log(high)))
+
+
+# --- Evaluation -----------------------------------------------------------------------------------------------------
+
+SIDE = 256  # of the crops that are measured
+SIGMAS = (1, 2, 5, 10, 15, 20, 25, 30, 40)  # given to denoiser-photo, of 255
+NOTE = (
+    "PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]. The best sigma is the one of "
+    f"{', '.join(map(str, SIGMAS))} (of 255) whose result has the highest PSNR, chosen for each picture: nobody can do that "
+    "without the clean picture."
+)
+REFERENCE = (
+    "Guo et al., [Toward convolutional blind denoising of real photographs](https://arxiv.org/abs/1807.04686) (2019); Brooks "
+    "et al., [Unprocessing images for learned raw denoising](https://arxiv.org/abs/1811.11127) (2019)."
+)
+
+
+def display_noise(x: Tensor) -> Tensor:
+    return jpeg(x + (1e-4 + 1e-2 * x).sqrt() * torch.randn(x.shape), 85)
+
+
+def enlarged_noise(x: Tensor) -> Tensor:
+    H, W = x.shape[2:]
+    small = 25 / 255 * torch.randn(1, 3, H // 2, W // 2)
+    return (x + F.interpolate(small, (H, W), mode="bilinear")).clamp(0, 1)
+
+
+# {name: picture x (1, 3, H, W) -> what is given to the denoiser}, by torch's global seed
+MEASURED = {
+    "white noise, sigma 25": lambda x: (x + 25 / 255 * torch.randn(x.shape)).clamp(0, 1),
+    "white noise, sigma 25, JPEG 80": lambda x: jpeg(x + 25 / 255 * torch.randn(x.shape), 80),
+    "shot and read noise, JPEG 85": display_noise,
+    "correlated over two pixels": enlarged_noise,
+    "JPEG 20": lambda x: jpeg(x, 20),
+    "JPEG 50": lambda x: jpeg(x, 50),
+    "clean": lambda x: x,
+}
+
+
+def evaluate(evaluation: measures.Evaluation) -> measures.Evaluator:
+    """PSNR on photographs in colour, blind, beside `denoiser-photo`, blind and given the best sigma. Returns a headline."""
+    model, other = evaluation.model, gm.load("denoiser-photo")
+    pictures = photographs.load("colour" if evaluation.split == "test" else evaluation.split, evaluation.data_dir)
+    side = min(SIDE, *(n // 2 * 2 for p in pictures for n in p.shape[1:]))
+    crops = [photographs.centre_crop(p, side)[None] / 255 for p in pictures]
+    rows, gains = [], []
+
+    def denoise(name, x, seed):
+        """PSNR of x as it came, by denoiser-photo blind and given the best sigma, and by this model."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            y = MEASURED[name](x)
+        best = max(psnr(other.restore(y, sigma / 255), x) for sigma in SIGMAS)
+        return [psnr(y, x), psnr(other.restore(y), x), best, psnr(model.restore(y), x)]
+
+    for name in MEASURED:
+        key = f"{evaluation.name}-{evaluation.weights_hash}-{evaluation.split}-{name}-{evaluation.seed}".replace(" ", "-")
+        quality = [evaluation.cached(f"{key}-{k}", denoise, name, x, evaluation.seed + k) for k, x in enumerate(crops)]
+        noisy, blind, best, ours = torch.tensor(quality, dtype=torch.float64).mean(0).tolist()
+        rows.append([name, *(f"{value:.2f}" if value < MAX_PSNR else "unchanged" for value in (noisy, blind, best, ours))])
+        if name != "clean":
+            gains.append(ours - best)
+        comparison = f"as it came {rows[-1][1]}; denoiser-photo blind {blind:.2f}, given the best sigma {best:.2f}"
+        label = f"PSNR in colour, {name}, blind, dB"
+        yield measures.Value("restored_psnr", label, ours, n=len(crops), comparison=comparison, seeded=True)
+    text = f"PSNR in dB: mean over the central {side}x{side} pixels of {len(crops)} photographs in colour."
+    columns = ["as it came", "denoiser-photo, blind", "denoiser-photo, best sigma", "ours, blind"]
+    measures.write_methods(evaluation, text, columns, rows)
+    return f"PSNR {min(gains):+.2f} to {max(gains):+.2f} dB beside denoiser-photo given the best sigma"
+
+
+MAX_PSNR = 99.0  # dB, of a picture that did not change
+
+
+def psnr(x: Tensor, clean: Tensor) -> float:
+    return min(metrics.psnr(x, clean).item(), MAX_PSNR)

@@ -63,6 +63,14 @@ DATASETS: dict[str, dict[str, Any]] = {
         "(2011), and 68 others for the test, in the split of the denoising papers",
         "validation_data": "20 of the 400 training photographs, which were not trained on",
     },
+    "camera": {
+        "title": "BSDS500 through a model of a camera",
+        "hub": None,
+        "licence": "for non-commercial research and education",
+        "credit": "400 photographs of the Berkeley segmentation dataset, BSDS500, by Arbelaez, Maire, Fowlkes and Malik "
+        "(2011), and 68 others for the test, in the split of the denoising papers",
+        "validation_data": "20 of the 400 training photographs, which were not trained on",
+    },
 }
 VALIDATION_DATA = "validation pictures, cut from the training split"  # unless the dataset has its own sentence
 CARD_TEMPLATE = """# {name}

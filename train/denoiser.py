@@ -50,7 +50,7 @@ def recipe(settings: engine.Settings, dataset: str = "mnist", vae: bool = False)
         train = patches(photographs.load("train", settings.data_dir, model.size), model.size)
         val = photographs.load("val", settings.data_dir, model.size)
         side = min(192, *(n // 8 * 8 for picture in val for n in picture.shape[1:]))
-        x = torch.stack([_centre_crop(picture, side) for picture in val]) / 255
+        x = torch.stack([photographs.centre_crop(picture, side) for picture in val]) / 255
         x = x if dataset == "camera" else luma(x)
         examples = data.samples("photo").floats()
     else:
@@ -107,11 +107,6 @@ def _noisy(x, noises):
     return {f"{kind} {strength:.2f}": (x, add_noise(x, kind, strength, seed=0)) for kind, strength in noises}
 
 
-def _centre_crop(picture, side):
-    top, left = ((n - side) // 2 for n in picture.shape[1:])
-    return picture[:, top : top + side, left : left + side]
-
-
 # --- Evaluation -----------------------------------------------------------------------------------------------------
 
 PUBLISHED_IN = "BM3D and DnCNN-B: https://arxiv.org/abs/1608.03981, FFDNet: https://arxiv.org/abs/1710.04026"
@@ -139,6 +134,8 @@ def evaluate(evaluation: measures.Evaluation, options: measures.Options) -> meas
     """Quality of denoised pictures, also by scikit-image's methods; on digits and clothes also a classifier's accuracy."""
     if evaluation.dataset == "photo":
         return evaluate_on_photographs(evaluation)
+    if evaluation.dataset == "camera":
+        return camera.evaluate(evaluation)
     return evaluate_on_small_pictures(evaluation)
 
 
@@ -188,7 +185,7 @@ def evaluate_on_photographs(evaluation: measures.Evaluation) -> measures.Evaluat
             )
             if colour == "grey":
                 headline.append(f"{by_method['ours, sigma given'][0]:.2f}")
-    write_methods(
+    measures.write_methods(
         evaluation,
         "PSNR in dB and SSIM, means over the pictures. All methods but the median and ours, blind, are given sigma.",
         columns,
@@ -257,7 +254,7 @@ def evaluate_on_small_pictures(evaluation: measures.Evaluation) -> measures.Eval
             comparison=f"noisy pictures {quality['noisy'][2]:.1%}, clean pictures {clean_accuracy:.1%}",
         )
         psnrs.append(psnr)
-    write_methods(
+    measures.write_methods(
         evaluation,
         f"PSNR in dB, SSIM and the accuracy of {classifier_name} (clean pictures: {clean_accuracy:.1%}). scikit-image's "
         f"methods restored the first {len(first):,} pictures. They and the denoiser are given sigma where the noise is "
@@ -268,16 +265,9 @@ def evaluate_on_small_pictures(evaluation: measures.Evaluation) -> measures.Eval
     return f"mean PSNR {sum(psnrs) / len(psnrs):.2f} dB over {len(psnrs)} kinds and strengths of noise"
 
 
-def write_methods(evaluation: measures.Evaluation, text: str, columns: list[str], rows: list[list[str]]) -> None:
-    """`table.json`: all methods side by side, for the card."""
-    if evaluation.split == "test":
-        table = {"text": text, "columns": ["noise", *columns], "rows": rows}
-        cards.write_text(evaluation.folder / "table.json", json.dumps(table) + "\n")
-
-
 def reference_values(model: Denoiser | DenoisingVAE, dataset: str) -> dict[str, torch.Tensor]:
     x = measures.reference_pictures(dataset).floats()
-    noises = [("gaussian", s / 255) for s in SIGMAS] if dataset == "photo" else SMALL_NOISES
+    noises = [("gaussian", s / 255) for s in SIGMAS] if dataset in PHOTOGRAPHS else SMALL_NOISES
     restored = [model.restore(add_noise(x, kind, s, seed=0)) for kind, s in noises]
     return {"psnr": torch.cat([metrics.psnr(result, x) for result in restored])}
 
@@ -285,6 +275,22 @@ def reference_values(model: Denoiser | DenoisingVAE, dataset: str) -> dict[str, 
 def card(checkpoint: Checkpoint) -> Card:
     """Of a denoiser of digits or clothes, or of photographs."""
     dataset, tables = checkpoint.dataset, methods_table(checkpoint)
+    if dataset == "camera":
+        return Card(
+            task="image-to-image",
+            paper="Guo et al. 2019; Brooks et al. 2019",
+            reference=f"{REFERENCE} {camera.REFERENCE}",
+            what="A convolutional network that removes the noise of cameras, as it is after demosaicing, tone curve and JPEG, "
+            "from photographs of any size: `denoiser-photo`, trained further on a model of a camera (`train/camera.py`).",
+            code='x = gm.data.photograph("chelsea")\nmodel.restore(x)\nmodel.restore(x, sigma=10 / 255)  # as much as that',
+            use="Photographs that are noisy as they come; seeing how much the model of the noise matters, next to "
+            "`denoiser-photo` of the same size; teaching. The training photographs are licensed for non-commercial research "
+            "and education: keep to that.",
+            limits="The camera is a model of one: no real pairs of noisy and clean photographs were used, and no lens, no "
+            "sharpening and no denoising of the camera's own is in it. It smooths what it takes for noise, fine texture too.",
+            notes={"restored_psnr": camera.NOTE},
+            tables=tables,
+        )
     if dataset == "photo":
         return Card(
             task="image-to-image",

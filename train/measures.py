@@ -92,7 +92,7 @@ class Evaluation(Checkpoint):
         if self.own:
             self.own_data = self.own_data or read_own(self.own, self.data_dir)
             return getattr(self.own_data, split)
-        if self.dataset == "photo":
+        if self.dataset in ("photo", "camera"):
             return photographs.load(split, self.data_dir)
         if self.dataset in texts.DATASETS:
             return texts.DATASETS[self.dataset](split)
@@ -227,7 +227,7 @@ def conditions_in_words(checkpoint: Checkpoint, kind: str) -> str:
 
 def reference_pictures(dataset: str, n: int = 16) -> data.Pictures:
     """The sample pictures by whose numbers a test recognises a checkpoint."""
-    return data.samples(dataset)[:n]
+    return data.samples("photo" if dataset == "camera" else dataset)[:n]
 
 
 def condition_labels(model: Any, pictures: data.Pictures, dataset: str) -> Tensor:
@@ -463,3 +463,10 @@ def classification_accuracy_score(evaluation: Evaluation, x: Tensor, y: Tensor, 
         comparison=f"trained on real pictures: {real.sd:.2%}",
     )
     return f"CAS {cas} (real pictures {real.mean:.1%}{note})"
+
+
+def write_methods(evaluation: Evaluation, text: str, columns: list[str], rows: list[list[str]]) -> None:
+    """`table.json` of a denoiser: all methods side by side, for the card."""
+    if evaluation.split == "test":
+        table = {"text": text, "columns": ["noise", *columns], "rows": rows}
+        cards.write_text(evaluation.folder / "table.json", json.dumps(table) + "\n")

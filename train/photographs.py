@@ -90,3 +90,9 @@ class Patches:
         x = picture[:, top : top + self.side, left : left + self.side]
         x = x.rot90(int(torch.randint(4, ())), (1, 2))
         return x.flip(2) if torch.rand(()) < 0.5 else x
+
+
+def centre_crop(picture: Tensor, side: int) -> Tensor:
+    """The central (C, side, side) of a picture."""
+    top, left = ((n - side) // 2 for n in picture.shape[1:])
+    return picture[:, top : top + side, left : left + side]
