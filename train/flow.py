@@ -39,10 +39,11 @@ def recipe(settings: engine.Settings, dataset: str = "mnist") -> engine.Recipe:
         train=train,
         validate=validate,
         samples=samples,
-        optimizers=[engine.OptimizerConfig(lr=1e-3, betas=(0.9, 0.99))],
+        optimizers=[engine.OptimizerConfig(lr=2e-3, betas=(0.9, 0.99), muon=True)],
         batch=32,
         minutes=90,
         clip=500.0,
+        cooldown=0.6,
     )
 
 
