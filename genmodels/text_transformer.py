@@ -16,12 +16,61 @@ from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
 
 
+class SingleStep:
+    """Next-token logits after one more token of a single text: those of `Transformer.logits`, on the CPU in half the time.
+
+    Reading all weights from memory takes half of a step. The rest are calls, so here are few of them: vectors instead of
+    batches, attention of one query as two products, and what the text does not change is prepared.
+    """
+
+    def __init__(self, model: Transformer, cache: KVCache):
+        heads, half = model.heads, model.head_dim // 2
+        self.embed, self.norm, self.cache = model.embed, model.norm.weight, cache
+        self.shape = 3, heads, 2, half
+        self.eps = model.norm.eps or 0.0
+        scale = model.cos.new_tensor([model.head_dim**-0.5, 1]).view(1, 2, 1, 1, 1)  # of queries and of keys
+        self.cos, self.sin = (table.view(-1, 1, 1, 2, half) * scale for table in (model.cos, model.sin))
+        self.layers = [
+            (b.norm1.weight, b.qkv.weight, b.out.weight, b.norm2.weight, b.gate_up.weight, b.down.weight) for b in model.blocks
+        ]
+
+    @staticmethod
+    def fits(model: Transformer, n: int) -> bool:
+        """Whether this is for n texts of the model: one, on the CPU, in full precision, and each token is an input of its own."""
+        weight = model.embed.weight
+        full = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
+        return n == 1 and full and len(model.lags) == 1 and not (model.training and model.dropout)
+
+    def product(self, weight: Tensor, x: Tensor, norm: Tensor) -> Tensor:
+        """weight @ RMSNorm(x)"""
+        scale = (float(x.dot(x)) / x.shape[0] + self.eps) ** -0.5
+        return torch.addmv(x[:1], weight, x * norm, beta=0, alpha=scale)
+
+    def __call__(self, token: Tensor, position: int) -> Tensor:
+        """token: (1,); position: its own, all before it are in the cache. Returns (V,)."""
+        x = self.embed(token)[0]  # called as a layer, so that the hooks of all layers are called in each step
+        cos, sin = self.cos[position], self.sin[position]  # (2, 1, 2, half)
+        keys, values = (part[:, 0, :, : position + 1].unbind() for part in self.cache)
+        for (norm1, qkv, out, norm2, gate_up, down), k, v in zip(self.layers, keys, values):
+            projected = self.product(qkv, x, norm1).view(self.shape)
+            qk = projected[:2]
+            rotated = torch.addcmul(qk * cos, qk.flip(2), sin).flatten(2)  # (2, heads, d); see `apply_rotary`
+            k.select(1, position).copy_(rotated[1])
+            v.select(1, position).copy_(projected[2].flatten(1))
+            shares = torch.bmm(rotated[0].unsqueeze(1), k.mT).softmax(-1)  # (heads, 1, position + 1)
+            x = torch.addmv(x, out, torch.bmm(shares, v).view(-1))
+            gate, up = self.product(gate_up, x, norm2).view(2, -1).unbind()
+            x = torch.addmv(x, down, F.silu(gate).mul_(up))
+        return self.product(self.embed.weight, x, self.norm)
+
+
 class DecodingState(NamedTuple):
     """What `next_logits` keeps from one call to the next. window: (B, context) token ids, the first at position `start`."""
 
     start: int
     cache: KVCache
     window: Tensor
+    step: SingleStep | None = None
 
 
 class Token(NamedTuple):
@@ -115,10 +164,14 @@ class TextTransformer(Transformer):
         with torch.no_grad():
             if state is None or state.start != start:
                 window = torch.empty(len(rows), self.context, dtype=torch.long, device=self.device)
-                state, position = DecodingState(start, self.empty_cache(len(rows)), window), 0
+                cache = self.empty_cache(len(rows))
+                step = SingleStep(self, cache) if SingleStep.fits(self, len(rows)) else None
+                state, position = DecodingState(start, cache, window, step), 0
             else:
                 position = T - 1
             state.window[:, position:T] = torch.tensor([ids[start + position :] for ids in rows], device=self.device)
+            if state.step and position:
+                return state.step(state.window[0, position:T], position)[None], state
             x = self._hidden_states(state.window[:, :T], state.cache, position)[:, -1]
             return upcast(F.linear(x, self.embed.weight)), state
 

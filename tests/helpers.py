@@ -89,7 +89,10 @@ def last(run):
 
 
 def sheet_of(value):
-    """The pictures of a sheet, (n, H, W, 3) uint8."""
+    """The pictures of a sheet or of raw bytes, (n, H, W, 3) uint8."""
+    if "pixels" in value:
+        shape = value["n"], value["h"], value["w"], value["c"]
+        return np.frombuffer(base64.b64decode(value["pixels"]), np.uint8).reshape(shape).repeat(3 // value["c"], -1)
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(value["source"].split(",")[1]))).convert("RGB"))
     rows = sheet.reshape(-1, value["h"], value["columns"], value["w"], 3).swapaxes(1, 2)
     return rows.reshape(-1, value["h"], value["w"], 3)[: value["n"]]

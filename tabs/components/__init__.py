@@ -1,8 +1,9 @@
 """The page's own components: each is a module with its .html, .js and .css beside it, after `shared.js` and `shared.css`.
 
 Templates are static, and scripts render values in `watch`: a value inside a template would be run as HTML or JavaScript.
-Many pictures are sent as one PNG sheet in a data URI, the live picture as raw bytes: no file is written for either. Long lists
-are sent as one string, JSON or numbers with spaces: Gradio walks through every list on the page at each message of a stream.
+Many pictures are sent as one PNG sheet in a data URI, those that follow a slider as raw bytes, which scripts draw at once: no
+file is written for either. Long lists are sent as one string, JSON or numbers with spaces: Gradio walks through every list on
+the page at each message of a stream.
 Each class says in `Value` what it shows; a `Message` can take its place. A value with a `turn` is dropped after a later turn's.
 """
 
@@ -22,12 +23,13 @@ FOLDER = Path(__file__).parent
 
 
 class Raw(TypedDict):
-    """One picture in the form that scripts draw fastest."""
+    """Pictures in the form that scripts draw fastest."""
 
-    w: int
+    n: int
+    w: int  # of one picture
     h: int
     c: int  # channels
-    pixels: str  # base64 of (h, w, c) bytes
+    pixels: str  # base64 of (n, h, w, c) bytes
 
 
 class Sheet(TypedDict):
@@ -101,12 +103,12 @@ def line(name: str, points: Iterable[Sequence[float]]) -> Line:
 
 
 def raw(x: "Tensor") -> Raw:
-    """One picture (C, H, W) in [0, 1]."""
+    """One picture (C, H, W) or several (N, C, H, W) in [0, 1]."""
     import genmodels as gm
 
-    pixels = gm.pictures.to_bytes(x[None])[0]  # (H, W, C)
-    h, w, c = pixels.shape
-    return {"w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
+    pixels = gm.pictures.to_bytes(x if x.ndim == 4 else x[None])
+    n, h, w, c = pixels.shape
+    return {"n": n, "w": w, "h": h, "c": c, "pixels": base64.b64encode(pixels.numpy().tobytes()).decode()}
 
 
 def sheet(x: "Tensor", columns: int) -> Sheet:

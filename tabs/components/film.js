@@ -65,7 +65,7 @@ function load(v) {
   reference.hidden = !(v && v.reference);
   if (v && v.reference) {
     const canvas = reference.firstElementChild;
-    drawRaw(canvas, v.reference);
+    drawRaw([canvas], v.reference);
     canvas.style.aspectRatio = v.reference.w + ' / ' + v.reference.h;
   }
   if (!v || !v.source) { controls.hidden = frames.hidden = true; value = image = null; return; }

@@ -1,6 +1,6 @@
 const box = find('.gallery'), poster = find('.poster'), figure = find('figure'), svg = find('svg');
 const KINDS = {real: _('real'), generated: _('generated')};
-let tiles = [];
+let tiles = [], kinds = '';
 
 function build(n) {
   tiles = Array.from({length: n}, (_, i) => {
@@ -12,40 +12,47 @@ function build(n) {
 }
 /**
  * @typedef {{kind: string, label: string, score: number}} Picture  kind: real, generated or '', not revealed
- * @param {Sheet & {across: number, pictures: Picture[], histogram: string, visitor_choice: number, discriminator_choice: number}} v
+ * @param {Raw & {across: number, pictures: Picture[], moving: boolean, histogram: string, visitor_choice: number,
+ *   discriminator_choice: number}} v
  */
 function load(v) {
   poster.hidden = !!v || !props.poster;
   if (!v && props.poster) poster.src = props.poster;
   box.setAttribute('aria-label', props.name);
   box.classList.toggle('pick', !!props.pick);
-  if (!v || !v.source) { box.replaceChildren(); tiles = []; figure.hidden = true; return; }
-  openSheet(v, image => {
-    if (tiles.length !== v.n) build(v.n);
-    box.style.setProperty('--across', v.across);
-    box.style.setProperty('--narrow', Math.min(v.n, 7));
-    const histogram = v.histogram ? JSON.parse(v.histogram) : null, answered = v.visitor_choice !== undefined;
-    const revealed = answered || v.pictures.some(p => p.kind === 'real');
-    const text = score => signed(score, histogram.edges);
-    const low = histogram && histogram.edges[0], high = histogram && histogram.edges.at(-1);
-    tiles.forEach((tile, i) => {
-      const [canvas, fill, under] = tile.children, {kind, label, score} = v.pictures[i], scored = score !== undefined;
-      drawCell(canvas, image, v, i);
-      tile.className = `tile ${kind} ${revealed ? 'revealed' : ''}`;
+  if (!v || !v.pixels) { box.replaceChildren(); tiles = []; kinds = ''; figure.hidden = true; return; }
+  const newKinds = v.pictures.map(p => p.kind).join(), follows = v.moving && box.classList.contains('moving');
+  if (tiles.length !== v.n) build(v.n);
+  drawRaw(tiles.map(tile => tile.firstChild), v);
+  if (follows && newKinds === kinds) return;  // at each further step of a slider only the pictures change
+  kinds = newKinds;
+  box.classList.toggle('moving', !!v.moving);  // the scores of earlier pictures keep their place, unseen
+  box.style.setProperty('--across', v.across);
+  box.style.setProperty('--narrow', Math.min(v.n, 7));
+  const histogram = v.histogram ? JSON.parse(v.histogram) : null, answered = v.visitor_choice !== undefined;
+  const revealed = answered || v.pictures.some(p => p.kind === 'real');
+  const text = score => signed(score, histogram.edges);
+  const low = histogram && histogram.edges[0], high = histogram && histogram.edges.at(-1);
+  tiles.forEach((tile, i) => {
+    const [canvas, fill, under] = tile.children, {kind, label, score} = v.pictures[i], scored = score !== undefined;
+    tile.className = `tile ${kind} ${revealed ? 'revealed' : ''}`;
+    if (!v.moving) {
       fill.hidden = !histogram || !scored;
       if (histogram) fill.style.setProperty('--share', Math.min(1, Math.max(.02, (score - low) / (high - low))));
       under.textContent = scored ? (answered ? KINDS[kind] + ' ' : '') + text(score) : '';
-      tile.querySelectorAll('.badge').forEach(b => b.remove());
-      if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', _('you')));
-      if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', _('discriminator')));
-      const title = scored ? _('{label}, relative score {score}', {label, score: text(score)}) : label;
-      describe(canvas, 'img', title);
-      tile.title = title;
-      if (props.pick) { tile.ariaLabel = title; tile.ariaDisabled = answered; }
-    });
+    }
+    tile.querySelectorAll('.badge').forEach(b => b.remove());
+    if (v.visitor_choice === i) tile.append(make('span', 'badge visitor', _('you')));
+    if (v.discriminator_choice === i) tile.append(make('span', 'badge discriminator', _('discriminator')));
+    const title = scored ? _('{label}, relative score {score}', {label, score: text(score)}) : label;
+    describe(canvas, 'img', title);
+    tile.title = title;
+    if (props.pick) { tile.ariaLabel = title; tile.ariaDisabled = answered; }
+  });
+  if (!v.moving) {
     figure.hidden = !histogram || props.pick;
     if (!figure.hidden) scoreHistogram(svg, histogram, v.pictures);
-    announce(_('{name}: {n}', {name: props.name, n: v.n}));
-  });
+  }
+  announce(_('{name}: {n}', {name: props.name, n: v.n}));
 }
 onValue(load);

@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-from tabs.components import Component, Sheet
+from tabs.components import Component, Raw
 
 
 class Picture(TypedDict):
@@ -19,9 +19,10 @@ class Gallery(Component):
 
     options = {"pick": False, "poster": "", "name": "Pictures"}
 
-    class Value(Sheet):
+    class Value(Raw):
         across: int  # columns on the page
         pictures: list[Picture]
+        moving: NotRequired[bool]  # a slider moves: no scores, and those of earlier pictures are not seen
         histogram: NotRequired[str]  # JSON of a `Histogram`: sets the scale of the bars, and is drawn under the pictures
         visitor_choice: NotRequired[int]  # index
         discriminator_choice: NotRequired[int]

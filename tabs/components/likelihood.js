@@ -8,7 +8,7 @@ function load(v) {
   box.hidden = key.hidden = !hasPicture;
   axes.replaceChildren();
   if (!hasPicture) return;
-  drawRaw(find('canvas'), v);
+  drawRaw([find('canvas')], v);
   find('.text').textContent = v.text;
   key.querySelectorAll('b').forEach((b, i) => { b.textContent = v.datasets[i]; });
   for (const {title, histogram, score} of JSON.parse(v.axes)) {

@@ -53,7 +53,7 @@ find('.half').addEventListener('click', () => fill(Math.ceil(v ? v.h / 2 : 0)));
 function load(picture) {
   v = picture && picture.pixels ? picture : null;
   if (v) {
-    drawRaw(small, v);
+    drawRaw([small], v);
     mask = decode(v.mask);
     if (mask.length !== v.w * v.h) mask = new Uint8Array(v.w * v.h);
   }

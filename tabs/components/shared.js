@@ -1,5 +1,5 @@
 // Precedes each component's script. Both together are the body of a function of (element, props, trigger, watch).
-/** @typedef {{w: number, h: number, c: number, pixels: string}} Raw  one picture: base64 of (h, w, c) bytes */
+/** @typedef {{n: number, w: number, h: number, c: number, pixels: string}} Raw  n pictures: base64 of (n, h, w, c) bytes */
 /** @typedef {{w: number, h: number, n: number, columns: number, source: string}} Sheet  n pictures in one PNG */
 /** @typedef {{edges: number[], real: number[], generated: number[], n?: number[]}} Histogram  shares of two sets of n between edges */
 /** @typedef {{name: string, points: {x: number, y: number}[]}} Line  a curve of a plot */
@@ -100,17 +100,20 @@ function resize(canvas, w, h) {
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
 }
 
-// Draws a Raw picture onto a canvas of its size.
-function drawRaw(canvas, v) {
-  const bytes = atob(v.pixels), image = new ImageData(v.w, v.h), out = image.data;
-  for (let i = 0, j = 0; j < out.length; i += v.c) {
-    out[j++] = bytes.charCodeAt(i);
-    out[j++] = bytes.charCodeAt(v.c > 1 ? i + 1 : i);
-    out[j++] = bytes.charCodeAt(v.c > 1 ? i + 2 : i);
-    out[j++] = 255;
+// Draws each picture of a Raw onto a canvas of its size.
+function drawRaw(canvases, v) {
+  const bytes = atob(v.pixels), image = new ImageData(v.w, v.h), out = image.data, [green, blue] = v.c > 1 ? [1, 2] : [0, 0];
+  let i = 0;
+  for (const canvas of canvases) {
+    for (let j = 0; j < out.length; i += v.c) {
+      out[j++] = bytes.charCodeAt(i);
+      out[j++] = bytes.charCodeAt(i + green);
+      out[j++] = bytes.charCodeAt(i + blue);
+      out[j++] = 255;
+    }
+    resize(canvas, v.w, v.h);
+    canvas.getContext('2d').putImageData(image, 0, 0);
   }
-  resize(canvas, v.w, v.h);
-  canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
 // Draws picture number i of a Sheet onto a canvas.

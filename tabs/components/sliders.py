@@ -21,6 +21,7 @@ class Sliders(Component):
         z: list[float]
         dims: list[Dimension]  # in the order of the page
         unused: int  # how many of the last dimensions are in a group of their own
+        moving: NotRequired[bool]  # from a move to the next `release`
         moved: NotRequired[bool]  # the code is the visitor's: a link has it
 
     options = {"shown": 14}

@@ -8,7 +8,7 @@ function load(v) {
     caption.textContent = _('The model is loading. Meanwhile: samples from the end of its training.');
     return;
   }
-  if (v.pixels) drawRaw(canvas, v);
+  if (v.pixels) drawRaw([canvas], v);
   canvas.setAttribute('aria-label', v.label || _('The picture'));
   caption.textContent = v.caption || '';
 }

@@ -4,7 +4,7 @@ function load(v) {
   const hasPicture = !!(v && v.pixels);
   box.hidden = figure.hidden = details.hidden = !hasPicture;
   if (!hasPicture) return;
-  drawRaw(find('canvas'), v);
+  drawRaw([find('canvas')], v);
   find('.text').textContent = v.text;
   const histogram = JSON.parse(v.histogram), low = histogram.edges[0], span = histogram.edges.at(-1) - low || 1;
   scoreHistogram(find('svg'), histogram, [{score: v.score, kind: 'yours'}]);

@@ -9,7 +9,7 @@ from pydantic import Field
 import genmodels as gm
 from genmodels.messages import Message
 from tabs import events, labels, layout, links
-from tabs.components import columns, sheet
+from tabs.components import columns, raw
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, Seed, dropdown, slider
 from tabs.flow.data import FLOW
@@ -35,7 +35,7 @@ def sample(dataset, options: Sampling):
 def compute(dataset, options: Sampling):
     """New samples -> stage, lines, without words."""
     x, across = sample(dataset, options), columns(options.n)
-    stage = {**sheet(x, across), "across": across}
+    stage = {**raw(x), "across": across}
     label = labels.in_python(FLOW.conditions(dataset), options.label, options.n)
     lines = f"x = {options.call('model.sample', gm.Flow.sample, label=label)}\n"
     return {"stage": stage, "lines": FLOW.program(dataset, lines, across)}

@@ -8,7 +8,7 @@ from pydantic import Field
 import genmodels as gm
 from genmodels.messages import Message
 from tabs import events, labels, layout, links, sources
-from tabs.components import sheet
+from tabs.components import raw
 from tabs.components.gallery import Gallery
 from tabs.controls import SEED, Controls, number
 from tabs.gan import data
@@ -80,7 +80,7 @@ def ask(state):
         )
     return {
         "state": state,
-        "pictures": {**sheet(current.x, 2), "across": 2, "pictures": pictures, "round": state["round"]},
+        "pictures": {**raw(current.x), "across": 2, "pictures": pictures, "round": state["round"]},
         "words": f"{question}\n\n{tally(state)}",
         "lines": "",
     }
@@ -114,7 +114,7 @@ def answer(state, event: gr.EventData):
     }
     kinds = [Message("real") if i == current.real else Message("generated") for i in range(CHOICES)]
     pictures = {
-        **sheet(current.x, 2),
+        **raw(current.x),
         "across": 2,
         "pictures": [{"kind": kind, "label": _(kind), "score": score} for kind, score in zip(kinds, current.scores)],
         "histogram": data.score_histogram(state["dataset"], current.label != labels.ANY),

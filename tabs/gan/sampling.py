@@ -1,5 +1,6 @@
 """Generated pictures with their scores, on the stage, and the principal directions that change them."""
 
+import functools
 from typing import Annotated, Literal
 
 import gradio as gr
@@ -9,7 +10,7 @@ from pydantic import Field, field_validator
 import genmodels as gm
 from genmodels.messages import Message
 from tabs import events, labels, layout, links, sources
-from tabs.components import columns, sheet
+from tabs.components import columns, raw
 from tabs.components.gallery import Gallery
 from tabs.components.sliders import Sliders
 from tabs.controls import SEED, Controls, Expression, Seed, checkbox, radio, slider
@@ -113,8 +114,8 @@ def real_indices(dataset, options):
     return indices
 
 
-def generate(dataset, options):
-    """(pictures, their relative scores, for each whether it is "real" or "generated"), in the order of the page."""
+def generate(dataset, options, scored=True):
+    """(pictures, their relative scores or None, for each whether it is "real" or "generated"), in the order of the page."""
     import torch
 
     x, label = GAN.load(dataset).decode(latents(dataset, options)), labels_of(dataset, options)
@@ -124,6 +125,8 @@ def generate(dataset, options):
         x, kinds = torch.cat([x, sources.test_pictures(dataset)[0][indices]]), kinds + ["real"] * len(indices)
         if options.label == labels.EACH:
             label = label + label
+    if not scored:
+        return x, None, kinds
     scores = data.relative_scores(dataset)(x, label)
     if options.order == "score":
         order = scores.argsort(descending=True, stable=True)
@@ -135,7 +138,7 @@ def picture_values(dataset, options):
     """What the stage shows, without words."""
     x, scores, kinds = generate(dataset, options)
     return {
-        **sheet(x, columns(len(x))),
+        **raw(x),
         "across": columns(len(x)),
         "pictures": [{"kind": kind, "score": score} for kind, score in zip(kinds, data.rounded(scores))],
         "histogram": data.score_histogram(dataset, options.label != labels.ANY),
@@ -175,18 +178,25 @@ def python_lines(dataset, options):
     return GAN.program(dataset, lines, columns(n))
 
 
-def show_pictures(dataset, **controls):
-    """While a slider moves -> stage."""
-    return {"stage": in_words(picture_values(dataset, read(dataset, **controls)))}
-
-
-def show_lines(dataset, **controls):
-    """When the sliders rest -> lines: updating the editor at each move would cost as much as the pictures."""
-    return {"lines": python_lines(dataset, read(dataset, **controls))}
+def moving_values(dataset, options):
+    """What the stage shows while a slider moves, without words: no scores, which would take as long as the pictures."""
+    x, _scores, kinds = generate(dataset, options, scored=False)
+    return {**raw(x), "across": columns(len(x)), "pictures": [{"kind": kind} for kind in kinds], "moving": True}
 
 
 def show(dataset, **controls):
-    return show_pictures(dataset, **controls) | show_lines(dataset, **controls)
+    """-> stage, lines"""
+    options = read(dataset, **controls)
+    return {"stage": in_words(picture_values(dataset, options)), "lines": python_lines(dataset, options)}
+
+
+def follow(dataset, sliders=None, **controls):
+    """While a slider moves -> stage; when it rests -> stage, lines. One event, so that the last answer is that of the rest."""
+    if not (isinstance(sliders, dict) and sliders.get("moving")):
+        return show(dataset, sliders=sliders, **controls)
+    options = read(dataset, sliders=sliders, **controls)
+    values = picture_values if options.order == "score" else moving_values
+    return {"stage": in_words(values(dataset, options))}
 
 
 def sliders_value(dataset):
@@ -279,8 +289,7 @@ def lay_out_stage(dataset, controls, lines):
     new, seed, restore = layout.seed_row(_("New pictures"), _("Reset"))
     controls["seed"] = seed
     inputs, outputs = {"dataset": dataset, **controls}, {"stage": stage, "lines": lines}
-    events.live(controls["sliders"].input, show_pictures, inputs, {"stage": stage})
-    events.live(controls["sliders"].release, show_lines, inputs, {"lines": lines})
+    events.live(functools.partial(gr.on, [controls["sliders"].input, controls["sliders"].release]), follow, inputs, outputs)
     for name in (*labels.MENUS, "truncation", "n", "add_real", "order"):
         events.live(controls[name].input, show, inputs, outputs)
     events.seeded(new, seed, show, inputs, outputs)

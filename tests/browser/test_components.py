@@ -247,7 +247,7 @@ SCORES = [1.5, -0.5, 0, 99, -99]
 def test_the_gallery_has_each_picture_with_its_score(board):
     x = pictures(5)
     facts = [{"kind": "real" if i == 1 else "generated", "label": f"picture {i}", "score": s} for i, s in enumerate(SCORES)]
-    board.show(gallery={**components.sheet(x, 3), "across": 3, "pictures": facts, "histogram": json.dumps(HISTOGRAM)})
+    board.show(gallery={**components.raw(x), "across": 3, "pictures": facts, "histogram": json.dumps(HISTOGRAM)})
     for i in range(5):
         board.shows_picture(f"#gallery .tile:nth-child({i + 1}) canvas", x[i])
     assert board.texts("#gallery .under") == ["+1.5", "−0.5", "0", "+99.0", "−99.0"]
@@ -267,10 +267,33 @@ def test_the_gallery_has_each_picture_with_its_score(board):
     assert "N = 500 and 1,000" in board.page.locator("#gallery svg").text_content()
 
 
+def test_scores_of_earlier_pictures_are_not_seen_while_a_slider_moves(board):
+    facts = [{"kind": "generated", "label": "generated", "score": s} for s in SCORES]
+    moving = [{"kind": "generated", "label": "generated"} for _ in SCORES]
+    histogram = json.dumps(HISTOGRAM)
+
+    def seen():
+        hidden = "all => all.filter(e => getComputedStyle(e).visibility !== 'hidden').length"
+        titles = board.page.locator("#gallery .tile").evaluate_all("all => all.filter(t => /score/.test(t.title)).length")
+        return [board.page.locator(f"#gallery {part}").evaluate_all(hidden) for part in (".under", ".fill", ".mark")] + [titles]
+
+    for k in range(2):  # scores, then two steps of a slider, and scores again
+        board.show(gallery={**components.raw(pictures(5)), "across": 3, "pictures": facts, "histogram": histogram})
+        board.shows_picture("#gallery .tile:nth-child(5) canvas", pictures(5)[4])
+        assert seen() == [5, 5, 5, 5]
+        height = board.page.locator("#gallery").bounding_box()["height"]
+        for step in range(2 if k == 0 else 0):
+            x = pictures(5).flip(0) if step == 0 else pictures(5)
+            board.show(gallery={**components.raw(x), "across": 3, "pictures": moving, "moving": True})
+            board.shows_picture("#gallery .tile:nth-child(5) canvas", x[4])
+            assert seen() == [0, 0, 0, 0]
+            assert board.page.locator("#gallery").bounding_box()["height"] == height
+
+
 def test_the_bars_of_both_histograms(board):
     """The bars of each set are as high as its shares, above the base line at 80, and as wide as their intervals."""
     facts = [{"kind": "", "label": "", "score": 0}]
-    board.show(gallery={**components.sheet(pictures(1), 1), "across": 1, "pictures": facts, "histogram": json.dumps(HISTOGRAM)})
+    board.show(gallery={**components.raw(pictures(1)), "across": 1, "pictures": facts, "histogram": json.dumps(HISTOGRAM)})
     for kind in ("real", "generated"):
         board.page.wait_for_selector(f"#gallery .histogram.{kind}", state="attached")
         path = points_of(board.page.locator(f"#gallery .histogram.{kind}").get_attribute("d"))
@@ -283,7 +306,7 @@ def test_the_bars_of_both_histograms(board):
 
 def test_the_picked_picture_of_a_quiz_is_the_one_that_was_clicked(board):
     x, facts = pictures(4), [{"kind": "", "label": f"picture {i}"} for i in range(4)]
-    question = {**components.sheet(x, 2), "across": 2, "pictures": facts}
+    question = {**components.raw(x), "across": 2, "pictures": facts}
     for i in (2, 0, 3):
         board.show(quiz=question)
         board.shows_picture(f"#quiz button:nth-child({i + 1}) canvas", x[i])

@@ -68,6 +68,34 @@ def test_the_last_token_can_be_replaced_in_a_cached_state(text):
         assert torch.allclose(logits, text.next_logits([*ids[:5], last])[0], atol=1e-5)
 
 
+def test_hooks_of_all_layers_are_called_in_each_cached_step(text):
+    """The page gives way to other visitors in such a hook."""
+    ids, calls = random_ids(text, 6), []
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: calls.append(1))
+    try:
+        _, state = text.next_logits(ids[:4])
+        for n in (5, 6):
+            calls.clear()
+            _, state = text.next_logits(ids[:n], state)
+            assert calls, n
+    finally:
+        handle.remove()
+
+
+def test_a_network_in_16_bits_or_with_dropout_is_cached_too():
+    ids = random_ids(small_transformer("characters"), 6)
+    for model, tolerance in (
+        (small_transformer("characters").bfloat16(), 0.1),
+        (small_transformer("characters", dropout=0.5).train(), None),
+    ):
+        _, state = model.next_logits(ids[:5])
+        logits, _ = model.next_logits(ids, state)
+        if tolerance is None:  # random numbers differ
+            assert not torch.equal(logits, model.next_logits(ids, state)[0])
+        else:
+            assert torch.allclose(logits, model.next_logits(ids)[0], atol=tolerance)
+
+
 @pytest.mark.parametrize("prefix_length", [1, 5, 16])
 def test_cached_pixels_equal_the_full_pass(pixels, prefix_length):
     model = small_transformer("pixels").double()

@@ -41,9 +41,9 @@ SEVEN, EACH, ANY = "7", labels.EACH, labels.ANY
 OTHERS = dict.fromkeys(labels.MENUS[1:], ANY)  # menus
 
 
-def controls(n=6, z=(), sliders="gan-mnist", **values):
+def controls(n=6, z=(), sliders="gan-mnist", moving=False, **values):
     """What the page sends; z: the amounts of the sliders, which are those of a model."""
-    return {"n": n, "sliders": {"model": sliders, "z": list(z)}, **values}
+    return {"n": n, "sliders": {"model": sliders, "z": list(z), "moving": moving}, **values}
 
 
 def scores_of(value):
@@ -80,10 +80,21 @@ def test_truncation_class_and_directions_reach_the_model():
     w = model.sample_latents(3, label=7, truncation=0.5, seed=4) + torch.tensor(z) @ model.directions(3)
     assert same_pictures(stage, model.decode(w))
     shown = sampling.show("mnist", **controls(z=z))
-    assert sampling.show_pictures("mnist", **controls(z=z)) == {"stage": shown["stage"]}
-    assert sampling.show_lines("mnist", **controls(z=z)) == {"lines": shown["lines"]}
+    assert sampling.follow("mnist", **controls(z=z)) == shown
     stale = controls(sliders="gan-fashion", z=z)  # sliders that still hold the values of another dataset
     assert sampling.show("mnist", **stale) == sampling.show("mnist", **controls())
+
+
+def test_while_a_slider_moves_there_are_pictures_without_scores():
+    z = [1.5, 0, -3]
+    for more in ({}, {"add_real": True}):
+        shown = sampling.show("mnist", **controls(z=z, **more))["stage"]
+        moving = sampling.follow("mnist", **controls(z=z, moving=True, **more))
+        assert set(moving) == {"stage"} and moving["stage"]["moving"] and "histogram" not in moving["stage"]
+        assert moving["stage"]["pixels"] == shown["pixels"] and kinds_of(moving["stage"]) == kinds_of(shown)
+        assert not any("score" in picture for picture in moving["stage"]["pictures"])
+    sorted_ones = sampling.show("mnist", **controls(z=z, order="score"))["stage"]  # their order needs the scores
+    assert sampling.follow("mnist", **controls(z=z, moving=True, order="score")) == {"stage": sorted_ones}
 
 
 def test_the_menus_of_attributes_reach_the_model():
@@ -459,7 +470,7 @@ def test_one_missing_model_leaves_the_others(own_checkpoints, damage):
     for open_dataset in (sampling.open_dataset, interpolation.open_dataset, scoring.open_dataset):
         assert str(own_checkpoints) not in refusal(open_dataset, "avatars")
     assert str(own_checkpoints) not in refusal(quiz.start, "avatars", 0)
-    assert "source" in sampling.open_dataset("fashion")["stage"]
+    assert "pixels" in sampling.open_dataset("fashion")["stage"]
     assert data.GAN.shipped() == (["mnist", "fashion"] if damage == "no folder" else ["mnist", "fashion", "avatars"])
 
 

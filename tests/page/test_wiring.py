@@ -140,7 +140,7 @@ def test_the_quiz_is_that_of_its_seed(visitor):
     rounds = {}
     for seed in (0, 5):
         visitor.set("gan-quiz-seed", seed, "submit")
-        rounds[seed] = visitor["gan-quiz"]["source"]
+        rounds[seed] = visitor["gan-quiz"]["pixels"]
         visitor.send("gan-quiz", index=2)
         lines, picture = visitor["gan-quiz-python"], visitor["gan-quiz"]
         assert f"seed={1000 * seed})" in lines
