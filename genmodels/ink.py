@@ -151,16 +151,14 @@ def _without_lines(mask: np.ndarray) -> np.ndarray:
         thickness = max(3, height // 40)
         runs = _run_lengths(mask)
         thin = mask & (runs <= thickness)
-        columns = np.arange(width)
+        y, x = np.nonzero(thin)
         sheared = []
         for slope in np.linspace(-0.2, 0.2, 41):
-            shift = np.round(slope * (columns - width / 2)).astype(int)
-            rows = (np.arange(height)[:, None] + shift) % height
-            sheared.append((rows, thin[rows, columns].mean(1)))
-        rows, share = max(sheared, key=lambda pair: (pair[1] ** 2).sum())  # the slope at which most lies in few rows
+            shift = np.round(slope * (np.arange(width) - width / 2)).astype(int)
+            sheared.append((shift, np.bincount((y - shift[x]) % height, minlength=height) / width))
+        shift, share = max(sheared, key=lambda pair: (pair[1] ** 2).sum())  # the slope at which most lies in few rows
         lines = _extreme((share > 0.35)[:, None].repeat(3, 1), 5, np.maximum)[:, 0]
-        taken = np.zeros_like(mask)
-        taken[rows, columns] = lines[:, None]
+        taken = lines[(np.arange(height)[:, None] - shift) % height]
         mask = mask & ~(taken & thin)
         mask = mask.T if transposed else mask
     return mask

@@ -1,6 +1,8 @@
 """Environment variables that must be set before gradio, huggingface_hub or torch is imported. The tests need no network."""
 
+import gc
 import importlib.util
+import logging
 import os
 import socket
 import subprocess
@@ -14,6 +16,23 @@ import pytest
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share two cores; make test-threads sets 2
+
+
+# --- Thousands of tests, each of them small ----------------------------------------------------------------------------
+
+gc.disable()  # until the tests are collected: nothing of theirs is garbage
+
+
+def pytest_collection_finish(session):
+    """What is there before the first test stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith(
+            "torch."
+        ):  # pytest hands its two handlers to each logger that does not propagate, three times a test
+            logging.getLogger(name).propagate = True
 
 
 @pytest.fixture

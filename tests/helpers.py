@@ -136,6 +136,22 @@ def post(url, name, data):
         return answer.read().decode()
 
 
+def api_refusal(url, name, values):
+    """The sentence with which the page refuses a call over HTTP with these arguments; the others have their defaults."""
+
+    def answered(path, body=None):
+        headers = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/gradio_api/call{path}", body, headers)) as answer:
+            return answer.read().decode()
+
+    number = json.loads(answered(f"/v2{name}", json.dumps(values).encode()))["event_id"]
+    *_, event, data = [line for line in answered(f"{name}/{number}").splitlines() if line]
+    assert event == "event: error", (name, values, data)
+    message = json.loads(data.removeprefix("data: "))["error"]
+    assert is_sentence(message) and "show_error" not in message and "<" not in message
+    return message
+
+
 def assert_described(client, prefix, functions):
     """Endpoints of a tab: exactly these, each with its docstring, every parameter with a default and described."""
     described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]

@@ -1,5 +1,7 @@
 """Every model with what the contract expects of it, for the tests that go through all of them."""
 
+import copy
+import functools
 import importlib
 
 import torch
@@ -9,6 +11,7 @@ import genmodels as gm
 from genmodels.pixel_transformer import PixelTransformer
 from genmodels.text_transformer import PoemTransformer, TextTransformer
 from tests.contract import B
+from tests.tiny import MODELS, untrained
 
 CONTRACTS = [importlib.import_module(f"tests.{module}".replace("genmodels", "contract")) for module, _ in gm.FAMILIES.values()]
 CALLS = {name: calls for contract in CONTRACTS for name, calls in contract.CALLS.items()}
@@ -23,6 +26,19 @@ def family(name):
 def entries(table, name):
     """A model's entries in CALLS or REFUSED: by its name, else by its family."""
     return table.get(name) or table[family(name)]
+
+
+@functools.cache
+def shared(name):
+    """A small model in eval mode, none of whose weights is zero: for calls, which leave nothing on it."""
+    model = untrained(MODELS[name], seed=1)
+    model.name, model.family_name = name, family(name)
+    return model
+
+
+def build(name):
+    """The same model for one test alone, which may train or move it."""
+    return copy.deepcopy(shared(name))
 
 
 def batch(model, seed=0):

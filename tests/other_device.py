@@ -10,9 +10,10 @@ import contextlib
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
-DEVICE = torch.device("meta")
+DEVICE, aten = torch.device("meta"), torch.ops.aten
+MOVES = {aten._to_copy, aten.copy_}
+INDEXING = {aten.index, aten.index_put, aten.index_put_}
 
 
 class OnDevice(torch.Tensor):
@@ -33,26 +34,25 @@ class OnDevice(torch.Tensor):
 
 def run(function, args, kwargs):
     """An operation of torch on the values, if its tensors are on one device."""
-    kwargs = dict(kwargs)
-    inputs = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
+    inputs = [x for x in leaves((args, [*kwargs.values()])) if isinstance(x, torch.Tensor)]
     on_device = [x for x in inputs if isinstance(x, OnDevice)]
-    target = kwargs.get("device")
-    moves = function.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_)
-    indexes = function.overloadpacket in (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_)
+    target, operation = kwargs.get("device"), function.overloadpacket
     elsewhere = [x for x in inputs if not isinstance(x, OnDevice) and (x.ndim or x.device == DEVICE)]
     if any(x.device == DEVICE for x in elsewhere):
         raise RuntimeError(f"{function} has a tensor without values, which was not made through the dispatcher")
-    if on_device and elsewhere and not moves and not (indexes and isinstance(args[0], OnDevice)):
+    if not on_device and target is None:
+        return function(*args, **kwargs)
+    indexes = operation in INDEXING
+    if on_device and elsewhere and operation not in MOVES and not (indexes and isinstance(args[0], OnDevice)):
         raise RuntimeError(f"Expected all tensors to be on the same device: {function} has some on {DEVICE}, some on the CPU")
     if indexes and on_device and not isinstance(args[0], OnDevice):
         raise RuntimeError(f"indices should be on the CPU, as the tensor is: {function}")
     result_on_device = bool(on_device) if target is None else torch.device(target).type == DEVICE.type
     if target is not None:
-        kwargs["device"] = torch.device("cpu")
-    plain_args, plain_kwargs = tree_map(lambda x: x.values_ if isinstance(x, OnDevice) else x, (args, kwargs))
-    if function.overloadpacket is torch.ops.aten.copy_:
+        kwargs = kwargs | {"device": torch.device("cpu")}
+    if operation is aten.copy_:
         result_on_device = isinstance(args[0], OnDevice)
-    result = function(*plain_args, **plain_kwargs)
+    result = function(*replaced(args, values), **{name: replaced(x, values) for name, x in kwargs.items()})
     originals = {id(x.values_): x for x in on_device}
 
     def wrap(x):
@@ -62,7 +62,21 @@ def run(function, args, kwargs):
             raise TypeError(f"Cannot convert to 64-bit floats, which {DEVICE} does not have: {function}")
         return originals.get(id(x)) if id(x) in originals else OnDevice(x)
 
-    return tree_map(wrap, result)
+    return replaced(result, wrap)
+
+
+def leaves(nested):
+    """What is in lists and tuples within one another. torch's own function for this takes longer than the operations."""
+    for x in nested:
+        if isinstance(x, (list, tuple)):
+            yield from leaves(x)
+        else:
+            yield x
+
+
+def replaced(x, function):
+    """The same lists and tuples with `function` of what is in them."""
+    return type(x)(replaced(part, function) for part in x) if isinstance(x, (list, tuple)) else function(x)
 
 
 class Mode(TorchDispatchMode):
@@ -74,13 +88,13 @@ class Literals(TorchFunctionMode):
     """`torch.tensor` and `new_tensor`, which do not go through the dispatcher."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if function is torch.Tensor.new_tensor:
             kwargs = {"dtype": args[0].dtype, "device": args[0].device} | kwargs
             function, args = torch.tensor, args[1:]
         if function is torch.tensor and kwargs.get("device") is not None:
-            on_device = torch.device(kwargs.pop("device")).type == DEVICE.type
-            result = torch.tensor(*args, **kwargs)
+            on_device = torch.device(kwargs["device"]).type == DEVICE.type
+            result = torch.tensor(*args, **kwargs | {"device": "cpu"})
             return result.to(DEVICE) if on_device else result
         return function(*args, **kwargs)
 

@@ -1,6 +1,6 @@
 """The contract of all models, checked on a small one of each. What is expected of a family is in `tests/contract`."""
 
-import functools
+import copy
 import json
 import math
 import pickle
@@ -16,7 +16,7 @@ import genmodels as gm
 from genmodels.base import check_choice, check_latents, check_number, check_pictures, generator
 from tests.compare import close
 from tests.contract import PICTURES
-from tests.helpers_models import CALLS, REFUSED, batch, entries, family, loss_methods, losses, tensors
+from tests.helpers_models import CALLS, REFUSED, batch, build, entries, family, loss_methods, losses, shared, tensors
 from tests.tiny import MODELS
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
@@ -25,21 +25,14 @@ PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 @pytest.fixture(params=MODELS)
 def model(request):
     """A small model of each kind in training mode; no weight is zero, as some initial weights are."""
-    torch.manual_seed(1)
-    model = MODELS[request.param]()
-    with torch.no_grad():
-        for p in model.parameters():
-            p += 0.1 * torch.randn_like(p)
-    model.name, model.family_name = request.param, family(request.param)
-    return model.train()
+    return build(request.param).train()
 
 
 @pytest.fixture(params=[(name, call) for name in MODELS for call in entries(CALLS, name)], ids=" | ".join)
 def call(request):
     """(model in eval mode, its call, pictures, expected shape, whether the result is finished pictures)"""
-    torch.manual_seed(1)
     name, method = request.param
-    model = MODELS[name]().eval()
+    model = shared(name)
     function, shape = entries(CALLS, name)[method]
     return model, function, batch(model)[0], shape(model), method in PICTURES
 
@@ -71,6 +64,7 @@ def test_the_global_random_state_is_untouched(call):
 
 def test_a_call_leaves_nothing_on_the_model(call):
     model, function, x, _, _ = call
+    model = copy.deepcopy(model)
 
     def everything():
         return {
@@ -93,20 +87,13 @@ def test_pictures_in_double_precision_are_accepted(call):
 
 @pytest.mark.parametrize("name", [name for name in MODELS if "sample" in entries(CALLS, name)])
 def test_same_seed_same_sample(name):
-    torch.manual_seed(1)
-    model = MODELS[name]().eval()
+    model = shared(name)
     first = model.sample(4, seed=3)
     torch.manual_seed(2)
     assert torch.equal(first, model.sample(4, seed=3))
     assert not torch.equal(first, model.sample(4, seed=4))
     assert not torch.equal(model.sample(4), model.sample(4))
     assert len(torch.unique(first, dim=0)) == 4
-
-
-@functools.cache
-def evaluated(name):
-    """A model in eval mode, for calls that leave nothing on it."""
-    return MODELS[name]().eval()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +112,7 @@ def evaluated(name):
     ],
 )
 def test_bad_arguments_give_a_one_sentence_error(name, function, argument, bad):
-    model = evaluated(name)
+    model = shared(name)
     with pytest.raises(ValueError, match=rf"^{argument} must be .{{10,200}}\.$"):
         function(model, bad(model))
 
@@ -210,16 +197,16 @@ def test_the_constructor_is_the_config(model, tmp_path):
     assert config.pop("family") == model.family_name
     assert {key: config.pop(key) for key in model.class_entries} == model.class_entries
     assert config == model.config
-    copy = type(model)(**config)
-    assert copy.config == config
-    assert {k: v.shape for k, v in copy.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
+    again = type(model)(**config)
+    assert again.config == config
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in model.state_dict().items()}
 
 
 def test_models_of_one_kind_share_no_weights_and_no_config(model):
-    copy = type(model)(**model.config)
-    assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in copy.parameters()}
+    again = type(model)(**model.config)
+    assert not {p.data_ptr() for p in model.parameters()} & {p.data_ptr() for p in again.parameters()}
     model.config["hidden"] = 4096
-    assert copy.config == model.config and model.config.get("hidden") != 4096
+    assert again.config == model.config and model.config.get("hidden") != 4096
 
 
 # --- Checks of arguments ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import genmodels as gm
 from genmodels import vae
 from genmodels.base import generator
 from tests.compare import close
-from tests.helpers_models import CALLS, batch, entries, family, losses, tensors
+from tests.helpers_models import CALLS, batch, build, entries, family, losses, shared, tensors
 from tests.helpers_models import loss_methods as methods
 from tests.other_device import OnDevice, put, values
 from tests.tiny import MODELS
@@ -33,22 +33,33 @@ SEEDED = [
 ]
 
 
-def build(name):
-    """A small model in eval mode; no weight is zero, as some initial weights are."""
-    torch.manual_seed(1)
-    model = MODELS[name]().eval()
-    with torch.no_grad():
-        for p in model.parameters():
-            p += 0.1 * torch.randn_like(p)
-    model.family_name = family(name)
-    return model
+@functools.cache
+def on_device(name):
+    """A small model on the pretended device."""
+    return put(build(name))
+
+
+@functools.cache
+def of_type(name, dtype):
+    """A small model of another float type."""
+    return build(name).to(dtype)
+
+
+@functools.cache
+def frozen(name):
+    """A small model whose weights are not trained."""
+    return build(name).requires_grad_(False)
 
 
 @functools.cache
 def expected_results(name, call):
     """Of a call of a small model, in 32 bits on the CPU: computed once for all devices and types."""
-    model = build(name)
-    return tensors(entries(CALLS, name)[call][0](model, batch(model)[0]))
+    return result(name, call, shared(name))
+
+
+def result(name, call, model, x=None):
+    """Of a call with the pictures of a batch, or others."""
+    return tensors(entries(CALLS, name)[call][0](model, batch(model)[0] if x is None else x))
 
 
 @pytest.fixture
@@ -71,17 +82,15 @@ def test_the_pretended_device_refuses_what_a_real_one_refuses(device):
 
 @pytest.mark.parametrize("name, call", SEEDED)
 def test_inputs_from_the_cpu_go_where_the_model_is(name, call, exact, device):
-    function, model = entries(CALLS, name)[call][0], build(name)
-    for result, on_cpu in zip(tensors(function(put(model), batch(model)[0])), exact, strict=True):
-        assert close(values(result), on_cpu)
+    for on_gpu, on_cpu in zip(result(name, call, on_device(name)), exact, strict=True):
+        assert close(values(on_gpu), on_cpu)
 
 
 @pytest.mark.parametrize("name, call", SEEDED)
 def test_inputs_from_elsewhere_go_to_a_model_on_the_cpu(name, call, exact, device):
-    function, model = entries(CALLS, name)[call][0], build(name)
-    x = OnDevice(batch(model)[0])
-    for result, expected in zip(tensors(function(model, x)), exact, strict=True):
-        assert close(values(result), expected)
+    model = shared(name)
+    for moved, expected in zip(result(name, call, model, OnDevice(batch(model)[0])), exact, strict=True):
+        assert close(values(moved), expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -90,9 +99,9 @@ def test_losses_take_batches_of_the_cpu_and_need_no_64_bits(name, device):
     expected = [losses(model, method) for method in methods(model)]
     put(model)
     for method, terms in zip(methods(model), expected):
-        result = losses(model, method)
-        result["loss"].backward()
-        assert all(close(values(result[k].detach()), terms[k].detach(), rtol=1e-3) for k in terms), method
+        moved = losses(model, method)
+        moved["loss"].backward()
+        assert all(close(values(moved[k].detach()), terms[k].detach(), rtol=1e-3) for k in terms), method
     for p in model.parameters():
         assert p.grad is None or bool(torch.isfinite(values(p.grad)).all())
 
@@ -113,14 +122,12 @@ def test_codes_move_to_one_another(device):
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name, call", SEEDED)
 def test_a_model_of_another_float_type_computes_the_same(name, call, dtype):
-    function, model = entries(CALLS, name)[call][0], build(name)
-    results = tensors(function(model.to(dtype), batch(model)[0]))
-    for result, exact in zip(results, expected_results(name, call), strict=True):
-        assert result.shape == exact.shape
-        assert bool(torch.isfinite(result).all())
-        assert result.dtype in (torch.float32, torch.float64, torch.int64)  # never less precise than before
+    for rounded, exact in zip(result(name, call, of_type(name, dtype)), expected_results(name, call), strict=True):
+        assert rounded.shape == exact.shape
+        assert bool(torch.isfinite(rounded).all())
+        assert rounded.dtype in (torch.float32, torch.float64, torch.int64)  # never less precise than before
         if dtype == torch.float64 or call not in CHOICES.get(family(name), ()):
-            assert (result - exact).abs().max() <= TOLERANCE[dtype] * exact.abs().max() + 1e-6
+            assert (rounded - exact).abs().max() <= TOLERANCE[dtype] * exact.abs().max() + 1e-6
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
@@ -138,12 +145,12 @@ def test_losses_of_another_float_type_are_the_same(name, dtype):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16], ids=str)
 @pytest.mark.parametrize("name, call", SEEDED)
 def test_pictures_and_codes_of_another_float_type_are_taken(name, call, dtype):
-    function, model = entries(CALLS, name)[call][0], build(name)
+    model = shared(name)
     x = batch(model)[0]
     given = x.to(dtype) if x.is_floating_point() else x
-    for result, expected in zip(tensors(function(model, given)), expected_results(name, call), strict=True):
-        assert result.shape == expected.shape
-        assert result.dtype == expected.dtype or call == "binarise"
+    for answer, expected in zip(result(name, call, model, given), expected_results(name, call), strict=True):
+        assert answer.shape == expected.shape
+        assert answer.dtype == expected.dtype or call == "binarise"
 
 
 # --- Gradients --------------------------------------------------------------------------------------------------------
@@ -153,21 +160,20 @@ WHOLE_NUMBERS = {"predict", "labels", "binarise", "generate_steps", "read_steps"
 
 @pytest.mark.parametrize("name, call", [case for case in SEEDED if case.values[1] not in WHOLE_NUMBERS])
 def test_results_can_be_trained_on_and_edited(name, call):
-    function, model = entries(CALLS, name)[call][0], build(name).requires_grad_(False)
-    for result in tensors(function(model, batch(model)[0])):
-        assert not result.is_inference()
-        weight = torch.ones_like(result, requires_grad=True)
-        (weight * result).sum().backward()  # saves the result for the backward pass
-        assert close(weight.grad, result.detach())
-        edited = result.detach().clone()
+    for x in result(name, call, frozen(name)):
+        assert not x.is_inference()
+        weight = torch.ones_like(x, requires_grad=True)
+        (weight * x).sum().backward()  # saves the result for the backward pass
+        assert close(weight.grad, x.detach())
+        edited = x.detach().clone()
         edited[0] = 0
-        result.requires_grad_()
+        x.requires_grad_()
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if hasattr(MODELS[name](), "decode")])
+@pytest.mark.parametrize("name", [name for name in MODELS if hasattr(shared(name), "decode")])
 def test_codes_can_be_optimised(name):
     """A few steps down the gradient bring the decoded picture closer to another one."""
-    model = build(name).requires_grad_(False)
+    model = frozen(name)
     if hasattr(model, "sample_latents"):
         z, target = model.sample_latents(2, seed=0), model.decode(model.sample_latents(2, seed=1))
     else:
@@ -187,7 +193,7 @@ def test_codes_can_be_optimised(name):
 
 def test_the_flow_decodes_with_the_slope_of_its_pixels():
     """The gradient of the last pixel to be generated, whose neighbours are given, is that of the transform of one variable."""
-    model = build("flow").requires_grad_(False)
+    model = frozen("flow")
     z = model.sample_latents(1, seed=0).requires_grad_()
     model.decode(z)[0, 0, 0, 0].backward()  # of the finest lattice: no other pixel is generated from it
     moved = z.detach().clone()
@@ -200,9 +206,9 @@ def test_the_flow_decodes_with_the_slope_of_its_pixels():
 def test_a_flow_is_trained_through_its_codes_and_likelihoods():
     model = build("flow")
     x = batch(model)[0]
-    for result in (model.encode(x), model.decode(torch.zeros(1, model.latent)), model.log_prob(x)):
+    for output in (model.encode(x), model.decode(torch.zeros(1, model.latent)), model.log_prob(x)):
         model.zero_grad()
-        result.square().mean().backward()
+        output.square().mean().backward()
         assert model.couplings[0].net.first.weight.grad.abs().max() > 0
     x.requires_grad_()
     model.encode(x).square().sum().backward()

@@ -320,15 +320,15 @@ class SeededGANs(plane.PlaneGAN):
 def test_r1_keeps_the_modes_of_eight_gaussians():
     """With a learning rate that is large for a GAN and gets smaller; which modes get lost depends on the seed.
 
-    Here 8 of these 10 find all with R1 and none without; a processor that rounds differently may lose one more.
+    Here 4 of these 5 find all with R1 and 1 without; a processor that rounds differently may lose one more.
     """
     points, covered = plane.toy_points("eight gaussians", 1000), {}
     noise = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     for r1 in (1.0, 0.0):
-        model = SeededGANs(range(300, 310), r1=r1)
+        model = SeededGANs(range(300, 305), r1=r1)
         plane.Fit(model, points, rate=[(0, 2e-2), (250, 5e-3)]).advance(300)
-        covered[r1] = [plane.modes_covered(samples) for samples in model.decode(noise.expand(10, -1, -1))]
-    assert covered[1.0].count(8) >= 7 and sum(covered[0.0]) <= sum(covered[1.0]) - 10, covered
+        covered[r1] = [plane.modes_covered(samples) for samples in model.decode(noise.expand(5, -1, -1))]
+    assert covered[1.0].count(8) >= 3 and sum(covered[0.0]) <= sum(covered[1.0]) - 4, covered
 
 
 # --- Points -----------------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from gradio_client.exceptions import AppError
 from helpers import (
     anything,
+    api_refusal,
     as_endpoint,
     assert_described,
     event,
@@ -56,11 +56,11 @@ def poem_controls(form="五绝", title="", author="", heads="", temperature=1, t
 
 
 def test_the_bits_of_all_generated_pixels_are_shown_at_the_end():
-    *running, ended = pixels.complete(sources.test_picture("mnist", 2), **picture_controls(25, n=2))
+    *running, ended = pixels.complete(sources.test_picture("mnist", 2), **picture_controls(26, n=2))
     assert not any("bits per pixel" in output["stage"]["label"] for output in running)
-    options = pixels.Completions(**picture_controls(25, n=2))
+    options = pixels.Completions(**picture_controls(26, n=2))
     *_, step = pixels.sample(sources.test_picture("mnist", 2), options)[0]
-    bits = -step.probability[:, 25:].log2().mean().item()
+    bits = -step.probability[:, 26:].log2().mean().item()
     assert f"All generated rows: {bits:.3f} bits per pixel" in ended["stage"]["label"]
 
 
@@ -234,19 +234,21 @@ def follows_form(body, form, heads=""):
     )
 
 
-@pytest.mark.parametrize(("form", "heads"), [("五绝", "春夏秋冬"), ("七绝", "花"), ("五律", ""), ("七律", "春风花月山水天人")])
-def test_a_poem_follows_its_form_and_its_heads(form, heads):
-    for temperature in (0, 5):
-        values = poem_controls(form, "春夜", "李白", heads, temperature, seed=3)
-        stage = last(poems.write(**values))["stage"]
-        assert follows_form(body_of(stage), form, heads)
-        assert [i for i, t in enumerate(tokens_of(stage)) if t["kind"] == "given"] == [
-            i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))
-        ]
-        for token in tokens_of(stage):
-            symbol, alternatives = token["symbol"], {other["symbol"] for other in token["alternatives"]}
-            assert symbol in alternatives or len(alternatives) == 10
-            assert alternatives == {symbol} if symbol in "，。" else not alternatives & set("，。□\n|")
+@pytest.mark.parametrize(
+    ("form", "heads", "temperature"),
+    [("五绝", "春夏秋冬", 5), ("七绝", "花", 0), ("五律", "", 5), ("七律", "春风花月山水天人", 0)],
+)
+def test_a_poem_follows_its_form_and_its_heads(form, heads, temperature):
+    values = poem_controls(form, "春夜", "李白", heads, temperature, seed=3)
+    stage = last(poems.write(**values))["stage"]
+    assert follows_form(body_of(stage), form, heads)
+    assert [i for i, t in enumerate(tokens_of(stage)) if t["kind"] == "given"] == [
+        i * (gm.tokens.FORMS[form][1] + 1) for i in range(len(heads))
+    ]
+    for token in tokens_of(stage):
+        symbol, alternatives = token["symbol"], {other["symbol"] for other in token["alternatives"]}
+        assert symbol in alternatives or len(alternatives) == 10
+        assert alternatives == {symbol} if symbol in "，。" else not alternatives & set("，。□\n|")
 
 
 def test_another_character_rewrites_the_rest_of_the_poem():
@@ -277,7 +279,7 @@ def test_the_view_marks_rhymes_and_tones_as_the_model_does(heads):
 def test_rules_that_are_switched_off_are_not_kept():
     bodies = {
         (rhyme, tones): [
-            body_of(last(poems.write(**poem_controls(seed=s, rhyme=rhyme, tones=tones)))["stage"]) for s in range(4)
+            body_of(last(poems.write(**poem_controls(seed=s, rhyme=rhyme, tones=tones)))["stage"]) for s in range(2)
         ]
         for rhyme in (False, True)
         for tones in (False, True)
@@ -358,22 +360,22 @@ def follows_form_or_fails(request):
 
 
 def test_rows_are_generated_one_after_another_and_the_given_ones_stay():
-    source = sources.test_picture("mnist", 4)  # it continues below row 20, then all is black
-    films = [output["stage"] for output in pixels.complete(source, **picture_controls(20, 3, seed=2))]
-    assert [json.loads(f["facts"])["numbers"] for f in films] == [[row] for row in range(20, 29)] + [list(range(20, 29))]
-    assert [f["live"] for f in films] == [True] * 9 + [False]
-    *_, final = gm.load(pixels.PIXELS).complete_steps(source["x"], rows=20, n=3, seed=2)
+    source = sources.test_picture("mnist", 4)  # it continues below row 22, then all is black
+    films = [output["stage"] for output in pixels.complete(source, **picture_controls(22, 3, seed=2))]
+    assert [json.loads(f["facts"])["numbers"] for f in films] == [[row] for row in range(22, 29)] + [list(range(22, 29))]
+    assert [f["live"] for f in films] == [True] * 7 + [False]
+    *_, final = gm.load(pixels.PIXELS).complete_steps(source["x"], rows=22, n=3, seed=2)
     pictures, heatmap = pictures_of(films[-1])
     expected = (255 * final.x[:, 0]).round().numpy()
     assert np.abs(pictures[:3, ..., 2] - expected).max() <= 1  # blue shows the picture as it is
-    assert (pictures[:3, 20:, :, 0] == pictures[:3, 20:, :, 2]).all()
-    assert (pictures[:3, :20, :, 0] <= 128).all()  # given rows are blue
-    bits = -final.probability[:, 20:].log2().numpy().ravel()
-    lightness = heatmap[:3, 20:].astype(int).sum(-1).ravel()
+    assert (pictures[:3, 22:, :, 0] == pictures[:3, 22:, :, 2]).all()
+    assert (pictures[:3, :22, :, 0] <= 128).all()  # given rows are blue
+    bits = -final.probability[:, 22:].log2().numpy().ravel()
+    lightness = heatmap[:3, 22:].astype(int).sum(-1).ravel()
     assert lightness[bits.argmax()] > lightness[bits.argmin()]
     assert (np.diff(lightness[np.argsort(bits)]) >= -3).all()  # lightness grows with surprisal
     curve = json.loads(films[-1]["facts"])["lines"][0]["points"]
-    assert [point["y"] for point in curve] == pytest.approx((-final.probability[:, 20:].log2().mean((0, 2))).tolist(), abs=2e-3)
+    assert [point["y"] for point in curve] == pytest.approx((-final.probability[:, 22:].log2().mean((0, 2))).tolist(), abs=2e-3)
 
 
 def test_rows_not_yet_generated_are_grey():
@@ -588,9 +590,9 @@ def test_every_endpoint_is_described(client):
 
 def test_endpoints_return_what_the_models_return(client):
     model = gm.load(texts.SHAKESPEARE)
-    job = client.submit(prompt="ROMEO:", max_new_tokens=150, seed=2, api_name="/text_generate")
+    job = client.submit(prompt="ROMEO:", max_new_tokens=60, seed=2, api_name="/text_generate")
     text = job.result(timeout=300)
-    assert text == model.generate("ROMEO:", max_new_tokens=150, temperature=0.8, seed=2)
+    assert text == model.generate("ROMEO:", max_new_tokens=60, temperature=0.8, seed=2)
     parts = job.outputs()
     assert len(parts) > 2 and all(text.startswith(part) for part in parts)  # it streams
     result = client.predict(text="What is’t?", prompt="ROMEO:", api_name="/text_score")
@@ -644,11 +646,9 @@ BAD = [
 ]
 
 
-def test_bad_input_gets_a_sentence_and_the_server_goes_on(client):
+def test_bad_input_gets_a_sentence_and_the_server_goes_on(page_url, client):
     for name, values in BAD:
-        with pytest.raises(AppError) as error:
-            client.predict(**values, api_name=name)
-        assert is_sentence(str(error.value)) and "show_error" not in str(error.value) and "<" not in str(error.value)
+        assert api_refusal(page_url, name, values)
     assert len(client.predict(prompt="\x00\ud7ff😀", max_new_tokens=3, api_name="/text_generate")) == 3
     assert len(client.predict(prompt="A" * 100_000, max_new_tokens=2, api_name="/text_generate")) == 2
 
@@ -714,16 +714,16 @@ def test_views_may_send_anything(sent):
 
 
 def test_visitors_do_not_disturb_each_other():
-    """Eight at once, twice, each with their own seed: everyone gets their own text."""
+    """Four at once, twice, each with their own seed: everyone gets their own text."""
 
     def written(seed):
-        steps = endpoints._stepwise(writing.write)(prompt="ROMEO:", **controls(25, seed=seed))
+        steps = endpoints._stepwise(writing.write)(prompt="ROMEO:", **controls(12, seed=seed))
         return last(steps)["stage"]["tokens"]
 
-    alone = [written(seed) for seed in range(8)]
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(written, list(range(8)) * 2)) == alone * 2
-    assert len(set(alone)) == 8
+    alone = [written(seed) for seed in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(written, list(range(4)) * 2)) == alone * 2
+    assert len(set(alone)) == 4
 
 
 def test_a_tab_without_any_checkpoint_stays_hidden_unless_all_are_missing(tmp_path, monkeypatch):

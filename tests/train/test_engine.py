@@ -94,7 +94,7 @@ def test_snapshots_get_the_current_weights_in_eval_mode(workdir):
 
 
 def test_minutes_fix_the_number_of_steps_once(workdir):
-    code, _ = run(tiny.app, workdir, "--minutes", "0.05", "--batch", "4")
+    code, _ = run(tiny.app, workdir, "--minutes", "0.01", "--batch", "4")
     assert code == 0
     steps = sorted(losses(workdir / "checkpoints" / "tiny" / "log.jsonl"))
     assert steps == list(range(1, len(steps) + 1)) and len(steps) > engine.PROBE_STEPS[1]

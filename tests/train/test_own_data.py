@@ -402,6 +402,8 @@ GREEK = "Ἐν ἀρχῇ ἦν ὁ λόγος, καὶ ὁ λόγος ἦν π�
 @pytest.fixture
 def small_text(monkeypatch):
     monkeypatch.setitem(transformer.MODEL, "shakespeare", transformer.MODEL["shakespeare"] | tiny.OPTIONS["transformer"])
+    generate = gm.TextTransformer.generate
+    monkeypatch.setattr(gm.TextTransformer, "generate", lambda *args, **more: generate(*args, **more | {"max_new_tokens": 20}))
 
 
 def test_a_text_of_any_language_becomes_a_checkpoint_that_writes_it(workdir, small_text):

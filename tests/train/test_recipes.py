@@ -1,5 +1,6 @@
 """What all recipes have in common: what they train on, what chooses their weights, what their samples show."""
 
+import functools
 import json
 import math
 import re
@@ -85,18 +86,20 @@ def small(monkeypatch, classifiers):
     monkeypatch.setattr(vae, "MODEL_2D", vae.MODEL_2D | dict(width=4, hidden=16))
 
 
+load_pictures = functools.cache(functools.partial(data.load, data_dir=data.SAMPLES))
+
+
 class Splits:
-    """In place of `data.load`: the sample pictures, each split by itself inverted or repeated; the test split is forbidden."""
+    """In place of `data.load`: the first sample pictures, each split by itself inverted or repeated; never those of the test."""
 
     def __init__(self, monkeypatch):
-        self.inverted, self.repeated, self.photographs = set(), 1, photographs.load
-        self.load_pictures = data.load
+        self.inverted, self.repeated, self.count, self.photographs = set(), 1, 1000, photographs.load
         monkeypatch.setattr(data, "load", self.pictures)
         monkeypatch.setattr(photographs, "load", self.photos)
 
     def pictures(self, name, split, data_dir=None):
         assert split in ("train", "val"), f"{name}: a recipe reads the {split} split"
-        pictures = self.load_pictures(name, split, data.SAMPLES)
+        pictures = load_pictures(name, split)[: self.count]
         x = 255 - pictures.x if split in self.inverted else pictures.x
         return data.Pictures(x.repeat(self.repeated, 1, 1, 1), pictures.y.repeat(self.repeated, *[1] * (pictures.y.ndim - 1)))
 
@@ -124,6 +127,7 @@ def scores(recipe):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_on_the_training_split_and_is_chosen_by_the_validation_split(workdir, splits, name):
+    splits.count = 24
     recipe = recipe_of(name, workdir)
     assert recipe.name == name
     expected = scores(recipe)
@@ -159,6 +163,10 @@ def test_a_run_steps_and_validates_where_the_model_is(workdir, splits, name, dev
     """The pictures of a recipe stay on the CPU, and its model may be on a GPU."""
     monkeypatch.setattr(texts, "shakespeare", lambda split, read=texts.shakespeare: read(split)[:600])
     monkeypatch.setattr(texts, "tang", lambda split, read=texts.tang: read(split)[:3])
+    monkeypatch.setattr(
+        gm.Diffusion, "sample", lambda *args, sample=gm.Diffusion.sample, **more: sample(*args, **more | {"steps": 1})
+    )
+    splits.count = 32
     recipe = recipe_of(name, workdir)
     expected = scores(recipe)
     if "transformer" in name:  # its samples take thousands of steps, and no picture

@@ -266,9 +266,9 @@ def test_broken_save_is_named(workdir):
 def test_a_run_stopped_before_its_speed_was_known_measures_it_anew(workdir, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 10)
-        code, _ = run(tiny.app, workdir, "--minutes", "0.03", "--batch", "4")
+        code, _ = run(tiny.app, workdir, "--minutes", "0.01", "--batch", "4")
     assert code == 128 + signal.SIGTERM
-    code, out = run(tiny.app, workdir, "--minutes", "0.03", "--batch", "4")
+    code, out = run(tiny.app, workdir, "--minutes", "0.01", "--batch", "4")
     assert code == 0 and "Resuming from step 10 of ?" in out
     steps = sorted(losses(workdir / "checkpoints" / "tiny" / "log.jsonl"))
     assert steps == list(range(1, len(steps) + 1)) and len(steps) > 10 + engine.PROBE_STEPS[1]
