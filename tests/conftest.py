@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -80,18 +81,47 @@ def all_checkpoints(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def page_url(tmp_path_factory, all_checkpoints):
-    """Address of `python app.py`, started as a user would."""
+def page_url(tmp_path_factory, worker_id, all_checkpoints):
+    """Address of `python app.py`, started as a user would: one page for all processes that run tests at the same time."""
+    from filelock import FileLock
+
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # of all processes
+    address, visitor, server = folder / "address.txt", FileLock(folder / f"visitor-{worker_id}.lock"), None
+    with FileLock(folder / "page.lock"):
+        if not address.exists():
+            server = start_page(folder, all_checkpoints)
+            address.write_text(server.url, encoding="utf-8")
+        visitor.acquire()
+    try:
+        yield address.read_text(encoding="utf-8")
+    finally:
+        with FileLock(folder / "page.lock"):
+            visitor.release()
+            if server:
+                address.unlink()  # who comes now starts another
+        if server:
+            for lock in folder.glob("visitor-*.lock"):  # until everybody has left, or has been killed
+                with FileLock(lock):
+                    pass
+            server.terminate()
+            assert server.wait(20) == 0, "the page did not end as it should:\n" + server.log.read_text(encoding="utf-8")
+
+
+def start_page(folder, checkpoints):
+    """The process of the page, once it answers."""
     with socket.socket() as s:  # a free port
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    log = tmp_path_factory.mktemp("page") / "log.txt"
+    temporary = Path(tempfile.mkdtemp(prefix="page-", dir=folder))
+    log = temporary / "log.txt"
     env = {
         **os.environ,
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(log.parent),
-        "GENMODELS_CHECKPOINTS": str(all_checkpoints),
+        "GRADIO_TEMP_DIR": str(temporary),
+        "GENMODELS_CHECKPOINTS": str(checkpoints),
         "GRADIO_MCP_SERVER": str(importlib.util.find_spec("mcp") is not None),
         # As on many Windows machines: nothing may depend on the locale's encoding.
         **{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -100,18 +130,14 @@ def page_url(tmp_path_factory, all_checkpoints):
     root = Path(__file__).resolve().parent.parent
     with log.open("w") as out:
         server = subprocess.Popen([sys.executable, "app.py"], cwd=root, env=env, stdout=out, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
+    server.log, server.url = log, f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 240
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).read()
-                break
-            except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail("app.py did not start:\n" + log.read_text(encoding="utf-8"))
-                time.sleep(0.2)
-        yield url
-    finally:
-        server.terminate()
-        assert server.wait(20) == 0, "the page did not end as it should:\n" + log.read_text(encoding="utf-8")
+    while True:
+        try:
+            urllib.request.urlopen(server.url, timeout=5).read()
+            return server
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                server.kill()
+                pytest.fail("app.py did not start:\n" + log.read_text(encoding="utf-8"))
+            time.sleep(0.2)

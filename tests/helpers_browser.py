@@ -47,28 +47,71 @@ SMALL_TEXT = """() => [...document.querySelectorAll('body *')].filter(e =>
 
 def changed(page, selector, before):
     """Waits until the canvas shows other pixels than before, and returns them."""
-    page.wait_for_function(f"([s, before]) => ({PIXELS})(s) !== before", arg=[selector, before])
+    page.wait_for_function(f"([s, before]) => ({PIXELS})(s) !== before", arg=[selector, before], polling=50)
     return page.evaluate(PIXELS, selector)
 
 
 def changed_back(page, selector, before):
     """Waits until the canvas shows these pixels again."""
-    page.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[selector, before])
+    page.wait_for_function(f"([s, before]) => ({PIXELS})(s) === before", arg=[selector, before], polling=50)
 
 
-def come_to_rest(page, seconds=0.6):
-    """Wait until the page has neither asked the server nor got an answer for a moment."""
-    latest = [time.monotonic()]
+# Runs before a page's scripts. `atRest()` is a promise: no pause of a second or less and no picture is awaited any more. Those
+# pauses, after which a page acts on what has not changed for a moment, last a fifth: no test is about their length.
+REST = """(() => {
+  const realTimeout = setTimeout.bind(window), realClear = clearTimeout.bind(window), awaited = new Set();
+  window.setTimeout = (act, delay = 0, ...values) => {
+    if (delay > 1000) return realTimeout(act, delay, ...values);
+    const timer = realTimeout(() => { awaited.delete(timer); act(...values); }, delay > 100 ? delay / 5 : delay);
+    awaited.add(timer);
+    return timer;
+  };
+  window.clearTimeout = timer => { awaited.delete(timer); realClear(timer); };
+  const source = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, 'src');
+  Object.defineProperty(HTMLImageElement.prototype, 'src', {...source, set(url) {
+    if (String(url).startsWith('data:')) {
+      awaited.add(this);
+      for (const end of ['load', 'error']) this.addEventListener(end, () => awaited.delete(this), {once: true});
+    }
+    source.set.call(this, url);
+  }});
+  window.atRest = async () => {
+    for (let frames = 0; frames < 2; frames = awaited.size ? 0 : frames + 1) await new Promise(requestAnimationFrame);
+  };
+})();"""
 
-    def note(_):
-        latest[0] = time.monotonic()
 
-    for event in ("request", "response", "requestfinished"):
-        page.on(event, note)
-    while time.monotonic() - latest[0] < seconds:
-        page.wait_for_timeout(50)
-    for event in ("request", "response", "requestfinished"):
-        page.remove_listener(event, note)
+def watch(page):
+    """Make a new page one that `come_to_rest` can wait for."""
+    page.add_init_script(REST)
+    page.begun, page.open_requests = 0, set()
+
+    def begin(request):
+        if "/heartbeat/" not in request.url:
+            page.begun += 1
+            page.open_requests.add(request)
+
+    page.on("request", begin)
+    for end in ("requestfinished", "requestfailed"):
+        page.on(end, lambda request: page.open_requests.discard(request))
+
+
+def come_to_rest(page):
+    """Wait until the page has done what it was asked: the server has answered, and what is shown stays."""
+    deadline, begun, looks = time.monotonic() + 90, None, 0
+    while looks < 2:
+        if page.open_requests:
+            page.wait_for_timeout(20)
+        else:
+            page.evaluate("atRest()")
+        looks = looks + 1 if not page.open_requests and page.begun == begun else 0
+        begun = page.begun
+        assert time.monotonic() < deadline, f"still asked for: {[request.url for request in page.open_requests]}"
+
+
+def open_address(page, search):
+    """Open an address of the page without loading it again, as by the Forward button."""
+    page.evaluate("to => { history.pushState(null, '', to); dispatchEvent(new PopStateEvent('popstate')); }", search)
 
 
 def lines(page, tab):
@@ -116,6 +159,31 @@ def open_tab(page, name):
         page.locator(".overflow-dropdown button", has_text=name).first.click()
 
 
+def open_at_rest(page, name):
+    """Open a tab and wait until it has opened. What would go on for long is stopped: a text, and models that train."""
+    open_tab(page, name)
+    if name == "Transformer":
+        stop_writing(page)
+    page.wait_for_selector(CANVASES[name], state="attached")
+    if name == "Playground":
+        pause_training(page)
+    come_to_rest(page)
+
+
+def stop_writing(page):
+    """Stop the transformer's text, if it is still being written."""
+    page.wait_for_selector("#transformer-text .token")
+    page.evaluate("document.querySelector('#transformer-text-stop:enabled')?.click()")
+
+
+def pause_training(page):
+    """Pause the models of the playground, if they train."""
+    page.wait_for_function("+document.querySelector('#playground-stage .step').textContent.replace(/\\D/g, '') >= 1")
+    if page.locator("#playground-pause").is_enabled():
+        page.locator("#playground-pause").click()
+        page.wait_for_selector("#playground-pause[disabled]")
+
+
 def unfold(page):
     """Opens what is folded, and waits until nothing moves."""
     page.evaluate("""() => {
@@ -124,7 +192,7 @@ def unfold(page):
         dispatchEvent(new Event('resize'));  // keys.js looks, a moment later, which boxes scroll
     }""")
     page.wait_for_function(UNFOLDED)
-    page.wait_for_timeout(400)
+    come_to_rest(page)
 
 
 def scrub(page, stage):

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from helpers import run_program
-from helpers_browser import come_to_rest, open_tab
+from helpers_browser import CANVASES, come_to_rest, open_tab, watch
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +30,10 @@ def visit(browser, page_url):
     @contextlib.contextmanager
     def visit(tab=None, width=1400, height=1000, query="", script="", **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        page, trouble = context.new_page(), []
-        page.set_default_timeout(60_000)
+        page = context.new_page()
+        page.trouble = trouble = []
+        watch(page)
+        page.set_default_timeout(25_000)
         page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: trouble.append(str(e)))
         page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
@@ -46,6 +48,39 @@ def visit(browser, page_url):
         assert trouble == []
 
     return visit
+
+
+@pytest.fixture(scope="session")
+def shared_page(visit):
+    with visit() as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def tab(shared_page):
+    """A context manager: `with tab("Flow") as page`. Files of tests share the page, loaded once; each is alone in its tab."""
+
+    @contextlib.contextmanager
+    def tab(name):
+        shared_page.set_default_timeout(25_000)
+        shared_page.evaluate("scrollTo(0, 0)")
+        open_tab(shared_page, name)
+        shared_page.wait_for_selector(CANVASES[name])
+        yield shared_page
+        trouble = shared_page.trouble[:]
+        shared_page.trouble.clear()
+        assert trouble == []
+
+    return tab
+
+
+@pytest.fixture(scope="session")
+def board(browser):
+    """A small page with each component by itself."""
+    import helpers_board
+
+    with helpers_board.opened(browser) as board:
+        yield board
 
 
 def _leaves(url, page_url):

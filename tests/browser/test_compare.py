@@ -9,9 +9,9 @@ STAGE = "#compare-stage"
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The tab with clothes, of which there is no transformer, opened once for all tests."""
-    with visit("Compare") as page:
+    with tab("Compare") as page:
         page.wait_for_selector(f"{STAGE} .row.stored canvas")
         page.locator("#compare-dataset input[value=fashion]").check(force=True)
         page.wait_for_selector(f"{STAGE} .row.absent")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers_browser import PIXELS, changed, draw_stroke, shows_what_its_lines_compute
+from helpers_browser import PIXELS, changed, come_to_rest, draw_stroke, shows_what_its_lines_compute
 from PIL import Image
 
 pytestmark = pytest.mark.browser
@@ -12,9 +12,9 @@ ALL = 8  # pictures of a photograph: noisy, ours, four of scikit-image, the clea
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The tab, opened once for all tests."""
-    with visit("Denoising", accept_downloads=True) as page:
+    with tab("Denoising") as page:
         page.set_default_timeout(90_000)  # a photograph takes seconds on a busy machine
         wait_for_tiles(page, ALL)
         yield page
@@ -82,7 +82,7 @@ def test_the_noise_is_live_and_the_methods_follow(opened, computed):
     )
     changed(opened, LEFT, before)
     wait_for_tiles(opened, 4)
-    opened.wait_for_timeout(1500)
+    come_to_rest(opened)  # of the outdated run all has come
     wait_for_tiles(opened, 4)
 
 

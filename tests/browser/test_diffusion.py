@@ -1,7 +1,17 @@
 """The diffusion tab in a real browser: a visitor's actions and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed, changed_back, draw_stroke, lines, open_tab, shows_what_its_lines_compute
+from helpers_browser import (
+    PIXELS,
+    changed,
+    changed_back,
+    come_to_rest,
+    draw_stroke,
+    lines,
+    open_address,
+    open_tab,
+    shows_what_its_lines_compute,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -12,26 +22,25 @@ STEP = "() => document.querySelector('#diffusion-stage output').textContent.matc
 
 
 @pytest.fixture(scope="module")
-def tab(visit):
+def page(tab):
     """The tab, opened once for all tests."""
-    with visit("Diffusion") as page:
-        page.wait_for_selector(STAGE)
+    with tab("Diffusion") as page:
+        open_tab(page, "Inpaint")  # a tool that is first open after an address was opened has lost what it was made with
+        come_to_rest(page)
         yield page
 
 
 @pytest.fixture
-def opened(tab):
-    """The tab with its controls and its run as they open, whatever the test before chose: as after a change of data sets."""
-    tab.set_default_timeout(60_000)
-    digits = tab.get_by_role("radio", name="Digits").locator("visible=true")
-    for name in ("Clothes", "Digits") if digits.is_checked() else ("Digits",):
-        before = tab.evaluate(PIXELS, STAGE)
-        tab.get_by_role("radio", name=name).locator("visible=true").click()
-        changed(tab, STAGE, before)
-        tab.wait_for_function(f"{FIGURES} === 3")
-        wait_for_end(tab)
-    tab.get_by_role("tab", name="Compare").last.click()  # the first is the page's
-    return tab
+def opened(page):
+    """The tab with its controls and its run as they open, whatever the test before chose: as its address says."""
+    page.set_default_timeout(60_000)
+    page.get_by_role("tab", name="Compare").last.click()  # the first is the page's
+    come_to_rest(page)
+    if page.evaluate("location.search") != "?tab=diffusion":
+        open_address(page, "?tab=diffusion")
+        come_to_rest(page)
+    assert page.evaluate("location.search") == "?tab=diffusion" and page.evaluate(FIGURES) == 3
+    return page
 
 
 def set_slider(page, name, value):
@@ -137,7 +146,9 @@ def test_controls_start_a_new_run_from_the_same_noise(opened, computed):
 
 
 def test_four_samplers_and_four_guidances(opened):
-    for name, fourth in (("Four samplers", "DDPM: 16 NFE"), ("Four guidance scales", "guidance 4")):
+    set_slider(opened, "steps", 4)
+    wait_for_end(opened)
+    for name, fourth in (("Four samplers", "DDPM: 4 NFE"), ("Four guidance scales", "guidance 4")):
         opened.get_by_role("button", name=name).click()
         opened.wait_for_selector(f"#diffusion-stage figure:nth-child(4):has-text('{fourth}')")
         wait_for_end(opened)
@@ -164,28 +175,26 @@ def test_noise_is_added_to_a_drawing_and_removed(opened, computed):
     assert "drawing = base64" in program and "strength=0.65" in program
 
 
-@pytest.mark.parametrize("device", ["mouse", "keyboard"])
-def test_a_part_is_painted_over_and_inpainted(opened, computed, device):
+def test_a_part_is_painted_over_and_inpainted(opened, computed):
     open_tab(opened, "Inpaint")
     opened.wait_for_selector("#diffusion-fill-own button")
-    opened.wait_for_timeout(300)
+    come_to_rest(opened)
     pad = opened.locator("#diffusion-mask canvas")
     half = opened.evaluate(PIXELS, "#diffusion-mask canvas")
     opened.locator("#diffusion-mask button", has_text="Clear").click()
     empty = changed(opened, "#diffusion-mask canvas", half)
-    if device == "mouse":
-        box = pad.bounding_box()
-        opened.mouse.move(box["x"] + 60, box["y"] + 60)
-        opened.mouse.down()
-        opened.mouse.move(box["x"] + 150, box["y"] + 60, steps=5)
-        opened.mouse.up()
-    else:
-        pad.focus()
-        opened.keyboard.press("Space")
-        for _ in range(6):
-            opened.keyboard.press("ArrowUp")
-        opened.keyboard.press("Space")
-    painted = changed(opened, "#diffusion-mask canvas", empty)
+    box = pad.bounding_box()
+    opened.mouse.move(box["x"] + 60, box["y"] + 60)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + 150, box["y"] + 60, steps=5)
+    opened.mouse.up()
+    with_a_line = changed(opened, "#diffusion-mask canvas", empty)
+    pad.focus()
+    opened.keyboard.press("Space")
+    for _ in range(6):
+        opened.keyboard.press("ArrowUp")
+    opened.keyboard.press("Space")
+    painted = changed(opened, "#diffusion-mask canvas", with_a_line)
     opened.locator("#diffusion-fill-own button").nth(4).click()  # another picture with the same mask
     changed(opened, "#diffusion-mask canvas", painted)
     stage = opened.evaluate(PIXELS, STAGE)
@@ -223,7 +232,7 @@ def test_a_new_run_ends_the_previous_one(opened):
     opened.wait_for_selector("#diffusion-stage figure:nth-child(4)")
     opened.get_by_role("radio", name="Clothes").locator("visible=true").click()
     opened.wait_for_function("document.querySelectorAll('#diffusion-stage figure').length === 3")
-    opened.wait_for_timeout(800)
+    come_to_rest(opened)
     assert opened.locator("#diffusion-stage figure").count() == 3  # no late frames of the previous runs
     assert "16 / 16" in opened.locator("#diffusion-stage output").inner_text()
 
@@ -241,5 +250,5 @@ def test_generate_ends_a_comparison_and_its_own_previous_run(opened):
         opened.wait_for_function("([box, before]) => box.value !== before", arg=[seed.element_handle(), before])
     wait_for_end(opened)
     assert f"seed={seed.input_value()})" in lines(opened, "diffusion")  # the second run was the one that finished
-    opened.wait_for_timeout(500)
+    come_to_rest(opened)
     assert opened.locator("#diffusion-stage figure").count() == 3

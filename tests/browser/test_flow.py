@@ -10,10 +10,9 @@ TEXT = "document.querySelector('#flow-verdict .text').textContent"
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The tab, opened once for all tests."""
-    with visit("Flow") as page:
-        page.wait_for_selector(STAGE)
+    with tab("Flow") as page:
         page.wait_for_selector("#flow-verdict .verdict:not([hidden])")
         page.wait_for_selector("#flow-way canvas")
         yield page

@@ -1,7 +1,16 @@
 """The GAN tab in a real browser."""
 
 import pytest
-from helpers_browser import PIXELS, changed, changed_back, draw_stroke, open_tab, scrub, shows_what_its_lines_compute
+from helpers_browser import (
+    PIXELS,
+    changed,
+    changed_back,
+    come_to_rest,
+    draw_stroke,
+    open_tab,
+    scrub,
+    shows_what_its_lines_compute,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -10,9 +19,9 @@ QUIZ_WORDS = "document.querySelector('#gan-quiz-words').textContent"
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The tab, opened once for all tests."""
-    with visit("GAN") as page:
+    with tab("GAN") as page:
         page.wait_for_selector(STAGE)
         page.wait_for_selector("#gan-quiz button canvas")
         yield page
@@ -81,7 +90,7 @@ def test_the_interpolation_is_scrubbed_without_the_server(opened, requests):
 def test_the_replay_is_scrubbed_without_the_server(opened, requests):
     open_tab(opened, "Training")
     opened.wait_for_selector("#gan-replay .frames:not([hidden])")
-    opened.wait_for_timeout(300)
+    come_to_rest(opened)
     curves = opened.locator("#gan-replay polyline").count()
     histogram = opened.locator("#gan-replay .histogram.generated")
     canvas = "#gan-replay .frames canvas"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helpers_browser import CANVASES, SMALL_TEXT, open_tab, unfold
+from helpers_browser import CANVASES, FITTING, SMALL_TEXT, come_to_rest, open_at_rest, open_tab, unfold, watch
 
 pytestmark = pytest.mark.browser
 
@@ -34,8 +34,7 @@ def phone(visit):
 def show(phone, tab):
     """Open a tab from its top."""
     phone.evaluate("scrollTo(0, 0)")
-    open_tab(phone, tab)
-    phone.wait_for_selector(CANVASES[tab])
+    open_at_rest(phone, tab)
 
 
 @pytest.mark.parametrize("tab", IN_SIGHT)
@@ -51,7 +50,7 @@ def test_the_pictures_stay_in_sight_while_a_slider_is_moved(phone, tab):
 @pytest.mark.parametrize("view, name", [("text", "Shakespeare"), ("poem", "Tang poems"), ("pixels", "Pictures")])
 def test_what_a_transformer_writes_comes_first(phone, view, name):
     phone.evaluate("scrollTo(0, 0)")
-    open_tab(phone, "Transformer")
+    open_at_rest(phone, "Transformer")
     open_tab(phone, name)
     phone.wait_for_selector(f"#transformer-{view} :is(.token, .frames canvas):visible")
     if view != "pixels":
@@ -99,9 +98,11 @@ def test_ten_tabs_on_a_phone(browser):
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, theme=theme(), css_paths=page_css)
     try:
         page = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True).new_page()
+        watch(page)
         page.goto(url)
         page.get_by_role("tab").first.wait_for()
-        page.wait_for_timeout(1000)
+        page.wait_for_function(FITTING)
+        come_to_rest(page)
         page.locator(".overflow-menu > button").tap()
         last = page.locator(".overflow-dropdown button", has_text="A family 9")
         box = last.bounding_box()

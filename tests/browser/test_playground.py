@@ -1,7 +1,7 @@
 """The playground in a real browser: what a visitor does, and what they see."""
 
 import pytest
-from helpers_browser import PIXELS, changed
+from helpers_browser import PIXELS, changed, come_to_rest, pause_training
 
 pytestmark = pytest.mark.browser
 
@@ -11,18 +11,14 @@ POINTS = f"document.querySelector('{STAGE} .data footer').textContent"
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The tab, opened once for all tests, with small networks so that a step takes little time."""
-    with visit("Playground") as page:
+    with tab("Playground") as page:
         page.wait_for_selector(f"{STAGE} .panel >> nth=5")
         page.wait_for_function(f"{STEP} >= 1")  # it trains as it opens
-        pause(page)
+        pause_training(page)
         yield page
-
-
-def pause(page):
-    page.locator("#playground-pause:not([disabled])").click()
-    page.wait_for_selector("#playground-pause[disabled]")
+        pause_training(page)
 
 
 def restart(page):
@@ -36,7 +32,7 @@ def test_all_panels_move_while_they_train_and_rest_when_paused(opened):
     opened.locator("#playground-train").click()
     for k, pixels in enumerate(before, 2):
         changed(opened, f"{STAGE} .panel:nth-child({k}) canvas", pixels)
-    pause(opened)
+    pause_training(opened)
     step = opened.evaluate(STEP)
     assert step > 0 and opened.locator(f"{STAGE} .curves polyline").count() >= 5
     assert all("energy distance" in text for text in opened.locator(f"{STAGE} .panel:not(.data) footer").all_inner_texts())
@@ -59,7 +55,7 @@ def test_the_visitor_draws_erases_undoes_and_clears(opened):
         opened.mouse.up()
 
     def count():
-        opened.wait_for_timeout(100)
+        come_to_rest(opened)
         return int("".join(filter(str.isdigit, opened.evaluate(POINTS))))
 
     drag((0.1, 0.9), (0.3, 0.9))

@@ -1,10 +1,9 @@
 """The two languages of the page in a browser: which one a visitor gets, and the way to the other."""
 
 import re
-import time
 
 import pytest
-from helpers_browser import CANVASES, come_to_rest
+from helpers_browser import CANVASES, come_to_rest, pause_training, stop_writing
 
 CHINESE = "生成模型，实时演示"
 ENGLISH = "Generative models, live"
@@ -113,17 +112,19 @@ def test_no_english_is_left_on_the_chinese_page(visit):
         ready(page)
         tabs = page.locator("[role=tablist]").first.get_by_role("tab")
         names, left = tabs.all_text_contents(), {}
-        for i, canvas in enumerate(CANVASES.values()):
+        for i, (name, canvas) in enumerate(CANVASES.items()):
             tabs.nth(i).click()
+            if name == "Transformer":
+                stop_writing(page)
             page.locator(canvas).first.wait_for()
+            if name == "Playground":
+                pause_training(page)
+            come_to_rest(page)
             for tool in page.get_by_role("tab").locator("visible=true").all_text_contents():
                 tab = page.get_by_role("tab", name=tool, exact=True).locator("visible=true")
                 if tool not in names and tab.count():  # another tool may have hidden it
                     tab.first.click()
-                    come_to_rest(page, 0.3)
-                deadline = time.monotonic() + 2
-                while (found := english(page.evaluate(TEXTS))) and time.monotonic() < deadline:
-                    page.wait_for_timeout(100)  # keys.js words what Gradio has just laid out a moment later
-                left |= dict.fromkeys(found, names[i])
+                    come_to_rest(page)
+                left |= dict.fromkeys(english(page.evaluate(TEXTS)), names[i])
         assert left == {}
         assert len(names) == len(CANVASES)

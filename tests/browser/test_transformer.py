@@ -2,7 +2,7 @@
 
 import pytest
 from gradio_client import Client
-from helpers_browser import PIXELS, open_tab
+from helpers_browser import PIXELS, come_to_rest, open_tab
 
 from genmodels.rhyme import closest_pattern, rhyming, tone_violations
 
@@ -15,9 +15,9 @@ MODE = "getComputedStyle(document.querySelector('#transformer-poem .sheet')).wri
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The tab, opened once for all tests."""
-    with visit("Transformer") as page:
+    with tab("Transformer") as page:
         page.set_default_timeout(90_000)
         wait_until_finished(page, "#transformer-text")
         yield page
@@ -26,7 +26,7 @@ def opened(visit):
 def wait_until_finished(page, view):
     """Wait until a text is complete."""
     page.wait_for_selector(f"{view} .view:not(.live) .token")
-    page.wait_for_timeout(300)
+    come_to_rest(page)
 
 
 def text(page, view="#transformer-text"):
@@ -119,7 +119,7 @@ def test_cut_offs_act_on_the_bars_without_the_server(opened, page_url):
     prompt = "First Citizen"
     opened.locator("#transformer-prompt textarea").fill(prompt)
     opened.wait_for_function("t => document.querySelector('#transformer-next .context span').textContent === t", arg=prompt)
-    opened.wait_for_timeout(1000)
+    come_to_rest(opened)
     requests = []
     opened.on("request", lambda r: requests.append(r.url) if "/gradio_api/" in r.url else None)
     values = {"temperature": 1.5, "top-k": 9, "top-p": 0.96, "min-p": 0.05}
@@ -128,7 +128,7 @@ def test_cut_offs_act_on_the_bars_without_the_server(opened, page_url):
     for name, value in values.items():
         opened.locator(f"#transformer-{name} input[type=number]").fill(str(value))
         opened.locator(f"#transformer-{name} input[type=number]").press("Tab")
-    opened.wait_for_timeout(1000)
+    come_to_rest(opened)
     assert requests == [] and opened.evaluate(probabilities) != before
     tokens = Client(page_url, verbose=False).predict(
         prompt=prompt, **{name.replace("-", "_"): value for name, value in values.items()}, api_name="/text_next"

@@ -22,9 +22,9 @@ MAPS = ["#vae-map figure:nth-child(1) .view", "#vae-map figure:nth-child(2) .vie
 
 
 @pytest.fixture(scope="module")
-def opened(visit):
+def opened(tab):
     """The page, opened once for all tests, with a picture on the stage."""
-    with visit("Autoencoder & VAE") as page:
+    with tab("Autoencoder & VAE") as page:
         page.wait_for_selector(f"{STAGE}:not([hidden])")
         page.wait_for_selector("#vae-map .map")
         yield page
@@ -67,7 +67,7 @@ def test_new_samples_and_the_same_seed_again(page):
     seed.fill("0")
     seed.press("Enter")
     first = changed(page, STAGE, other)
-    page.wait_for_timeout(1000)  # typing the seed and Enter have both been answered
+    come_to_rest(page)  # typing the seed and Enter have both been answered
     page.locator("#vae-samples button").nth(3).click()
     assert changed(page, STAGE, first) == chosen
 
