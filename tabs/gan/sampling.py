@@ -193,9 +193,8 @@ def follow(moved):
     if not isinstance(shown, dict):
         return {}
     dataset = GAN.check(str(shown.get("dataset")))
-    options = Stage.read(
-        **{**{name: value for name, value in shown.items() if name != "dataset"}, "directions": moved.get("z")}
-    )
+    values = {name: value for name, value in shown.items() if name != "dataset"}
+    options = Stage.read(**values | {"directions": moved.get("z")})
     if options.order == "score":
         return in_words(picture_values(dataset, options))
     x, _scores, kinds = generate(dataset, options, scored=False)

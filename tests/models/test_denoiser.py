@@ -195,6 +195,16 @@ def test_both_ways_to_compute_a_picture_give_that_of_the_formula(fused, bias, mo
         assert close(model.restore(y, 0.1), expected.clamp(0, 1)) and torch.equal(y, before)
 
 
+@pytest.mark.parametrize("units", [True, False])
+def test_a_wide_network_is_computed_in_16_bits_where_the_processor_has_units_for_it(units, monkeypatch):
+    monkeypatch.setattr(denoiser, "has_matrix_units", lambda: units)
+    model, y = random_denoiser(channels=3, widths=[32, 32], bias=False), torch.rand(1, 3, 32, 24)
+    with torch.enable_grad():
+        expected = model.denoise(y, torch.full((1, 1, 32, 24), 0.1)).clamp(0, 1)
+    x = model.restore(y, 0.1)
+    assert close(x, expected, atol=1e-2) and close(x, expected) != units
+
+
 def test_whether_convolutions_are_fused_is_found_out_without_random_numbers(monkeypatch):
     denoiser.fuses_convolutions.cache_clear()
     state = torch.get_rng_state()
