@@ -36,7 +36,7 @@ class SingleStep:
 
     @staticmethod
     def fits(model: Transformer, n: int) -> bool:
-        """Whether this is for n texts of the model: for one, on the CPU, in full precision, without lags or dropout."""
+        """Whether this is for n texts: one, on the CPU, in full precision, and each position reads one token."""
         weight = model.embed.weight
         full = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
         return n == 1 and full and len(model.lags) == 1 and not (model.training and model.dropout)

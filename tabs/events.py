@@ -89,7 +89,8 @@ def visitor() -> lane.Visitor:
     request = LocalContext.request.get(None)
     if request is None:
         return lane.Visitor()
-    return lane.Visitor.from_host(request.client.host if request.client else "", request.session_hash or "")
+    window = getattr(request, "session_hash", "")  # a component's own call has none
+    return lane.Visitor.from_host(request.client.host if request.client else "", window or "")
 
 
 def sentence(error: Exception) -> str:

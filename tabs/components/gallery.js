@@ -55,4 +55,25 @@ function load(v) {
   }
   announce(_('{name}: {n}', {name: props.name, n: v.n}));
 }
-onValue(load);
+
+// Each move of the sliders is a request of this script. For an event of Gradio's the page would look up each of its inputs, tell
+// all inputs that it has begun and ended, and the server would check them one by one: that takes longer than the pictures.
+let arrivals = 0, code = null, asking = false;
+async function follow() {
+  if (asking) return;
+  asking = true;
+  try {
+    while (code && element.isConnected) {
+      const moved = {shown: props.value?.shown, z: code}, before = arrivals;
+      code = null;
+      const answer = await server.follow(moved);
+      if (answer && answer.pixels && arrivals === before) load(answer);  // what came meanwhile knows all controls
+    }
+  } finally { asking = false; }
+}
+if (props.follows) document.addEventListener('moved', e => {
+  if (!e.target.closest('#' + props.follows) || !props.value?.shown) return;
+  code = e.detail;
+  follow();
+});
+onValue(v => { arrivals++; load(v); });

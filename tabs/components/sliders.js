@@ -10,13 +10,11 @@ function row(index, label) {
   input.addEventListener('input', () => {
     z[index] = Math.round(+input.value * 1000) / 1000;
     write(index);
-    props.value = {...props.value, z: [...z], moved: true, moving: true};
+    element.dispatchEvent(new CustomEvent('moved', {bubbles: true, detail: [...z]}));
+    props.value = {...props.value, z: [...z], moved: true};
     trigger('input');
     clearTimeout(releaseTimer);
-    releaseTimer = setTimeout(() => {  // for updates that need not follow every move
-      props.value = {...props.value, moving: false};
-      trigger('release');
-    }, 300);
+    releaseTimer = setTimeout(() => trigger('release'), 300);  // for updates that need not follow every move
   });
   input.addEventListener('dblclick', () => {
     input.value = 0;

@@ -13,7 +13,7 @@ class Dimension(TypedDict):
 class Sliders(Component):
     """One slider per dimension of a code, `shown` of them visible, the others folded.
 
-    Events: `input`, a slider moved; `release`, it has not moved for 0.3 s.
+    Events: `input`, a slider moved; `release`, it has not moved for 0.3 s. In the browser, `moved` with the code.
     """
 
     class Value(TypedDict):
@@ -21,7 +21,6 @@ class Sliders(Component):
         z: list[float]
         dims: list[Dimension]  # in the order of the page
         unused: int  # how many of the last dimensions are in a group of their own
-        moving: NotRequired[bool]  # from a move to the next `release`
         moved: NotRequired[bool]  # the code is the visitor's: a link has it
 
     options = {"shown": 14}

@@ -1,6 +1,5 @@
 """Generated pictures with their scores, on the stage, and the principal directions that change them."""
 
-import functools
 from typing import Annotated, Literal
 
 import gradio as gr
@@ -142,6 +141,7 @@ def picture_values(dataset, options):
         "across": columns(len(x)),
         "pictures": [{"kind": kind, "score": score} for kind, score in zip(kinds, data.rounded(scores))],
         "histogram": data.score_histogram(dataset, options.label != labels.ANY),
+        "shown": {"dataset": dataset, **options.model_dump(exclude={"directions"})},
     }
 
 
@@ -178,25 +178,27 @@ def python_lines(dataset, options):
     return GAN.program(dataset, lines, columns(n))
 
 
-def moving_values(dataset, options):
-    """What the stage shows while a slider moves, without words: no scores, which would take as long as the pictures."""
-    x, _scores, kinds = generate(dataset, options, scored=False)
-    return {**raw(x), "across": columns(len(x)), "pictures": [{"kind": kind} for kind in kinds], "moving": True}
-
-
 def show(dataset, **controls):
     """-> stage, lines"""
     options = read(dataset, **controls)
     return {"stage": in_words(picture_values(dataset, options)), "lines": python_lines(dataset, options)}
 
 
-def follow(dataset, sliders=None, **controls):
-    """While a slider moves -> stage; when it rests -> stage, lines. One event, so that the last answer is that of the rest."""
-    if not (isinstance(sliders, dict) and sliders.get("moving")):
-        return show(dataset, sliders=sliders, **controls)
-    options = read(dataset, sliders=sliders, **controls)
-    values = picture_values if options.order == "score" else moving_values
-    return {"stage": in_words(values(dataset, options))}
+def follow(moved):
+    """What the stage shows while a slider moves: no scores, which would take as long as the pictures, unless they sort them.
+
+    moved: what the gallery's script sends, or anything else, since anyone can call this.
+    """
+    shown = moved.get("shown") if isinstance(moved, dict) else None
+    if not isinstance(shown, dict):
+        return {}
+    dataset = GAN.check(str(shown.get("dataset")))
+    values = {name: value for name, value in shown.items() if name != "dataset"}
+    options = Stage.read(**values | {"directions": moved.get("z")})
+    if options.order == "score":
+        return in_words(picture_values(dataset, options))
+    x, _scores, kinds = generate(dataset, options, scored=False)
+    return in_words({**raw(x), "across": columns(len(x)), "pictures": [{"kind": kind} for kind in kinds], "moving": True})
 
 
 def sliders_value(dataset):
@@ -281,6 +283,8 @@ def lay_out_stage(dataset, controls, lines):
     stage = Gallery(
         poster=layout.poster(f"gan-{GAN.available()[0]}"),
         name=_("Generated pictures and their scores"),
+        follows="gan-sliders",
+        server_functions=[events.guarded(follow, lambda message: {"message": message}, urgent=True)],
         elem_id="gan-stage",
         elem_classes="live-picture",
     )
@@ -289,7 +293,7 @@ def lay_out_stage(dataset, controls, lines):
     new, seed, restore = layout.seed_row(_("New pictures"), _("Reset"))
     controls["seed"] = seed
     inputs, outputs = {"dataset": dataset, **controls}, {"stage": stage, "lines": lines}
-    events.live(functools.partial(gr.on, [controls["sliders"].input, controls["sliders"].release]), follow, inputs, outputs)
+    events.live(controls["sliders"].release, show, inputs, outputs)
     for name in (*labels.MENUS, "truncation", "n", "add_real", "order"):
         events.live(controls[name].input, show, inputs, outputs)
     events.seeded(new, seed, show, inputs, outputs)

@@ -43,6 +43,7 @@ def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened, comp
         opened.keyboard.press("ArrowRight")
     for cell, was in zip(cells, before):
         changed(opened, cell, was)
+    opened.wait_for_selector("#gan-stage .gallery:not(.moving)")  # the scores follow when it rests
     shows_what_its_lines_compute(opened, "gan", {0: cells[0], 19: cells[1]}, computed)
     opened.get_by_role("button", name="Reset").locator("visible=true").click()
     for cell, was in zip(cells, before):

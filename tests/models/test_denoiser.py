@@ -180,6 +180,42 @@ def test_grey_stays_grey():
     assert not torch.equal(coloured[:, 0], coloured[:, 1])
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("fused", [True, False])
+def test_both_ways_to_compute_a_picture_give_that_of_the_formula(fused, bias, monkeypatch):
+    """Without gradients convolutions are fused with what follows, and a grey picture is not computed three times."""
+    if not fused:
+        monkeypatch.setattr(denoiser, "fuses_convolutions", lambda: False)
+    model = random_denoiser(channels=3, bias=bias)
+    for y in (torch.rand(2, 3, 16, 24), torch.rand(2, 1, 16, 24)):
+        before = y.clone()
+        with torch.enable_grad():  # where nothing is fused
+            expected = model.denoise(y.expand(-1, 3, -1, -1), torch.full((2, 1, 16, 24), 0.1))
+        expected = expected if y.shape[1] == 3 else expected.mean(1, keepdim=True)
+        assert close(model.restore(y, 0.1), expected.clamp(0, 1)) and torch.equal(y, before)
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_a_wide_network_is_computed_in_16_bits_where_the_processor_has_units_for_it(units, monkeypatch):
+    monkeypatch.setattr(denoiser, "has_matrix_units", lambda: units)
+    model, y = random_denoiser(channels=3, widths=[32, 32], bias=False), torch.rand(1, 3, 32, 24)
+    with torch.enable_grad():
+        expected = model.denoise(y, torch.full((1, 1, 32, 24), 0.1)).clamp(0, 1)
+    x = model.restore(y, 0.1)
+    assert close(x, expected, atol=1e-2) and close(x, expected) != units
+
+
+def test_whether_convolutions_are_fused_is_found_out_without_random_numbers(monkeypatch):
+    denoiser.fuses_convolutions.cache_clear()
+    state = torch.get_rng_state()
+    denoiser.fuses_convolutions()
+    assert torch.equal(torch.get_rng_state(), state)
+    denoiser.fuses_convolutions.cache_clear()
+    monkeypatch.delattr(denoiser.DenoiserBlock, "_fused")  # as in a PyTorch without them
+    assert not denoiser.fuses_convolutions()
+    denoiser.fuses_convolutions.cache_clear()
+
+
 def test_without_biases_it_is_homogeneous_and_with_them_not():
     y = torch.rand(1, 3, 24, 24) * 0.1
     for bias, same in ((False, True), (True, False)):

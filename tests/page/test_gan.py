@@ -42,9 +42,9 @@ SEVEN, EACH, ANY = "7", labels.EACH, labels.ANY
 OTHERS = dict.fromkeys(labels.MENUS[1:], ANY)  # menus
 
 
-def controls(n=6, z=(), sliders="gan-mnist", moving=False, **values):
+def controls(n=6, z=(), sliders="gan-mnist", **values):
     """What the page sends; z: the amounts of the sliders, which are those of a model."""
-    return {"n": n, "sliders": {"model": sliders, "z": list(z), "moving": moving}, **values}
+    return {"n": n, "sliders": {"model": sliders, "z": list(z)}, **values}
 
 
 def scores_of(value):
@@ -80,22 +80,53 @@ def test_truncation_class_and_directions_reach_the_model():
     stage = sampling.show("mnist", **controls(label_0=SEVEN, **OTHERS, truncation=0.5, n=3, seed=4, z=z))["stage"]
     w = model.sample_latents(3, label=7, truncation=0.5, seed=4) + torch.tensor(z) @ model.directions(3)
     assert same_pictures(stage, model.decode(w))
-    shown = sampling.show("mnist", **controls(z=z))
-    assert sampling.follow("mnist", **controls(z=z)) == shown
     stale = controls(sliders="gan-fashion", z=z)  # sliders that still hold the values of another dataset
     assert sampling.show("mnist", **stale) == sampling.show("mnist", **controls())
 
 
-def test_while_a_slider_moves_there_are_pictures_without_scores():
+@pytest.mark.parametrize("more", [{}, {"add_real": True}, {"label": SEVEN, "truncation": 0.5, "seed": 3}], ids=str)
+def test_while_a_slider_moves_there_are_pictures_without_scores(more):
     z = [1.5, 0, -3]
-    for more in ({}, {"add_real": True}):
-        shown = sampling.show("mnist", **controls(z=z, **more))["stage"]
-        moving = sampling.follow("mnist", **controls(z=z, moving=True, **more))
-        assert set(moving) == {"stage"} and moving["stage"]["moving"] and "histogram" not in moving["stage"]
-        assert moving["stage"]["pixels"] == shown["pixels"] and kinds_of(moving["stage"]) == kinds_of(shown)
-        assert not any("score" in picture for picture in moving["stage"]["pictures"])
-    sorted_ones = sampling.show("mnist", **controls(z=z, order="score"))["stage"]  # their order needs the scores
-    assert sampling.follow("mnist", **controls(z=z, moving=True, order="score")) == {"stage": sorted_ones}
+    before, shown = (sampling.show("mnist", **controls(z=code, **more))["stage"] for code in ([], z))
+    moving = sampling.follow({"shown": before["shown"], "z": z})
+    assert moving["moving"] and "histogram" not in moving and kinds_of(moving) == kinds_of(shown)
+    assert np.abs(sheet_of(moving).astype(int) - sheet_of(shown)).max() <= 1 and moving["pixels"] != before["pixels"]
+    assert not any("score" in picture for picture in moving["pictures"])
+
+
+def test_while_a_slider_moves_pictures_stay_sorted_if_they_are():
+    shown = sampling.show("mnist", **controls(z=[2], order="score"))["stage"]
+    before = sampling.show("mnist", **controls(order="score"))["stage"]
+    assert sampling.follow({"shown": before["shown"], "z": [2]}) == shown
+
+
+@pytest.mark.parametrize("moved", [None, [], {}, {"shown": 3}, "text"], ids=str)
+def test_moves_of_nothing_are_ignored(moved):
+    assert sampling.follow(moved) == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": ["mnist"]},
+        {"dataset": "x"},
+        {"n": 31},
+        {"n": "3"},
+        {"directions": [1]},
+        {"order": "x"},
+        {"other": 1},
+        {"label": "?"},
+    ],
+    ids=str,
+)
+def test_moves_that_no_page_sends_get_a_sentence_or_pictures(change):
+    shown = sampling.show("mnist", **controls())["stage"]["shown"]
+    for z in ([2], [9], None, "x"):
+        moved = {"shown": shown | change, "z": z}
+        if change == {"directions": [1]} and z == [2]:
+            assert sampling.follow(moved)["moving"]
+        else:
+            refusal(sampling.follow, moved)
 
 
 def test_the_menus_of_attributes_reach_the_model():
