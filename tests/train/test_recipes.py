@@ -89,7 +89,7 @@ load_pictures = functools.cache(functools.partial(data.load, data_dir=data.SAMPL
 
 
 class Splits:
-    """In place of `data.load`: the first sample pictures, each split by itself inverted or repeated; never those of the test."""
+    """In place of `data.load`: the first sample pictures, each split by itself inverted or repeated; never of the test."""
 
     def __init__(self, monkeypatch):
         self.inverted, self.repeated, self.count, self.photographs = set(), 1, 1000, photographs.load
