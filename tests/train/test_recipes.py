@@ -64,25 +64,8 @@ CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]
 
 
 @pytest.fixture
-def small(monkeypatch, classifiers):
+def small(small_networks, classifiers):
     """All recipes with small networks."""
-    classic = {k: v for k, v in tiny.OPTIONS["dcgan"].items() if k != "latent"}
-    narrow = {k: v for k, v in tiny.OPTIONS["gan"].items() if k != "latent"}
-    tables = [
-        (diffusion.MODEL, tiny.OPTIONS["diffusion"] | dict(widths=[8], heads=1)),
-        (gan.MODEL, narrow),
-        (gan.CLASSIC, classic),
-        (denoiser.MODELS, tiny.OPTIONS["denoiser"]),
-        (denoiser.VAES, tiny.OPTIONS["dvae"]),
-        (transformer.MODEL, tiny.OPTIONS["transformer"]),
-        (classifier.MODEL, tiny.OPTIONS["classifier"]),
-        (vae.MODEL, dict(width=4, hidden=16)),
-    ]
-    for table, options in tables:
-        for name, full in table.items():
-            monkeypatch.setitem(table, name, full | options)
-    monkeypatch.setattr(flow, "Flow", lambda: tiny.make("flow", widths=[8], components=3))
-    monkeypatch.setattr(vae, "MODEL_2D", vae.MODEL_2D | dict(width=4, hidden=16))
 
 
 load_pictures = functools.cache(functools.partial(data.load, data_dir=data.SAMPLES))
