@@ -36,6 +36,10 @@ def pytest_collection_finish(session):
             logging.getLogger(name).propagate = True
 
 
+def pytest_unconfigure(config):
+    gc.unfreeze()  # libraries look at the end for what was not taken away
+
+
 @pytest.fixture
 def device(monkeypatch):
     """A pretended GPU."""

@@ -215,7 +215,7 @@ def test_the_denoising_vae_has_the_lower_psnr_in_every_line(dataset):
 
 def test_only_a_sampler_that_adds_noise_gives_samples_of_the_posterior():
     model, network = load("diffusion-mnist"), load("denoiser-mnist")
-    x = data.samples("mnist").floats()[:24]
+    x = data.samples("mnist").floats()[:12]
     noisy = denoiser.add_noise(x, "gaussian", 0.6, seed=0)
     best = (network.restore(noisy, 0.6) - x).square().mean()
     for sampler in ("dpm", "ddim"):

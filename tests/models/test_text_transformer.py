@@ -79,10 +79,10 @@ def test_first_tokens_have_the_frequencies_of_their_probabilities(text):
     (token,) = text.generate_steps("abc", max_new_tokens=1, temperature=2, top_p=0.8, seed=0, alternatives=13)
     probabilities = {symbol: p for symbol, _, p in token.alternatives}
     counts = dict.fromkeys(probabilities, 0)
-    for seed in range(800):
+    for seed in range(400):
         counts[text.generate("abc", max_new_tokens=1, temperature=2, top_p=0.8, seed=seed)] += 1
     for symbol, p in probabilities.items():
-        assert abs(counts[symbol] / 800 - p) <= 4 * math.sqrt(p * (1 - p) / 800), symbol
+        assert abs(counts[symbol] / 400 - p) <= 4 * math.sqrt(p * (1 - p) / 400), symbol
 
 
 def test_the_same_seed_gives_the_same_text_in_concurrent_use(text):
@@ -90,12 +90,12 @@ def test_the_same_seed_gives_the_same_text_in_concurrent_use(text):
         return text.generate("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed)
 
     before = torch.get_rng_state()
-    alone = [write(seed) for seed in range(12)]
-    assert len(set(alone)) == 12
+    alone = [write(seed) for seed in range(6)]
+    assert len(set(alone)) == 6
     with ThreadPoolExecutor(6) as pool:
-        assert list(pool.map(write, range(12))) == alone
+        assert list(pool.map(write, range(6))) == alone
     visitors = [
-        text.generate_steps("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed) for seed in range(12)
+        text.generate_steps("ab"[: seed % 3], max_new_tokens=25, temperature=1 + seed / 9, seed=seed) for seed in range(6)
     ]
     in_turns = zip(*([token.text for token in turn] for turn in zip(*visitors)))
     assert ["".join(parts) for parts in in_turns] == alone
@@ -166,12 +166,12 @@ def test_other_impossible_calls_get_a_sentence(text, call, says):
 
 
 def test_text_samples_do_not_depend_on_their_number(text):
-    samples = text.sample(3, seed=5)
-    assert [len(sample) for sample in samples] == [200] * 3 and len(set(samples)) == 3
-    assert samples[:2] == text.sample(2, seed=5) != text.sample(2, seed=6)
+    samples = text.sample(2, seed=5)
+    assert [len(sample) for sample in samples] == [200] * 2 and len(set(samples)) == 2
+    assert samples[:1] == text.sample(1, seed=5) != text.sample(1, seed=6)
 
 
-@settings(PROPERTY, max_examples=30, phases=[Phase.generate])  # to shrink what fails would take minutes
+@settings(PROPERTY, max_examples=20, phases=[Phase.generate])  # to shrink what fails would take minutes
 @given(
     form=st.sampled_from(list(FORMS)),
     heads=st.text(HANZI, max_size=8),

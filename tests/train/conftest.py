@@ -1,4 +1,4 @@
-"""Folders for the runs and checkpoints of a test."""
+"""Folders for the runs and checkpoints of a test, and recipes with small networks."""
 
 import functools
 import json
@@ -11,7 +11,7 @@ from PIL import Image
 from genmodels import data, metrics
 from genmodels.vae import measure_latents, save_latents
 from tests import tiny
-from train import attributes, denoiser, diffusion, pixel_transformer, texts
+from train import attributes, classifier, denoiser, diffusion, flow, gan, pixel_transformer, texts, transformer, vae
 
 RUN = {
     "command": "python -m train.x",
@@ -46,6 +46,28 @@ def read_only(workdir):
         (folder / file.name).write_bytes(file.read_bytes())
     folder.chmod(0o555)
     return folder
+
+
+@pytest.fixture
+def small_networks(monkeypatch):
+    """All recipes with small networks."""
+    classic = {k: v for k, v in tiny.OPTIONS["dcgan"].items() if k != "latent"}
+    narrow = {k: v for k, v in tiny.OPTIONS["gan"].items() if k != "latent"}
+    tables = [
+        (diffusion.MODEL, tiny.OPTIONS["diffusion"] | dict(widths=[8], heads=1)),
+        (gan.MODEL, narrow),
+        (gan.CLASSIC, classic),
+        (denoiser.MODELS, tiny.OPTIONS["denoiser"]),
+        (denoiser.VAES, tiny.OPTIONS["dvae"]),
+        (transformer.MODEL, tiny.OPTIONS["transformer"]),
+        (classifier.MODEL, tiny.OPTIONS["classifier"]),
+        (vae.MODEL, dict(width=4, hidden=16)),
+    ]
+    for table, options in tables:
+        for name, full in table.items():
+            monkeypatch.setitem(table, name, full | options)
+    monkeypatch.setattr(flow, "Flow", lambda: tiny.make("flow", widths=[8], components=3))
+    monkeypatch.setattr(vae, "MODEL_2D", vae.MODEL_2D | dict(width=4, hidden=16))
 
 
 @pytest.fixture

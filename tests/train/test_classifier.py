@@ -16,7 +16,7 @@ from train import classifier
         (["--dataset", "avatars"], "classifier-avatars"),
     ],
 )
-def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, read_only, options, name):
+def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, read_only, small_networks, options, name):
     check_recipe(classifier.app, options, name, workdir, read_only)
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import genmodels as gm
 from genmodels import data, gan, metrics
-from tests.compare import close_greys
+from tests.compare import close, close_greys
 from tests.helpers_train import write_empty
 from train import compare
 
@@ -56,7 +56,8 @@ def test_the_stored_pictures_are_samples_and_the_training_pictures_nearest_to_th
     assert close_greys(samples, gm.load("flow-mnist").sample(8, seed=0)[:, 0])
     train = data.load("mnist", "train").floats()[:, 0]
     distances = (samples[:, None] - train).square().mean((2, 3)).sqrt()
-    assert torch.equal(nearest, train[distances.argmin(1)])
+    shown = [next(i for i, picture in enumerate(train) if close_greys(picture, x)) for x in nearest]
+    assert close(distances[range(8), shown], distances.amin(1), atol=1e-3)  # of equally near ones either may be shown
     numbers = json.loads((root / "flow-mnist" / "comparison.json").read_text(encoding="utf-8"))
     assert numbers["nearest"] == pytest.approx(distances.amin(1).tolist(), abs=1e-3)
 

@@ -23,7 +23,7 @@ N = 66  # the last third of the 200 sample pictures of digits
         (["--dataset", "fashion", "--vae"], "dvae-fashion"),
     ],
 )
-def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, read_only, options, name):
+def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, read_only, small_networks, options, name):
     check_recipe(denoiser.app, options, name, workdir, read_only)
 
 

@@ -14,9 +14,11 @@ from train import diffusion, measures
 
 @pytest.fixture
 def small(monkeypatch):
-    """The recipe with narrow networks."""
+    """The recipe with narrow networks and few sampling steps."""
     for name, options in diffusion.MODEL.items():
         monkeypatch.setitem(diffusion.MODEL, name, options | tiny.OPTIONS["diffusion"])
+    sample = gm.Diffusion.sample
+    monkeypatch.setattr(gm.Diffusion, "sample", lambda *args, **more: sample(*args, **more | {"steps": 2}))
 
 
 @pytest.mark.parametrize(

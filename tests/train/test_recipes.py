@@ -54,7 +54,6 @@ RECIPES = {
     "denoiser-mnist": lambda s: denoiser.recipe(s, "mnist"),
     "dvae-fashion": lambda s: denoiser.recipe(s, "fashion", vae=True),
     "denoiser-photo": lambda s: denoiser.recipe(s, "photo"),
-    "denoiser-camera": lambda s: denoiser.recipe(s, "camera"),
     "transformer-mnist": lambda s: transformer.recipe(s, "mnist"),
 }
 TEXTS = {
@@ -65,32 +64,15 @@ CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]
 
 
 @pytest.fixture
-def small(monkeypatch, classifiers):
+def small(small_networks, classifiers):
     """All recipes with small networks."""
-    classic = {k: v for k, v in tiny.OPTIONS["dcgan"].items() if k != "latent"}
-    narrow = {k: v for k, v in tiny.OPTIONS["gan"].items() if k != "latent"}
-    tables = [
-        (diffusion.MODEL, tiny.OPTIONS["diffusion"] | dict(widths=[8], heads=1)),
-        (gan.MODEL, narrow),
-        (gan.CLASSIC, classic),
-        (denoiser.MODELS, tiny.OPTIONS["denoiser"]),
-        (denoiser.VAES, tiny.OPTIONS["dvae"]),
-        (transformer.MODEL, tiny.OPTIONS["transformer"]),
-        (classifier.MODEL, tiny.OPTIONS["classifier"]),
-        (vae.MODEL, dict(width=4, hidden=16)),
-    ]
-    for table, options in tables:
-        for name, full in table.items():
-            monkeypatch.setitem(table, name, full | options)
-    monkeypatch.setattr(flow, "Flow", lambda: tiny.make("flow", widths=[8], components=3))
-    monkeypatch.setattr(vae, "MODEL_2D", vae.MODEL_2D | dict(width=4, hidden=16))
 
 
 load_pictures = functools.cache(functools.partial(data.load, data_dir=data.SAMPLES))
 
 
 class Splits:
-    """In place of `data.load`: the first sample pictures, inverted or repeated by split; never those of the test."""
+    """In place of `data.load`: the first sample pictures, each split by itself inverted or repeated; never of the test."""
 
     def __init__(self, monkeypatch):
         self.inverted, self.repeated, self.count, self.photographs = set(), 1, 1000, photographs.load
@@ -132,7 +114,7 @@ def test_a_recipe_trains_on_the_training_split_and_is_chosen_by_the_validation_s
     assert recipe.name == name
     expected = scores(recipe)
     train = recipe.train
-    if name in ("denoiser-photo", "denoiser-camera"):
+    if name == "denoiser-photo":
         assert all(torch.equal(a, b) for a, b in zip(train.pictures, splits.photos("train")))
     else:
         pictures = splits.pictures(name.split("-")[1], "train")
