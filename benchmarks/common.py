@@ -20,6 +20,7 @@ MINUTES = {  # of each benchmark on two idle cores, the shortest first
     "visitors": 1.5,
     "diffusion": 2,
     "denoiser": 2,
+    "load": 4,
     "languages": 4,
     "page": 5,
 }

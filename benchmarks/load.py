@@ -148,41 +148,60 @@ def alone(url: str, work: Work) -> float:
     return single.seconds[-1]
 
 
-def measure(seconds: float = SECONDS) -> list[tuple[str, str, str]]:
-    rows = []
+@dataclass
+class Measured:
+    """alone, mixed: (milliseconds of each move of a slider, seconds of measuring, errors). works: with the seconds of each run
+    in mixed traffic, and of one alone. peak: GB of memory."""
+
+    alone: dict[int, tuple[list[float], float, int]]  # by number of visitors
+    mixed: tuple[list[float], float, int]
+    works: list[tuple[Work, float]]
+    peak: float
+
+
+def measure(seconds: float = SECONDS) -> Measured:
     with serving("app.py") as (url, process, _):
         with busy(sliders(url, 4, [])):  # models load meanwhile
             time.sleep(15)
+        by_number = {}
         for n in (SLIDERS, MANY):
             times: list[float] = []
             moving = sliders(url, n, times)
             with busy(moving):
                 time.sleep(seconds)
-            rows.append(slider_row(f"sliders of {n} visitors alone", times, seconds, moving, 200 if n == SLIDERS else None))
+            by_number[n] = times, seconds, errors(moving)
         works = heavy_work()
-        single = [alone(url, work) for work in works]
-        times = []
+        single, times = [alone(url, work) for work in works], []
         moving, heavy = sliders(url, SLIDERS, times), heavy_visitors(url, works)
         with peak_memory(process) as peak, busy(heavy):
             time.sleep(2)
             with busy(moving):
                 time.sleep(2 * seconds)
-        rows.append(slider_row(f"sliders of {SLIDERS} visitors in mixed traffic", times, 2 * seconds, moving + heavy, 500))
-    equal = sum(work.visitors for work in works)
-    for work, at_once in zip(works, single):
-        if work.seconds:
-            longest, fair = max(work.seconds), equal * at_once
-            measured = f"longest of {len(work.seconds)}: {longest:.1f} s (alone {at_once:.1f} s)"
-            rows.append((work.title, measured, f"**{longest / fair:.2f}** of {equal} times alone, its equal share; must: 2"))
-        else:
-            rows.append((work.title, f"none ended (alone {at_once:.1f} s)", "must: twice its equal share"))
-    return [*rows, ("memory, at most", f"{peak[0]:.2f} GB", "must: 1.8 GB")]
+    return Measured(by_number, (times, 2 * seconds, errors(moving + heavy)), list(zip(works, single)), peak[0])
 
 
-def slider_row(title: str, times: list[float], seconds: float, visitors: list, must: int | None) -> tuple[str, str, str]:
-    errors = sum(client.errors for client, *_ in visitors)
+def errors(visitors: list[tuple[Client, Callable[[int], None], float]]) -> int:
+    return sum(client.errors for client, *_ in visitors)
+
+
+# --- Rows of the table ------------------------------------------------------------------------------------------------
+
+
+def rows(found: Measured) -> list[tuple[str, str, str]]:
+    musts = {SLIDERS: 200}
+    table = [slider_row(f"sliders of {n} visitors alone", *values, musts.get(n)) for n, values in found.alone.items()]
+    table.append(slider_row(f"sliders of {SLIDERS} visitors beside heavy work", *found.mixed, 500))
+    visitors = sum(work.visitors for work, _ in found.works)
+    for work, at_once in found.works:
+        measured = f"longest of {len(work.seconds)}: {max(work.seconds, default=float('inf')):.1f} s (alone {at_once:.1f} s)"
+        share = max(work.seconds, default=float("inf")) / (visitors * at_once)
+        table.append((work.title, measured, f"**{share:.2f}** of {visitors} times alone, its equal share; must: 2"))
+    return [*table, ("memory, at most", f"{found.peak:.2f} GB", "must: 1.8 GB")]
+
+
+def slider_row(title: str, times: list[float], seconds: float, failed: int, must: int | None) -> tuple[str, str, str]:
     measured = f"{median(times):.0f} / {p95(times):.0f} ms, {len(times) / seconds:.0f} pictures/s"
-    return (f"{title}, p50 / p95", measured, f"**{errors} errors**; must: no error" + (f", p95 {must} ms" if must else ""))
+    return (f"{title}, p50 / p95", measured, f"**{failed} errors**; must: no error" + (f", p95 {must} ms" if must else ""))
 
 
 # --- Soak -------------------------------------------------------------------------------------------------------------
@@ -202,14 +221,16 @@ def soak(minutes: float) -> list[tuple[str, str, str]]:
                     time.sleep(SAMPLE_EVERY)
                     samples.append(in_use(server, Path(folder)))
                     print(*(f"{value:.4g}" for value in samples[-1]), flush=True)
-        errors = sum(client.errors for client, *_ in visitors)
-    half = np.array(samples[len(samples) // 2 :])
-    hours = np.arange(len(half)) * SAMPLE_EVERY / 3600
-    rows = []
-    for name, unit, values in zip(("memory", "open files", "threads", "temporary files"), ("MB", "", "", "MB"), half.T):
+    return [*growth(np.array(samples[len(samples) // 2 :]), minutes), ("errors", str(errors(visitors)), "must: none")]
+
+
+def growth(samples: np.ndarray, minutes: float) -> list[tuple[str, str, str]]:
+    """A row for each column of samples (N, 4), which are `SAMPLE_EVERY` apart: the mean, and the slope of a straight line."""
+    hours, table = np.arange(len(samples)) * SAMPLE_EVERY / 3600, []
+    for name, unit, values in zip(("memory", "open files", "threads", "temporary files"), ("MB", "", "", "MB"), samples.T):
         slope = np.polyfit(hours, values, 1)[0]
-        rows.append((f"{name}, {minutes:g} minutes", f"{values.mean():.4g} {unit}".strip(), f"{slope:+.3g} {unit} an hour"))
-    return [*rows, ("errors", str(errors), "must: none")]
+        table.append((f"{name}, {minutes:g} minutes", f"{values.mean():.4g} {unit}".strip(), f"{slope:+.3g} {unit} an hour"))
+    return table
 
 
 def in_use(server: psutil.Process, folder: Path) -> tuple[float, ...]:
@@ -227,7 +248,7 @@ def main(
     if soak_minutes:
         print(common.section("load", soak(soak_minutes), threads=lane.THREADS))
     else:
-        common.report("load", measure(), readme, threads=lane.THREADS)
+        common.report("load", rows(measure()), readme, threads=lane.THREADS)
 
 
 if __name__ == "__main__":

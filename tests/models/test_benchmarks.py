@@ -4,6 +4,7 @@ import json
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -70,6 +71,14 @@ def rows_of(name, untimed, monkeypatch):
         from benchmarks import visitors
 
         return visitors.rows((title, [10.0, 20.0], 0) for title in visitors.TITLES)
+    if name == "load":
+        from benchmarks import load
+
+        works = load.heavy_work()
+        for work in works:
+            work.seconds.append(2.0)
+        moves = [10.0, 20.0], 1.0, 0
+        return load.rows(load.Measured({n: moves for n in (16, 64)}, moves, [(work, 1.0) for work in works], 1.5))
     if name == "languages":
         from benchmarks import languages
 
@@ -103,6 +112,29 @@ def test_readme_has_the_rows_that_the_benchmark_prints(name, untimed, monkeypatc
 def test_readme_has_a_table_of_every_benchmark_and_of_no_other():
     text = common.README.read_text(encoding="utf-8")
     assert sorted(re.findall(r"<!-- ([\w-]+)-benchmarks:begin -->", text)) == sorted(common.MINUTES)
+
+
+def test_what_grows_in_a_soak_has_its_slope_in_an_hour():
+    browser()
+    from benchmarks import load
+
+    hours = np.arange(100) * load.SAMPLE_EVERY / 3600
+    noise = np.where(np.arange(100) % 2, 0.01, -0.01)
+    samples = np.stack([1000 + 36 * hours + noise, 80 - 10 * hours, 40 + 0 * hours, 5 + 3 * hours], 1)
+    assert [row[0].split(",")[0] for row in load.growth(samples, 30)] == ["memory", "open files", "threads", "temporary files"]
+    slopes = [float(row[2].split()[0]) for row in load.growth(samples, 30)]
+    assert slopes == pytest.approx([36, -10, 0, 3], abs=0.5)
+
+
+def test_heavy_runs_are_compared_with_an_equal_share_of_the_machine():
+    browser()
+    from benchmarks import load
+
+    works = [load.Work("a", "a", {}, 2, [1.0, 8.0]), load.Work("b", "b", {}, 1, [3.0])]
+    moves = [10.0, 20.0], 1.0, 0
+    table = load.rows(load.Measured({16: moves}, moves, list(zip(works, [2.0, 1.0])), 1.5))
+    assert table[2][1:] == ("longest of 2: 8.0 s (alone 2.0 s)", "**1.33** of 3 times alone, its equal share; must: 2")
+    assert "**1.00**" in table[3][2] and table[0][1] == "15 / 10 ms, 2 pictures/s"
 
 
 def test_jobs_take_turns_and_the_first_round_does_not_count(monkeypatch):
