@@ -30,8 +30,8 @@ def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened, comp
     cells = [f"#gan-stage .tile:nth-child({i}) canvas" for i in (1, 20)]
     before = [opened.evaluate(PIXELS, cell) for cell in cells]
     opened.evaluate("""() => {
-      const gallery = document.querySelector('#gan-stage .gallery'), note = () => window.seenMoving ||= gallery.matches('.moving');
-      new MutationObserver(note).observe(gallery, {attributes: true});
+      const gallery = document.querySelector('#gan-stage .gallery');
+      new MutationObserver(() => { window.seenMoving ||= gallery.matches('.moving'); }).observe(gallery, {attributes: true});
     }""")
     opened.locator("#gan-sliders input[type=range]").first.focus()
     for _ in range(8):
