@@ -163,7 +163,7 @@ class DenoiserBlock(nn.Module):
 @functools.cache
 def has_matrix_units() -> bool:
     """Whether this processor multiplies matrices of 16-bit numbers (AMX of Intel's)."""
-    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
+    return hasattr(torch.cpu, "get_capabilities") and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 @functools.cache
@@ -259,9 +259,13 @@ class Denoiser(GenerativeModel):
         """
         first, last = (self.first.weight, self.first.bias), (self.last.weight, self.last.bias)
         if y.shape[1] < self.channels:  # equal inputs: a sum of weights; average outputs: an average of weights
+
+            def average(t: Tensor) -> Tensor:
+                return t.unflatten(0, (self.channels, 4)).mean(0)
+
             colours, noise = first[0].split([4 * self.channels, 1], 1)
             first = torch.cat([colours.unflatten(1, (self.channels, 4)).sum(1), noise], 1), first[1]
-            last = tuple(None if t is None else t.unflatten(0, (self.channels, 4)).mean(0) for t in last)
+            last = average(last[0]), None if last[1] is None else average(last[1])
         squares = torch.cat([F.pixel_unshuffle(y, 2), F.avg_pool2d(M, 2)], 1)
         h = F.conv2d(squares.to(self.dtype, memory_format=torch.channels_last), *first, padding=1)  # (B, widths[0], H/2, W/2)
         skips = []

@@ -69,7 +69,8 @@ async function follow() {
       const answer = await server.follow(moved);
       if (answer && answer.pixels && arrivals === before) load(answer);  // what came meanwhile knows all controls
     }
-  } finally { asking = false; }
+  } catch (e) { /* the event that follows at rest says what is wrong */ }
+  asking = false;
 }
 if (props.follows) document.addEventListener('moved', e => {
   if (!e.target.closest('#' + props.follows) || !props.value?.shown) return;

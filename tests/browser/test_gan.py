@@ -38,12 +38,17 @@ def test_it_opens_with_a_grid_and_scores(opened):
 def test_a_direction_moves_every_picture_and_reset_brings_them_back(opened, computed):
     cells = [f"#gan-stage .tile:nth-child({i}) canvas" for i in (1, 20)]
     before = [opened.evaluate(PIXELS, cell) for cell in cells]
+    opened.evaluate("""() => {
+      const gallery = document.querySelector('#gan-stage .gallery');
+      new MutationObserver(() => { window.seenMoving ||= gallery.matches('.moving'); }).observe(gallery, {attributes: true});
+    }""")
     opened.locator("#gan-sliders input[type=range]").first.focus()
     for _ in range(8):
         opened.keyboard.press("ArrowRight")
     for cell, was in zip(cells, before):
         changed(opened, cell, was)
     opened.wait_for_selector("#gan-stage .gallery:not(.moving)")  # the scores follow when it rests
+    assert opened.evaluate("window.seenMoving")
     shows_what_its_lines_compute(opened, "gan", {0: cells[0], 19: cells[1]}, computed)
     opened.get_by_role("button", name="Reset").locator("visible=true").click()
     for cell, was in zip(cells, before):
