@@ -169,6 +169,7 @@ def open_at_rest(page, name, tab=None):
         stop_writing(page)
     page.wait_for_selector(CANVASES[name], state="attached")
     if name == "Playground":
+        page.wait_for_function("+document.querySelector('#playground-stage .step').textContent.replace(/\\D/g, '') >= 1")
         pause_training(page)
     come_to_rest(page)
 
@@ -181,7 +182,6 @@ def stop_writing(page):
 
 def pause_training(page):
     """Pause the models of the playground, if they train."""
-    page.wait_for_function("+document.querySelector('#playground-stage .step').textContent.replace(/\\D/g, '') >= 1")
     if page.locator("#playground-pause").is_enabled():
         page.locator("#playground-pause").click()
         page.wait_for_selector("#playground-pause[disabled]")
