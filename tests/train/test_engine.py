@@ -383,6 +383,7 @@ def test_samples_may_be_a_text(workdir):
 
 TWO_PROCESSES = """  # with the variables that `accelerate launch` sets; one process imports the libraries for both
 import os, sys
+import torch._dynamo  # which optimizers import at their first step
 from train import autoencoder
 other = os.fork()
 rank = "0" if other else "1"

@@ -12,7 +12,7 @@ import genmodels as gm
 from genmodels import data, metrics
 from tests import tiny
 from tests.helpers_train import check_recipe, measured, run
-from train import cards, engine, evaluate, ngram, texts, transformer
+from train import cards, engine, evaluate, ngram, pixel_transformer, texts, transformer
 
 N = 66  # the last third of the 200 sample pictures of digits
 
@@ -149,7 +149,8 @@ def test_the_card_of_poems_shows_what_was_measured_of_rhymes(tmp_path):
     assert "train.rhymes" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_numbers_of_a_transformer_of_pixels(root):
+def test_numbers_of_a_transformer_of_pixels(root, monkeypatch):
+    monkeypatch.setattr(pixel_transformer, "MIXTURE_PICTURES", 20)
     values, card = measured(root, "transformer-mnist")
     test, model, classifier = data.load("mnist", "test"), gm.load("transformer-mnist"), gm.load("classifier-mnist")
     bits = model.bits_per_dim(test.floats(), test.y)
@@ -157,10 +158,12 @@ def test_numbers_of_a_transformer_of_pixels(root):
     assert card.data.eval_results[0].metric_args["N"] == N
     given_class, mixture, same = (r for r in card.data.eval_results if r.metric_type == "bits_per_dim")
     assert "given the class" in given_class.metric_name and "class not given" in mixture.metric_name
-    assert mixture.metric_value == pytest.approx(model.bits_per_dim(test.floats()).double().mean().item(), rel=1e-4)
-    assert same.metric_value == pytest.approx(given_class.metric_value, rel=1e-4) and same.metric_args["N"] == N
-    posterior = model.class_posterior(test.floats())
-    assert values["accuracy"] == pytest.approx((posterior.argmax(1) == test.y).double().mean().item(), abs=1e-5)
+    first = test[:20]
+    assert mixture.metric_value == pytest.approx(model.bits_per_dim(first.floats()).double().mean().item(), rel=1e-4)
+    assert same.metric_value == pytest.approx(bits[:20].double().mean().item(), rel=1e-4)
+    assert (given_class.metric_args["N"], mixture.metric_args["N"], same.metric_args["N"]) == (N, 20, 20)
+    posterior = model.class_posterior(first.floats())
+    assert values["accuracy"] == pytest.approx((posterior.argmax(1) == first.y).double().mean().item(), abs=1e-5)
     y = torch.arange(20) % 10
     x = (model.sample(20, label=y, seed=0) * 255).round().to(torch.uint8)
     assert values["share"] == pytest.approx((classifier.predict(x.float() / 255)[:, 0] == y).double().mean().item(), abs=1e-5)
