@@ -68,6 +68,7 @@ DARK = dict(glasses="big_shades", glasses_color="red", eyes="hidden", eyebrows="
         ({}, "headwear", "hat", {"hat_color": "black", "hair": "hidden", "hair_length": "hidden"}),
         (HAT, "headwear", "none", {"hat_color": "none", "hair": "crew_cut", "hair_length": "short"}),
         (HAT, "hair_length", "long", {"headwear": "none", "hat_color": "none", "hair": "straight"}),
+        (HAT, "hair", "afro", {"headwear": "none", "hat_color": "none", "hair_length": "medium"}),
         (HAT, "skin", "brown", {}),
         ({}, "glasses", "sunglasses", {"glasses_color": "black", "eyes": "hidden"}),
         ({}, "glasses", "big_shades", {"glasses_color": "black", "eyes": "hidden", "eyebrows": "hidden"}),

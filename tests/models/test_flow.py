@@ -262,6 +262,17 @@ def test_loss_is_the_likelihood(model):
         assert terms[f"lattice_{stride}"].item() == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("drop", [0.0, 0.25, 1.0])
+def test_the_label_of_each_picture_by_itself_is_hidden_with_the_given_probability(drop):
+    m, shown = Flow(size=2, classes=[3], widths=[8], blocks=1, components=2, drop=drop), []
+    m.labels.register_forward_pre_hook(lambda module, inputs: shown.append(inputs[0]))
+    torch.manual_seed(0)
+    m.loss((pictures(4000, 2), torch.full((4000,), 2)))
+    (y,) = shown
+    assert bool(((y == 2) | (y == -1)).all()) and y.shape == (4000, 1)
+    assert (y == -1).double().mean().item() == pytest.approx(drop, abs=0.03)
+
+
 def test_labels_matter(model):
     x = pictures(4)
     assert (model.log_prob(x, 0) - model.log_prob(x, 1)).abs().min() > 1e-3

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -359,6 +360,20 @@ def test_either_file_alone_may_be_replaced(tmp_path, file):
     assert second.beta == (2.0 if file == CONFIG else 1.0)
     expected = first if file == CONFIG else other
     assert torch.equal(second.decoder[0].weight, expected.decoder[0].weight)
+
+
+def test_weights_that_are_copied_over_the_old_ones_are_read_again(tmp_path):
+    """As `cp` does: the file stays the same one, and its size too."""
+    for name in ("old", "new"):
+        gm.VAE(size=8, latent=2, width=4, hidden=8).save_pretrained(tmp_path / name)
+    old, new = (tmp_path / name / WEIGHTS for name in ("old", "new"))
+    first, written = gm.load(tmp_path / "old"), old.stat()
+    old.write_bytes(new.read_bytes())
+    os.utime(old, ns=(written.st_atime_ns, written.st_mtime_ns + 10**9))  # of a coarse clock
+    assert (old.stat().st_ino, old.stat().st_size) == (written.st_ino, written.st_size)
+    second = gm.load(tmp_path / "old")
+    assert not torch.equal(second.decoder[0].weight, first.decoder[0].weight)
+    assert torch.equal(second.decoder[0].weight, gm.load(tmp_path / "new").decoder[0].weight)
 
 
 def test_only_so_many_models_are_kept(tmp_path, monkeypatch):

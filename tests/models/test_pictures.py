@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageCms, ImageDraw
 
 from genmodels import data
-from genmodels.pictures import open_mask, open_picture, read_mask, standardize
+from genmodels.pictures import filmstrip, grid, open_mask, open_picture, read_mask, sheet, standardize, to_bytes, to_image
 
 RAMP = np.linspace(0, 1, 256)[None].repeat(32, 0)  # (32, 256), mean 0.5
 
@@ -323,3 +323,26 @@ def test_masks_of_small_pictures_are_enlarged():
 def test_nothing_painted_is_nothing():
     for picture in (Image.new("L", (50, 50)), Image.new("RGBA", (50, 50)), Image.new("RGB", (50, 50), (40, 40, 40))):
         assert not read_mask(picture, 28).any()
+
+
+# --- Tensors -> pictures ----------------------------------------------------------------------------------------------
+
+
+def test_grey_levels_are_rounded_to_the_nearest_and_come_back_as_they_were():
+    levels = torch.arange(256)
+    for off in (-0.4, 0.0, 0.4):
+        x = ((levels + off) / 255).expand(2, 3, 4, 256)
+        assert torch.equal(to_bytes(x), levels[:, None].expand(2, 4, 256, 3).byte()), off
+    assert to_bytes(torch.tensor([-3.0, 7.0]).view(1, 1, 1, 2)).flatten().tolist() == [0, 255]
+
+
+def test_a_sheet_has_its_pictures_row_by_row_with_gaps_between_them():
+    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 2, 3) / 255
+    rows = sheet(x, 2, gap=1, background=9)[..., 0].tolist()
+    assert rows[0] == rows[1] == [0, 0, 0, 9, 1, 1, 1] and rows[2] == rows[5] == [9] * 7
+    assert rows[3] == rows[4] == [2, 2, 2, 9, 3, 3, 3] and rows[6] == rows[7] == [4, 4, 4, *[9] * 4]
+    assert np.array_equal(np.asarray(filmstrip(x)), [[k for k in range(5) for _ in range(3)]] * 2)
+    lines = np.asarray(grid(x[:2], 2))  # two pixels of white
+    assert lines[0].tolist() == [0, 0, 0, 255, 255, 1, 1, 1]
+    large = to_image(sheet(x, 5), 3)
+    assert large.size == (45, 6) and np.array_equal(np.asarray(large)[::3, ::3], np.asarray(filmstrip(x)))

@@ -402,6 +402,58 @@ def test_the_words_of_the_claims_fit_the_numbers(monkeypatch):
     )
 
 
+NUMBERS = ("fid", "precision", "recall", "cas", "bits", "calls", "seconds", "milliseconds", "parameters", "minutes")
+MORE_NUMBERS = ("sharpness", "copies", "path")
+
+
+def invented(**families):
+    """Rows of digits as `claims.rows_of_all` has them. families: {number: value} of each."""
+    rows = [{"name": f"{name}-mnist"} | dict.fromkeys((*NUMBERS, *MORE_NUMBERS)) | values for name, values in families.items()]
+    return {"mnist": rows, "fashion": [], "avatars": []}
+
+
+def test_advice_names_the_family_with_the_better_number():
+    low, high = ({name: value for name in NUMBERS} for value in (0.25, 0.75))
+    advice = claims.recommendations(invented(vae=low, flow=high))
+    more_is_better = {"most_precise", "most_varied", "most_useful"}
+    assert more_is_better < set(advice)
+    for slot, text in advice.items():
+        assert text.startswith("Digits: Flow" if slot in more_is_better else "Digits: VAE"), (slot, text)
+
+
+def test_a_claim_is_confirmed_where_the_numbers_say_so_and_not_where_they_say_the_opposite():
+    best = dict(sharpness=1, recall=1, fid=1, path=1, seconds=1, bits=1)
+    worst = dict(sharpness=0.5, recall=0.5, fid=9, path=9, seconds=9, bits=9)
+
+    def mixed(**bad):  # the families with their bad numbers
+        return {name: best | {key: worst[key] for key in bad.get(name, ())} for name in ("vae", *claims.OTHERS)}
+
+    textbook = invented(
+        **mixed(
+            vae=["sharpness", "fid"],
+            gan=["recall", "path", "fid"],
+            flow=["bits", "path", "fid"],
+            diffusion=["seconds"],
+            transformer=["fid"],
+        )
+    )
+    sequential = invented(**mixed(transformer=["seconds"]))
+    opposite = invented(
+        **mixed(
+            vae=["recall", "path", "seconds"],
+            gan=["sharpness", "seconds"],
+            flow=["sharpness", "recall", "seconds"],
+            diffusion=["sharpness", "recall", "fid"],
+            transformer=["sharpness", "recall", "bits"],
+        )
+    )
+    for claim in (claims.blur, claims.modes, claims.exact, claims.slow, claims.smooth):
+        assert (claim(textbook)[1], claim(opposite)[1]) == ("Confirmed.", "Not here."), claim.__name__
+    assert (claims.sequential(sequential)[1], claims.sequential(opposite)[1]) == ("Confirmed.", "Not here.")
+    for share, verdict in ((0.5, "Confirmed."), (0.01, "Not here.")):
+        assert claims.copies(invented(vae={"copies": share}, gan={"copies": share}))[1] == verdict
+
+
 def test_verdicts_and_advice_follow_the_cards(cards):
     rows = claims.rows_of_all()
     assert (

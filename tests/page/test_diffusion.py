@@ -113,6 +113,9 @@ def test_editing_starts_from_the_picture_with_noise():
     assert same(shown(stage, 0)[0], grid(noisy))
     preview = raw_of(editing.show_noise(source, t=0.5, seed=4)["noisy"])
     assert same(shown(stage, 0)[0][:28, :28], preview)  # the preview is the first variant
+    levels = [float(level) for level in stage["levels"].split()]  # from the noise that was added to none, step by step
+    n, times = len(levels), torch.tensor([0.5 * (1 - i / (len(levels) - 1)) for i in range(len(levels))])
+    assert levels == pytest.approx(gm.diffusion.alpha_sigma(times)[1].tolist(), abs=1e-4) and n == stage["numbers"][-1] + 1
 
 
 def test_inpainting_keeps_the_unmasked_part():

@@ -169,6 +169,8 @@ def test_the_interpolation_is_linear_in_z_and_ends_at_the_test_pictures(tmp_path
     assert same_pictures(shown["frames"], run_program(shown["lines"], tmp_path, monkeypatch)["x"])
     two_threes = sheet_of(interpolation.show("mnist", first="3", last="3")["frames"])
     assert (two_threes[0] != two_threes[-1]).any()
+    threes = gm.data.samples("mnist")[gm.data.samples("mnist").y == 3].floats()
+    assert all(any((end[..., 0] == (255 * x[0]).round().byte().numpy()).all() for x in threes) for end in two_threes[[0, -1]])
 
 
 # --- Endpoints --------------------------------------------------------------------------------------------------------

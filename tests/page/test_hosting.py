@@ -49,6 +49,16 @@ def test_no_port_is_the_default_one(variables, tmp_path, port, used):
     assert os.environ.get("GRADIO_SERVER_PORT") == used
 
 
+def test_what_the_environment_says_comes_before_the_defaults(variables, tmp_path):
+    variables.setattr(tempfile, "tempdir", str(tmp_path))
+    first, *others = environment.DEFAULTS
+    assert others
+    variables.setenv(first, "as it was set")
+    environment.prepare()
+    assert os.environ[first] == "as it was set"
+    assert {name: os.environ[name] for name in others} == {name: environment.DEFAULTS[name] for name in others}
+
+
 def test_each_run_has_a_folder_of_its_own_for_uploads(variables, tmp_path):
     """Gradio's is one for all users of a machine: the second could not write to it."""
     variables.setattr(tempfile, "tempdir", str(tmp_path))

@@ -2,10 +2,11 @@
 
 import threading
 
+import gradio as gr
 import pytest
 
 from genmodels.messages import Message
-from tabs import flow, gan, vae
+from tabs import events, flow, gan, vae
 from tabs.denoiser import comparison, noise, pictures
 from tabs.diffusion import editing, quality, sampling
 from tabs.language import LANGUAGES, _, catalogue, current, of_scripts, pgettext, use
@@ -98,6 +99,33 @@ def test_handlers_answer_in_the_language_of_the_page(monkeypatch):
         assert quality.show("mnist")["chart"]["y"] == "<FID of 1,000 pictures (lower is better)>"
         shown = surprisal.show("To be£")["surprisal"]
         assert shown["notes"] == "<Not in the training text, left out: £.>" and shown["stats"].endswith(">")
+
+
+@pytest.mark.parametrize("language, expected", [("zh", "«{}»"), ("en", "{}")])
+def test_a_stream_answers_in_the_language_of_the_page_whenever_it_runs(monkeypatch, language, expected):
+    monkeypatch.setattr(catalogue("zh"), "gettext", lambda text: f"«{text}»")
+    handlers, outputs = [], {"stage": gr.JSON(), "words": gr.Textbox()}
+
+    def steps():
+        try:
+            yield {"stage": {}, "words": _("first")}
+            yield {"stage": {}, "words": Message("second")}
+            yield {"stage": {}, "words": ""}
+        except events.Stopped:
+            yield {"stage": {}, "words": _("stopped")}
+        raise ValueError(Message("third"))
+
+    with use(language):  # while the page is built
+        events.Runs().stream(lambda run, *args, **flags: handlers.append(run), steps, {}, outputs, rate=1e9)
+    counter = events.RunCounter()
+    run = handlers[0](counter, 1)
+    assert [next(run)[outputs["words"]] for _step in range(2)] == [expected.format("first"), expected.format("second")]
+    with pytest.raises(gr.Error, match=expected.format("third")):
+        list(run)
+    run = handlers[0](counter, 2)
+    next(run)
+    counter.stop(3)
+    assert expected.format("stopped") in [output.get(outputs["words"]) for output in run if isinstance(output, dict)]
 
 
 def test_what_is_computed_once_is_shown_in_each_language(monkeypatch):

@@ -9,11 +9,13 @@ import gradio as gr
 import numpy as np
 import pytest
 from gradio.components.base import FormComponent
-from helpers import is_sentence, same_pictures, sheet_of
+from helpers import event, is_sentence, same_pictures, sheet_of
+from helpers_page import Visitor
 
 import app
 import genmodels as gm
 from tabs import events, links
+from tabs.components.address import Address
 from tabs.components.playground import pack_points
 from tabs.language import LANGUAGES
 
@@ -301,6 +303,23 @@ def test_what_is_refused_as_a_whole_falls_back(build):
     changes, problems = flow.restore("?label=ankle%20boot&n=3", "", opened(flow))
     assert len(problems) == 1 and is_sentence(str(problems[0]))
     assert all(value == "each" for value in [changes.get(flow.fields()["label"]._id, "each")])
+
+
+def test_each_link_with_another_choice_opens_its_tab_again():
+    visitor, blocks = Visitor(app.demo), app.demo.blocks
+    address = next(number for number, block in blocks.items() if isinstance(block, Address) and block.page == "")
+    (listener,) = [fn for fn in app.demo.fns.values() if (address, "submit") in fn.targets and fn.fn]
+    inputs = dict(zip(listener.input_keyword_names, listener.inputs))
+    for tab in ("compare", "gan"):  # the first tab has been opened by itself
+        opened_before, datasets = visitor._value(inputs[f"visited_{tab}"]._id), blocks[visitor.ids[f"{tab}-dataset"]].choices
+        for number, (_title, dataset) in enumerate([datasets[1], datasets[0], datasets[0]]):
+            query = f"?tab={tab}&dataset={dataset}"
+            visitor._listeners(address, "submit", event(query=query, number=number))
+            opened_now, same = visitor._value(inputs[f"visited_{tab}"]._id), number == 2
+            assert (opened_now == opened_before) == same and visitor[f"{tab}-dataset"] == dataset
+            answer = visitor._value(address)
+            assert answer["number"] == number and answer["place"].split("/")[0] == tab and answer["opens"] != same
+            opened_before = opened_now
 
 
 def test_the_path_of_a_link(build):

@@ -98,3 +98,15 @@ def test_copies_are_samples_nearer_to_a_training_picture_than_test_pictures_are(
     assert numbers["sharpness"] == pytest.approx((10 + 30 / 2) / 40, rel=0.02)
     monkeypatch.setattr(compare, "generate", lambda evaluation, n: torch.cat([train[:10], real[:30]]))
     assert 0.25 <= compare.pixels(evaluation)["copies"] < 0.3  # a quarter, and the nearest of the test pictures
+
+
+def test_the_seconds_are_those_of_one_sample_in_the_fastest_call(monkeypatch):
+    clock, seconds = [0.0], iter([0.8, 0.4, 1.6])
+
+    def sample(n, *, seed):
+        clock[0] += next(seconds)
+
+    monkeypatch.setattr(compare.time, "thread_time", lambda: clock[0])
+    threads = torch.get_num_threads()
+    assert compare.seconds_per_sample(SimpleNamespace(model=SimpleNamespace(sample=sample))) == pytest.approx(0.4 / 8)
+    assert torch.get_num_threads() == threads

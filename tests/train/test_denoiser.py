@@ -10,7 +10,7 @@ import genmodels as gm
 from genmodels import data, metrics
 from genmodels.denoiser import add_noise, classical, quality
 from tests.helpers_train import check_recipe, measured, numbers_in, run, states
-from train import denoiser, photographs
+from train import denoiser, measures, photographs
 
 N = 66  # the last third of the 200 sample pictures of digits
 
@@ -67,7 +67,9 @@ def test_numbers_given_sigma_are_those_given_sigma(monkeypatch):
     monkeypatch.setattr(denoiser, "classical", lambda noisy, method, sigma: noisy)
     evaluation = SimpleNamespace(model=model, data=[clean], split="val", name="denoiser-photo", weights_hash="", seed=0)
     evaluation.cached = lambda name, compute, *arguments: compute(*arguments)
-    values = {value.label: value.value for value in denoiser.evaluate_on_photographs(evaluation)}
+    run = measures.Values(denoiser.evaluate_on_photographs(evaluation))
+    values = {value.label: value.value for value in run}
+    assert run.headline.startswith("40.00 / 40.00 / 40.00 dB on BSD68 at sigma 15 / 25 / 50")
     for sigma in denoiser.SIGMAS:
         assert values[f"PSNR in grey, sigma {sigma}, blind, dB"] == pytest.approx(20, abs=0.1)
         assert values[f"PSNR in grey, sigma {sigma}, sigma given, dB"] == pytest.approx(40, abs=0.1)
