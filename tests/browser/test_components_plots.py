@@ -125,7 +125,7 @@ def test_what_is_inside_a_family_and_that_it_broke(board):
     lines = np.zeros((2, 21, 2))
     lines[0], lines[1] = np.linspace([0.5, -1], [0.5, 1], 21), np.linspace([-1, -0.5], [1, -0.5], 21)
     inside = {"map": base64.b64encode(density.tobytes()).decode(), "lines": pack_points(lines)}
-    arrows = np.array([[[-0.5, 0.5], [1, 0]], [[0.5, 0.5], [1, 0]], [[-0.5, -0.5], [1, 0]], [[0.5, -0.5], [0, 0]]])
+    arrows = np.array([[[-0.5, 0.5], [1, 0]], [[0.5, 0.5], [1, 0]], [[-0.5, -0.5], [1, 0]], [[0.5, -0.5], [0, 1]]])
     paths = np.tile(np.linspace([-1, 0], [1, 0], 5), (24, 1, 1))
     field = {"arrows": pack_points(arrows), "paths": pack_points(paths)}
     codes = {"codes": pack_points([[0.0, 0.0]])}
@@ -141,6 +141,7 @@ def test_what_is_inside_a_family_and_that_it_broke(board):
     orange, teal = lit(board, flow, 0.75, 0.5), lit(board, flow, 0.25, 0.75)
     assert orange[0] > orange[2] + 30 and teal[1] > teal[0] + 30
     assert lit(board, diffusion, 0.4, 0.25).min() > 80 > lit(board, diffusion, 0.1, 0.25).max()  # from left to right
+    assert lit(board, diffusion, 0.75, 0.62).min() > 80 > lit(board, diffusion, 0.75, 0.88).max()  # and upwards
     assert lit(board, diffusion, 0.5, 0.5)[2] > 100
     assert lit(board, "#plane .panel:nth-child(2) canvas", 0.84, 0.84)[2] > 100  # in the corner
     assert board.texts("#plane .panel:nth-child(5) .frame p") == ["Too <b>fast</b>."]
@@ -280,6 +281,9 @@ def test_a_table_is_sorted_by_numbers_and_what_was_not_measured_comes_last(board
     assert board.texts("#table tbody tr:last-child td") == ["none", "1"]
     heads.nth(1).click()
     assert board.event(board.page.locator(f"{names} button").nth(1).click) == ("table", "input", {"index": 1})
+    heads.nth(1).click()  # wherever the row stands
+    assert board.texts(names) == ["GAN", "VAE", "flow"]
+    assert board.event(board.page.locator(f"{names} button").first.click) == ("table", "input", {"index": 1})
 
 
 def test_each_sample_of_a_family_stands_in_its_row(board):

@@ -61,6 +61,9 @@ def test_a_mask_is_painted_where_the_brush_goes(board):
     drawn = canvas(board.page, MASK)[6::12, 6::12].astype(int)
     painted = np.abs(drawn - (0.25 * shown(x).astype(int) + 0.75 * np.array([255, 64, 150]))).max(2) < 3
     assert np.array_equal(painted, mask)
+    _, _, more = board.event(lambda: board.drag(MASK, (0.3, 0.8), (0.5, 0.8)))  # another stroke does not begin at the last one
+    rows, columns = np.nonzero(more & ~mask)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 24, 6, 16) and more[mask].all()
 
 
 def test_halves_and_keys_of_the_mask(board):
@@ -134,6 +137,7 @@ def test_tokens_of_a_run_that_was_left_are_dropped(board):
     assert text(board) == "abcdef"
     board.page.locator("#text .token").nth(3).click()
     board.until(lambda: board.received[-1] == ("text", "click", {"text": "abc"}))
+    assert "as uncertain as among 2.7 equally likely" in board.texts("#text .summary")[0]  # e: the entropy is a nat
     assert board.texts("#text .alternative b") == ["x", "y", "z"]
     assert board.texts("#text .alternative span") == ["50 %", "30 %", "20 %"]
     sent = board.event(board.page.locator("#text .alternative").nth(1).click)

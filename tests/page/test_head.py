@@ -47,7 +47,7 @@ def test_only_pages_get_a_head_and_other_answers_pass_as_they_come():
     "path, language, title, description",
     [
         *((path, "en", "Lab", "All &lt;live&gt;.") for path in ("/", "/lab/", "/zhx")),
-        *((path, "zh", "实验室", "实时。") for path in ("/zh", "/lab/zh")),
+        *((path, "zh", "实验室", "实时。") for path in ("/zh", "/zh/", "/lab/zh")),
     ],
 )
 def test_language_title_and_what_a_shared_link_shows_are_in_the_html(path, language, title, description):
