@@ -19,8 +19,8 @@ from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty
 class SingleStep:
     """Next-token logits after one more token of a single text: those of `Transformer.logits`, on the CPU in half the time.
 
-    Reading all weights from memory takes half of a step. The rest are calls, so here are few of them: vectors instead of
-    batches, attention of one query as two products, and what the text does not change is prepared.
+    Reading all weights from memory takes a quarter to a half of a step. The rest are calls, so here are few of them: vectors
+    instead of batches, attention of one query as two products, and what the text does not change is prepared.
     """
 
     def __init__(self, model: Transformer, cache: KVCache):
