@@ -19,8 +19,8 @@ from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty
 class SingleStep:
     """Next-token logits after one more token of a single text: those of `Transformer.logits`, on the CPU in half the time.
 
-    Reading all weights from memory takes half of a step. The rest are calls, so here are few of them: vectors instead of
-    batches, attention of one query as two products, and what the text does not change is prepared.
+    Reading all weights from memory takes a quarter to a half of a step. The rest are calls, so here are few of them: vectors
+    instead of batches, attention of one query as two products, and what the text does not change is prepared.
     """
 
     def __init__(self, model: Transformer, cache: KVCache):
@@ -28,6 +28,7 @@ class SingleStep:
         self.embed, self.norm, self.cache = model.embed, model.norm.weight, cache
         self.shape = 3, heads, 2, half
         self.eps = model.norm.eps or 0.0
+        self.zero = self.norm.new_zeros(1)
         scale = model.cos.new_tensor([model.head_dim**-0.5, 1]).view(1, 2, 1, 1, 1)  # of queries and of keys
         self.cos, self.sin = (table.view(-1, 1, 1, 2, half) * scale for table in (model.cos, model.sin))
         self.layers = [
@@ -44,7 +45,7 @@ class SingleStep:
     def product(self, weight: Tensor, x: Tensor, norm: Tensor) -> Tensor:
         """weight @ RMSNorm(x)"""
         scale = (float(x.dot(x)) / x.shape[0] + self.eps) ** -0.5
-        return torch.addmv(x[:1], weight, x * norm, beta=0, alpha=scale)
+        return torch.addmv(self.zero, weight, x * norm, beta=0, alpha=scale)
 
     def __call__(self, token: Tensor, position: int) -> Tensor:
         """token: (1,); position: its own, all before it are in the cache. Returns (V,)."""
@@ -52,12 +53,11 @@ class SingleStep:
         cos, sin = self.cos[position], self.sin[position]  # (2, 1, 2, half)
         keys, values = (part[:, 0, :, : position + 1].unbind() for part in self.cache)
         for (norm1, qkv, out, norm2, gate_up, down), k, v in zip(self.layers, keys, values):
-            projected = self.product(qkv, x, norm1).view(self.shape)
-            qk = projected[:2]
-            rotated = torch.addcmul(qk * cos, qk.flip(2), sin).flatten(2)  # (2, heads, d); see `apply_rotary`
-            k.select(1, position).copy_(rotated[1])
-            v.select(1, position).copy_(projected[2].flatten(1))
-            shares = torch.bmm(rotated[0].unsqueeze(1), k.mT).softmax(-1)  # (heads, 1, position + 1)
+            qk, value = self.product(qkv, x, norm1).view(self.shape).split((2, 1))
+            query, key = torch.addcmul(qk * cos, qk.flip(2), sin).flatten(2).unbind()  # (heads, d) each; see `apply_rotary`
+            k.select(1, position).copy_(key)
+            v.select(1, position).copy_(value.view_as(key))
+            shares = torch.bmm(query.unsqueeze(1), k.mT).softmax(-1)  # (heads, 1, position + 1)
             x = torch.addmv(x, out, torch.bmm(shares, v).view(-1))
             gate, up = self.product(gate_up, x, norm2).view(2, -1).unbind()
             x = torch.addmv(x, down, F.silu(gate).mul_(up))
@@ -169,9 +169,9 @@ class TextTransformer(Transformer):
                 state, position = DecodingState(start, cache, window, step), 0
             else:
                 position = T - 1
-            state.window[:, position:T] = torch.tensor([ids[start + position :] for ids in rows], device=self.device)
             if state.step and position:
-                return state.step(state.window[0, position:T], position)[None], state
+                return state.step(torch.tensor(rows[0][-1:]), position)[None], state
+            state.window[:, position:T] = torch.tensor([ids[start + position :] for ids in rows], device=self.device)
             x = self._hidden_states(state.window[:, :T], state.cache, position)[:, -1]
             return upcast(F.linear(x, self.embed.weight)), state
 
@@ -202,12 +202,16 @@ class TextTransformer(Transformer):
                 tokens may be sampled there.
             alternatives: 0 to 100; how many of the most likely tokens each step lists.
         """
+        sampling = temperature, top_k, top_p, min_p, repetition_penalty, alternatives
+        draws = self._draws(prompt, max_new_tokens, *sampling, seed=seed, allowed_tokens=allowed_tokens)
+        return self._tokens(draws, self._check_sampling(*sampling)[2])
+
+    def _draws(self, prompt="", max_new_tokens=200, *sampling, seed=None, allowed_tokens=None, **options):
+        """`_draw` with checked arguments, those of `generate_steps`."""
         ids = self._encode("prompt", prompt)
         max_new_tokens = check_number("max_new_tokens", max_new_tokens, 1, 100_000, whole=True)
-        warp_options, penalty, alternatives = self._check_sampling(
-            temperature, top_k, top_p, min_p, repetition_penalty, alternatives
-        )
-        return self._generate(ids, max_new_tokens, warp_options, penalty, generator(seed), allowed_tokens, alternatives)
+        warp_options, penalty, _ = self._check_sampling(*sampling, **options)
+        return self._draw(ids, max_new_tokens, warp_options, penalty, generator(seed), allowed_tokens)
 
     def _check_sampling(
         self,
@@ -229,13 +233,13 @@ class TextTransformer(Transformer):
         alternatives = check_number("alternatives", alternatives, 0, 100, whole=True)
         return warp_options, penalty, min(alternatives, self.tokenizer.vocab_size)
 
-    def _generate(self, ids, max_new_tokens, warp_options, penalty, g, allowed_tokens, alternatives):
+    def _draw(self, ids, max_new_tokens, warp_options, penalty, g, allowed_tokens):
+        """-> for each new token: its id, the model's logits, probabilities after temperature and cut-offs, what was allowed."""
         state = None
         for index in range(max_new_tokens):
             with torch.inference_mode():
-                logits, state = self.next_logits(ids, state)
-                logits = logits.cpu()
-                log_p = logits.log_softmax(-1)
+                model_logits, state = self.next_logits(ids, state)
+                logits = model_logits = model_logits.cpu()
                 if penalty != 1:
                     logits = apply_repetition_penalty(logits, ids[self.window_start(len(ids)) :], penalty)
                 allowed = None if allowed_tokens is None else allowed_tokens(index)
@@ -243,11 +247,16 @@ class TextTransformer(Transformer):
                     logits = logits.masked_fill(~allowed, -math.inf)
                 warped_p = warp_logits(logits, **warp_options)
                 new_id = int(sample_next_token(warped_p, g))
-                token = self._token(new_id, log_p, warped_p, allowed, alternatives)
-            yield token
+            yield new_id, model_logits, warped_p, allowed
             if new_id == self.tokenizer.END:
                 return
             ids.append(new_id)
+
+    def _tokens(self, draws, alternatives):
+        for new_id, logits, warped_p, allowed in draws:
+            with torch.inference_mode():
+                token = self._token(new_id, logits.log_softmax(-1), warped_p, allowed, alternatives)
+            yield token
 
     def _token(self, new_id, log_p, warped_p, allowed, alternatives):
         """The `Token` of a draw. log_p (V,): of the model; warped_p (V,): after temperature and cut-offs."""
@@ -263,7 +272,7 @@ class TextTransformer(Transformer):
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """The text that `generate_steps` writes after the prompt."""
-        return self.tokenizer.decode(token.id for token in self.generate_steps(prompt, alternatives=0, **options))
+        return self.tokenizer.decode(new_id for new_id, *_ in self._draws(prompt, **options))
 
     def score(self, text: str, prompt: str = "") -> Score:
         """Log-probability of each token of the text, given the prompt and the tokens before it: a `Score`.
