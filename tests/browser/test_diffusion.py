@@ -22,9 +22,10 @@ STEP = "() => document.querySelector('#diffusion-stage output').textContent.matc
 
 
 @pytest.fixture(scope="module")
-def page(tab):
+def page(visit):
     """The tab, opened once for all tests."""
-    with tab("Diffusion") as page:
+    with visit("Diffusion") as page:
+        page.wait_for_selector(STAGE)
         open_tab(page, "Inpaint")  # a tool that is first open after an address was opened has lost what it was made with
         come_to_rest(page)
         yield page
