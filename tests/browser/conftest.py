@@ -33,7 +33,7 @@ def visit(browser, page_url):
         page = context.new_page()
         page.trouble = trouble = []
         watch(page)
-        page.set_default_timeout(25_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda m: trouble.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: trouble.append(str(e)))
         page.on("response", lambda r: trouble.append(f"{r.status} {r.url}") if r.status >= 400 else None)
@@ -62,7 +62,7 @@ def tab(shared_page):
 
     @contextlib.contextmanager
     def tab(name):
-        shared_page.set_default_timeout(25_000)
+        shared_page.set_default_timeout(60_000)
         shared_page.evaluate("scrollTo(0, 0)")
         open_tab(shared_page, name)
         shared_page.wait_for_selector(CANVASES[name])

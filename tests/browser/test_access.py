@@ -54,6 +54,7 @@ def page(visit):
 def diffusion(page):
     open_tab(page, "Diffusion")
     page.wait_for_selector("#diffusion-stage input:enabled")
+    come_to_rest(page)
     return page
 
 

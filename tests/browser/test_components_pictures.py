@@ -44,9 +44,20 @@ def test_values_of_earlier_turns_are_dropped(board):
 
 
 def test_a_picture_that_is_decoded_late_does_not_replace_a_message(board):
-    board.show(tiles={**components.sheet(pictures(3), 3), "labels": ["a", "b", "c"]})
-    board.until(lambda: board.page.locator("#tiles canvas").count() == 3)
-    board.show(tiles={"message": "No pictures."})
+    board.page.evaluate("""() => {  // an image says that it is decoded when `decoded()` is called
+      window.RealImage = Image;
+      window.Image = function () {
+        const image = new RealImage();
+        Object.defineProperty(image, 'onload', {set(act) { window.decoded = act; }});
+        return image;
+      };
+    }""")
+    try:
+        board.show(tiles={**components.sheet(pictures(3), 3), "labels": ["a", "b", "c"]})
+        board.show(tiles={"message": "No pictures."})
+        board.page.evaluate("decoded()")
+    finally:
+        board.page.evaluate("() => { window.Image = RealImage; }")
     assert board.page.locator("#tiles canvas").count() == 0
     assert board.texts("#tiles .message") == ["No pictures."]
 

@@ -149,7 +149,7 @@ def elsewhere(browser):
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
     watch(page)
-    page.set_default_timeout(25_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 
