@@ -3,8 +3,8 @@
     python -m train.flow --dataset mnist --steps 7000      75 minutes on one idle core: 1.030 bits per pixel
     python -m train.flow --dataset fashion --minutes 28    33 minutes on one busy core, 3,539 steps: 2.966 bits per pixel
 
-On the validation split; both were still falling. A GPU takes minutes. Clothes were trained before the recipe had Muon. `--init-from checkpoints/flow-mnist` continues from
-the shipped weights.
+On the validation split; both were still falling. A GPU takes minutes. Clothes were trained before the recipe had Muon.
+`--init-from checkpoints/flow-mnist` continues from the shipped weights.
 """
 
 import math
