@@ -113,11 +113,14 @@ class PixelTransformer(Transformer):
 
     def _class_log_probs(self, x: Tensor) -> Tensor:
         """log p(pixel | class, pixels before it) under each of the C classes: (B, 1, H, W) -> (C, B, HW)."""
-        pairs = x.split(2 if x.device.type == "cpu" else 64)  # what is computed of two stays in the cache of a core
-        pieces = [(c, pair) for c in range(self.tokenizer.classes) for pair in pairs]
-        log_p = map_on_idle_cores(
-            lambda piece: self._pixel_log_probs(piece[1], torch.full((len(piece[1]),), piece[0], device=x.device)), pieces
-        )
+
+        def given(piece: tuple[int, Tensor]) -> Tensor:
+            c, x = piece
+            return self._pixel_log_probs(x, torch.full((len(x),), c, device=x.device))
+
+        on_cpu = x.device.type == "cpu"  # what is computed of two pictures stays in the cache of a core
+        pieces = [(c, part) for c in range(self.tokenizer.classes) for part in (x.split(2) if on_cpu else [x])]
+        log_p = map_on_idle_cores(given, pieces) if on_cpu else [given(piece) for piece in pieces]
         return torch.cat(log_p).view(self.tokenizer.classes, len(x), self.context)
 
     def _mixture_log_probs(self, x: Tensor) -> Tensor:

@@ -175,8 +175,8 @@ def open_at_rest(page, name, tab=None):
 
 
 def stop_writing(page):
-    """Stop the transformer's text, if it is still being written."""
-    page.wait_for_selector("#transformer-text .token")
+    """Stop the transformer's text, if it is still being written, after some tokens."""
+    page.wait_for_function("document.querySelectorAll('#transformer-text .token').length > 12")
     page.evaluate("document.querySelector('#transformer-text-stop:enabled')?.click()")
 
 

@@ -78,7 +78,9 @@ print(all(hasattr(gm, name) for name in gm.__all__))
 def test_the_wheel_holds_the_package_and_its_licences_and_names_its_extras(installed):
     assert sorted(p.name for p in installed.iterdir() if not p.name.endswith(".dist-info")) == ["genmodels"]
     shipped = {p.relative_to(ROOT).as_posix() for ext in ("py", "npz", "json") for p in (ROOT / "genmodels").rglob(f"*.{ext}")}
-    files = {p.relative_to(installed).as_posix() for p in (installed / "genmodels").rglob("*") if p.is_file()}
+    files = {
+        p.relative_to(installed).as_posix() for p in (installed / "genmodels").rglob("*") if p.is_file() and p.suffix != ".pyc"
+    }
     assert files == shipped
     (info,) = installed.glob("*.dist-info")
     assert {"LICENSE", "NOTICE"} <= {p.name for p in info.rglob("*")}

@@ -69,7 +69,7 @@ def test_new_samples_and_the_same_seed_again(page):
     first = changed(page, STAGE, other)
     come_to_rest(page)  # typing the seed and Enter have both been answered
     page.locator("#vae-samples button").nth(3).click()
-    assert changed(page, STAGE, first) == chosen
+    changed_back(page, STAGE, chosen)
 
 
 def test_only_a_sample_on_the_stage_has_a_frame(page):

@@ -30,7 +30,7 @@ def test_recipe_runs_on_the_shipped_pictures_from_a_read_only_folder(workdir, re
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--dataset", "cats"], "--dataset must be one of photo, mnist, fashion"),
+        (["--dataset", "cats"], "--dataset must be one of photo, camera, mnist, fashion"),
         (["--dataset", "photo", "--vae"], "--vae is for mnist and fashion"),
         (["--dataset", "photo", "--data-dir", "/no/such/folder"], "no folder of photographs"),
     ],
