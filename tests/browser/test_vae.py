@@ -66,7 +66,7 @@ def test_new_samples_and_the_same_seed_again(page):
     seed = page.get_by_role("spinbutton", name="Seed")
     seed.fill("0")
     seed.press("Enter")
-    first = changed(page, STAGE, other)
+    changed(page, STAGE, other)
     come_to_rest(page)  # typing the seed and Enter have both been answered
     page.locator("#vae-samples button").nth(3).click()
     changed_back(page, STAGE, chosen)
