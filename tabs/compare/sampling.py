@@ -117,12 +117,13 @@ def generate(dataset: str, **controls: Any) -> Iterator[dict]:
     options = read(dataset, **controls)
     rows = {name: stored_row(name, "waiting") for name in gm.comparison.checkpoints(dataset)}
     lines = python_lines(dataset, options)
-    yield {"stage": FamilyRows.value(rows), "lines": programs.PENDING}
+    # The lane's other computations, to which this one gives way, take none of its thread's time.
+    steps = gm.comparison.compare_steps(dataset, options.label, options.n, options.seed, clock=time.thread_time)
     try:
-        # The lane's other computations, to which this one gives way, take none of its thread's time.
-        for found in gm.comparison.compare_steps(dataset, options.label, options.n, options.seed, clock=time.thread_time):
+        # The first output is the first row: another one before it would make it wait for its turn to be sent.
+        for i, found in enumerate(steps):
             rows[found.name] = computed_row(found)
-            yield {"stage": FamilyRows.value(rows)}
+            yield {"stage": FamilyRows.value(rows), **({} if i else {"lines": programs.PENDING})}
     except events.Stopped:
         lines = programs.STOPPED
         rows = {name: (stopped(row), picture) for name, (row, picture) in rows.items()}

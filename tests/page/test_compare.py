@@ -58,7 +58,10 @@ def test_rows_fill_one_after_another_with_what_the_package_computes(small):
     save(tiny.untrained(tiny.CHECKPOINTS["transformer-mnist"]), small / "transformer-mnist")
     steps = generate(label="3", n=3, seed=7)
     first, last = (rows_of(step["stage"]) for step in (steps[0], steps[-1]))
-    assert {row["state"] for row in first.values()} == {"waiting"} and not any(steps[0]["stage"]["pictures"].values())
+    assert sorted(row["state"] for row in first.values()) == ["running"] + (len(first) - 1) * ["waiting"]
+    assert [bool(picture) for picture in steps[0]["stage"]["pictures"].values()] == [
+        row["state"] == "running" for row in first.values()
+    ]
     states = [[row["state"] for row in rows_of(step["stage"]).values()] for step in steps]
     running = [[i for i, state in enumerate(row) if state == "running"] for row in states]
     assert all(len(row) <= 1 for row in running) and [row[0] for row in running if row] == sorted(sum(running, []))
