@@ -29,8 +29,8 @@ from PIL import Image
 import genmodels as gm
 from benchmarks import common
 from benchmarks.common import p95
-from benchmarks.page import VAES, live_event, serving
-from benchmarks.visitors import Client, busy
+from benchmarks.page import serving
+from benchmarks.visitors import Client, Visitors, busy, errors, sliders
 from tabs import lane
 
 SECONDS, SLIDERS, MANY = 30, 16, 64
@@ -83,22 +83,7 @@ class Endpoints:
 # --- Traffic ----------------------------------------------------------------------------------------------------------
 
 
-def sliders(url: str, n: int, times: list[float]) -> list[tuple[Client, Callable[[int], None], float]]:
-    """n visitors who drag a slider: each requests the next picture 50 ms after the one before has arrived."""
-    event, clients = live_event(url), [Client(url, f"192.0.2.{i + 1}") for i in range(n)]
-
-    def mover(client, model):
-        def move(i):
-            started = time.perf_counter()
-            client.move(event, model, i)
-            times.append(1000 * (time.perf_counter() - started))
-
-        return move
-
-    return [(client, mover(client, VAES[i % len(VAES)]), 0.05) for i, client in enumerate(clients)]
-
-
-def heavy_visitors(url: str, works: list[Work]) -> list[tuple[Client, Callable[[int], None], float]]:
+def heavy_visitors(url: str, works: list[Work]) -> Visitors:
     """The visitors of each work, who begin again as soon as they have their result."""
     endpoints, visitors = Endpoints(url), []
     for k, work in enumerate(works):
@@ -178,10 +163,6 @@ def measure(seconds: float = SECONDS) -> Measured:
             with busy(moving):
                 time.sleep(2 * seconds)
     return Measured(by_number, (times, 2 * seconds, errors(moving + heavy)), list(zip(works, single)), peak[0])
-
-
-def errors(visitors: list[tuple[Client, Callable[[int], None], float]]) -> int:
-    return sum(client.errors for client, *_ in visitors)
 
 
 # --- Rows of the table ------------------------------------------------------------------------------------------------

@@ -4,6 +4,22 @@ import math
 
 import torch
 
+from genmodels.diffusion import Diffusion
+
+
+def small_model():
+    """Of three classes, without the zeros of the initial weights."""
+    torch.manual_seed(0)
+    model = Diffusion(size=8, classes=[3], widths=[16, 16], blocks=1, heads=2).eval().requires_grad_(False)
+    for p in model.parameters():
+        p += 0.1 * torch.randn_like(p)
+    return model
+
+
+def grey_pictures():
+    """Five pictures for it."""
+    return torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
 
 def gaussian_noise(n, seed=0, dtype=torch.float64):
     return torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=dtype)

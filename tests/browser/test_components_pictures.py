@@ -104,7 +104,7 @@ def test_scores_of_earlier_pictures_are_not_seen_while_a_slider_moves(board):
     moving = [{"kind": "generated", "label": "generated"} for _ in SCORES]
     histogram = json.dumps(HISTOGRAM)
 
-    def seen():
+    def visible_scores():
         hidden = "all => all.filter(e => getComputedStyle(e).visibility !== 'hidden').length"
         titles = board.page.locator("#gallery .tile").evaluate_all("all => all.filter(t => /score/.test(t.title)).length")
         return [board.page.locator(f"#gallery {part}").evaluate_all(hidden) for part in (".under", ".fill", ".mark")] + [titles]
@@ -112,13 +112,13 @@ def test_scores_of_earlier_pictures_are_not_seen_while_a_slider_moves(board):
     for k in range(2):  # scores, then two steps of a slider, and scores again
         board.show(gallery={**components.raw(pictures(5)), "across": 3, "pictures": facts, "histogram": histogram})
         board.shows_picture("#gallery .tile:nth-child(5) canvas", pictures(5)[4])
-        assert seen() == [5, 5, 5, 5]
+        assert visible_scores() == [5, 5, 5, 5]
         height = board.page.locator("#gallery").bounding_box()["height"]
         for step in range(2 if k == 0 else 0):
             x = pictures(5).flip(0) if step == 0 else pictures(5)
             board.show(gallery={**components.raw(x), "across": 3, "pictures": moving, "moving": True})
             board.shows_picture("#gallery .tile:nth-child(5) canvas", x[4])
-            assert seen() == [0, 0, 0, 0]
+            assert visible_scores() == [0, 0, 0, 0]
             assert board.page.locator("#gallery").bounding_box()["height"] == height
 
 

@@ -15,12 +15,12 @@ def two_cores(monkeypatch):
 
 
 def test_two_threads_share_the_pieces_and_results_keep_their_order(two_cores):
-    both = threading.Barrier(2, timeout=20)  # passed only by two pieces at the same time
+    meeting = threading.Barrier(2, timeout=20)  # passed only by two pieces at the same time
     threads = set()
 
     def square(i):
         if i < 2:
-            both.wait()
+            meeting.wait()
         threads.add(threading.get_ident())
         return i**2
 
@@ -29,10 +29,10 @@ def test_two_threads_share_the_pieces_and_results_keep_their_order(two_cores):
 
 
 def test_helpers_compute_without_gradients_and_with_the_threads_of_the_caller(two_cores):
-    both, weight = threading.Barrier(2, timeout=20), torch.ones(1, requires_grad=True)
+    meeting, weight = threading.Barrier(2, timeout=20), torch.ones(1, requires_grad=True)
 
     def piece(i):
-        both.wait()
+        meeting.wait()
         return (weight * i).requires_grad, torch.get_num_threads()
 
     assert cores.map_on_idle_cores(piece, range(2)) == [(False, torch.get_num_threads())] * 2
@@ -55,12 +55,12 @@ def test_callers_that_find_the_helper_busy_compute_alone(two_cores, monkeypatch)
 
 @pytest.mark.parametrize("by_helper", [False, True])
 def test_an_error_ends_all_and_is_raised(two_cores, by_helper):
-    both, begun, caller = threading.Barrier(2, timeout=20), [], threading.get_ident()
+    meeting, begun, caller = threading.Barrier(2, timeout=20), [], threading.get_ident()
 
     def piece(i):
         begun.append(i)
         if i < 2:
-            both.wait()
+            meeting.wait()
             if (threading.get_ident() != caller) == by_helper:
                 raise ValueError("broken")
         time.sleep(0.001)

@@ -8,25 +8,12 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from genmodels.base import generator
-from genmodels.diffusion import SAMPLERS, Diffusion, alpha_sigma, ddim, ddpm, dpm
+from genmodels.diffusion import SAMPLERS, alpha_sigma, ddim, ddpm, dpm
 from tests.compare import close
-from tests.helpers_diffusion import M, S, exact_alpha_sigma, from_v, gaussian, gaussian_noise, grid
+from tests.helpers_diffusion import M, S, exact_alpha_sigma, from_v, gaussian, gaussian_noise, grey_pictures, grid, small_model
 
-
-@pytest.fixture
-def model():
-    """A small model with three classes and without the zeros of the initial weights."""
-    torch.manual_seed(0)
-    model = Diffusion(size=8, classes=[3], widths=[16, 16], blocks=1, heads=2).eval().requires_grad_(False)
-    for p in model.parameters():
-        p += 0.1 * torch.randn_like(p)
-    return model
-
-
-@pytest.fixture
-def x():
-    """Five grey pictures."""
-    return torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+model = pytest.fixture(small_model)
+x = pytest.fixture(grey_pictures)
 
 
 def exact(z, t):

@@ -1,5 +1,7 @@
 """The page's handlers and endpoints run against every checkpoint that the page knows."""
 
+import shutil
+
 import pytest
 from gradio_client import Client
 
@@ -13,3 +15,12 @@ def checkpoints(all_checkpoints, monkeypatch):
 @pytest.fixture(scope="module")
 def client(page_url):
     return Client(page_url, verbose=False)
+
+
+@pytest.fixture
+def own_checkpoints(request, checkpoints, tmp_path, monkeypatch):
+    """A folder with copies of the checkpoints that the module names in COPIED, which a test may damage."""
+    for name in request.module.COPIED:
+        shutil.copytree(checkpoints / name, tmp_path / name)
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
+    return tmp_path

@@ -318,13 +318,7 @@ def test_twelve_megapixels_are_taken(tmp_path):
     assert first["result"]["message"].startswith("4,000 × 3,000")
 
 
-@pytest.fixture
-def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder of real copies of the checkpoints, that a test may break."""
-    for name in DENOISER.models:
-        shutil.copytree(checkpoints / name, tmp_path / name)
-    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    return tmp_path
+COPIED = DENOISER.models  # by `own_checkpoints`
 
 
 def test_a_missing_model_leaves_the_others(own_checkpoints, small):

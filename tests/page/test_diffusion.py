@@ -182,14 +182,15 @@ def test_the_lines_compute_what_is_on_the_stage(name, tmp_path, monkeypatch):
     assert (tmp_path / "picture.png").is_file()
 
 
+COPIED = DIFFUSION.models  # by `own_checkpoints`
+
+
 @pytest.fixture
-def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder with copies of the diffusion checkpoints, which a test may damage."""
+def own_checkpoints(own_checkpoints):
+    """Without the measured table of function evaluations."""
     for name in DIFFUSION.models:
-        shutil.copytree(checkpoints / name, tmp_path / name)
-        (tmp_path / name / "calls.json").unlink(missing_ok=True)
-    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    return tmp_path
+        (own_checkpoints / name / "calls.json").unlink(missing_ok=True)
+    return own_checkpoints
 
 
 # --- Quality, cards, missing checkpoints ------------------------------------------------------------------------------

@@ -320,13 +320,7 @@ def test_errors_of_tools_name_the_cause():
     assert quiz.answer(None, event(index=1)) == {}
 
 
-@pytest.fixture
-def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder with copies of the checkpoints that a test may damage."""
-    for name in (*data.GAN.models, data.COLLAPSED):
-        shutil.copytree(checkpoints / name, tmp_path / name)
-    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    return tmp_path
+COPIED = (*data.GAN.models, data.COLLAPSED)  # by `own_checkpoints`
 
 
 @pytest.mark.parametrize("damage", ["no folder", "truncated"])

@@ -181,10 +181,4 @@ def test_a_visitor_who_leaves_stops_the_inversion(monkeypatch):
     assert closed
 
 
-@pytest.fixture
-def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder with copies of the checkpoints that a test may damage."""
-    for name in (*data.GAN.models, data.COLLAPSED):
-        shutil.copytree(checkpoints / name, tmp_path / name)
-    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    return tmp_path
+COPIED = (*data.GAN.models, data.COLLAPSED)  # by `own_checkpoints`

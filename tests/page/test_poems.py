@@ -1,7 +1,6 @@
 """The Transformer tab: poems of the Tang."""
 
 import json
-import shutil
 
 import pytest
 from helpers import (
@@ -171,10 +170,4 @@ def test_the_lines_reproduce_the_poem(tmp_path, monkeypatch):
     assert run_program(output["lines"], tmp_path, monkeypatch)["poem"] == body[:5] + body_of(output["stage"])
 
 
-@pytest.fixture
-def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder with copies of the checkpoints that a test may damage."""
-    for name in tab.MODELS:
-        shutil.copytree(checkpoints / name, tmp_path / name)
-    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    return tmp_path
+COPIED = tab.MODELS  # by `own_checkpoints`

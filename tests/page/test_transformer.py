@@ -227,13 +227,7 @@ def test_a_stopped_opening_is_not_kept(begin):
     assert next(begin())["stage"]["live"]
 
 
-@pytest.fixture
-def own_checkpoints(checkpoints, tmp_path, monkeypatch):
-    """A folder with copies of the checkpoints that a test may damage."""
-    for name in tab.MODELS:
-        shutil.copytree(checkpoints / name, tmp_path / name)
-    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
-    return tmp_path
+COPIED = tab.MODELS  # by `own_checkpoints`
 
 
 @pytest.mark.parametrize("damage", ["no folder", "truncated"])
