@@ -36,6 +36,12 @@ def pytest_collection_finish(session):
             logging.getLogger(name).propagate = True
 
 
+def pytest_runtest_setup(item):
+    """Inputs that a test draws without a generator are the same in every run, alone and among others."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 def pytest_unconfigure(config):
     gc.unfreeze()  # libraries look at the end for what was not taken away
 
