@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genmodels.base import PIXELS, Likelihood, check_number, exact, generator
 from genmodels.cores import map_on_idle_cores
+from genmodels.decoding import BatchStep, in_full_precision_on_cpu
 from genmodels.messages import Message
 from genmodels.tokens import PixelTokenizer
 from genmodels.transformer import Transformer, invert_cdf, warp_logits
@@ -183,17 +184,32 @@ class PixelTransformer(Transformer):
             y = torch.where(y < 0, invert_cdf(posterior.expand(n, -1), u[:, :1])[:, 0].to(y.device), y)
         ids = self.tokenizer.encode(x.expand(n, -1, -1, -1), y)
         ids[:, 1 + rows * side :] = 0
-        p, cache, position = torch.zeros(n, side * side), self.empty_cache(n), 0
+        p, cache = torch.zeros(n, side * side), self.empty_cache(n)
+        step = BatchStep(self, cache) if in_full_precision_on_cpu(self) else None
+        t = first = rows * side  # the token at position t predicts pixel t, token t + 1
         for row in range(rows, side):
-            for t in range(row * side, (row + 1) * side):  # the token at position t predicts pixel t, token t + 1
-                x = self._hidden_states(ids[:, : t + 1], cache, position)[:, -1]
-                logits = F.linear(x, self.embed.weight[:levels]).float()
-                position = t + 1
-                i = invert_cdf(warp_logits(logits, temperature).cpu(), u[:, t + 1 : t + 2]).to(ids.device)
-                ids[:, t + 1] = i[:, 0]
-                p[:, t] = logits.softmax(-1).gather(1, i)[:, 0].cpu()
+            while t < (end := (row + 1) * side):
+                k = 1
+                if step and t > first:
+                    k = self._black_run(ids, t, end) or 1
+                    logits = step(ids[:, : t + k], t)[..., :levels]
+                else:
+                    h = self._hidden_states(ids[:, : t + 1], cache, t if t > first else 0)[:, -1:]
+                    logits = F.linear(h, self.embed.weight[:levels]).float()
+                i = invert_cdf(warp_logits(logits, temperature).cpu(), u[:, t + 1 : t + k + 1, None])
+                others = i[:, :-1, 0].any(0).nonzero()  # not black as assumed: the first of them is right, none after it
+                k = int(others[0]) + 1 if len(others) else k
+                ids[:, t + 1 : t + k + 1] = i[:, :k, 0].to(ids.device)
+                p[:, t : t + k] = logits[:, :k].softmax(-1).cpu().gather(2, i[:, :k])[..., 0]
+                t += k
             pictures = self.tokenizer.decode(ids[:, 1:]).clone()
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
+
+    def _black_run(self, ids: Tensor, t: int, end: int) -> int:
+        """How many pixels from t on, and before `end`, are below pixels that are black in all pictures."""
+        above = ids[:, 1:][:, max(t - self.size, 0) : max(end - self.size, 0)]
+        other = above.any(0).nonzero()
+        return int(other[0]) if len(other) else end - t
 
     def sample_steps(self, n: int, **options: Any) -> Iterator[Completion]:
         """New pictures: yields a `Completion` after each row. n: 1 to 64; label, temperature, seed: see `sample`."""

@@ -10,58 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmodels.base import check_choice, check_number, generator, random_seed, upcast
+from genmodels.decoding import SingleStep
 from genmodels.messages import Message
 from genmodels.rhyme import VerseRules, draw_repeats, tone_classes
 from genmodels.tokens import FORMS, CharacterTokenizer, PoemTokenizer
 from genmodels.transformer import KVCache, Transformer, apply_repetition_penalty, sample_next_token, warp_logits
-
-
-class SingleStep:
-    """Next-token logits after one more token of a single text: those of `Transformer.logits`, on the CPU in half the time.
-
-    Reading all weights from memory takes a quarter to a half of a step. The rest are calls, so here are few of them: vectors
-    instead of batches, attention of one query as two products, and what the text does not change is prepared.
-    """
-
-    def __init__(self, model: Transformer, cache: KVCache):
-        heads, half = model.heads, model.head_dim // 2
-        self.embed, self.norm, self.cache = model.embed, model.norm.weight, cache
-        self.shape = 3, heads, 2, half
-        self.eps = model.norm.eps or 0.0
-        self.zero = self.norm.new_zeros(1)
-        scale = model.cos.new_tensor([model.head_dim**-0.5, 1]).view(1, 2, 1, 1, 1)  # of queries and of keys
-        self.cos, self.sin = (table.view(-1, 1, 1, 2, half) * scale for table in (model.cos, model.sin))
-        self.layers = [
-            (b.norm1.weight, b.qkv.weight, b.out.weight, b.norm2.weight, b.gate_up.weight, b.down.weight) for b in model.blocks
-        ]
-
-    @staticmethod
-    def fits(model: Transformer, n: int) -> bool:
-        """Whether this is for n texts: one, on the CPU, in full precision, and each position reads one token."""
-        weight = model.embed.weight
-        full = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
-        return n == 1 and full and len(model.lags) == 1 and not (model.training and model.dropout)
-
-    def product(self, weight: Tensor, x: Tensor, norm: Tensor) -> Tensor:
-        """weight @ RMSNorm(x)"""
-        scale = (float(x.dot(x)) / x.shape[0] + self.eps) ** -0.5
-        return torch.addmv(self.zero, weight, x * norm, beta=0, alpha=scale)
-
-    def __call__(self, token: Tensor, position: int) -> Tensor:
-        """token: (1,); position: its own, all before it are in the cache. Returns (V,)."""
-        x = self.embed(token)[0]  # called as a layer, so that the hooks of all layers are called in each step
-        cos, sin = self.cos[position], self.sin[position]  # (2, 1, 2, half)
-        keys, values = (part[:, 0, :, : position + 1].unbind() for part in self.cache)
-        for (norm1, qkv, out, norm2, gate_up, down), k, v in zip(self.layers, keys, values):
-            qk, value = self.product(qkv, x, norm1).view(self.shape).split((2, 1))
-            query, key = torch.addcmul(qk * cos, qk.flip(2), sin).flatten(2).unbind()  # (heads, d) each; see `apply_rotary`
-            k.select(1, position).copy_(key)
-            v.select(1, position).copy_(value.view_as(key))
-            shares = torch.bmm(query.unsqueeze(1), k.mT).softmax(-1)  # (heads, 1, position + 1)
-            x = torch.addmv(x, out, torch.bmm(shares, v).view(-1))
-            gate, up = self.product(gate_up, x, norm2).view(2, -1).unbind()
-            x = torch.addmv(x, down, F.silu(gate).mul_(up))
-        return self.product(self.embed.weight, x, self.norm)
 
 
 class DecodingState(NamedTuple):

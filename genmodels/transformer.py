@@ -160,6 +160,7 @@ class Transformer(GenerativeModel):
     cos: Tensor
     sin: Tensor
     blocks: Any  # nn.ModuleList of TransformerBlock
+    before: Any  # nn.ModuleList of nn.Embedding
     tokenizer: Any  # CharacterTokenizer, PoemTokenizer or PixelTokenizer
 
     def __init__(

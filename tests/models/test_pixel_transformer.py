@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 
+from genmodels import pixel_transformer
 from genmodels.tokens import PixelTokenizer
 from tests.compare import close
 from tests.helpers_models import small_transformer, tiny_pictures
@@ -48,10 +49,10 @@ def test_log_probs_are_normalized_over_the_grey_levels(pixels):
     assert close(pixels.log_prob(x), pixels.log_prob(x, -1))
 
 
-def binary_model():
-    """A model of binary 2x2 pictures, of which there are sixteen."""
-    model = small_transformer("pixels", size=2, lags=[0, 1, 2])
-    model.tokenizer = PixelTokenizer(2, 3, levels=2)  # uses the first rows of a larger table
+def binary_model(size=2, lags=(0, 1, 2)):
+    """A model of binary pictures; of 2x2 there are sixteen."""
+    model = small_transformer("pixels", size=size, lags=lags)
+    model.tokenizer = PixelTokenizer(size, 3, levels=2)  # uses the first rows of a larger table
     return model, torch.tensor(list(product([0.0, 1.0], repeat=4))).view(16, 1, 2, 2)
 
 
@@ -84,6 +85,26 @@ def test_completions_without_a_class_draw_one_from_its_posterior():
     p = model.log_prob(every).exp() * (every[:, 0, 0] == x[0, 0, 0]).all(1)
     p = p / p.sum()
     assert bool(((frequencies - p).abs() <= 4 * (p * (1 - p) / (12 * 64)).sqrt()).all())
+
+
+def test_pixels_assumed_to_be_black_are_written_as_one_after_another(monkeypatch):
+    """Of binary pictures, some are and some are not."""
+    model, _ = binary_model(size=6, lags=[0, 1, 5, 6])
+    model.embed.weight[[0, 1]] = model.embed.weight[[1, 0]]  # black is what there is most of
+    pictures, runs = [], []
+    black_run = pixel_transformer.PixelTransformer._black_run
+    monkeypatch.setattr(pixel_transformer.PixelTransformer, "_black_run", lambda *a: runs.append(black_run(*a)) or runs[-1])
+    x = torch.rand(1, 1, 6, 6)
+    for fast in (True, False):
+        monkeypatch.setattr(pixel_transformer, "in_full_precision_on_cpu", lambda model, fast=fast: fast)
+        for rows, n in ((0, 3), (2, 1)):
+            pictures.append(list(model.complete_steps(x, rows=rows, n=n, label=1, seed=5)))
+    assert max(runs) > 2
+    black = torch.cat([steps[-1].x.flatten() for steps in pictures[:2]]) == 0
+    assert 0.2 < black.float().mean() < 0.98
+    for steps, expected in zip(pictures[:2], pictures[2:]):
+        for step, other in zip(steps, expected, strict=True):
+            assert torch.equal(step.x, other.x) and close(step.probability, other.probability) and step.rows == other.rows
 
 
 def test_samples_have_the_frequencies_of_their_probabilities():
