@@ -171,13 +171,16 @@ def event_number(event: gr.EventData, name: str, high: float, whole: bool = True
     return gm.base.check_number(name, data.get(name), 0, high, whole=whole)
 
 
+SEEDS = 10_000  # that a button draws from
+
+
 def fresh_seed() -> int:
-    return secrets.randbelow(10_000)
+    return secrets.randbelow(SEEDS)
 
 
 def new_seed(button: gr.Button, seed: gr.Number) -> Any:
-    """The event of a button that draws another seed."""
-    return act(button.click, lambda: {"seed": fresh_seed()}, {}, {"seed": seed})
+    """The event of a button that draws another seed: the browser draws, so that what follows is asked for at once."""
+    return in_browser(button.click, f"() => Math.floor({SEEDS} * Math.random())", {}, {"seed": seed}, "multiple")
 
 
 def seeded(new: gr.Button, seed: gr.Number, fn: Callable, inputs: Components, outputs: Components) -> None:

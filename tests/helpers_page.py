@@ -14,6 +14,7 @@ class Visitor:
 
     def __init__(self, demo, page=""):
         self.demo, self.values, self.actions = demo, {}, itertools.count(1)
+        self.drawn = 1234  # the seed that the browser draws for a button
         blocks = [(number, block) for number, block in demo.blocks.items() if block.page == page]
         self.ids = {block.elem_id: number for number, block in blocks if getattr(block, "elem_id", None)}
 
@@ -50,12 +51,15 @@ class Visitor:
         return found
 
     def _listeners(self, number, event, data=None):
-        listeners = [fn for fn in self.demo.fns.values() if (number, event) in fn.targets and fn.fn]
+        listeners = [fn for fn in self.demo.fns.values() if (number, event) in fn.targets and (fn.fn or draws(fn))]
         assert listeners or event == "change", f"nothing listens to {event} of {self.demo.blocks[number]}"
         for fn in listeners:
             self._run(fn, data)
 
     def _run(self, fn, data=None):
+        if draws(fn):
+            self._take(fn, self.drawn)
+            return self._follow(fn)
         named = fn.input_keyword_names or []
         values = [self._input(block) for block in fn.inputs]
         positional = values[: len(values) - len(named)]
@@ -65,6 +69,9 @@ class Visitor:
         result = fn.fn(*positional, *event, **dict(zip(named, values[len(positional) :])))
         for output in result if inspect.isgenerator(result) else [result]:
             self._take(fn, output)
+        self._follow(fn)
+
+    def _follow(self, fn):
         for other in self.demo.fns.values():
             if other.trigger_after == fn._id and other.fn:
                 self._run(other)
@@ -84,3 +91,8 @@ class Visitor:
                     continue
                 value = value["value"]
             self.values[block._id] = value
+
+
+def draws(fn):
+    """Whether the event is one with which the browser draws a seed."""
+    return not fn.fn and "Math.random" in (fn.js or "")

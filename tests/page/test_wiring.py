@@ -37,6 +37,7 @@ def visitor():
 )
 def test_a_control_that_moves_keeps_the_seed_that_was_drawn(visitor, monkeypatch, button, stage, control):
     monkeypatch.setattr(events, "fresh_seed", lambda: 4321)
+    visitor.drawn = 4321
     lines = f"{stage.split('-')[0]}-python"
     visitor.press(button, stage)
     assert "seed=4321)" in visitor[lines] and "=0.5," not in visitor[lines]
