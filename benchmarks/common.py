@@ -16,6 +16,7 @@ README = ROOT / "README.md"
 MINUTES = {  # of each benchmark on two idle cores, the shortest first
     "flow": 0.5,
     "gan": 1,
+    "compare": 1,
     "transformer": 1,
     "visitors": 1.5,
     "diffusion": 2,

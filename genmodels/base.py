@@ -67,7 +67,7 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, library_name="genmodels",
     latent: int
     classes: list[int]
     samples_pictures: ClassVar[bool] = False  # whether `sample(n, seed=...)` makes pictures from nothing
-    sampling_calls: int = 1  # of the network, one after another, that `sample` takes with its defaults
+    sampling_calls: int = 1  # of the network, one after another, that `sample` takes with its defaults, or fewer
     renamed_arguments: ClassVar[dict[str, str]] = {}  # old key of config.json -> today's argument: older files are still read
 
     def forward(self, *args: Any, method: str = "loss", **kwargs: Any) -> Any:

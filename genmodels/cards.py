@@ -489,11 +489,18 @@ def samplers_table(datasets: dict[str, str], samplers: dict[str, str]) -> str:
     return _table(columns, rows) if rows else ABSENT
 
 
+def last_losses(name: str) -> dict[str, float]:
+    """{network: its loss at the end of a GAN's training}, from its `replay.json`; without one, empty."""
+    try:
+        return {network: float(values[-1][1]) for network, values in read_json(name, "replay.json")["losses"].items()}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return {}
+
+
 def end_of_training(name: str) -> str:
     """The end of a GAN's training: both losses, and how far the score histograms overlap. From its `replay.json`."""
-    replay = read_json(name, "replay.json")
+    replay, losses = read_json(name, "replay.json"), last_losses(name)
     try:
-        losses = {network: values[-1][1] for network, values in replay["losses"].items()}
         return Message(
             "{discriminator:.2f} for the discriminator and {generator:.2f} for the generator, and {overlap:.0%} of the "
             "histograms' area overlaps",

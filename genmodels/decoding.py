@@ -1,7 +1,7 @@
-"""The next token's logits on the CPU in half the time of `Transformer.logits`: for one text, and for a batch of pictures.
+"""Faster next-token logits on the CPU: `SingleStep` for one text, `BatchStep` for n pictures.
 
-A step reads all weights and the cached keys and values from memory. What is left of the ordinary step's time are calls, so here
-are few of them: the scales of norms and queries are prepared, and attention of one query is two products.
+A step is bound by reading the weights and by the overhead of many small calls. Here what does not change is prepared once, and
+attention of few queries is two products. The results are those of `Transformer.logits` with a cache.
 """
 
 import torch
@@ -44,7 +44,7 @@ class SingleStep:
 
     def __call__(self, token: Tensor, position: int) -> Tensor:
         """token: (1,); position: its own, all before it are in the cache. Returns (V,)."""
-        x = self.embed(token)[0]  # called as a layer, so that the hooks of all layers are called in each step
+        x = self.embed(token)[0]  # as a layer: its hook lets others compute in between
         cos, sin = self.cos[position], self.sin[position]  # (2, 1, 2, half)
         keys, values = (part[:, 0, :, : position + 1].unbind() for part in self.cache)
         for (norm1, qkv, out, norm2, gate_up, down), k, v in zip(self.layers, keys, values):
@@ -59,35 +59,38 @@ class SingleStep:
         return self.product(self.embed.weight, x, self.norm)
 
 
-def _normalized(weight: Tensor, norm: nn.RMSNorm) -> Tensor:
-    """Of a layer after a norm, (out, in): the matrix (in, out) with the norm's weights in it."""
+def fold_norm(weight: Tensor, norm: nn.RMSNorm) -> Tensor:
+    """weight (out, in) of the layer after `norm` -> (in, out), with the norm's weights folded in."""
     return (weight * norm.weight).T.contiguous()
 
 
 class BatchStep:
-    """Logits of the next token of each of n sequences of the same length; positions may read several tokens (`lags`)."""
+    """Logits of the next token of each of n sequences of the same length; positions may read several tokens (`lags`).
+
+    It holds a copy of the model's weights.
+    """
 
     def __init__(self, model: Transformer, cache: KVCache):
         heads, half = model.heads, model.head_dim // 2
-        self.embed, self.eps, self.heads, self.before = model.embed, model.norm.eps or 0.0, heads, model.tokenizer.vocab_size
+        self.embed, self.eps, self.heads = model.embed, model.norm.eps or 0.0, heads
         self.cos, self.sin = (table.view(-1, 1, 1, 2, half) for table in (model.cos, model.sin))
         self.keys, self.values = (part.flatten(1, 2) for part in cache)  # (layers, n heads, context, d)
         scale = self.cos.new_ones(3, heads * model.head_dim)
         scale[0] = model.head_dim**-0.5  # of the queries
         self.layers = [
             (
-                _normalized(b.qkv.weight * scale.view(-1, 1), b.norm1),
+                fold_norm(b.qkv.weight * scale.view(-1, 1), b.norm1),
                 b.out.weight.T.contiguous(),
-                _normalized(b.gate_up.weight, b.norm2),
+                fold_norm(b.gate_up.weight, b.norm2),
                 b.down.weight.T.contiguous(),
             )
             for b in model.blocks
         ]
-        self.unembed = _normalized(model.embed.weight, model.norm)
-        # The tables of the other lags, one below the other; in each, row `before` stands for "before the beginning".
-        self.lags = torch.tensor(model.lags[1:], dtype=torch.long)
-        self.tables = torch.cat([table.weight for table in model.before]) if len(self.lags) else None
-        self.first_rows = (len(model.embed.weight) + 1) * torch.arange(len(self.lags))
+        self.unembed = fold_norm(model.embed.weight, model.norm)
+        # The tables of the lags other than 0, one below the other; in each, row `outside` stands for "before the beginning".
+        self.other_lags, self.outside = torch.tensor(model.lags[1:], dtype=torch.long), model.tokenizer.vocab_size
+        self.tables = torch.cat([table.weight for table in model.before]) if len(self.other_lags) else None
+        self.first_rows = (len(model.embed.weight) + 1) * torch.arange(len(self.other_lags))
 
     def normalized(self, x: Tensor) -> Tensor:
         """RMSNorm(x) without its weights, which the matrices that follow hold."""
@@ -97,10 +100,10 @@ class BatchStep:
         """Logits after each of the last k tokens of ids (n, position + k): (n, k, V). The first `position` are in the cache."""
         n, end = ids.shape
         k = end - position
-        x = self.embed(ids[:, position:]).flatten(0, 1)  # called as a layer, so that the hooks of all layers are called
+        x = self.embed(ids[:, position:]).flatten(0, 1)  # as a layer: its hook lets others compute in between
         if self.tables is not None:
-            read = torch.arange(position, end)[:, None] - self.lags
-            tokens = ids[:, read.clamp(min=0)].where(read >= 0, self.before) + self.first_rows
+            read = torch.arange(position, end)[:, None] - self.other_lags
+            tokens = ids[:, read.clamp(min=0)].where(read >= 0, self.outside) + self.first_rows
             x = F.embedding_bag(tokens.flatten(0, 1), self.tables, mode="sum").add_(x)
         cos, sin = self.cos[position:end], self.sin[position:end]
         future = torch.full((k, end), -torch.inf, dtype=x.dtype).triu(position + 1) if k > 1 else None

@@ -66,7 +66,7 @@ class PixelTransformer(Transformer):
         super().__init__(PixelTokenizer(size, classes), axes, width, layers, heads, hidden, lags, dropout)
         self.size = size
         self.classes = [classes]
-        self.sampling_calls = size**2  # a pixel after another
+        self.sampling_calls = size**2  # a pixel after another; fewer where runs of black pixels are guessed
 
     def loss(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """batch: (x, y). `loss`: mean of -log p(pixel) in nats; `bits`: per pixel."""
@@ -187,18 +187,20 @@ class PixelTransformer(Transformer):
         p, cache = torch.zeros(n, side * side), self.empty_cache(n)
         step = BatchStep(self, cache) if in_full_precision_on_cpu(self) else None
         t = first = rows * side  # the token at position t predicts pixel t, token t + 1
+        # The next k pixels are guessed to be black; one call gives the logits of all of them. What is sampled holds up to and
+        # including the first pixel that is not black.
         for row in range(rows, side):
             while t < (end := (row + 1) * side):
                 k = 1
                 if step and t > first:
-                    k = self._black_run(ids, t, end) or 1
+                    k = max(1, self._black_run(ids, t, end))
                     logits = step(ids[:, : t + k], t)[..., :levels]
-                else:
-                    h = self._hidden_states(ids[:, : t + 1], cache, t if t > first else 0)[:, -1:]
+                else:  # the first call reads the class and the given rows, too
+                    h = self._hidden_states(ids[:, : t + 1], cache, 0 if t == first else t)[:, -1:]
                     logits = F.linear(h, self.embed.weight[:levels]).float()
                 i = invert_cdf(warp_logits(logits, temperature).cpu(), u[:, t + 1 : t + k + 1, None])
-                others = i[:, :-1, 0].any(0).nonzero()  # not black as assumed: the first of them is right, none after it
-                k = int(others[0]) + 1 if len(others) else k
+                if len(wrong := i[:, :-1, 0].any(0).nonzero()):  # guesses
+                    k = int(wrong[0]) + 1
                 ids[:, t + 1 : t + k + 1] = i[:, :k, 0].to(ids.device)
                 p[:, t : t + k] = logits[:, :k].softmax(-1).cpu().gather(2, i[:, :k])[..., 0]
                 t += k
@@ -206,10 +208,10 @@ class PixelTransformer(Transformer):
             yield Completion(pictures, p.view(n, side, side).clone(), row + 1)
 
     def _black_run(self, ids: Tensor, t: int, end: int) -> int:
-        """How many pixels from t on, and before `end`, are below pixels that are black in all pictures."""
+        """How many pixels from t on, and before `end`, are below pixels that are black in all pictures, or in the first row."""
         above = ids[:, 1:][:, max(t - self.size, 0) : max(end - self.size, 0)]
-        other = above.any(0).nonzero()
-        return int(other[0]) if len(other) else end - t
+        grey = above.any(0).nonzero()
+        return int(grey[0]) if len(grey) else end - t
 
     def sample_steps(self, n: int, **options: Any) -> Iterator[Completion]:
         """New pictures: yields a `Completion` after each row. n: 1 to 64; label, temperature, seed: see `sample`."""

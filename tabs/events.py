@@ -171,7 +171,8 @@ def event_number(event: gr.EventData, name: str, high: float, whole: bool = True
     return gm.base.check_number(name, data.get(name), 0, high, whole=whole)
 
 
-SEEDS = 10_000  # that a button draws from
+SEEDS = 10_000  # that a button draws: 0 to SEEDS - 1
+DRAW = f"() => Math.floor({SEEDS} * Math.random())"
 
 
 def fresh_seed() -> int:
@@ -179,8 +180,8 @@ def fresh_seed() -> int:
 
 
 def new_seed(button: gr.Button, seed: gr.Number) -> Any:
-    """The event of a button that draws another seed: the browser draws, so that what follows is asked for at once."""
-    return in_browser(button.click, f"() => Math.floor({SEEDS} * Math.random())", {}, {"seed": seed}, "multiple")
+    """Another seed at each click, drawn in the browser: the next event leaves without waiting for the server."""
+    return in_browser(button.click, DRAW, {}, {"seed": seed}, mode="multiple")
 
 
 def seeded(new: gr.Button, seed: gr.Number, fn: Callable, inputs: Components, outputs: Components) -> None:

@@ -6,6 +6,7 @@ import itertools
 
 import gradio as gr
 
+from tabs import events
 from tabs.components import Component
 
 
@@ -95,4 +96,4 @@ class Visitor:
 
 def draws(fn):
     """Whether the event is one with which the browser draws a seed."""
-    return not fn.fn and "Math.random" in (fn.js or "")
+    return not fn.fn and fn.js == events.DRAW

@@ -227,6 +227,13 @@ def test_public_functions_have_type_hints():
     assert missing == []
 
 
+def test_every_fault_of_the_list_can_be_put_in():
+    """What `make mutants` replaces stands once in its file."""
+    faults = tomllib.loads((ROOT / "tests" / "faults.toml").read_text(encoding="utf-8"))["fault"]
+    stale = [f["name"] for f in faults if (ROOT / f["file"]).read_text(encoding="utf-8").count(f["old"]) != 1]
+    assert faults and stale == []
+
+
 # --- What the README and the Makefile promise -------------------------------------------------------------------------
 
 

@@ -132,7 +132,7 @@ def generate(dataset: str, **controls: Any) -> Iterator[dict]:
 
 def stopped(row: Row) -> Row:
     """A row after Stop."""
-    return {**row, "state": "done", "note": _("Stopped.")} if row["state"] in ("waiting", "running") else row
+    return {**row, "state": "stopped", "note": _("Stopped.")} if row["state"] in ("waiting", "running") else row
 
 
 def open_dataset(dataset: str) -> dict:

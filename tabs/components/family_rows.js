@@ -69,6 +69,7 @@ function load(v) {
   const list = JSON.parse(v.rows);
   if (list.map(({name}) => name).join() !== [...rows.keys()].join()) build(list);
   for (const row of list) fill(rows.get(row.name), row, v.pictures[row.name]);
-  if (list.every(({state}) => !['waiting', 'running', 'stored'].includes(state))) announce(_('All families have answered.'));
+  if (list.some(({state}) => state === 'stopped')) announce(_('Stopped.'));
+  else if (list.every(({state}) => !['waiting', 'running', 'stored'].includes(state))) announce(_('All families have answered.'));
 }
 onValue(load);

@@ -9,7 +9,7 @@ from tabs.components import Component
 class Row(TypedDict):
     name: str  # of the checkpoint
     title: str  # of the family
-    state: str  # "stored", "waiting", "running", "done", "problem" or "absent"
+    state: str  # "stored", "waiting", "running", "done", "stopped", "problem" or "absent"
     facts: list[tuple[str, str]]  # (what, how much)
     n: NotRequired[int]  # of the samples, each w by h
     w: NotRequired[int]

@@ -79,6 +79,10 @@ def rows_of(name, untimed, monkeypatch):
             work.seconds.append(2.0)
         moves = [10.0, 20.0], 1.0, 0
         return load.rows(load.Measured({n: moves for n in (16, 64)}, moves, [(work, 1.0) for work in works], 1.5))
+    if name == "compare":
+        from benchmarks import compare
+
+        return compare.rows([(200.0, 3000.0), (280.0, 3500.0)])
     if name == "languages":
         from benchmarks import languages
 

@@ -50,14 +50,18 @@ def test_log_probs_are_normalized_over_the_grey_levels(pixels):
 
 
 def binary_model(size=2, lags=(0, 1, 2)):
-    """A model of binary pictures; of 2x2 there are sixteen."""
+    """A model of binary pictures."""
     model = small_transformer("pixels", size=size, lags=lags)
     model.tokenizer = PixelTokenizer(size, 3, levels=2)  # uses the first rows of a larger table
-    return model, torch.tensor(list(product([0.0, 1.0], repeat=4))).view(16, 1, 2, 2)
+    return model
+
+
+def every_binary_picture():
+    return torch.tensor(list(product([0.0, 1.0], repeat=4))).view(16, 1, 2, 2)
 
 
 def test_the_probabilities_of_all_pictures_sum_to_one():
-    model, every = binary_model()
+    model, every = binary_model(), every_binary_picture()
     for label in (None, 0, 2):
         assert model.log_prob(every, label).exp().sum().item() == pytest.approx(1, abs=1e-5)
 
@@ -76,7 +80,7 @@ def test_without_a_class_likelihoods_are_those_of_the_mixture_of_all_classes():
 
 
 def test_completions_without_a_class_draw_one_from_its_posterior():
-    model, every = binary_model()
+    model, every = binary_model(), every_binary_picture()
     x = every[9:10]  # rows (1, 0) and (0, 1)
     frequencies = torch.zeros(16)
     for seed in range(12):
@@ -87,9 +91,9 @@ def test_completions_without_a_class_draw_one_from_its_posterior():
     assert bool(((frequencies - p).abs() <= 4 * (p * (1 - p) / (12 * 64)).sqrt()).all())
 
 
-def test_pixels_assumed_to_be_black_are_written_as_one_after_another(monkeypatch):
-    """Of binary pictures, some are and some are not."""
-    model, _ = binary_model(size=6, lags=[0, 1, 5, 6])
+def test_runs_of_black_pixels_give_the_same_samples_as_one_pixel_at_a_time(monkeypatch):
+    """Of binary pictures, in which some of the guesses are wrong."""
+    model = binary_model(size=6, lags=[0, 1, 5, 6])
     model.embed.weight[[0, 1]] = model.embed.weight[[1, 0]]  # black is what there is most of
     pictures, runs = [], []
     black_run = pixel_transformer.PixelTransformer._black_run
@@ -108,7 +112,7 @@ def test_pixels_assumed_to_be_black_are_written_as_one_after_another(monkeypatch
 
 
 def test_samples_have_the_frequencies_of_their_probabilities():
-    model, every = binary_model()
+    model, every = binary_model(), every_binary_picture()
     p = model.log_prob(every, 1).exp()
     x = model.sample(1500, label=1, seed=0)
     frequencies = (x.flatten(1).long() * torch.tensor([8, 4, 2, 1])).sum(1).bincount(minlength=16) / len(x)

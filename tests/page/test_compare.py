@@ -116,8 +116,8 @@ def test_stop_keeps_what_is_there(small):
         next(run)
     last = run.throw(events.Stopped())
     found = rows_of(last["stage"])
-    assert found["vae"]["state"] == "done" and "waiting" not in {row["state"] for row in found.values()}
-    assert found["diffusion"]["note"] == "Stopped." and "stopped" in last["lines"]
+    assert found["vae"]["state"] == "done" and not {"waiting", "running"} & {row["state"] for row in found.values()}
+    assert found["diffusion"]["state"] == "stopped" and found["diffusion"]["note"] == "Stopped." and "stopped" in last["lines"]
 
 
 def test_a_new_family_gets_a_row_and_a_result(noise):
@@ -411,20 +411,24 @@ MORE_NUMBERS = ("sharpness", "copies", "path")
 
 def invented(**families):
     """Rows of digits as `claims.rows_of_all` has them. families: {number: value} of each."""
-    rows = [{"name": f"{name}-mnist"} | dict.fromkeys((*NUMBERS, *MORE_NUMBERS)) | values for name, values in families.items()]
+    empty = dict.fromkeys((*NUMBERS, *MORE_NUMBERS)) | {"bits_kind": "exact"}
+    rows = [{"name": f"{name}-mnist"} | empty | values for name, values in families.items()]
     return {"mnist": rows, "fashion": [], "avatars": []}
 
 
 def test_advice_names_the_family_with_the_better_number():
     low, high = ({name: value for name in NUMBERS} for value in (0.25, 0.75))
     advice = claims.recommendations(invented(vae=low, flow=high))
+    assert advice.pop("diffusion_ms") == "not measured"
     more_is_better = {"most_precise", "most_varied", "most_useful"}
     assert more_is_better < set(advice)
     for slot, text in advice.items():
         assert text.startswith("Digits: Flow" if slot in more_is_better else "Digits: VAE"), (slot, text)
+    bound = claims.recommendations(invented(vae=low | {"bits_kind": "bound"}, flow=high))
+    assert bound["fewest_bits"].startswith("Digits: Flow") and bound["fewest_minutes"].startswith("Digits: VAE")
 
 
-def test_a_claim_is_confirmed_where_the_numbers_say_so_and_not_where_they_say_the_opposite():
+def test_a_claim_is_confirmed_where_the_numbers_say_so_and_not_where_they_say_the_opposite(monkeypatch):
     best = dict(sharpness=1, recall=1, fid=1, path=1, seconds=1, bits=1)
     worst = dict(sharpness=0.5, recall=0.5, fid=9, path=9, seconds=9, bits=9)
 
@@ -453,6 +457,10 @@ def test_a_claim_is_confirmed_where_the_numbers_say_so_and_not_where_they_say_th
     for claim in (claims.blur, claims.modes, claims.exact, claims.slow, claims.smooth):
         assert (claim(textbook)[1], claim(opposite)[1]) == ("Confirmed.", "Not here."), claim.__name__
     assert (claims.sequential(sequential)[1], claims.sequential(opposite)[1]) == ("Confirmed.", "Not here.")
+    for good, collapsed, answer in (((0.5, 1.3), (0.7, 0.7), "Confirmed."), ((0.7, 0.7), (0.5, 1.3), "Not here.")):
+        runs = dict(zip(("gan-mnist", "gan-mnist-collapsed"), (good, collapsed)))
+        monkeypatch.setattr(gm.cards, "last_losses", lambda name, r=runs: dict(zip(("discriminator", "generator"), r[name])))
+        assert claims.losses({})[1] == answer
     for share, verdict in ((0.5, "Confirmed."), (0.01, "Not here.")):
         assert claims.copies(invented(vae={"copies": share}, gan={"copies": share}))[1] == verdict
 
