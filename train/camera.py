@@ -259,7 +259,7 @@ def evaluate(evaluation: measures.Evaluation) -> measures.Evaluator:
     columns = ["noise", "as it came", f"{OTHER}, blind", f"{OTHER}, best sigma of the kind", "of each picture", "ours, blind"]
     text = f"PSNR in dB: mean over the central {side}x{side} pixels of photographs in colour, as many as the table above says."
     measures.write_methods(evaluation, text, columns[1:], rows)
-    return f"PSNR {min(gains):+.2f} to {max(gains):+.2f} dB beside {OTHER} given the best sigma"
+    return f"PSNR {min(gains):+.2f} to {max(gains):+.2f} dB beside `{OTHER}` given the best sigma"
 
 
 def white_noise(evaluation: measures.Evaluation, key: str) -> measures.Evaluator:
