@@ -262,6 +262,7 @@ PHRASES = (  # what headlines consist of; the longer one of two with the same be
     Message("accuracy {mean}"),
     Message("mean PSNR {psnr} dB over {n} kinds and strengths of noise"),
     Message("{psnr} dB on BSD68 at sigma {sigmas} ({other} {other_psnr})"),
+    Message("PSNR {least} to {most} dB beside {other} given the best sigma"),
     Message("class recognised {share}"),
     Message("{attribute} recognised {share} (the lowest)"),
     Message("{attribute} recognised {share}"),

@@ -316,13 +316,16 @@ class Denoiser(GenerativeModel):
         Arguments:
             noisy: (B, C, H, W) of any height and width, C = 1 or `channels`; values may be outside [0, 1].
             sigma: standard deviation of Gaussian noise, 0 to 1 (25 on a scale of 255 is 25 / 255), or a tensor (B, 1, H, W)
-                where it varies over the picture; None: unknown, the model denoises blind. Where it is 0, y is returned.
+                where it varies over the picture; None: unknown, the model denoises blind, or with its own `noise_level` if it
+                was trained on pairs, whose noise may be of any kind. Where it is 0, y is returned.
             tile: 16 to 8192 pixels, side of a tile without its margin.
         """
         y = check_photographs("noisy", noisy, self.channels).to(self.device)
         tile = check_number("tile", tile, 16, 8192, whole=True) // self.multiple * self.multiple or self.multiple
         B, C, H, W = y.shape
         M = self._noise_map(sigma, y)
+        if sigma is None and not self.noises:
+            M = self.noise_level(y).view(-1, 1, 1, 1).expand(M.shape)
         if C == 3 and torch.equal(y[:, 0], y[:, 1]) and torch.equal(y[:, 0], y[:, 2]):
             y = y[:, :1]  # grey stays grey
         x = torch.empty(B, C, H, W, device=y.device)
@@ -345,6 +348,20 @@ class Denoiser(GenerativeModel):
         for step in self.restore_steps(noisy, sigma, tile=tile):
             x = step.x
         return x
+
+    @torch.no_grad()
+    def noise_level(self, noisy: Tensor) -> Tensor:
+        """The network's estimate of the standard deviation of the noise of pictures (B, C, H, W), on the scale of sigma: (B,).
+
+        That of what it removes, blind, from nine patches spread over the picture. Told it, it restores better than blind: the
+        first pass has seen which kind of noise it is.
+        """
+        y = check_photographs("noisy", noisy, self.channels).to(self.device)
+        h, w = (min(n, 48) for n in y.shape[2:])
+        tops, lefts = ({round(i * (n - side) / 2) for i in range(3)} for n, side in zip(y.shape[2:], (h, w)))
+        patches = torch.cat([y[..., top : top + h, left : left + w] for top in tops for left in lefts])
+        blind = self._restore(patches, patches.new_zeros(1, 1, 1, 1).expand(len(patches), 1, h, w))
+        return (patches - blind).square().mean((1, 2, 3)).view(-1, len(y)).mean(0).sqrt().clamp(max=1)
 
     def _restore(self, y: Tensor, M: Tensor) -> Tensor:
         """`denoise` for any height and width."""

@@ -23,7 +23,7 @@ from torch import Tensor
 
 import genmodels as gm
 from genmodels import metrics
-from genmodels.denoiser import luma
+from genmodels.denoiser import add_noise, luma
 from train import measures, photographs
 from train.photographs import Patches
 
@@ -182,12 +182,15 @@ def log_uniform(low: float, high: float) -> float:
 
 # --- Evaluation -----------------------------------------------------------------------------------------------------
 
-SIDE = 256  # of the crops that are measured
-SIGMAS = (1, 2, 5, 10, 15, 20, 25, 30, 40)  # given to denoiser-photo, of 255
+OTHER = "denoiser-photo"
+SIDE = 160  # of the crops that are measured
+FEWER = 16  # of them are enough where no noise is drawn
+SIGMAS = (1, 2, 5, 10, 15, 20, 25, 30)  # given to the other denoiser, of 255
 NOTE = (
-    "PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]. The best sigma is the one of "
-    f"{', '.join(map(str, SIGMAS))} (of 255) whose result has the highest PSNR, chosen for each picture: nobody can do that "
-    "without the clean picture."
+    f"PSNR: peak 1, mean over the pictures, each restored picture clipped to [0, 1]. {OTHER} is also given the sigma of "
+    f"{', '.join(map(str, SIGMAS))} (of 255) whose results have the highest PSNR, the best one for the kind of noise and the "
+    "best one for each picture: nobody can choose them without the clean pictures. White Gaussian noise in grey is not clipped "
+    f"and measured on whole pictures, as on the card of {OTHER}."
 )
 REFERENCE = (
     "Guo et al., [Toward convolutional blind denoising of real photographs](https://arxiv.org/abs/1807.04686) (2019); Brooks "
@@ -205,48 +208,81 @@ def enlarged_noise(x: Tensor) -> Tensor:
     return (x + F.interpolate(small, (H, W), mode="bilinear")).clamp(0, 1)
 
 
-# {name: picture x (1, 3, H, W) -> what is given to the denoiser}, by torch's global seed
+# {name: picture x (1, 3, H, W) -> (clean picture, what is given to the denoiser)}, by torch's global seed
 MEASURED = {
-    "white noise, sigma 25": lambda x: (x + 25 / 255 * torch.randn(x.shape)).clamp(0, 1),
-    "white noise, sigma 25, JPEG 80": lambda x: jpeg(x + 25 / 255 * torch.randn(x.shape), 80),
-    "shot and read noise, JPEG 85": display_noise,
-    "correlated over two pixels": enlarged_noise,
-    "JPEG 20": lambda x: jpeg(x, 20),
-    "JPEG 50": lambda x: jpeg(x, 50),
-    "clean": lambda x: x,
+    "a camera's noise, as in training": lambda x: corrupt(x, "camera"),
+    "shot and read noise, JPEG 85": lambda x: (x, display_noise(x)),
+    "correlated over two pixels": lambda x: (x, enlarged_noise(x)),
+    "white noise, sigma 25, clipped": lambda x: (x, (x + 25 / 255 * torch.randn(x.shape)).clamp(0, 1)),
+    "white noise, sigma 25, JPEG 80": lambda x: (x, jpeg(x + 25 / 255 * torch.randn(x.shape), 80)),
+    "JPEG 20": lambda x: (x, jpeg(x, 20)),
+    "JPEG 50": lambda x: (x, jpeg(x, 50)),
+    "JPEG 85": lambda x: (x, jpeg(x, 85)),
+    "JPEG 95": lambda x: (x, jpeg(x, 95)),
+    "clean": lambda x: (x, x),
 }
 
 
 def evaluate(evaluation: measures.Evaluation) -> measures.Evaluator:
-    """PSNR on photographs in colour, blind, beside `denoiser-photo`, blind and given the best sigma. Returns a headline."""
-    model, other = evaluation.model, gm.load("denoiser-photo")
+    """PSNR on photographs in colour, blind, beside another denoiser, blind and given the best sigma: `table.json`.
+
+    Then that on white noise as the other one was measured. Returns a headline.
+    """
+    model, other = evaluation.model, gm.load(OTHER)
     pictures = photographs.load("colour" if evaluation.split == "test" else evaluation.split, evaluation.data_dir)
     side = min(SIDE, *(n // 2 * 2 for p in pictures for n in p.shape[1:]))
     crops = [photographs.centre_crop(p, side)[None] / 255 for p in pictures]
-    rows, gains = [], []
+    weights, rows, gains = f"{evaluation.name}-{evaluation.weights_hash}-{evaluation.split}", [], []
 
     def denoise(name, x, seed):
-        """PSNR of x as it came, by denoiser-photo blind and given the best sigma, and by this model."""
+        """PSNR of x as it came, by this model, by the other one, and by that given each sigma."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            y = MEASURED[name](x)
-        best = max(psnr(other.restore(y, sigma / 255), x) for sigma in SIGMAS)
-        return [psnr(y, x), psnr(other.restore(y), x), best, psnr(model.restore(y), x)]
+            x, y = MEASURED[name](x)
+        results = [y, model.restore(y), other.restore(y), *(other.restore(y, sigma / 255) for sigma in SIGMAS)]
+        return [psnr(result, x) for result in results]
 
     for name in MEASURED:
-        key = f"{evaluation.name}-{evaluation.weights_hash}-{evaluation.split}-{name}-{evaluation.seed}".replace(" ", "-")
-        quality = [evaluation.cached(f"{key}-{k}", denoise, name, x, evaluation.seed + k) for k, x in enumerate(crops)]
-        noisy, blind, best, ours = torch.tensor(quality, dtype=torch.float64).mean(0).tolist()
-        rows.append([name, *(f"{value:.2f}" if value < MAX_PSNR else "unchanged" for value in (noisy, blind, best, ours))])
+        measured = crops[:FEWER] if name.startswith(("JPEG", "clean")) else crops
+        key = f"{weights}-{name}-{evaluation.seed}".replace(" ", "-")
+        quality = [evaluation.cached(f"{key}-{k}", denoise, name, x, evaluation.seed + k) for k, x in enumerate(measured)]
+        noisy, ours, blind, given = torch.tensor(quality, dtype=torch.float64).split([1, 1, 1, len(SIGMAS)], 1)
+        best = given.mean(0).max()  # of one sigma for all pictures
+        values = [noisy.mean(), blind.mean(), best, given.max(1).values.mean(), ours.mean()]
+        rows.append([name, *(f"{value:.2f}" if value < MAX_PSNR else "unchanged" for value in values)])
         if name != "clean":
-            gains.append(ours - best)
-        comparison = f"as it came {rows[-1][1]}; denoiser-photo blind {blind:.2f}, given the best sigma {best:.2f}"
+            gains.append((ours.mean() - best).item())
+        comparison = f"as it came {rows[-1][1]}; {OTHER} blind {rows[-1][2]}, given the best sigma {rows[-1][3]}"
         label = f"PSNR in colour, {name}, blind, dB"
-        yield measures.Value("restored_psnr", label, ours, n=len(crops), comparison=comparison, seeded=True)
-    text = f"PSNR in dB: mean over the central {side}x{side} pixels of {len(crops)} photographs in colour."
-    columns = ["as it came", "denoiser-photo, blind", "denoiser-photo, best sigma", "ours, blind"]
-    measures.write_methods(evaluation, text, columns, rows)
-    return f"PSNR {min(gains):+.2f} to {max(gains):+.2f} dB beside denoiser-photo given the best sigma"
+        yield measures.Value("restored_psnr", label, ours.mean().item(), n=len(measured), comparison=comparison, seeded=True)
+    yield from white_noise(evaluation, weights)
+    columns = ["noise", "as it came", f"{OTHER}, blind", f"{OTHER}, best sigma of the kind", "of each picture", "ours, blind"]
+    text = f"PSNR in dB: mean over the central {side}x{side} pixels of photographs in colour, as many as the table above says."
+    measures.write_methods(evaluation, text, columns[1:], rows)
+    return f"PSNR {min(gains):+.2f} to {max(gains):+.2f} dB beside `{OTHER}` given the best sigma"
+
+
+def white_noise(evaluation: measures.Evaluation, key: str) -> measures.Evaluator:
+    """PSNR of white Gaussian noise in grey as on the card of the other denoiser, which it is beside."""
+    card = {row["name"]: row["value"] for row in gm.cards.metric_rows(OTHER)}
+
+    def denoise(x, sigma, seed):
+        return psnr(evaluation.model.restore(add_noise(x, "gaussian", sigma, seed=seed)), x)
+
+    pictures = [picture[None] / 255 for picture in evaluation.data]
+    pictures = [luma(x) if x.shape[1] == 3 else x for x in pictures]
+    for sigma in (15, 25, 50):
+        seeds = range(evaluation.seed, evaluation.seed + len(pictures))
+        values = [
+            evaluation.cached(f"{key}-grey-{sigma}-{seed}", denoise, x, sigma / 255, seed) for x, seed in zip(pictures, seeds)
+        ]
+        name = f"PSNR in grey, sigma {sigma}"
+        modes = [how for how in ("blind", "sigma given") if f"{name}, {how}, dB" in card]
+        given = ", ".join(f"{how} {card[f'{name}, {how}, dB']:.2f}" for how in modes)
+        comparison = f"{OTHER} {given}" if given else ""
+        mean = sum(values) / len(values)
+        yield measures.Value("restored_psnr", f"{name}, blind, dB", mean, comparison=comparison, seeded=True)
+    return ""
 
 
 MAX_PSNR = 99.0  # dB, of a picture that did not change

@@ -8,7 +8,7 @@ import gradio as gr
 import genmodels as gm
 from tabs import events, layout, links
 from tabs.denoiser import comparison, noise, pictures, whole
-from tabs.denoiser.data import DENOISER
+from tabs.denoiser.data import CAMERA, DENOISER
 from tabs.language import _
 
 ENDPOINTS = (noise.add_noise, whole.denoise)
@@ -54,7 +54,9 @@ def build(first_visit):
             connect_whole = whole.lay_out(inputs)
     lines = layout.python_panel("denoiser")
     layout.explanation(
-        Path(__file__).with_name("about.md"), measured=_(gm.cards.headline(f"denoiser-{DENOISER.available()[0]}"))
+        Path(__file__).with_name("about.md"),
+        measured=_(gm.cards.headline(f"denoiser-{DENOISER.available()[0]}")),
+        camera=_(gm.cards.headline(CAMERA)),
     )
     model_card = layout.models_card()
 

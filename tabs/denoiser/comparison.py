@@ -10,7 +10,7 @@ from genmodels.messages import Message
 from tabs import events, lane, programs, sources
 from tabs.components import sheet
 from tabs.components.compare import Compare
-from tabs.denoiser.data import DENOISER
+from tabs.denoiser.data import CAMERA, DENOISER, checkpoint
 from tabs.denoiser.noise import CLASSICAL, Noise, Restoration, in_python
 from tabs.denoiser.pictures import CroppedSource
 from tabs.language import _
@@ -34,7 +34,10 @@ def format_quality(x, clean):
 
 def our_methods(dataset, options: Restoration, noisy):
     """Our models of a data set: name -> function that restores the noisy picture."""
-    methods = {OURS: lambda: DENOISER.load(dataset).restore(noisy, options.sigma or None)}
+    name = checkpoint(dataset, options.kind)
+    methods = {OURS: lambda: gm.load(name).restore(noisy, options.sigma or None)}
+    if name == CAMERA and gm.cards.shipped(("denoiser-photo",)):
+        methods[Message("our network for white noise")] = lambda: DENOISER.load(dataset).restore(noisy, options.sigma or None)
     if dataset == "photo":
         return methods
     if gm.cards.shipped((f"dvae-{dataset}",)):
@@ -55,6 +58,9 @@ def stage_value(source: CroppedSource, results, clean, kind):
     h, w = noisy.shape[2:]
     whole = Message("{size} pixels, {w} × {h} of them on the stage.") if source["crop"] else Message("{size} pixels.")
     caption = _(whole, size=source["size"], w=w, h=h)
+    if checkpoint(source["dataset"], kind) == CAMERA:
+        sigma = 255 * gm.load(CAMERA).noise_level(noisy).item()
+        caption = _("{caption} Noise level as our network estimates it: sigma {sigma:.1f}.", caption=caption, sigma=sigma)
     if kind == "missing block" and kind not in DENOISER.load(source["dataset"]).noises:
         caption = _(
             "{caption} Our network has not learnt to fill a missing block of a photograph: it removes noise around it.",
@@ -79,7 +85,7 @@ def program(source: CroppedSource, options: Restoration):
         f"{source['lines']}clean = picture{source['crop']}\n{options.python_line()}x = model.restore(noisy{sigma})\n"
         f'{quality}gm.pictures.grid(x).save("picture.png")\n'
     )
-    return programs.program(lines, f"denoiser-{source['dataset']}")
+    return programs.program(lines, checkpoint(source["dataset"], options.kind))
 
 
 def run(source, dataset, methods=(), **controls):

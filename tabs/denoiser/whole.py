@@ -15,7 +15,7 @@ from tabs import endpoints, events, lane, layout, sources
 from tabs.components import raw
 from tabs.components.stage import Stage
 from tabs.denoiser import pictures
-from tabs.denoiser.data import DENOISER
+from tabs.denoiser.data import CAMERA, DENOISER, checkpoint
 from tabs.denoiser.noise import Noise, Restoration
 from tabs.language import _
 
@@ -43,7 +43,7 @@ def restore(source, dataset, **controls):
     noisy, start = options.add_to_whole(source), time.monotonic()
     yield {"result": {"message": progress(source, 0)}, "file": NO_FILE}
     try:
-        for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
+        for step in gm.load(checkpoint(dataset, options.kind)).restore_steps(noisy, options.sigma or None):
             if step.done < 1:
                 yield {"result": {"message": progress(source, step.done)}}
     except events.Stopped:
@@ -65,7 +65,7 @@ def reset(source):
 
 
 def denoise(
-    model: str = "denoiser-photo",
+    model: str = "auto",
     picture: endpoints.Upload = None,
     test_picture_number: int = 0,
     options: Restoration = Restoration(),  # noqa: B008
@@ -73,7 +73,8 @@ def denoise(
     """Denoise a picture.
 
     Args:
-        model: denoiser-photo; for 28x28 pictures denoiser-mnist, denoiser-fashion, dvae-mnist or dvae-fashion.
+        model: auto: denoiser-camera if no noise is added, else denoiser-photo; or one of these; for 28x28 pictures
+            denoiser-mnist, denoiser-fashion, dvae-mnist or dvae-fashion.
         picture: a file, at most 40 MB and 16 megapixels; for digits and clothes it is preprocessed like the dataset. Without
             one, a test picture is used.
         test_picture_number: 0 to 7 (0 to 199 for digits and clothes), used when there is no file.
@@ -81,9 +82,12 @@ def denoise(
         strength: of that noise, see add_noise.
         method: ours, or one of scikit-image's, up to 1 megapixel: median, non-local means, total variation or wavelets.
     Returns:
-        Size, seconds and, if noise was added, PSNR and SSIM before and after; and a PNG at full resolution.
+        Size, seconds and, if noise was added, PSNR and SSIM before and after; of denoiser-camera its estimate of the noise
+            level, on the scale of sigma; and a PNG at full resolution.
     """
-    family, dataset = gm.base.check_choice("model", model, DENOISER.models).split("-")
+    gm.base.check_choice("model", model, ("auto", *DENOISER.models))
+    model = checkpoint("photo", options.kind) if model == "auto" else model
+    family, dataset = model.replace("camera", "photo").split("-")
     source = pictures.upload_or_example(dataset, picture, test_picture_number, "test_picture_number")
     noisy, start = options.add_to_whole(source), time.monotonic()
     if options.method != "ours":
@@ -94,10 +98,12 @@ def denoise(
     elif family == "dvae":
         x = gm.load(model).restore(noisy)
     else:
-        for step in DENOISER.load(dataset).restore_steps(noisy, options.sigma or None):
+        for step in gm.load(model).restore_steps(noisy, options.sigma or None):
             yield {"done": step.done}, None  # the computing lane is free for others in between; only the last output is sent
             x = step.x
     facts = {"width": x.shape[3], "height": x.shape[2], "seconds": round(time.monotonic() - start, 3)}
+    if model == CAMERA and options.method == "ours":
+        facts["noise_level"] = round(gm.load(model).noise_level(noisy).item(), 4)
     with lane.beside():
         if options.kind != "none":
             clean = pictures.whole_picture(source)

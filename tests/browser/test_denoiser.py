@@ -95,7 +95,8 @@ def test_an_uploaded_noisy_photograph_is_restored_whole_and_downloaded(opened, t
     opened.wait_for_function("document.querySelector('#denoiser-stage .caption').textContent.startsWith('120 × 90')")
     opened.locator("#denoiser-whole").click()  # while scikit-image's methods are still running
     opened.wait_for_selector("#denoiser-file:not([disabled])")
-    wait_for_tiles(opened, 7)
+    wait_for_tiles(opened, 8)
+    assert "estimates it: sigma" in opened.locator("#denoiser-stage .caption").inner_text()
     assert not any("dB" in note for note in opened.locator("#denoiser-stage .note").all_inner_texts())
     with opened.expect_download() as download:
         opened.locator("#denoiser-file").click()

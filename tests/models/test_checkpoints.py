@@ -38,6 +38,7 @@ SHIPPED = {
     "flow-mnist",
     "flow-fashion",
     "denoiser-photo",
+    "denoiser-camera",
     "denoiser-mnist",
     "denoiser-fashion",
     "dvae-mnist",
@@ -56,6 +57,7 @@ TEST = {  # pictures of the test split, characters of whole blocks, characters o
     "shakespeare": 111_360,
     "tang": 27_368,
     "photo": 68,
+    "camera": 68,
 }
 TEXTS = ("transformer-shakespeare", "transformer-tang")
 
@@ -233,9 +235,10 @@ def test_a_flow_is_inverted_and_has_its_typicality(name):
 @pytest.mark.parametrize("name", sorted(n for n in SHIPPED | FOUND if n.startswith(("denoiser-", "dvae-"))))
 def test_a_denoiser_beats_the_classical_methods(name):
     family, dataset = cards.family_and_dataset(name)
-    x, s = (data.samples(dataset).floats()[::40] if dataset != "photo" else data.samples(dataset).floats())[:5], 100 / 255
-    if dataset == "photo":
-        s = 25 / 255
+    if dataset in ("photo", "camera"):
+        x, s = data.samples("photo").floats()[:5], 25 / 255
+    else:
+        x, s = data.samples(dataset).floats()[::40][:5], 100 / 255
     y, model = denoiser.add_noise(x, "gaussian", s, seed=0), gm.load(name)
 
     def psnr(restored):

@@ -116,6 +116,19 @@ def test_training_inputs_have_all_kinds_and_strengths_and_half_of_the_gaussian_o
 # --- The network ------------------------------------------------------------------------------------------------------
 
 
+def test_a_model_of_pairs_estimates_the_level_and_is_given_it_where_none_is():
+    model = random_denoiser(noises=[], strongest=[])
+    y = 0.5 + 0.2 * torch.randn(2, 3, 70, 66, generator=torch.Generator().manual_seed(0))
+    level = model.noise_level(y)
+    assert level.shape == (2,) and level[0] != level[1] and 0 < level.min() and level.max() <= 1
+    assert close(model.restore(y, tile=16), model.restore(y, level.view(-1, 1, 1, 1).expand(2, 1, 70, 66)))
+    assert close(model.noise_level(y[:1]), level[:1])  # whatever else is in the batch
+    assert not close(level, random_denoiser(noises=["gaussian"], strongest=[0.2]).noise_level(3 * y))
+    small = y[:1, :, :5, :3]  # one patch: the level of all that is removed, blind
+    removed = small - model._restore(small, torch.zeros(1, 1, 5, 3))
+    assert model.noise_level(small).item() == pytest.approx(removed.square().mean().sqrt().item(), rel=1e-4)
+
+
 @pytest.mark.parametrize("widths, tile", [([8, 12], 16), ([8, 12, 16], 32), ([8], 16)])
 def test_tiled_equals_untiled(widths, tile):
     model = random_denoiser(widths=widths)

@@ -105,13 +105,31 @@ def test_all_methods_are_compared_with_their_metrics(dataset, small):
             assert ("ms" in note) == (name != "noisy")
 
 
-def test_without_added_noise_there_is_no_clean_picture(small):
+@pytest.mark.parametrize("sigma", [0, 20])
+def test_noise_that_is_there_already_is_a_cameras(sigma, small):
     source = pictures.example("photo", 2)
-    shown = comparison.show(source, "photo", **controls("none", 0))
+    shown = comparison.show(source, "photo", **controls("none", 0, sigma=sigma))
     stage = shown["stage"]
-    assert names_of(stage) == ["noisy", "our network", "removed noise"]
+    assert names_of(stage) == ["noisy", "our network", "our network for white noise", "removed noise"]  # none is clean
     assert not any("dB" in version["note"] for version in stage["pictures"])
-    assert (pictures_of(stage)["noisy"] == pixels(source["x"])).all() and "quality(" not in shown["lines"]
+    versions, x = pictures_of(stage), source["x"]
+    assert (versions["noisy"] == pixels(x)).all() and "quality(" not in shown["lines"]
+    model = gm.load("denoiser-camera")
+    assert same(versions["our network"], model.restore(x, sigma / 255 or None)) and 'load("denoiser-camera")' in shown["lines"]
+    assert same(versions["our network for white noise"], gm.load("denoiser-photo").restore(x, sigma / 255 or None))
+    assert f"sigma {255 * model.noise_level(x).item():.1f}." in stage["caption"]
+
+
+def test_noise_that_is_added_is_not_a_cameras(small):
+    for dataset, kind in (("photo", "gaussian"), ("mnist", "none")):
+        shown = comparison.show(pictures.example(dataset, 0), dataset, **controls(kind, 10))
+        assert f'load("denoiser-{dataset}")' in shown["lines"] and "estimates" not in shown["stage"]["caption"]
+
+
+def test_without_a_network_for_cameras_that_for_white_noise_restores(own_checkpoints, small):
+    shutil.rmtree(own_checkpoints / "denoiser-camera")
+    shown = comparison.show(pictures.example("photo", 2), "photo", **controls("none", 0))
+    assert names_of(shown["stage"]) == ["noisy", "our network", "removed noise"] and "denoiser-photo" in shown["lines"]
 
 
 @pytest.mark.parametrize("kind", NOISES)
@@ -213,6 +231,12 @@ def test_the_whole_picture_is_restored_in_tiles_and_can_be_downloaded(tmp_path):
     noisy = add_noise(pictures.whole_picture(source), "gaussian", 25 / 255, seed=1)
     assert same(restored, gm.load("denoiser-photo").restore(noisy, 20 / 255))
     assert final["file"]["interactive"] and "700 × 600" in final["result"]["caption"] and final["result"]["w"] <= 350
+
+
+def test_a_whole_picture_that_is_noisy_already_is_restored_by_the_network_for_cameras(tmp_path):
+    source = pictures.upload("photo", upload_file(tmp_path))
+    restored = np.asarray(Image.open(last(whole.restore(source, "photo", **controls("none", 0)))["file"]["value"]))
+    assert same(restored, gm.load("denoiser-camera").restore(pictures.whole_picture(source)))
 
 
 def test_a_stopped_run_has_no_result(tmp_path):
@@ -347,8 +371,12 @@ def test_endpoints_add_and_remove_noise(client, tmp_path):
     assert same(np.asarray(Image.open(file).convert("RGB")), add_noise(clean, "speckle", 0.3, seed=2))
     x = torch.from_numpy(np.array(Image.open(upload_file(tmp_path)))).permute(2, 0, 1)[None] / 255
     facts, file = client.predict(picture=handle_file(upload_file(tmp_path)), kind="none", sigma=0.1, api_name="/denoise")
-    assert same(np.asarray(Image.open(file)), gm.load("denoiser-photo").restore(x, 0.1))
-    assert set(facts) == {"width", "height", "seconds"} and (facts["width"], facts["height"]) == (60, 50)
+    camera = gm.load("denoiser-camera")
+    assert same(np.asarray(Image.open(file)), camera.restore(x, 0.1))
+    assert set(facts) == {"width", "height", "seconds", "noise_level"} and (facts["width"], facts["height"]) == (60, 50)
+    assert facts["noise_level"] == pytest.approx(camera.noise_level(x).item(), abs=1e-3)
+    facts, file = client.predict("denoiser-photo", handle_file(upload_file(tmp_path)), kind="none", api_name="/denoise")
+    assert same(np.asarray(Image.open(file)), gm.load("denoiser-photo").restore(x)) and "noise_level" not in facts
     facts, file = client.predict(model="dvae-mnist", test_picture_number=3, strength=0.4, api_name="/denoise")
     clean = gm.data.samples("mnist").floats()[3:4]
     restored = gm.load("dvae-mnist").restore(add_noise(clean, "gaussian", 0.4, seed=0))
@@ -392,7 +420,7 @@ PROPERTIES = {
     noise.add_noise: {**ADDED, "photograph_number": mixed(0, 7)},
     whole.denoise: {
         **ADDED,
-        "model": mixed(*DENOISER.models[1:]),
+        "model": mixed("auto", *DENOISER.models[1:]),
         "test_picture_number": mixed(0, 7),
         "kind": mixed(*NOISES, "none"),
         "sigma": mixed(0, 0.5),
