@@ -199,12 +199,15 @@ class PixelTokenizer:
 
 
 def batches(steps: Iterable, seconds: float = 0.04) -> Iterator[list]:
-    """Lists of the steps that arrive within some time, the first step alone: one message per step would cost more than it."""
+    """Lists of the steps of some seconds of computing, the first step alone: one message per step would cost more than it.
+
+    Seconds in which the thread waits for others do not count: on a busy server each step would be a message.
+    """
     batch, deadline = [], 0.0
     for step in steps:
         batch.append(step)
-        if time.monotonic() >= deadline:
+        if time.thread_time() >= deadline:
             yield batch
-            batch, deadline = [], time.monotonic() + seconds
+            batch, deadline = [], time.thread_time() + seconds
     if batch:
         yield batch

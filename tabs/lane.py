@@ -3,6 +3,10 @@
 All visitors share two cores, and two computations with two threads each slow each other down tenfold. A computation gives way
 between two layers of a model, once it has had its slice and somebody waits who comes first. So no computation has to be cut by
 hand, and its result does not depend on when it gave way.
+
+What is urgent comes first, and what is not still gets its share of the time, however many sliders move: while it waits, the
+lane owes it some of the seconds that they take, and once these are worth a change of turns it computes until it has had them.
+Among what is equally urgent, whoever has computed least lately comes first.
 """
 
 import contextlib
@@ -20,8 +24,11 @@ from genmodels.messages import Message
 THREADS = 1  # of a computation
 SLICE = 0.03  # seconds after which a computation gives way to whoever comes first
 BRIEF = 0.005  # the same, if it is not urgent and the other is
-PATIENCE = 1.0  # seconds after which a turn that is not urgent counts as urgent
-HALF_LIFE = 10.0  # seconds after which half of what a visitor has used no longer counts
+LOOK = 0.002  # seconds between two looks at who waits: if many do, a look takes as long as a small layer
+DEBT = 0.03  # seconds owed to what is not urgent, from which on it comes first
+MAX_DEBT = 2 * DEBT
+SHARE = 0.4  # of the time, for what is not urgent, while both wait
+HALF_LIFE = 5.0  # seconds after which half of what a visitor has used no longer counts
 MAX_NAMES = 10_000  # whose use is remembered, if they have computed for more than a millisecond lately
 MAX_TURNS = 64  # of one address, waiting or running: each keeps a thread of the server
 TOO_MANY = Message("{n} computations of yours are waiting already: try again when some of them have ended.", n=MAX_TURNS)
@@ -65,39 +72,60 @@ class Lane:
         self._lock = threading.Lock()
         self._running: Turn | None = None
         self._waiting: list[Turn] = []
+        self._debt = 0.0  # seconds owed to what is not urgent, when the running turn began
         self.usage = Usage()
 
     def enter(self, turn: "Turn") -> None:
+        self.line_up(turn)
+        turn.begins.wait()
+
+    def line_up(self, turn: "Turn") -> None:
         with self._lock:
-            turn.waiting_since, turn.running_since, turn.begins = time.monotonic(), math.inf, threading.Event()
+            turn.running_since, turn.begins = math.inf, threading.Event()
             if self._running:
                 self._waiting.append(turn)
             else:
                 self._begin(turn)
-        turn.begins.wait()
 
     def leave(self, turn: "Turn") -> None:
         with self._lock:
             clock = time.monotonic()
             for name in (turn.visitor.address, turn.visitor):
                 self.usage.add(clock, name, clock - turn.running_since)
+            due, self._debt = self._is_due(turn, clock), self._debt_after(turn, clock)
             self._running = None
             if self._waiting:  # handed over: the one that leaves cannot be back before the other has woken up
-                first = min(self._waiting, key=lambda turn: turn.order(clock))
+                first = min(self._waiting, key=lambda turn: turn.order(clock, due))
                 self._waiting.remove(first)
                 self._begin(first)
 
     def _begin(self, turn):
         self._running, turn.running_since = turn, time.monotonic()
+        turn.next_look = turn.running_since + min(SLICE, BRIEF)
         turn.begins.set()
+
+    def _debt_after(self, turn, clock):
+        """What is owed if the turn that runs ends now."""
+        seconds = clock - turn.running_since
+        if not turn.urgent:
+            return max(0.0, self._debt - seconds)
+        waits = any(not other.urgent for other in self._waiting)
+        return min(MAX_DEBT, self._debt + waits * seconds * SHARE / (1 - SHARE))
+
+    def _is_due(self, turn, clock):
+        """Whether what is not urgent comes first after the turn that runs. Once begun, the debt is paid to its end."""
+        return self._debt_after(turn, clock) > (DEBT if turn.urgent else 0)
 
     def is_wanted(self, turn: "Turn") -> bool:
         """Whether the turn that runs has had its slice, and another comes first."""
-        if not self._waiting or (seconds := (clock := time.monotonic()) - turn.running_since) < min(SLICE, BRIEF):
+        clock = time.monotonic()
+        if not self._waiting or clock < turn.next_look:
             return False
         with self._lock:
+            seconds, turn.next_look = clock - turn.running_since, clock + LOOK
             others = [other for other in self._waiting if seconds >= (BRIEF if other.urgent > turn.urgent else SLICE)]
-            return any(other.comes_before(turn, clock) for other in others)
+            due = self._is_due(turn, clock)
+            return any(other.comes_before(turn, clock, due) for other in others)
 
 
 class Turn:
@@ -106,23 +134,23 @@ class Turn:
     def __init__(self, visitor: Visitor, urgent: bool) -> None:
         self.visitor, self.urgent, self.lane = visitor, urgent, MODELS
         self.number = next(_numbers)
-        self.waiting_since, self.running_since = 0.0, 0.0  # times; not running: infinity
+        self.running_since = self.next_look = math.inf  # times, while it runs
         self.begins = threading.Event()
 
-    def may_wait(self, clock: float) -> bool:
-        return not self.urgent and min(clock, self.running_since) - self.waiting_since < PATIENCE
+    def order(self, clock: float, due: bool) -> tuple:
+        """The smallest comes first: what is urgent, then who has computed least lately, then who came first.
 
-    def order(self, clock: float) -> tuple:
-        """The smallest comes first: what is urgent, then who has computed least lately, then who came first."""
+        due: whether what is not urgent comes before what is.
+        """
         running = max(0, clock - self.running_since)
         used = [running + self.lane.usage.seconds(clock, name) for name in (self.visitor.address, self.visitor)]
-        return self.may_wait(clock), *used, self.number
+        return self.urgent == due, *used, self.number
 
-    def comes_before(self, running: "Turn", clock: float) -> bool:
+    def comes_before(self, running: "Turn", clock: float, due: bool) -> bool:
         """Whether the one that runs gives way to this one. Of one window the first comes first, however long it takes."""
-        if self.visitor == running.visitor:
-            return self.may_wait(clock) < running.may_wait(clock)
-        return self.order(clock) < running.order(clock)
+        if self.visitor == running.visitor and self.urgent == running.urgent:
+            return False
+        return self.order(clock, due) < running.order(clock, due)
 
     def move(self, lane: Lane) -> None:
         self.lane.leave(self)

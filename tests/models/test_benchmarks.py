@@ -137,8 +137,11 @@ def test_heavy_runs_are_compared_with_an_equal_share_of_the_machine():
     works = [load.Work("a", "a", {}, 2, [1.0, 8.0]), load.Work("b", "b", {}, 1, [3.0])]
     moves = [10.0, 20.0], 1.0, 0
     table = load.rows(load.Measured({16: moves}, moves, list(zip(works, [2.0, 1.0])), 1.5))
-    assert table[2][1:] == ("longest of 2: 8.0 s (alone 2.0 s)", "**1.33** of 3 times alone, its equal share; must: 2")
-    assert "**1.00**" in table[3][2] and table[0][1] == "15 / 10 ms, 2 pictures/s"
+    assert table[2][1:] == (
+        "longest of 2: 8.0 s (alone 2.0 s)",
+        "**0.21** of its time under equal sharing, 19 times alone; must: 2",
+    )
+    assert "**0.16**" in table[3][2] and table[0][1] == "15 / 10 ms, 2 pictures/s"
 
 
 def test_jobs_take_turns_and_the_first_round_does_not_count(monkeypatch):

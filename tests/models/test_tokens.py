@@ -159,12 +159,16 @@ def test_values_between_two_grey_levels_are_rounded():
 # --- Steps in batches ---------------------------------------------------------------------------------------------------------
 
 
-def test_steps_are_batched_the_first_alone():
+def test_steps_are_batched_the_first_alone(monkeypatch):
+    """By the seconds for which the thread computes: in those in which it waits for others nothing is ready to be shown."""
+    clock = [5.0]
+    monkeypatch.setattr(time, "thread_time", lambda: clock[0])
+
     def steps():
-        for i in range(40):
-            time.sleep(0.002)
+        for i in range(41):
+            clock[0] += 0.0101
             yield i
 
-    parts = list(batches(steps(), seconds=0.02))
-    assert parts[0] == [0] and sum(parts, []) == list(range(40))
-    assert 2 < len(parts) < 20
+    parts = list(batches(steps(), seconds=0.04))
+    assert parts == [[0], *([i, i + 1, i + 2, i + 3] for i in range(1, 41, 4))]
+    assert list(batches(range(3), seconds=1e9)) == [[0], [1, 2]]

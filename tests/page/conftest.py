@@ -5,6 +5,8 @@ import shutil
 import pytest
 from gradio_client import Client
 
+from tabs import lane
+
 
 @pytest.fixture(autouse=True)
 def checkpoints(all_checkpoints, monkeypatch):
@@ -24,3 +26,13 @@ def own_checkpoints(request, checkpoints, tmp_path, monkeypatch):
         shutil.copytree(checkpoints / name, tmp_path / name)
     monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def lanes(monkeypatch):
+    """Lanes that nobody has used, in which each computation gives way at once."""
+    monkeypatch.setattr(lane, "MODELS", lane.Lane())
+    monkeypatch.setattr(lane, "FILES", lane.Lane())
+    monkeypatch.setattr(lane, "SLICE", 0.0)
+    monkeypatch.setattr(lane, "BRIEF", 0.0)
+    monkeypatch.setattr(lane, "LOOK", 0.0)
