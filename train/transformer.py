@@ -29,7 +29,7 @@ from train.cards import Card, Checkpoint
 
 MODEL = {
     "shakespeare": dict(width=192, layers=6, heads=4, hidden=512, context=256, dropout=0.2),
-    "tang": dict(width=256, layers=4, heads=4, hidden=680, context=256, dropout=0.2),
+    "tang": dict(width=256, layers=6, heads=4, hidden=680, context=256, dropout=0.2),
     "mnist": dict(width=128, layers=4, heads=4, hidden=340, lags=[0, 1, 26, 27, 28]),
 }
 DATASETS = tuple(MODEL)
