@@ -182,9 +182,8 @@ def stop_writing(page):
 
 def pause_training(page):
     """Pause the models of the playground, if they train."""
-    if page.locator("#playground-pause").is_enabled():
-        page.locator("#playground-pause").click()
-        page.wait_for_selector("#playground-pause[disabled]")
+    page.evaluate("document.querySelector('#playground-pause:enabled')?.click()")  # they may end just now by themselves
+    page.wait_for_selector("#playground-pause[disabled]")
 
 
 def unfold(page):
