@@ -134,7 +134,7 @@ def wait_until_shown(page, selectors, shown, same=True):
 
 def wait_until_alike(page, other, selectors):
     """Until both show the same: what either shows first may be of a part only."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (shown := other.evaluate(SHOWN, selectors)) or shown != page.evaluate(SHOWN, selectors):
         assert time.monotonic() < deadline, "the pages show different things"
         page.wait_for_timeout(100)

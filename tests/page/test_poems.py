@@ -79,7 +79,7 @@ def test_the_view_marks_rhymes_and_tones_as_the_model_does(heads):
 def test_rules_that_are_switched_off_are_not_kept():
     bodies = {
         (rhyme, tones): [
-            body_of(last(poems.write(**poem_controls(seed=s, rhyme=rhyme, tones=tones)))["stage"]) for s in range(2)
+            body_of(last(poems.write(**poem_controls(seed=s, rhyme=rhyme, tones=tones)))["stage"]) for s in range(4)
         ]
         for rhyme in (False, True)
         for tones in (False, True)
