@@ -132,7 +132,7 @@ def slow(rows: Rows) -> tuple[str, str, str]:
         ),
         _(
             "FID against the GAN's: {fid}. Milliseconds per sample: {times}. More function evaluations make it better up to a "
-            "point; FID of DPM-Solver++, in brackets the evaluations: {calls}. Slow it is everywhere, but the GAN, which has "
+            "point; FID of DPM-Solver++, in brackets the evaluations: {calls}. It is slow everywhere, but the GAN, which has "
             "more parameters here and spends them all on one pass, has the lower FID, and the diffusion model the higher "
             "recall on digits and clothes.",
             fid=side_by_side(rows, ("diffusion", "gan"), "fid", "{:.3g}"),
