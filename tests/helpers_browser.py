@@ -97,14 +97,21 @@ def watch(page):
 
 
 def come_to_rest(page):
-    """Wait until the page has done what it was asked: the server has answered, and what is shown stays."""
-    deadline, begun, looks = time.monotonic() + 90, None, 0
+    """Wait until the page has done what it was asked: the server has answered, and what is shown stays.
+
+    Gradio seldom leaves its stream of events open after the last one: one on which nothing follows for long is not waited for.
+    """
+    deadline, begun, looks, since = time.monotonic() + 90, None, 0, time.monotonic()
     while looks < 2:
-        if page.open_requests:
+        if page.begun != begun:
+            since = time.monotonic()
+        left_open = time.monotonic() - since > 30 and all("/queue/data?" in request.url for request in page.open_requests)
+        waits = bool(page.open_requests) and not left_open
+        if waits:
             page.wait_for_timeout(20)
         else:
             page.evaluate("atRest()")
-        looks = looks + 1 if not page.open_requests and page.begun == begun else 0
+        looks = looks + 1 if not waits and page.begun == begun else 0
         begun = page.begun
         assert time.monotonic() < deadline, f"still asked for: {[request.url for request in page.open_requests]}"
 
