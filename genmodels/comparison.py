@@ -236,7 +236,7 @@ def of_checkpoint(
     started = clock()
     if in_region:
         z = mean + std * randn_rows(n, len(mean), g=generator(seed)).to(mean)
-        pictures: Iterator[Tensor] = (model.decode(z) for _ in range(1))
+        pictures: Iterator[Tensor] = map(model.decode, [z])  # decoded when the clock runs
     elif max(label, default=-1) < 0:
         pictures = sample_steps(model, n, seed=seed)
     elif getattr(model, "values", None):

@@ -12,6 +12,7 @@ from genmodels.transformer import KVCache, Transformer
 
 
 def in_full_precision_on_cpu(model: Transformer) -> bool:
+    """Whether the steps below compute what the model does: they have no dropout and keep no other precision."""
     weight = model.embed.weight
     full = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
     return full and not (model.training and model.dropout)

@@ -162,6 +162,21 @@ def test_an_unexpected_error_of_a_family_does_not_spoil_the_others(root, monkeyp
     assert [name for name, row in found.items() if row.problem] == ["flow"]
 
 
+def test_a_model_that_cannot_be_loaded_does_not_spoil_the_order_of_the_others(root, monkeypatch):
+    load = gm.load
+
+    def broken(name):
+        if name == "gan-mnist":
+            raise KeyError("a layer of others")
+        return load(name)
+
+    monkeypatch.setattr(gm, "load", broken)
+    remove(root, "diffusion-mnist", "transformer-mnist", "vae-avatars", "gan-avatars")
+    found = rows("mnist", n=2)
+    assert "a layer of others" in found["gan"].problem and not found["vae"].problem and not found["flow"].problem
+    assert list(found)[-1] == "gan"
+
+
 def test_nothing_is_computed_before_it_is_asked_for(root, monkeypatch):
     calls = []
     of_checkpoint = comparison.of_checkpoint
