@@ -96,11 +96,11 @@ def test_every_endpoint_is_described(client):
 
 def test_endpoints_return_what_the_models_return(client):
     model = gm.load(texts.SHAKESPEARE)
-    job = client.submit(prompt="ROMEO:", max_new_tokens=60, seed=2, api_name="/text_generate")
+    job = client.submit(prompt="ROMEO:", max_new_tokens=200, seed=2, api_name="/text_generate")
     text = job.result(timeout=300)
-    assert text == model.generate("ROMEO:", max_new_tokens=60, temperature=0.8, seed=2)
+    assert text == model.generate("ROMEO:", max_new_tokens=200, temperature=0.8, seed=2)
     parts = job.outputs()
-    assert len(parts) > 2 and all(text.startswith(part) for part in parts)  # it streams
+    assert len(set(parts)) > 1 and all(text.startswith(part) for part in parts)  # it streams
     result = client.predict(text="What is’t?", prompt="ROMEO:", api_name="/text_score")
     score = model.score("What is’t?", "ROMEO:")
     assert [s for s, _ in result["tokens"]] == score.symbols and result["unknown"] == ["’"]
