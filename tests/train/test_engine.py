@@ -175,6 +175,18 @@ def test_two_optimizers_take_turns(workdir):
     assert terms["right_loss/loss"] != -terms["left_loss/loss"]  # the second loss is computed after the first update
 
 
+@pytest.mark.parametrize("first, last", [("left", "right"), ("right", "left")])
+def test_the_gradients_of_an_optimizers_own_part_are_clipped(workdir, first, last):
+    model = Duel()
+    for p in model.parameters():
+        torch.nn.init.constant_(p, 10.0)
+    optimizers = [engine.OptimizerConfig(method=f"{part}_loss", part=part) for part in (first, last)]
+    training = engine.Run(plain(model, optimizers=optimizers, clip=0.5), engine.Settings(runs=workdir / "runs"))
+    training._train_step()
+    part = getattr(training.unwrapped, last)  # the other one's gradients are those of this loss, for no step
+    assert torch.cat([p.grad.flatten() for p in part.parameters()]).norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
 def test_a_run_in_a_thread_needs_no_signals(workdir):
     recipe, settings = writer(workdir, validate=lambda model: {"loss": 1.0}, samples=lambda model: "")
     settings.steps = 2
