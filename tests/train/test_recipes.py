@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 
 import genmodels as gm
 from genmodels import data, metrics
+from genmodels.base import read_config
 from genmodels.denoiser import add_noise
 from genmodels.tokens import FORMS
 from tests import tiny
@@ -57,10 +59,17 @@ RECIPES = {
     "denoiser-camera": lambda s: denoiser.recipe(s, "camera"),
     "transformer-mnist": lambda s: transformer.recipe(s, "mnist"),
 }
+OTHERS = {  # of which one like them is above
+    "vae-fashion-2d": lambda s: vae.recipe(s, "fashion", latent=2),
+    "gan-fashion": lambda s: gan.recipe(s, "fashion"),
+    "denoiser-fashion": lambda s: denoiser.recipe(s, "fashion"),
+    "dvae-mnist": lambda s: denoiser.recipe(s, "mnist", vae=True),
+}
 TEXTS = {
     "transformer-shakespeare": lambda s: transformer.recipe(s, "shakespeare"),
     "transformer-tang": lambda s: transformer.recipe(s, "tang"),
 }
+SHIPPED = Path(__file__).parents[2] / "checkpoints"
 CONDITIONS = ["smiling", "glasses", "hair_color", "hair_length"]
 
 
@@ -98,7 +107,7 @@ def splits(monkeypatch, small):
 
 def recipe_of(name, workdir):
     torch.manual_seed(0)
-    recipe = (RECIPES | TEXTS)[name](engine.Settings(runs=workdir / "runs", data_dir=data.SAMPLES))
+    recipe = (RECIPES | OTHERS | TEXTS)[name](engine.Settings(runs=workdir / "runs", data_dir=data.SAMPLES))
     recipe.model.eval()
     return recipe
 
@@ -106,6 +115,14 @@ def recipe_of(name, workdir):
 def scores(recipe):
     with torch.inference_mode():
         return {k: float(v) for k, v in recipe.validate(recipe.model).items()}
+
+
+@pytest.mark.parametrize("name", sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir()))
+def test_a_shipped_model_is_one_that_its_recipe_makes(workdir, monkeypatch, name):
+    monkeypatch.setenv("GENMODELS_CHECKPOINTS", str(SHIPPED))  # the GANs are trained with a classifier beside
+    made, shipped = recipe_of(name, workdir).model.config, read_config(SHIPPED / name)
+    common = made.keys() & shipped.keys()  # those of older ones have not all
+    assert {key: made[key] for key in common} == {key: shipped[key] for key in common} and len(common) > 1
 
 
 @pytest.mark.parametrize("name", RECIPES)
