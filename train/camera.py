@@ -28,12 +28,12 @@ from train import measures, photographs
 from train.photographs import Patches
 
 KINDS = {
-    "camera": 0.36,
-    "display noise": 0.14,
-    "correlated": 0.14,
-    "white": 0.16,
-    "jpeg": 0.1,
-    "clean": 0.1,
+    "camera": 0.28,
+    "display noise": 0.25,
+    "correlated": 0.12,
+    "white": 0.23,
+    "jpeg": 0.07,
+    "clean": 0.05,
 }  # shares of the pairs
 GREY = 0.25  # share of the pairs without colour
 QUALITY = (15, 96)  # of JPEG, from the lower to below the upper; below 30 only where nothing else is done to the picture
@@ -72,11 +72,13 @@ def corrupt(x: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     if kind == "jpeg":
         return x, jpeg(x, int(uniform(*QUALITY)))
     if kind == "white":
-        return x, x + uniform(0, 56 / 255) * torch.randn(x.shape)
-    if kind == "camera":
+        y = x + uniform(0, 56 / 255) * torch.randn(x.shape)
+        if uniform(0, 1) < 0.5:  # the rest as for `denoiser-photo`
+            return x, y
+    elif kind == "camera":
         x, y = photograph(x)
     elif kind == "display noise":  # shot and read noise of a picture that is bright already
-        variance = log_uniform(1e-5, 4e-3) + log_uniform(1e-4, 3e-2) * x
+        variance = log_uniform(1e-5, 2e-3) + log_uniform(1e-3, 3e-2) * x
         y = x + variance.sqrt() * torch.randn(x.shape)
     else:
         y = x + correlated_noise(x.shape)

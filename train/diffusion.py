@@ -69,9 +69,10 @@ def recipe(
         train=train,
         validate=validate,
         samples=samples,
-        optimizers=[engine.OptimizerConfig(lr=1.5e-3, betas=(0.9, 0.99))],
+        optimizers=[engine.OptimizerConfig(lr=2e-3, muon=True)],
         batch=64,
         minutes=30 if own else 60,
+        cooldown=0.5,
         finish=own and (lambda model, folder: own.save(folder)),
         after=own and own.write_card,
     )

@@ -120,6 +120,7 @@ def test_card_states_the_metrics_and_their_protocol(name):
     card = ModelCard.load(ROOT / name / "README.md")
     results, facts = card.data.eval_results, card.data.genmodels
     assert results
+    assert facts["command"] == f"python -m train.evaluate {name}"  # no options: by the defaults, which users get
     for r in results:
         assert isinstance(r.metric_value, float | int)
         split = "val" if r.metric_type == "fid_then" else "test"  # compares two trainings, not two models

@@ -49,6 +49,18 @@ def test_noise_of_a_camera_is_larger_in_light_and_alike_in_neighbours(monkeypatc
     assert deviation[0.7] > 1.5 * deviation[0.2]
 
 
+def test_exposure_and_white_balance_are_undone_and_leave_more_noise(monkeypatch):
+    deviation = {}
+    for exposure in (0.5, 1.0):
+        monkeypatch.setattr(camera, "uniform", lambda low, high, e=exposure: {(0.5, 1): e, (0, 1): 1.0}.get((low, high), 1.5))
+        monkeypatch.setattr(camera, "log_uniform", lambda low, high: 2e-3)
+        torch.manual_seed(0)
+        clean, noisy = camera.photograph(torch.full((1, 3, 64, 64), 0.6))
+        assert torch.allclose(clean, torch.full_like(clean, 0.6), atol=1e-4)
+        deviation[exposure] = (noisy - clean).std()
+    assert deviation[0.5] > 1.3 * deviation[1.0]
+
+
 @pytest.mark.parametrize("kind", camera.KINDS)
 def test_pairs_are_reproducible_and_keep_to_the_range(kind):
     x = data.samples("photo").floats()[:2]
@@ -78,6 +90,15 @@ def test_correlated_noise_is_alike_in_neighbours():
         noise = camera.correlated_noise(torch.Size((1, 3, 64, 64)))
         correlations.append((noise[..., 1:] * noise[..., :-1]).mean() / noise.square().mean())
     assert torch.stack(correlations).mean() > 0.3
+
+
+def test_white_noise_comes_as_it_is_or_in_a_jpeg():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 16, 16)
+    noisy = [camera.corrupt(x, "white")[1] for _ in range(40)]
+    in_jpeg = [(y * 255 - (y * 255).round()).abs().max() < 1e-3 for y in noisy]
+    outside = [y.min() < 0 and y.max() > 1 for y in noisy]
+    assert sum(in_jpeg) > 5 and sum(outside) > 10 and not any(a and b for a, b in zip(in_jpeg, outside))
 
 
 def test_jpeg_errors_fall_with_quality():
