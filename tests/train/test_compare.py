@@ -100,6 +100,30 @@ def test_copies_are_samples_nearer_to_a_training_picture_than_test_pictures_are(
     assert 0.25 <= compare.pixels(evaluation)["copies"] < 0.3  # a quarter, and the nearest of the test pictures
 
 
+def test_each_data_set_has_its_own_limit_of_copies(monkeypatch):
+    stored = {}
+
+    def cached(name, compute):
+        if name not in stored:
+            stored[name] = compute()
+        return stored[name]
+
+    monkeypatch.setattr(compare, "generate", lambda evaluation, n: evaluation.data.x)
+    limits = []
+    for dataset, distance in (("mnist", 10), ("fashion", 30)):
+        train = data.Pictures(torch.full((5, 1, 8, 8), 100, dtype=torch.uint8), torch.zeros(5))
+        evaluation = SimpleNamespace(
+            dataset=dataset,
+            split="test",
+            generated=5,
+            data=data.Pictures(train.x + distance + torch.arange(8, dtype=torch.uint8) % 2, train.y),
+            load=lambda split, train=train: train,
+            cached=cached,
+        )
+        limits.append(compare.pixels(evaluation)["copies_limit"])
+    assert limits == pytest.approx([10.5 / 255, 30.5 / 255], rel=0.02)
+
+
 def test_the_seconds_are_those_of_one_sample_in_the_fastest_call(monkeypatch):
     clock, seconds = [0.0], iter([0.8, 0.4, 1.6])
 

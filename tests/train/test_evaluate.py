@@ -4,7 +4,7 @@ import pytest
 
 import genmodels as gm
 from genmodels import data
-from tests.helpers_train import run_evaluate
+from tests.helpers_train import measured, run_evaluate
 
 
 def test_the_validation_split_writes_nothing(root):
@@ -15,6 +15,11 @@ def test_the_validation_split_writes_nothing(root):
     right = (gm.load("classifier-mnist").predict(first.floats())[:, 0] == first.y).float().mean()
     assert f"accuracy: {right:.2%}" in done.output
     assert sorted(root.rglob("*")) == before
+
+
+def test_a_card_says_how_many_pictures_of_the_split_were_measured(root):
+    _, card = measured(root, "classifier-mnist")  # of 80 generated pictures, which a classifier does not need
+    assert card.data.eval_results[0].metric_args["N"] == len(data.load("mnist", "test")) != 80
 
 
 @pytest.mark.parametrize(
