@@ -59,6 +59,7 @@ def test_another_character_rewrites_the_rest_of_the_poem():
     assert stage["keep"] == 9 and stage["request"] == first["request"]
     assert follows_form(prefix + body_of(stage), "五绝", "春夏秋冬")
     assert f"prefix={prefix!r}" in output["lines"]
+    assert [9 + i for i, token in enumerate(tokens_of(stage)) if token["kind"] == "given"] == [12, 18]  # of the whole poem
 
 
 @pytest.mark.parametrize("heads", ["", "春夏秋冬"])
