@@ -57,6 +57,7 @@ OTHER_NAMES = {  # of test files, where a module has none of its own name
     "inversion": ["gan_tools"],
     "scoring": ["gan_tools"],
     "training": ["gan_tools"],
+    "environment": ["hosting", "uploads"],
     "app": ["page"],
     "space": ["packaging", "repository"],
 }
@@ -125,7 +126,8 @@ def tests_of(fault: dict[str, str], everything: bool) -> list[list[str]]:
     if Path(fault["file"]).suffix == ".js":
         first, further = "browser", ["page"]
     files = [file for folder in (first, *further, ".") for file in sorted((ROOT / "tests" / folder).glob("test_*.py"))]
-    likely = [file for topic in dict.fromkeys(topics) for file in files if file.stem == f"test_{topic}"]
+    likely = [file for topic in dict.fromkeys(topics) for file in files if f"{file.stem}_".startswith(f"test_{topic}_")]
+    likely = list(dict.fromkeys(likely))  # of "gan" also test_gan_tools.py
     others = [file for file in files if file not in likely and mentions(file.read_text(encoding="utf-8"), topics)]
     likeliest = [file for file in likely if file.parent.name == first]
     stages = [[*tests_naming(file, names[:1]), str(file.relative_to(ROOT))] for file in likeliest]
