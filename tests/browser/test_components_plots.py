@@ -218,7 +218,9 @@ def test_marks_of_a_likelihood_and_of_a_score(board):
     plot = board.width("#likelihood svg") - 24
     assert [board.number("#likelihood .mark", "x1", k) for k in (0, 1)] == pytest.approx([12 + plot / 4, 12 + plot])
     assert board.texts("#likelihood figcaption") == ["axis 0", "axis 1"]
-    assert board.texts("#likelihood .key b") == ["own", "other"]
+    assert board.texts("#likelihood .key .real b, #likelihood .key .generated b") == ["own", "other"]
+    colours = "spans => spans.map(span => span.className)"  # the first data set is the real one's colour, in curves and key
+    assert board.page.locator("#likelihood .key span").evaluate_all(colours)[:2] == ["real", "generated"]
     rows = [{"label": name, "score": score} for name, score in (("a", -1.5), ("b", 1.0), ("c", 0))]
     value = {"text": "words", "score": -0.5, "histogram": json.dumps(HISTOGRAM), "by_label": json.dumps(rows)}
     board.show(verdict={**components.raw(x), **value})

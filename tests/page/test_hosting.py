@@ -201,6 +201,10 @@ def test_a_proxy_serves_it_below_a_path(monkeypatch, tmp_path):
         address = re.search(r'"url": "(https?://[^"]+)"', events_of_call)[1]
         assert address.startswith(public + "/gradio_api/file=")
         assert client.get(address).content.startswith(b"\x89PNG")
+        data[1]["path"] = str(photograph(tmp_path))  # a file of this machine that was never uploaded
+        call = client.post(public + "/gradio_api/call/vae_encode", json={"data": data}).json()["event_id"]
+        answer = client.get(f"{public}/gradio_api/call/vae_encode/{call}").text
+        assert "event: error" in answer and "picture must be" in answer and "/gradio_api/file=" not in answer
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,10 @@ def test_the_lines_train_the_same_models(own, tmp_path, monkeypatch):
     assert close(values["points"], trainings.points.points) and close(values["held_out"], trainings.points.held_out)
     assert (len(values["points"]), len(values["held_out"])) == {0: (40, 40), 40: (40, 40), 100: (80, 20)}[own]
     for name, panel in panels(last).items():
-        assert close(values["models"][name].sample(40, seed=3).float().clamp(-4, 4), samples_of(panel), 2e-3)
+        samples = values["models"][name].sample(40, seed=3).float()
+        assert close(samples.clamp(-4, 4), samples_of(panel), 2e-3)
+        of_points, of_samples = (gm.plane.energy_distance(x, values["held_out"]) for x in (values["points"], samples))
+        assert panel["energy"] == pytest.approx(of_samples - of_points, abs=2e-3)
     assert values["models"]["gan"].r1 == 0.5 and "rate=[(0, 0.005), (2, 0.01)]" in last["lines"]
 
 
