@@ -41,14 +41,14 @@ def to_bytes(x):
 def sample(model, y, sampler, steps):
     """Pictures with labels y, uint8; the same noise at the start, whatever the sampler."""
     batches = enumerate(y.split(BATCH))
-    options = dict(sampler=sampler, steps=steps)
+    options = dict(sampler=sampler, steps=steps, guidance=1)
     return torch.cat([to_bytes(model.sample(len(labels), label=labels, seed=BATCH * i, **options)) for i, labels in batches])
 
 
 def renew(model, x, y, strength=0.5, steps=32):
     """Finished pictures with noise added up to a time, and the same solver from there."""
     batches = enumerate(zip(x.split(BATCH), y.split(BATCH)))
-    options = dict(strength=strength, steps=steps, sampler="dpm")
+    options = dict(strength=strength, steps=steps, sampler="dpm", guidance=1)
     edited = [model.edit(part.float() / 255, label=labels, seed=10_000 + BATCH * i, **options) for i, (part, labels) in batches]
     return to_bytes(torch.cat(edited))
 

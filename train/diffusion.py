@@ -18,7 +18,7 @@ import typer
 
 from genmodels import data, metrics
 from genmodels.base import check_choice, check_number, generator
-from genmodels.diffusion import SAMPLERS, Diffusion
+from genmodels.diffusion import GUIDANCE, SAMPLERS, Diffusion
 from train import cards, engine, folder, measures
 from train.cards import Card, Checkpoint, Value
 
@@ -100,7 +100,7 @@ class Options(measures.Options):
 
     sampler: Annotated[str, typer.Option(help=", ".join(SAMPLERS) + ".")] = "dpm"
     steps: Annotated[int, typer.Option(help="Sampling steps.")] = 16
-    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 1.0
+    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = GUIDANCE
 
     def __post_init__(self):
         check_choice("--sampler", self.sampler, list(SAMPLERS))

@@ -30,8 +30,8 @@ class Sampling(Controls):
         Field("dpm", title=Message("Sampler"))
     )
     steps: Annotated[int, slider(maximum=MAX_STEPS)] = Field(16, ge=1, le=MAX_DDPM_STEPS, title=Message("Steps"))
-    guidance: Annotated[float, slider(step=0.25)] = Field(
-        1, ge=0, le=10, title=Message("Guidance scale"), description=Message("1: as trained")
+    guidance: Annotated[float, slider(step=0.1)] = Field(
+        1.2, ge=0, le=10, title=Message("Guidance scale"), description=Message("1: as trained")
     )
     eta: Annotated[float, slider(step=0.05, visible=False)] = Field(
         0, ge=0, le=1, title=Message("Eta"), description=Message("noise added per step")

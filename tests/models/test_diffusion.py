@@ -197,7 +197,7 @@ def test_it_overfits_one_batch():
 
 
 def test_guidance_0_ignores_the_label_and_1_is_the_conditional_model(model, network_inputs):
-    conditional, unconditional = (model.sample(4, label=label, steps=4, seed=0) for label in (1, None))
+    conditional, unconditional = (model.sample(4, label=label, steps=4, seed=0, guidance=1) for label in (1, None))
     assert [x.shape[0] for x, *_ in network_inputs] == [4] * 8  # one prediction per step
     assert not close(conditional, unconditional, atol=1e-3)
     assert close(model.sample(4, label=1, steps=4, seed=0, guidance=0), unconditional)
@@ -207,6 +207,19 @@ def test_guidance_0_ignores_the_label_and_1_is_the_conditional_model(model, netw
     assert torch.allclose(
         model.sample(4, label=1, steps=4, seed=0, guidance=1 + 1e-6), conditional, atol=1e-3
     )  # from two predictions
+
+
+def test_a_little_guidance_is_the_default(model):
+    options = dict(label=1, steps=3, seed=0)
+    x = model.sample(4, **options)
+    assert close(x, model.sample(4, **options, guidance=1.2)) and not close(
+        x, model.sample(4, **options, guidance=1), atol=1e-4
+    )
+    x, mask = gm.data.samples("mnist").floats()[:4, :, :8, :8], torch.ones(1, 1, 8, 8, dtype=torch.bool)
+    for method, *arguments in (("edit", x), ("restore", x, 0.5)):
+        method = getattr(model, method)
+        assert close(method(*arguments, **options), method(*arguments, **options, guidance=1.2))
+    assert close(model.inpaint(x, mask, **options), model.inpaint(x, mask, **options, guidance=1.2))
 
 
 def test_guidance_extrapolates_v_and_x0_is_clipped(model):
@@ -226,7 +239,7 @@ def test_guidance_extrapolates_v_and_x0_is_clipped(model):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_sample_is_the_last_step(model, sampler, network_inputs):
-    options = dict(sampler=sampler, label=2, steps=5, seed=3, eta=0.5)
+    options = dict(sampler=sampler, label=2, steps=5, seed=3, eta=0.5, guidance=1)
     steps = list(model.sample_steps(4, **options))
     assert len(steps) == 5 and steps[-1].t == steps[-1].sigma == 0
     assert len(network_inputs) == function_evaluations(sampler, 5)

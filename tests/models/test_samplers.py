@@ -160,5 +160,5 @@ def test_a_whole_sample_matches_diffusers(model, sampler, kind, step_options, mo
     x, y = noise(), torch.tensor([[0], [1], [2], [-1]])
     for i in theirs.timesteps:
         x = theirs.step(model.net(x, time_of(i).expand(4), y), i, x, **step_options).prev_sample
-    ours = model.sample(4, label=y, sampler=sampler, steps=10, seed=5)
+    ours = model.sample(4, label=y, sampler=sampler, steps=10, guidance=1, seed=5)
     assert torch.allclose(ours, (x + 1).clamp(0, 2) / 2, atol=1e-3)

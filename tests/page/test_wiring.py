@@ -242,7 +242,7 @@ DIFFUSION = {  # control -> (event, value, arguments that change)
 def test_each_control_of_diffusion_reaches_the_sampler(visitor, monkeypatch, control):
     calls = record(monkeypatch, gm.Diffusion, "sample_steps")
     event, value, changed = DIFFUSION[control]
-    defaults = {"label": None, "sampler": "dpm", "steps": 16, "guidance": 1, "seed": 0}
+    defaults = {"label": None, "sampler": "dpm", "steps": 16, "guidance": 1.2, "seed": 0}
     arguments = called(visitor, calls, lambda: visitor.set(control, value, event))
     n = arguments.get("n", (arguments["args"] or (9,))[0])
     assert n == changed.get("args", (9,))[0]
