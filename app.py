@@ -26,7 +26,7 @@ from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
 from genmodels.messages import Message  # noqa: E402
-from hosting import calls, files, head, mcp, sessions, theme, uploads  # noqa: E402
+from hosting import calls, files, head, identity, mcp, sessions, theme, uploads  # noqa: E402
 from tabs import TABS, endpoints, events, links  # noqa: E402
 from tabs.language import LANGUAGES, _, of_scripts, use  # noqa: E402
 
@@ -103,6 +103,7 @@ with demo:  # all pages at once: Gradio makes a server of all that is there each
     demo.current_page = api
     build_api()
 demo.translate = translate
+demo.app_id = identity.identity(demo)
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 
 
@@ -153,7 +154,9 @@ def main():
     environment.check_address()
     environment.return_freed_memory()  # not where the page is part of another program
     try:
-        server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, **OPTIONS)
+        # _frontend: else Gradio asks for the page, and ends the program if that takes three seconds, as where all visitors come
+        # back at once to a server that was restarted.
+        server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, _frontend=False, **OPTIONS)
     except OSError as e:  # of all the ports that are tried when none is named
         raise SystemExit(f"The page cannot be served: {e}") from e
     start(server)

@@ -17,7 +17,7 @@ import pytest
 from helpers import ROOT, is_sentence, photograph
 from starlette.testclient import TestClient
 
-from hosting import environment
+from hosting import environment, identity
 from tabs import events, lane
 
 
@@ -161,6 +161,26 @@ def test_it_is_mounted_in_another_application(monkeypatch):
     assert type(page.demo.state_holder).__module__ == "hosting.sessions"
 
 
+def test_a_page_has_the_same_app_id_in_every_process():
+    """A replica, or a server that was restarted, is the same application to the browser, unless its events differ."""
+    page = importlib.import_module("app").demo
+    assert page.app_id == page.config["app_id"] == identity.identity(page) < 2**53
+
+    def config(event, callback):
+        return {
+            "version": "6",
+            "components": [{"id": 1, "props": {"callback": callback}}],
+            "dependencies": [event],
+            "layout": {},
+        }
+
+    first, other, changed = (
+        identity.identity(SimpleNamespace(config=config(event, callback)))
+        for event, callback in (({"id": 1}, lambda: 1), ({"id": 1}, lambda: 2), ({"id": 2}, lambda: 1))
+    )
+    assert first == other != changed
+
+
 class Proxy:
     """An ASGI application in front of another: what comes below `path` goes on without it, as nginx and HAProxy do it."""
 
@@ -234,7 +254,7 @@ def test_what_one_thread_has_freed_others_use():
     """In a process of its own: eight threads that live on, as the server's do, compute one after another."""
     program = """if True:
         import threading, numpy as np
-        from hosting import environment
+        from hosting import environment, identity
         def resident():
             return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
         works = environment.return_freed_memory()
