@@ -26,8 +26,8 @@ from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
 from genmodels.messages import Message  # noqa: E402
-from hosting import calls, files, head, identity, mcp, sessions, theme, uploads  # noqa: E402
-from tabs import TABS, endpoints, events, links  # noqa: E402
+from hosting import calls, files, head, identity, mcp, sessions, theme, uploads, waiting  # noqa: E402
+from tabs import TABS, endpoints, events, lane, links  # noqa: E402
 from tabs.language import LANGUAGES, _, of_scripts, use  # noqa: E402
 
 TITLE = Message("Generative models, live")
@@ -90,6 +90,11 @@ def translate(page, text, **values):
         return _(text, **values)
 
 
+def translate_for(address, text, **values):
+    """A text of `hosting` for whoever has the page at an address open."""
+    return translate(address.partition("?")[0].rstrip("/").rpartition("/")[2], text, **values)
+
+
 demo = calls.Page(title=TITLE, fill_width=True)
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
 for tag, name in list(LANGUAGES.items())[1:]:
@@ -129,7 +134,8 @@ OPTIONS = {
         "middleware": [
             Middleware(head.Head, pages={tag: written_head(tag) for tag in LANGUAGES}, title=TITLE),
             Middleware(calls.Streams),
-            Middleware(uploads.Watch, files=visitors_files, leave=leave),
+            Middleware(uploads.Watch, files=visitors_files, leave=leave, translate=translate_for),
+            Middleware(waiting.Places, place=lane.place),
         ],
         "exception_handlers": calls.HANDLERS,
     },

@@ -69,6 +69,12 @@
 
   // The answer to a request that waits until there is a server, and is sent once more if it goes astray.
   async function send(input, options) {
+    const request = window.waiting?.begin(input, options);
+    try {
+      return await sendAgain(input, options);
+    } finally { window.waiting?.end(request); }
+  }
+  async function sendAgain(input, options) {
     for (let tries = 0; tries < 2; tries++) {
       await search;
       try {
@@ -85,7 +91,7 @@
   async function join(input, options) {
     const answer = await send(input, options);
     const {event_id: event} = await answer.clone().json().catch(() => ({}));
-    if (event && !ended.delete(event)) computing.set(event, {input, options});
+    if (event && !ended.delete(event)) computing.set(event, {input, options, request: window.waiting?.begin(input, options)});
     return answer;
   }
 
@@ -137,6 +143,7 @@
       if (!computing.delete(event)) ended.add(number);
       numbers.delete(number);
     }
+    if (state && /"msg":"process_(generating|completed)"/.test(message.slice(0, 40))) window.waiting?.end(state.request);
     const replaces = message.startsWith(GENERATING) && state?.whole && state.shown;
     if (state && message.startsWith(GENERATING)) Object.assign(state, {shown: true, whole: false});
     if (!replaces) return number === event ? message : message.replace(number, event);
@@ -162,6 +169,7 @@
         const problem = await beginAgain(event, state);
         if (!problem) continue;
         computing.delete(event);
+        window.waiting?.end(state.request);
         const output = {error: problem, title: _('Error'), duration: 8, visible: true};
         yield `data: ${JSON.stringify({msg: 'process_completed', event_id: event, output, success: false})}\n\n`;
       }
@@ -201,4 +209,5 @@
     return (address.includes('/queue/join') ? join : address.includes('/upload') ? upload : send)(input, options);
   };
   window.reachable = reachable;
+  window.isAway = () => search !== null;  // or may be
 })();

@@ -1,4 +1,4 @@
-"""The server goes and comes back: what the page says, what it keeps, and what it asks for meanwhile."""
+"""The server goes and comes back, or has others to serve: what the page says, keeps, and asks for meanwhile."""
 
 import json
 import os
@@ -100,7 +100,7 @@ PLAYED = """scripts => {
   };
 }"""
 ALIVE = {"json": {"app_id": 7}}
-RECONNECT = head.RECONNECT.read_text(encoding="utf-8")
+WAITING, RECONNECT = (part.read_text(encoding="utf-8") for part in (head.WAITING, head.RECONNECT))
 
 
 @pytest.fixture
@@ -230,6 +230,51 @@ def test_an_upload_is_uploaded_again_where_the_server_has_lost_it(play):
     assert value == 1 and asked.count("upload") == 2
     bodies = play.page.evaluate("asked.filter(([path]) => path === 'run/predict').map(([, body]) => body)")
     assert [json.loads(body)["path"] for body in bodies] == ["/old/a.png", "/old/a.png", "/new/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ({"ahead": 3, "others": 5}, "Waiting for the computer: place 3 in the queue."),
+        ({"ahead": None, "others": 5}, "5 other computations take turns with this one."),
+        ({"ahead": None, "others": 1}, "Another computation takes turns with this one."),
+    ],
+)
+def test_who_waits_is_told_the_place_until_there_is_a_result(play, place, sentence):
+    said = "document.querySelector('#waiting[role=status]').textContent"
+    answers = {
+        "run/predict": [{"held": True, "json": 1}],
+        "place/abc": [{"json": {"ahead": None, "others": 0}}, {"json": place}],
+    }
+    script = f"""{{
+      const answer = call('run/predict', {{session_hash: 'abc'}});
+      while (!{said}) await new Promise(requestAnimationFrame);
+      const text = {said};
+      release();
+      return [await answer, text, {said}];
+    }}"""
+    (answer, text, after), asked = play(answers, script, WAITING)
+    assert (answer, text, after) == (1, sentence, "") and asked[:3] == ["run/predict", "place/abc", "place/abc"]
+    assert play.page.evaluate("waits.slice(0, 2)") == [1.5, 2]
+
+
+def test_a_run_that_shows_results_does_not_wait(play):
+    stream = [generating("one", ["first"]), {"msg": "heartbeat", "event_id": None}]
+    answers = {
+        "queue/join": [{"json": {"event_id": "one"}}],
+        "queue/data": [{"stream": stream}],
+        "place/abc": [{"json": {"ahead": 3, "others": 3}}],
+        "app_id": [{"held": True}],
+    }
+    script = """{
+      await call('queue/join', {session_hash: 'abc'});
+      const reader = (await fetch('/gradio_api/queue/data?session_hash=abc')).body.getReader();
+      await reader.read();
+      const before = asked.length;
+      for (let i = 0; i < 20; i++) await new Promise(requestAnimationFrame);
+      return asked.slice(before).map(([path]) => path);
+    }"""
+    assert "place/abc" not in play(answers, script, WAITING)[0]
 
 
 def test_another_version_of_the_page_is_loaded(play):
