@@ -15,6 +15,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from http.client import HTTPException
 from http.cookiejar import CookieJar
 from statistics import median
 from typing import Annotated
@@ -92,7 +93,7 @@ def repeat(client: Client, act: Callable[[int], None], end: threading.Event, pau
     while not end.is_set():
         try:
             act(i)
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             client.errors += 1
         i += 1
         end.wait(pause)
