@@ -273,7 +273,7 @@ def growth(samples: np.ndarray, minutes: float) -> list[tuple[str, str, str]]:
     table = []
     for (name, unit), values in zip(MEASURED.items(), samples.T):
         slope, flat = trend(values)
-        remark = f"{slope:+.3g}{unit} an hour: **{'flat' if flat else 'it grows'}**"
+        remark = f"{slope:+,.1f}{unit} an hour: **{'flat' if flat else 'it grows'}**"
         table.append((f"{name}, {minutes:g} minutes", f"{values.mean():.4g}{unit}", remark))
     return table
 
