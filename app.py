@@ -26,8 +26,8 @@ from starlette.middleware import Middleware  # noqa: E402
 
 import genmodels as gm  # noqa: E402
 from genmodels.messages import Message  # noqa: E402
-from hosting import calls, files, head, mcp, sessions, theme, uploads  # noqa: E402
-from tabs import TABS, endpoints, events, links  # noqa: E402
+from hosting import calls, files, head, identity, mcp, sessions, theme, uploads, waiting  # noqa: E402
+from tabs import TABS, endpoints, events, lane, links  # noqa: E402
 from tabs.language import LANGUAGES, _, of_scripts, use  # noqa: E402
 
 TITLE = Message("Generative models, live")
@@ -90,6 +90,11 @@ def translate(page, text, **values):
         return _(text, **values)
 
 
+def translate_for(address, text, **values):
+    """A text of `hosting` for whoever has the page at an address open."""
+    return translate(address.partition("?")[0].rstrip("/").rpartition("/")[2], text, **values)
+
+
 demo = calls.Page(title=TITLE, fill_width=True)
 demo.queue(api_open=False, max_size=100, default_concurrency_limit=None)  # lane.py says who computes
 for tag, name in list(LANGUAGES.items())[1:]:
@@ -103,6 +108,7 @@ with demo:  # all pages at once: Gradio makes a server of all that is there each
     demo.current_page = api
     build_api()
 demo.translate = translate
+demo.app_id = identity.identity(demo)
 demo.max_threads = demo._queue.max_thread_count = 256  # who waits for the lane keeps one
 
 
@@ -128,7 +134,8 @@ OPTIONS = {
         "middleware": [
             Middleware(head.Head, pages={tag: written_head(tag) for tag in LANGUAGES}, title=TITLE),
             Middleware(calls.Streams),
-            Middleware(uploads.Watch, files=visitors_files, leave=leave),
+            Middleware(uploads.Watch, files=visitors_files, leave=leave, translate=translate_for),
+            Middleware(waiting.Places, place=lane.place),
         ],
         "exception_handlers": calls.HANDLERS,
     },
@@ -153,7 +160,9 @@ def main():
     environment.check_address()
     environment.return_freed_memory()  # not where the page is part of another program
     try:
-        server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, **OPTIONS)
+        # _frontend: else Gradio asks for the page, and ends the program if that takes three seconds, as where all visitors come
+        # back at once to a server that was restarted.
+        server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, _frontend=False, **OPTIONS)
     except OSError as e:  # of all the ports that are tried when none is named
         raise SystemExit(f"The page cannot be served: {e}") from e
     start(server)

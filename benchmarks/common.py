@@ -81,11 +81,11 @@ def run_layers(recorded):
 # --- Tables ---
 
 
-def section(name, rows, threads=None, remark=""):
+def section(name, rows, threads=None, remark="", command=None):
     """The text of a benchmark: the command, the machine, and the table of its rows, in Markdown."""
     machine = f"{os.cpu_count()} cores, {threads or torch.get_num_threads()} thread(s)"
     table = ["| what | measured | for comparison |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-    return "\n".join([f"`python -m benchmarks.{name}` on {machine}{remark}.", "", *table])
+    return "\n".join([f"`python -m benchmarks.{command or name}` on {machine}{remark}.", "", *table])
 
 
 def markers(name):
@@ -115,9 +115,9 @@ def write_section(name, content, file=README):
     file.write_text(f"{before}{begin}\n{content}\n{end}{after}", encoding="utf-8")
 
 
-def report(name, rows, readme, threads=None, remark=""):
-    """Print a benchmark's table; readme: write it into README.md, too."""
-    content = section(name, rows, threads, remark)
+def report(name, rows, readme, threads=None, remark="", command=None):
+    """Print a benchmark's table; readme: write it into README.md, too. command: if it is not the name alone."""
+    content = section(name, rows, threads, remark, command)
     print(content)
     if readme:
         write_section(name, content)

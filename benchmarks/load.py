@@ -2,7 +2,10 @@
 
     python -m benchmarks.load                a quarter of an hour on two cores; prints a table
     python -m benchmarks.load --readme       also writes it into README.md
-    python -m benchmarks.load --soak 30      30 minutes of mixed traffic: memory, open files, threads and temporary files
+    python -m benchmarks.load --soak 30      30 minutes of mixed traffic: memory, open files, threads and temporary files;
+                                             whether they grow, with --readme also in README.md
+    python -m benchmarks.load --url http://127.0.0.1:7800 --seconds 20 --sliders-only
+                                             of a server that runs already, such as a proxy before several
 
 Every visitor has an address of its own, see `benchmarks.visitors`. Nothing else should run on the machine meanwhile.
 
@@ -39,6 +42,7 @@ from tabs import lane
 SECONDS, SLIDERS, MANY = 30, 16, 64
 PIXELS = (4000, 3000)  # of the photograph that is restored
 SAMPLE_EVERY = 5.0  # seconds, of the soak
+FLAT = 0.05  # of the mean: what may be more after an hour, if the second half goes on like this
 
 
 @dataclass
@@ -110,8 +114,11 @@ def runner(client: Client, work: Work, values: list[Any]) -> Callable[[int], Non
 
 @contextmanager
 def peak_memory(process: psutil.Popen | Any) -> Iterator[list[float]]:
-    """A list that holds, at the end, the largest GB of memory of a process meanwhile."""
+    """A list that holds, at the end, the largest GB of memory of a process meanwhile; of None, nothing."""
     found, end = [0.0], threading.Event()
+    if process is None:
+        yield []
+        return
 
     def watch():
         while not end.wait(0.25):
@@ -144,23 +151,46 @@ class Measured:
     alone: dict[int, tuple[list[float], float, int]]  # by number of visitors
     mixed: tuple[list[float], float, int]
     works: list[tuple[Work, float]]
-    peak: float
+    peak: float | None
 
 
-def measure(seconds: float = SECONDS) -> Measured:
-    with serving("app.py") as (url, process, _):
-        with busy(sliders(url, 4, [])):  # models load meanwhile
-            time.sleep(15)
-        by_number = {}
-        for n in (SLIDERS, MANY):
-            times: list[float] = []
-            moving = sliders(url, n, times)
-            with busy(moving):
-                time.sleep(seconds)
-            by_number[n] = times, seconds, errors(moving)
+@contextmanager
+def page(url: str) -> Iterator[tuple[str, Any]]:
+    """(address, process) of the page; that of an address that is given is unknown."""
+    if url:
+        yield url.rstrip("/"), None
+    else:
+        with serving("app.py") as (own, process, _):
+            yield own, process
+
+
+def several_sliders(url: str, n: int, times: list[float]) -> Visitors:
+    """Visitors with sliders who have opened the page."""
+    moving = sliders(url, n, times)
+    for client, *_ in moving:
+        client.visit()
+    return moving
+
+
+def sliders_alone(url: str, seconds: float) -> dict[int, tuple[list[float], float, int]]:
+    with busy(several_sliders(url, 4, [])):  # models load meanwhile
+        time.sleep(15)
+    by_number = {}
+    for n in (SLIDERS, MANY):
+        times: list[float] = []
+        moving = several_sliders(url, n, times)
+        with busy(moving):
+            time.sleep(seconds)
+        by_number[n] = times, seconds, errors(moving)
+    return by_number
+
+
+def measure(seconds: float = SECONDS, url: str = "") -> Measured:
+    with page(url) as (url, process):
+        by_number = sliders_alone(url, seconds)
         works = heavy_work()
         single, times = [alone(url, work) for work in works], []
-        moving, heavy = sliders(url, SLIDERS, times), heavy_visitors(url, works)
+        moving, heavy = several_sliders(url, SLIDERS, times), heavy_visitors(url, works)
         with peak_memory(process) as peak, busy(heavy):
             time.sleep(2)
             with busy(moving):
@@ -168,15 +198,14 @@ def measure(seconds: float = SECONDS) -> Measured:
                 while time.perf_counter() - started < 2 * seconds or any(len(work.seconds) < work.visitors for work in works):
                     time.sleep(1)
                 mixed = time.perf_counter() - started
-    return Measured(by_number, (times, mixed, errors(moving + heavy)), list(zip(works, single)), peak[0])
+    return Measured(by_number, (times, mixed, errors(moving + heavy)), list(zip(works, single)), peak[0] if peak else None)
 
 
 # --- Rows of the table ------------------------------------------------------------------------------------------------
 
 
 def rows(found: Measured) -> list[tuple[str, str, str]]:
-    musts = {SLIDERS: 200}
-    table = [slider_row(f"sliders of {n} visitors alone", *values, musts.get(n)) for n, values in found.alone.items()]
+    table = alone_rows(found.alone)
     table.append(slider_row(f"sliders of {SLIDERS} visitors beside heavy work", *found.mixed, 500))
     visitors = SLIDERS + sum(work.visitors for work, _ in found.works)
     for work, at_once in found.works:
@@ -185,7 +214,13 @@ def rows(found: Measured) -> list[tuple[str, str, str]]:
         table.append(
             (work.title, measured, f"**{share:.2f}** of its time under equal sharing, {visitors} times alone; must: 2")
         )
-    return [*table, ("memory, at most", f"{found.peak:.2f} GB", "must: 1.8 GB")]
+    memory = [("memory, at most", f"{found.peak:.2f} GB", "must: 1.8 GB")] if found.peak else []
+    return [*table, *memory]
+
+
+def alone_rows(by_number: dict[int, tuple[list[float], float, int]]) -> list[tuple[str, str, str]]:
+    musts = {SLIDERS: 200}
+    return [slider_row(f"sliders of {n} visitors alone", *values, musts.get(n)) for n, values in by_number.items()]
 
 
 def slider_row(title: str, times: list[float], seconds: float, failed: int, must: int | None) -> tuple[str, str, str]:
@@ -196,8 +231,17 @@ def slider_row(title: str, times: list[float], seconds: float, failed: int, must
 # --- Soak -------------------------------------------------------------------------------------------------------------
 
 
+MEASURED = {  # of the server -> unit
+    "memory": " MB",
+    "open files and connections": "",
+    "threads": "",
+    "temporary files": "",
+    "temporary files' size": " MB",
+}
+
+
 def soak(minutes: float) -> list[tuple[str, str, str]]:
-    """What grows under mixed traffic: the slope of a straight line through the samples of the second half."""
+    """What grows under mixed traffic of some minutes, seen in the second half: caches fill in the first."""
     samples = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
@@ -213,31 +257,49 @@ def soak(minutes: float) -> list[tuple[str, str, str]]:
     return [*growth(np.array(samples[len(samples) // 2 :]), minutes), ("errors", str(errors(visitors)), "must: none")]
 
 
+def trend(values: np.ndarray) -> tuple[float, bool]:
+    """(slope of a straight line through the samples an hour, whether it counts as flat).
+
+    Flat is what grows by less than `FLAT` of its mean an hour, or by less than the samples themselves vary.
+    """
+    hours = np.arange(len(values)) * SAMPLE_EVERY / 3600
+    slope = float(np.polyfit(hours, values, 1)[0])
+    grown = slope * hours[-1]  # during the samples
+    return slope, slope <= FLAT * values.mean() or grown <= values.std()
+
+
 def growth(samples: np.ndarray, minutes: float) -> list[tuple[str, str, str]]:
-    """A row for each column of samples (N, 4), which are `SAMPLE_EVERY` apart: the mean, and the slope of a straight line."""
-    hours, table = np.arange(len(samples)) * SAMPLE_EVERY / 3600, []
-    for name, unit, values in zip(("memory", "open files", "threads", "temporary files"), ("MB", "", "", "MB"), samples.T):
-        slope = np.polyfit(hours, values, 1)[0]
-        table.append((f"{name}, {minutes:g} minutes", f"{values.mean():.4g} {unit}".strip(), f"{slope:+.3g} {unit} an hour"))
+    """A row for each column of samples (N, 5), which are `SAMPLE_EVERY` apart: the mean, the slope, and what that means."""
+    table = []
+    for (name, unit), values in zip(MEASURED.items(), samples.T):
+        slope, flat = trend(values)
+        remark = f"{slope:+,.1f}{unit} an hour: **{'flat' if flat else 'it grows'}**"
+        table.append((f"{name}, {minutes:g} minutes", f"{values.mean():.4g}{unit}", remark))
     return table
 
 
 def in_use(server: psutil.Process, folder: Path) -> tuple[float, ...]:
-    """(MB of memory, open files and connections, threads, MB of temporary files)."""
+    """What `MEASURED` names."""
     files = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
     handles = server.num_fds() if hasattr(server, "num_fds") else server.num_handles()
-    return server.memory_info().rss / 1e6, handles, server.num_threads(), sum(files) / 1e6
+    return server.memory_info().rss / 1e6, handles, server.num_threads(), len(files), sum(files) / 1e6
 
 
 def main(
     readme: Annotated[bool, typer.Option("--readme", help="Write the table into README.md.")] = False,
+    url: Annotated[str, typer.Option(help="Of a server that runs already, instead of one that is started.")] = "",
+    seconds: Annotated[float, typer.Option(help="For which sliders are moved.")] = SECONDS,
+    sliders_only: Annotated[bool, typer.Option("--sliders-only", help="Without the heavy work.")] = False,
     soak_minutes: Annotated[float, typer.Option("--soak", help="Minutes of mixed traffic, instead of the table.")] = 0,
 ) -> None:
     """Measure many visitors and print a table."""
     if soak_minutes:
-        print(common.section("load", soak(soak_minutes), threads=lane.THREADS))
+        common.report("soak", soak(soak_minutes), readme, threads=lane.THREADS, command=f"load --soak {soak_minutes:g}")
+    elif sliders_only:
+        with page(url) as (address, _process):
+            print(common.section("load", alone_rows(sliders_alone(address, seconds)), threads=lane.THREADS))
     else:
-        common.report("load", rows(measure()), readme, threads=lane.THREADS)
+        common.report("load", rows(measure(seconds, url)), readme and not url, threads=lane.THREADS)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def serving(*command):
                 urllib.request.urlopen(url, timeout=5).read()
                 break
             except OSError:
-                if process.poll() is not None or time.monotonic() - started > 60:
+                if process.poll() is not None or time.monotonic() - started > 180:
                     raise RuntimeError(f"{' '.join(command)} did not start") from None
                 time.sleep(0.01)
         yield url, process, time.monotonic() - started

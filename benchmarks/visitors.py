@@ -15,6 +15,8 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from http.client import HTTPException
+from http.cookiejar import CookieJar
 from statistics import median
 from typing import Annotated
 
@@ -43,11 +45,19 @@ class Client:
 
     def __init__(self, url: str, address: str):
         self.url, self.address, self.session, self.errors = url, address, uuid.uuid4().hex, 0
+        self.browser = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(CookieJar())
+        )  # a proxy may ask for cookies
 
     def open(self, path: str, body: dict | bytes | None = None, kind: str = "application/json"):
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         headers = {"Content-Type": kind, "X-Forwarded-For": self.address}
-        return urllib.request.urlopen(urllib.request.Request(f"{self.url}/gradio_api/{path}", data, headers), timeout=120)
+        return self.browser.open(urllib.request.Request(f"{self.url}/gradio_api/{path}", data, headers), timeout=120)
+
+    def visit(self) -> None:
+        """Open a small part of the page, for the cookie of a proxy."""
+        request = urllib.request.Request(f"{self.url}/manifest.json", headers={"X-Forwarded-For": self.address})
+        self.browser.open(request, timeout=120).close()
 
     def read(self, path: str, body: dict | bytes | None = None, kind: str = "application/json"):
         with self.open(path, body, kind) as answer:
@@ -83,7 +93,7 @@ def repeat(client: Client, act: Callable[[int], None], end: threading.Event, pau
     while not end.is_set():
         try:
             act(i)
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             client.errors += 1
         i += 1
         end.wait(pause)

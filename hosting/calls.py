@@ -8,6 +8,7 @@ import functools
 import html
 import json
 import logging
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -60,6 +61,9 @@ class Page(gr.Blocks):
             try:
                 values += await super().preprocess_data(single, [_checked(block, value)], state, explicit_call)
             except Exception as e:
+                if _was_changed_before(block_fn, block, value, state):
+                    values.append(value)
+                    continue
                 raise refusal(_("{title} {problem}", title=name, problem=_problem(e, block, _)), _) from None
         return values
 
@@ -88,6 +92,19 @@ def _checked(block, value):
             path = unquote(path.split("/gradio_api/file=")[1])
         return {**value, "path": path, "url": None, "meta": {"_type": "gradio.FileData"}}
     return value
+
+
+def _was_changed_before(block_fn, block, value, state):
+    """Whether a value may be one that a server which has ended since has offered to this visitor.
+
+    What a control offers depends on what was chosen elsewhere, and the server keeps it for each session. The page's own
+    handlers check all of their values (tabs/controls.py).
+    """
+    kinds = {gr.Radio: str, gr.Dropdown: str, gr.Slider: (int, float), gr.Number: (int, float)}
+    fits = any(isinstance(block, kind) and isinstance(value, types) for kind, types in kinds.items())
+    changed = getattr(getattr(state, "blocks_config", None), "blocks", {})
+    known = isinstance(changed, ChainMap) and block._id in changed.maps[0]
+    return fits and not isinstance(value, bool) and not known and block_fn.api_visibility == "private"
 
 
 def _problem(error, block, _):

@@ -18,6 +18,7 @@
       const reader = (await fetchFromServer(heartbeat.input, {...heartbeat.options, signal: mine.signal})).body.getReader();
       while (!(await reader.read()).done);
     } catch (e) { /* closed below, or the server has gone */ }
+    if (!mine.signal.aborted) await window.reachable?.(heartbeat.input);
     if (connection === mine) connection = null;
     if (!mine.signal.aborted) setTimeout(connect, 1000);
   }

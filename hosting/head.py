@@ -8,10 +8,13 @@ import json
 import re
 from pathlib import Path
 
+WAITING = Path(__file__).with_name("waiting.js")
+RECONNECT = Path(__file__).with_name("reconnect.js")
 CONNECTIONS = Path(__file__).with_name("connections.js")
 LINKS = Path(__file__).with_name("links.js")
 LANGUAGE = Path(__file__).with_name("language.js")
 KEYS = Path(__file__).with_name("keys.js")
+SCRIPTS = (LANGUAGE, LINKS, WAITING, RECONNECT, CONNECTIONS)  # each may use those before it
 API = "endpoints"  # path of the page that describes the API
 SHARED = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
@@ -29,7 +32,7 @@ def html(language: str, languages: list[str], title: str, description: str, text
         f'<title>{title}</title><meta name="description" content="{description}"><meta property="og:type" content="website">'
         f'<meta property="og:title" content="{title}"><meta property="og:description" content="{description}">'
         f'<meta name="twitter:card" content="summary">{links}'
-        f"<script>{script}{''.join(part.read_text(encoding='utf-8') for part in (LANGUAGE, LINKS, CONNECTIONS))}</script>"
+        f"<script>{script}{''.join(part.read_text(encoding='utf-8') for part in SCRIPTS)}</script>"
     )
 
 

@@ -5,6 +5,7 @@ A file's address holds a hash of its content and of a secret of this machine: no
 """
 
 import functools
+import json
 import os
 import re
 import threading
@@ -16,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
 
 AWAY = 3600  # seconds after which a session without any connection has ended: a hidden tab has none, and comes back
 SWEEP = 60  # seconds between two looks at what is left
+MEGABYTES = 400  # of uploads that one address may have here at a time: ten of the largest files
 
 EVENTS = re.compile(r"/gradio_api/(heartbeat|leave)/(\w+)$")
+UPLOAD = re.compile(r"/gradio_api/upload/?$")
 
 
 class Files:
@@ -32,6 +37,8 @@ class Files:
         self.owners: dict[Path, set[str]] = {}
         self.last_use: dict[str, float] = {}  # of sessions with files
         self.connections: Counter[str] = Counter()  # heartbeats of each session
+        self.uploads: dict[Path, tuple[str, int]] = {}  # (address, bytes) of each
+        self.arriving: Counter[str] = Counter()  # bytes of uploads of each address that are not complete yet
         self.forget: Callable[[Path], Any] = lambda path: None  # what else is to be done with a file that is removed
 
     def keep(self, session: str, values: Any) -> None:
@@ -46,6 +53,25 @@ class Files:
                 self.owners.setdefault(path, set()).add(session)
             if found or session in self.last_use:
                 self.last_use[session] = time.time()
+
+    def arrives(self, address: str, size: int) -> bool:
+        """Whether an address may upload so many more bytes. They count until it `has_arrived`."""
+        with self.lock:
+            used = self.arriving[address] + sum(n for owner, n in self.uploads.values() if owner == address)
+            if used + size > MEGABYTES * 2**20:
+                return False
+            self.arriving[address] += size
+        return True
+
+    def has_arrived(self, address: str, size: int, names: list[str]) -> None:
+        """The upload has ended, with these files."""
+        with self.lock:
+            self.arriving[address] -= size
+            if not self.arriving[address]:
+                del self.arriving[address]
+            for path in map(Path, names):
+                with suppress(OSError):
+                    self.uploads.setdefault(path.resolve(), (address, path.stat().st_size))
 
     def end(self, session: str) -> None:
         """Remove what no other session uses."""
@@ -80,6 +106,7 @@ class Files:
 
     def _remove(self, path):
         self.owners.pop(path, None)
+        self.uploads.pop(path, None)
         self.forget(path)
         with suppress(OSError):
             path.unlink()
@@ -98,12 +125,17 @@ def paths(values: Any) -> Iterator[str]:
 
 
 class Watch:
-    """ASGI middleware that notices which sessions are connected, and which leave."""
+    """ASGI middleware that notices which sessions are connected, and which leave, and who uploads how much.
 
-    def __init__(self, app, files: Files, leave: Callable[[str], None]):
-        self.app, self.files, self.leave = app, files, leave
+    translate: (address of the page that is open, text, values) -> text.
+    """
+
+    def __init__(self, app, files: Files, leave: Callable[[str], None], translate: Callable[..., str]):
+        self.app, self.files, self.leave, self.translate = app, files, leave, translate
 
     async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["method"] == "POST" and UPLOAD.search(scope["path"]):
+            return await self.upload(scope, receive, send)
         kind, session = m.groups() if scope["type"] == "http" and (m := EVENTS.search(scope["path"])) else ("", "")
         if kind == "leave" and scope["method"] == "POST":
             self.leave(session)
@@ -117,6 +149,38 @@ class Watch:
                 self.files.connected(session, -1)
         else:
             await self.app(scope, receive, send)
+
+    async def upload(self, scope, receive, send):
+        """Pass an upload on, unless its address has uploaded enough already."""
+        headers, address = Headers(scope=scope), (scope.get("client") or [""])[0]
+        _ = functools.partial(self.translate, headers.get("referer", ""))
+        length = headers.get("content-length", "")
+        if not length.isdecimal():
+            return await PlainTextResponse(_("An upload must say how long it is."), 411)(scope, receive, send)
+        if not self.files.arrives(address, size := int(length)):
+            sentence = _(
+                "One address may have {n} MB of uploads here: close other windows of this page, or try again later.",
+                n=MEGABYTES,
+            )
+            return await PlainTextResponse(sentence, 413)(scope, receive, send)
+        body: list[bytes] = []
+
+        async def send_and_read(message):
+            body.append(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_read)
+        finally:
+            self.files.has_arrived(address, size, _names(b"".join(body)))
+
+
+def _names(answer):
+    """The files that Gradio's answer to an upload names, if it is no refusal."""
+    with suppress(ValueError):
+        names = json.loads(answer)
+        return names if isinstance(names, list) else []
+    return []
 
 
 def keep_briefly(page: gr.Blocks, files: Files) -> None:

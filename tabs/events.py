@@ -195,12 +195,19 @@ def first_visit(page: gr.Blocks, tab: Any, visited: gr.State | None) -> Callable
 
     tab: a gr.Tab, which is given an attribute `visited`. visited: a gr.State(False) outside the tabs; None for the first tab.
     What stands in a tab that was never opened is not in the browser yet, and so hears of no change. The event comes again when
-    a link opens the tab with other choices: it counts up `tab.visited`.
+    a link opens the tab with other choices: it counts up `tab.visited`. A server that was restarted knows of no visit, but the
+    browser does: the tab stays as it is.
     """
     tab.visited = gr.State(1) if visited is None else visited
     if visited is None:
         return functools.partial(gr.on, [page.load, tab.visited.change])
-    tab.select(lambda visits: visits or 1, visited, visited, **PRIVATE)
+
+    def visit(visits, again):
+        return gr.skip() if again and not visits else visits or 1
+
+    inputs = {"visits": visited, "again": gr.Checkbox(visible=False)}
+    script = f"(visits) => [visits, (window.openedTabs ??= new Set()).size === window.openedTabs.add({tab._id}).size]"
+    tab.select(visit, None, visited, inputs_kwargs=inputs, js=script, **PRIVATE)
     return visited.change
 
 

@@ -31,7 +31,9 @@ SHARE = 0.4  # of the time, for what is not urgent, while both wait
 HALF_LIFE = 5.0  # seconds after which half of what a visitor has used no longer counts
 MAX_NAMES = 10_000  # whose use is remembered, if they have computed for more than a millisecond lately
 MAX_TURNS = 64  # of one address, waiting or running: each keeps a thread of the server
-TOO_MANY = Message("{n} computations of yours are waiting already: try again when some of them have ended.", n=MAX_TURNS)
+TOO_MANY = Message(
+    "At most {n} computations of one address are accepted at a time: try again when some of yours have ended.", n=MAX_TURNS
+)
 
 
 class Visitor(NamedTuple):
@@ -87,6 +89,13 @@ class Lane:
             else:
                 self._begin(turn)
 
+    def present(self) -> list["Turn"]:
+        """All turns, as they would come if nobody else came."""
+        with self._lock:
+            clock = time.monotonic()
+            due = bool(self._running) and self._is_due(self._running, clock)
+            return [*filter(None, [self._running]), *sorted(self._waiting, key=lambda turn: turn.order(clock, due))]
+
     def leave(self, turn: "Turn") -> None:
         with self._lock:
             clock = time.monotonic()
@@ -100,7 +109,7 @@ class Lane:
                 self._begin(first)
 
     def _begin(self, turn):
-        self._running, turn.running_since = turn, time.monotonic()
+        self._running, turn.running_since, turn.has_begun = turn, time.monotonic(), True
         turn.next_look = turn.running_since + min(SLICE, BRIEF)
         turn.begins.set()
 
@@ -135,6 +144,7 @@ class Turn:
         self.visitor, self.urgent, self.lane = visitor, urgent, MODELS
         self.number = next(_numbers)
         self.running_since = self.next_look = math.inf  # times, while it runs
+        self.has_begun = False
         self.begins = threading.Event()
 
     def order(self, clock: float, due: bool) -> tuple:
@@ -186,6 +196,24 @@ def turn(visitor: Visitor, urgent: bool) -> Iterator[None]:
             _turns[visitor.address] -= 1
             if not _turns[visitor.address]:
                 del _turns[visitor.address]
+
+
+class Place(NamedTuple):
+    """Where a window's computation stands. ahead: how many come before it, None if it has begun. others: how many there are."""
+
+    ahead: int | None
+    others: int
+
+
+def place(window: str) -> Place | None:
+    """Of the window's computation that comes first; None if it has none."""
+    found, others = [], 0
+    for lane in (MODELS, FILES):
+        turns = lane.present()
+        mine = [i for i, turn in enumerate(turns) if turn.visitor.window == window]
+        others += len(turns) - len(mine)
+        found += [None if turns[i].has_begun else i for i in mine[:1]]
+    return Place(min(found, key=lambda ahead: -1 if ahead is None else ahead), others) if found else None
 
 
 def give_way(*_: object) -> None:

@@ -119,11 +119,15 @@ def page_url(tmp_path_factory, worker_id, all_checkpoints):
             assert server.wait(20) == 0, "the page did not end as it should:\n" + server.log.read_text(encoding="utf-8")
 
 
-def start_page(folder, checkpoints):
-    """The process of the page, once it answers."""
-    with socket.socket() as s:  # a free port
+def free_port():
+    with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+        return s.getsockname()[1]
+
+
+def start_page(folder, checkpoints, port=None):
+    """The process of the page, once it answers."""
+    port = port or free_port()
     temporary = Path(tempfile.mkdtemp(prefix="page-", dir=folder))
     log = temporary / "log.txt"
     env = {

@@ -345,3 +345,13 @@ def test_an_endpoint_needs_a_docstring():
             endpoints.endpoint(lambda: None)
         with pytest.raises(KeyError, match="what"):
             endpoints.endpoint(undescribed)
+
+
+def test_a_tab_opens_once_though_a_server_that_was_restarted_knows_of_no_visit():
+    with gr.Blocks() as page:
+        visited = gr.State(False)
+        with gr.Tab() as tab:
+            events.first_visit(page, tab, visited)
+    select = next(fn for fn in page.fns.values() if (tab._id, "select") in fn.targets)
+    assert select.fn(visits=False, again=False) == 1 and select.fn(visits=3, again=True) == 3
+    assert select.fn(visits=False, again=True) == gr.skip()

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from helpers import ROOT, is_sentence, photograph
 from starlette.testclient import TestClient
 
-from hosting import environment
+from hosting import environment, identity, uploads
 from tabs import events, lane
 
 
@@ -161,6 +162,49 @@ def test_it_is_mounted_in_another_application(monkeypatch):
     assert type(page.demo.state_holder).__module__ == "hosting.sessions"
 
 
+def test_a_page_has_the_same_app_id_in_every_process():
+    """A replica, or a server that was restarted, is the same application to the browser, unless its events differ."""
+    page = importlib.import_module("app").demo
+    assert page.app_id == identity.identity(page) < 2**53
+
+    def config(event, callback):
+        return {
+            "version": "6",
+            "components": [{"id": 1, "props": {"callback": callback}}],
+            "dependencies": [event],
+            "layout": {},
+        }
+
+    first, other, changed = (
+        identity.identity(SimpleNamespace(config=config(event, callback)))
+        for event, callback in (({"id": 1}, lambda: 1), ({"id": 1}, lambda: 2), ({"id": 2}, lambda: 1))
+    )
+    assert first == other != changed
+
+
+def test_what_is_said_of_replicas_holds(monkeypatch):
+    """The files, functions and requests that the text and the proxy's configuration name, and the limits in README.md."""
+    monkeypatch.setattr(events, "start", lambda *preparations: None)
+    text, config = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("replicas.md", "haproxy.cfg"))
+    for name in re.findall(r"\]\((?!http)([^)]+)\)|`((?:hosting|docs)/[\w.]+)`", text):
+        assert (ROOT / "docs" / name[0]).is_file() if name[0] else (ROOT / name[1]).is_file()
+    assert all(
+        f"GRADIO_SERVER_PORT={port} python app.py" in text for port in re.findall(r"server \w 127.0.0.1:(\d+) cookie", config)
+    )
+    assert re.search(r"bind (127.0.0.1:\d+)", config)[1] in text
+    page = importlib.import_module("app")
+    with TestClient(page.mount(fastapi.FastAPI(), "/")) as client:
+        assert client.get(re.search(r"httpchk GET (\S+)", config)[1]).json() == {"app_id": identity.identity(page.demo)}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"at most {lane.MAX_TURNS} computations at a time and {uploads.MEGABYTES} MB of uploads" in " ".join(readme.split())
+
+
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="no HAProxy on this machine")
+def test_haproxy_reads_its_configuration():
+    check = subprocess.run(["haproxy", "-c", "-f", ROOT / "docs" / "haproxy.cfg"], capture_output=True, text=True)
+    assert check.returncode == 0, check.stderr
+
+
 class Proxy:
     """An ASGI application in front of another: what comes below `path` goes on without it, as nginx and HAProxy do it."""
 
@@ -238,7 +282,7 @@ def test_what_one_thread_has_freed_others_use():
     """In a process of its own: eight threads that live on, as the server's do, compute one after another."""
     program = """if True:
         import threading, numpy as np
-        from hosting import environment
+        from hosting import environment, identity
         def resident():
             return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
         works = environment.return_freed_memory()

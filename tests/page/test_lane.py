@@ -201,7 +201,7 @@ def test_a_visitor_with_too_many_requests_gets_a_sentence_and_others_compute(lan
     refused = []
 
     def refuse():
-        with pytest.raises(ValueError, match="waiting already") as error, lane.turn(ONE, True):
+        with pytest.raises(ValueError, match="At most .* computations of one address") as error, lane.turn(ONE, True):
             pass
         refused.append(str(error.value))
 
@@ -210,6 +210,29 @@ def test_a_visitor_with_too_many_requests_gets_a_sentence_and_others_compute(lan
     with lane.turn(ONE, True):
         pass
     assert not lane._turns
+
+
+def test_each_is_told_its_place(lanes):
+    """Who has begun has none; who waits is behind it, and behind those who come before."""
+    lane.MODELS.usage.add(time.monotonic(), ONE.address, 1.0)
+    places = {}
+
+    def look():
+        places.update({window: lane.place(window) for window in ("", "a", "b", "nobody")})
+
+    in_order(("one", ONE, True), ("other", OTHER, True), meanwhile=look)
+    assert places == {"": (None, 2), "b": (1, 2), "a": (2, 2), "nobody": None}
+
+
+def test_who_has_begun_has_begun_though_it_gives_way(lanes):
+    turn, other = lane.Turn(ONE, False), lane.Turn(OTHER, True)
+    lane.MODELS.enter(turn)
+    lane.MODELS.line_up(other)
+    lane.MODELS.leave(turn)  # gives way
+    lane.MODELS.line_up(turn)
+    assert lane.place("a") == (None, 1) and lane.place("b") == (None, 1)
+    lane.MODELS.leave(other)
+    lane.MODELS.leave(turn)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """What the server keeps of its visitors."""
 
+import asyncio
 import tracemalloc
 
 import gradio as gr
 import pytest
 
-from hosting import sessions
+from hosting import calls, sessions
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,29 @@ def test_with_nothing_but_visitors_the_one_longest_away_is_dropped(page, visitor
     assert visitors["a"][state] == "a"
     visitors["e"]  # the newest has no state yet and stays: "d", which has none either, goes
     assert list(visitors.session_data) == ["c", "a", "e"]
+
+
+def test_what_a_server_before_has_offered_is_left_to_the_handler():
+    """Its choices and bounds went with it. Those of this server, and the API's, are checked as ever."""
+    with calls.Page() as page:
+        label, steps = gr.Radio(["any"]), gr.Slider(1, 64)
+        page.load(lambda *values: None, [label, steps], api_visibility="private")
+        page.load(lambda *values: None, [label, steps], api_name="public")
+    visitors = sessions.Sessions()
+    visitors.set_blocks(page)
+    private, public = page.fns.values()
+
+    def given(fn, *values):
+        return asyncio.run(page.preprocess_data(fn, list(values), visitors["visitor"]))
+
+    assert given(private, "7", 250) == ["7", 250]
+    for fn, values in ((private, (["7"], 1)), (private, ("any", "250")), (public, ("7", 1))):
+        with pytest.raises(gr.Error):
+            given(fn, *values)
+    visitors["visitor"][label._id] = gr.Radio(["any", "8"], render=False)
+    assert given(private, "8", 250) == ["8", 250]
+    with pytest.raises(gr.Error):
+        given(private, "7", 250)
 
 
 def test_what_is_changed_for_one_visitor_is_changed_for_no_other(page, visitors):

@@ -142,7 +142,9 @@ def test_what_the_package_refuses_is_said_in_chinese(damaged, tmp_path):
 
 def test_too_many_computations_are_refused_in_the_language_of_the_page(monkeypatch):
     monkeypatch.setattr(lane, "MAX_TURNS", 0)
-    assert in_chinese(lambda: None) == f"你已有 {lane.TOO_MANY.values['n']} 个计算在等待：请在其中一些结束之后再试。"
+    assert (
+        in_chinese(lambda: None) == f"同一地址最多同时接受 {lane.TOO_MANY.values['n']} 个计算：请在你的一些计算结束之后再试。"
+    )
 
 
 def test_messages_of_texts_and_errors():

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from helpers import photograph
+from helpers import is_sentence, photograph
 
 import app
 from hosting import environment, uploads
@@ -178,14 +178,21 @@ def test_files_in_updates_and_lists_are_found_and_forgotten(files):
     assert sorted(forgotten) == [one, two] and not files.owners
 
 
-def request(watch, path, method="GET"):
+ONE = ("192.0.2.1", 1)  # a client
+
+
+def english(page, text, **values):
+    return text.format(**values)
+
+
+def request(watch, path, method="GET", headers=(), client=ONE):
     """What a request of the middleware answers itself, as ASGI messages; [] if it passes the request on."""
     sent = []
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "path": path, "method": method}
+    scope = {"type": "http", "path": path, "method": method, "headers": headers, "client": client}
     with ThreadPoolExecutor(1) as pool:  # a browser test before this has left its own event loop in this thread
         pool.submit(asyncio.run, watch(scope, None, send)).result()
     return sent
@@ -200,12 +207,43 @@ def test_a_session_is_connected_while_its_heartbeat_lasts(files):
         if "broken" in scope["path"]:
             raise ConnectionError
 
-    watch = uploads.Watch(page, files, left.append)
+    watch = uploads.Watch(page, files, left.append, english)
     request(watch, "/lab/gradio_api/heartbeat/one")
     request(watch, "/gradio_api/queue/data")
     with pytest.raises(ConnectionError):
         request(watch, "/gradio_api/heartbeat/broken")
     assert seen_connections == [{"one": 1}, {}, {"broken": 1}] and not files.connections and not left
+
+
+def test_an_address_may_have_so_much_and_is_told_how_much(files, monkeypatch):
+    """Uploads that are under way count, what was removed does not, and others may upload meanwhile."""
+    monkeypatch.setattr(uploads, "MEGABYTES", 1)
+    inside = []
+
+    async def page(scope, receive, send):
+        if scope["client"] == ONE and len(files.uploads) == 0:
+            inside.append(upload(ONE, 700_000)[0]["status"])  # while the first is under way
+        path = make(files, uuid.uuid4().hex)
+        path.write_bytes(b"0" * 700_000)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps([str(path)]).encode()})
+
+    watch = uploads.Watch(page, files, print, app.translate_for)
+
+    def upload(client, size, *headers):
+        sent = request(watch, "/lab/gradio_api/upload", "POST", [(b"content-length", str(size).encode()), *headers], client)
+        return sent[0], sent[1]["body"].decode()
+
+    assert upload(ONE, 700_000)[0]["status"] == 200 and inside == [413]
+    refused, sentence = upload(ONE, 700_000)
+    assert refused["status"] == 413 and is_sentence(sentence) and "One address may have 1 MB of uploads" in sentence
+    chinese = upload(ONE, 700_000, (b"referer", b"https://example.org/lab/zh?tab=vae"))[1]
+    assert "1 MB" in chinese and chinese != sentence
+    assert upload(("192.0.2.2", 5), 700_000)[0]["status"] == 200
+    files._remove(next(iter(files.uploads)))
+    assert upload(ONE, 700_000)[0]["status"] == 200 and not files.arriving
+    unknown = request(watch, "/gradio_api/upload", "POST", [], ONE)
+    assert unknown[0]["status"] == 411 and is_sentence(unknown[1]["body"].decode())
 
 
 def test_only_a_page_that_says_so_has_left(files):
@@ -214,7 +252,7 @@ def test_only_a_page_that_says_so_has_left(files):
     async def page(scope, receive, send):
         passed_on.append(scope["path"])
 
-    watch = uploads.Watch(page, files, left.append)
+    watch = uploads.Watch(page, files, left.append, english)
     start, body = request(watch, "/lab/gradio_api/leave/one", "POST")
     assert (start["status"], body["type"], left) == (204, "http.response.body", ["one"])
     for path, method in (("/gradio_api/leave/one", "GET"), ("/gradio_api/leave/", "POST"), ("/leave/one", "POST")):
