@@ -79,8 +79,8 @@ Predict = Callable[[Tensor, float], tuple[Tensor, Tensor]]  # (x, t) -> (x0, eps
 Noise = Callable[[], Tensor]
 Label = int | list | Tensor | None  # see `base.check_labels`
 
-# The default scale of guidance, chosen on MNIST's validation split: of 4,000 samples 98.8 % are recognised as their class,
-# without guidance 97.5 %, and the FID is lower, 0.27 instead of 0.37.
+# The default scale of guidance. Of the samples of `diffusion-mnist` 97.5 % are recognised as their class without guidance,
+# 98.5 % with 1.1 and 99.1 % with 1.2; FID falls, too. More makes the samples of a class alike.
 GUIDANCE = 1.2
 
 
