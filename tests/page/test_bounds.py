@@ -166,19 +166,19 @@ def test_numbers_of_test_pictures_of_the_api(answer, name):
     assert "from 0 to 199" in answer(name, test_picture_number=200)
 
 
-def test_the_work_of_a_diffusion_run_ends_at_4096_pictures(answer):
+def test_the_work_of_a_diffusion_run_ends_at_6144_pictures(answer):
     """Pictures through the network: samples times steps, times repetitions, twice with guidance of a label."""
     answer.without_models()
     original, allowed = gm.load, {}
-    for n, steps, resample in ((16, 64, 4), (16, 64, 5)):
+    for n, steps, resample in ((16, 64, 6), (16, 64, 7)):
         allowed[resample] = answer("diffusion_inpaint", n=n, steps=steps, resample=resample)
-    assert original is gm.load and allowed[4] == ACCEPTED  # the label is read first, from the model
+    assert original is gm.load and allowed[6] == ACCEPTED  # the label is read first, from the model
     check = diffusion.sampling.Sampling.read
     for options, label, fits in (
         ({"n": 16, "steps": 250, "sampler": "ddpm"}, None, True),
         ({"n": 16, "steps": 250, "sampler": "ddpm", "guidance": 1}, [3], True),
-        ({"n": 8, "steps": 250, "sampler": "ddpm", "guidance": 2}, [3], True),
-        ({"n": 9, "steps": 250, "sampler": "ddpm", "guidance": 2}, [3], False),
+        ({"n": 12, "steps": 250, "sampler": "ddpm", "guidance": 2}, [3], True),
+        ({"n": 13, "steps": 250, "sampler": "ddpm", "guidance": 2}, [3], False),
         ({"n": 9, "steps": 250, "sampler": "ddpm", "guidance": 2}, None, True),
         ({"n": 16, "steps": 64, "sampler": "heun", "guidance": 2}, [3], True),  # 127 calls, twice: 4064
     ):
@@ -186,12 +186,12 @@ def test_the_work_of_a_diffusion_run_ends_at_4096_pictures(answer):
         if fits:
             options.check_budget(label)
         else:
-            with pytest.raises(ValueError, match="at most 4,096"):
+            with pytest.raises(ValueError, match="at most 6,144"):
                 options.check_budget(label)
     inpainting = diffusion.inpainting.Inpainting
-    inpainting.read(n=16, steps=64, resample=4).check_budget(None)
-    with pytest.raises(ValueError, match="5,120 pictures"):
-        inpainting.read(n=16, steps=64, resample=5).check_budget(None)
+    inpainting.read(n=16, steps=64, resample=6).check_budget(None)
+    with pytest.raises(ValueError, match="7,168 pictures"):
+        inpainting.read(n=16, steps=64, resample=7).check_budget(None)
 
 
 def test_only_ddpm_takes_more_than_64_steps(answer):
