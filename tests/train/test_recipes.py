@@ -3,7 +3,6 @@
 import functools
 import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import genmodels as gm
 from genmodels import data, metrics
 from genmodels.base import read_config
 from genmodels.denoiser import add_noise
-from genmodels.tokens import FORMS
 from tests import tiny
 from tests.compare import close
 from tests.other_device import OnDevice, put
@@ -350,49 +348,6 @@ def test_only_clothes_are_mirrored(workdir, splits, dataset, mirrored):
     assert (right > left).double().mean().item() == pytest.approx(mirrored, abs=0.12)
 
 
-def centre_of(x):
-    """(row, column) of each picture's centre of mass, from the picture's centre, in pixels."""
-    offsets = torch.arange(x.shape[-1]) - (x.shape[-1] - 1) / 2
-    mass = x.sum((1, 2, 3))
-    return (x.sum((1, 3)) * offsets).sum(1) / mass, (x.sum((1, 2)) * offsets).sum(1) / mass
-
-
-def test_jitter_moves_turns_and_scales_as_far_as_it_says():
-    torch.manual_seed(0)
-    dot = torch.zeros(3000, 1, 29, 29)
-    dot[..., 13:16, 13:16] = 1.0
-    rows, columns = centre_of(classifier.jitter(dot, 0, 0, 3.0, False))
-    for moved in (rows, columns):
-        assert 2.7 < moved.abs().max() < 3.3 and moved.mean().abs() < 0.2 and (moved > 0).any() and (moved < 0).any()
-    bar = torch.zeros(3000, 1, 29, 29)
-    bar[..., 14, 3:26] = 1.0
-    turned = classifier.jitter(bar, 20, 0, 0, False)
-    offsets = torch.arange(29) - 14.0
-    xy = (turned * offsets[:, None] * offsets).sum((1, 2, 3))
-    xx, yy = (turned * offsets.square()).sum((1, 2, 3)), (turned * offsets[:, None].square()).sum((1, 2, 3))
-    degrees = torch.rad2deg(0.5 * torch.atan2(2 * xy, xx - yy))
-    assert 17 < degrees.max() < 21 and -21 < degrees.min() < -17
-    block = torch.zeros(3000, 1, 29, 29)
-    block[..., 9:20, 9:20] = 1.0
-    area = classifier.jitter(block, 0, 0.2, 0, False).sum((1, 2, 3)) / 121
-    assert 0.64 < area.min() < 0.75 and 1.4 < area.max() < 1.6  # 1 / 1.2 ** 2 and 1 / 0.8 ** 2
-    assert close(classifier.jitter(bar[:5], 0, 0, 0, False), bar[:5], atol=1e-4)
-
-
-def test_erasing_covers_a_square_with_one_grey():
-    torch.manual_seed(0)
-    x = torch.full((2000, 2, 20, 20), 2.0)
-    erased = classifier.erase(x, 0.25)
-    holes = (erased != 2).flatten(1)
-    share = holes.double().mean(1)
-    assert 0.1 < share.max() <= 0.26 and 0.01 < share.mean() < 0.15 and (share > 0).double().mean() > 0.9
-    for picture in erased[:50]:
-        grey = picture[picture != 2]
-        assert len(grey) == 0 or (len(grey.unique()) == 1 and 0 <= grey[0] <= 1)
-        rows, columns = (picture[0] != 2).any(1).sum(), (picture[0] != 2).any(0).sum()
-        assert int((picture[0] != 2).sum()) == int(rows * columns)
-
-
 # --- Samples and further files ----------------------------------------------------------------------------------------
 
 
@@ -451,57 +406,3 @@ def test_a_vaes_latents_are_those_of_the_training_pictures(workdir, splits, tmp_
     codes = recipe.model.encode(train.floats()).mean
     assert close(latents.mean, codes.mean(0)) and list(latents.values) == ["class"]
     assert close(latents.values["class"]["3"], codes[train.y == 3].mean(0), atol=1e-4)
-
-
-# --- Poems and plays --------------------------------------------------------------------------------------------------
-
-POEMS = {
-    "train": [
-        ("五绝", "春晓", "孟", "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。"),
-        ("五绝", "夜", "李", "床前明月光，疑是地上霜。举头望明月，低头思故乡。"),
-    ]
-    * 10,
-    "val": [("五绝", "春", "王", "春眠不觉晓，处处闻啼鸟。夜来风雨声，花落知多少。")],
-}
-
-
-def test_characters_that_occur_once_in_the_training_poems_are_unknown(monkeypatch, small):
-    poems = [POEMS["train"][0], ("五绝", "龘", "李", "春春不不晓，处处闻闻鸟。夜夜风风声，花花知知少。")]
-    monkeypatch.setattr(texts, "tang", lambda split: {"train": poems, "val": POEMS["val"]}[split])
-    alphabet = transformer.tang().model.config["alphabet"]
-    counts = Counter("".join("".join(poem[1:]) for poem in poems))
-    assert set(alphabet) == {c for c, n in counts.items() if n >= 2}
-    assert [counts[c] for c in alphabet] == sorted((counts[c] for c in alphabet), reverse=True)
-
-
-def test_poems_are_trained_on_whole_with_one_title_and_author_in_five_left_out(monkeypatch, small):
-    monkeypatch.setattr(texts, "tang", lambda split: POEMS[split] * (20 if split == "train" else 1))
-    parts = transformer.tang()
-    text = parts.model.tokenizer.decode(parts.train.ids.tolist())
-    rows = [row.split("|") for row in text.splitlines()]
-    assert len(rows) == 4 * 400 and all(len(row) == 4 and row[0] in FORMS for row in rows)
-    assert Counter(row[3] for row in rows) == {poem[3]: 800 for poem in POEMS["train"][:2]}
-    for column in (1, 2):
-        assert sum(row[column] == "" for row in rows) / len(rows) == pytest.approx(0.2, abs=0.05)
-    form = parts.model.tokenizer.token_id["五绝"]
-    assert (parts.train.ids[parts.train.starts] == form).all()
-    (last,) = parts.train.batch(torch.tensor([len(parts.train) - 1]))
-    assert last.shape == (1, parts.model.context + 1)
-
-
-def test_the_score_of_poems_is_the_perplexity_of_the_validation_poems(monkeypatch, small):
-    monkeypatch.setattr(texts, "tang", lambda split: POEMS[split])
-    parts = transformer.tang()
-    model = parts.model.eval()
-    (form, title, author, body), marks = POEMS["val"][0], "，。"
-    log_probs = model.score(body, f"{form}|{title}|{author}|").log_probs
-    nats = [-p for c, p in zip(body, log_probs.tolist()) if c not in marks]
-    (score,) = parts.validate(model).values()
-    assert score == pytest.approx(torch.tensor(nats).mean().exp().item(), rel=1e-4)
-
-
-def test_samples_of_poems_show_each_form(monkeypatch, small):
-    monkeypatch.setattr(texts, "tang", lambda split: POEMS[split])
-    parts = transformer.tang()
-    text = parts.samples(parts.model.eval())
-    assert re.findall(r"^--- (\S+), seed 0$", text, re.M) == list(FORMS)
