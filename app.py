@@ -142,10 +142,11 @@ OPTIONS = {
 }
 
 
-def start(server):
+def start(server, *afterwards):
+    """afterwards: functions to call when all models are loaded."""
     sessions.keep_little(server, demo)
     uploads.keep_briefly(demo, visitors_files)
-    events.start(*(module.prepare for module in modules))
+    events.start(*(module.prepare for module in modules), lambda: afterwards)
 
 
 def mount(app, path):
@@ -165,7 +166,7 @@ def main():
         server, *_ = demo.launch(prevent_thread_lock=True, max_threads=demo.max_threads, _frontend=False, **OPTIONS)
     except OSError as e:  # of all the ports that are tried when none is named
         raise SystemExit(f"The page cannot be served: {e}") from e
-    start(server)
+    start(server, environment.freeze_objects)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # as containers end a program: what is temporary is removed
     try:
         demo.block_thread()

@@ -162,6 +162,29 @@ def test_it_is_mounted_in_another_application(monkeypatch):
     assert type(page.demo.state_holder).__module__ == "hosting.sessions"
 
 
+def test_what_is_loaded_is_not_looked_through_for_garbage(monkeypatch):
+    """Of a page in another application, that decides."""
+    page = importlib.import_module("app")
+    calls, started = [], []
+    monkeypatch.setattr(events, "start", lambda *preparations: started.append([task for p in preparations for task in p()]))
+    for name in ("check_address", "return_freed_memory", "end"):
+        monkeypatch.setattr(environment, name, lambda: None)
+    monkeypatch.setattr(
+        environment, "gc", SimpleNamespace(collect=lambda: calls.append("collect"), freeze=lambda: calls.append("freeze"))
+    )
+    monkeypatch.setattr(page.demo, "launch", lambda **options: (None,))
+    monkeypatch.setattr(page.demo, "block_thread", lambda: None)
+    monkeypatch.setattr(page.signal, "signal", lambda *args: None)
+    monkeypatch.setattr(page.sessions, "keep_little", lambda *args: None)
+    monkeypatch.setattr(page.uploads, "keep_briefly", lambda *args: None)
+    page.main()
+    page.start(None)
+    (*_tasks, last), mounted = started
+    assert last is environment.freeze_objects and environment.freeze_objects not in mounted
+    last()
+    assert calls == ["collect", "freeze"]
+
+
 def test_a_page_has_the_same_app_id_in_every_process():
     """A replica, or a server that was restarted, is the same application to the browser, unless its events differ."""
     page = importlib.import_module("app").demo
