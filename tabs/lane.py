@@ -27,7 +27,7 @@ BRIEF = 0.005  # the same, if it is not urgent and the other is
 LOOK = 0.002  # seconds between two looks at who waits: if many do, a look takes as long as a small layer
 DEBT = 0.03  # seconds owed to what is not urgent, from which on it comes first
 MAX_DEBT = 2 * DEBT
-SHARE = 0.4  # of the time, for what is not urgent, while both wait
+SHARE = 0.5  # of the time, for what is not urgent, while both wait
 HALF_LIFE = 5.0  # seconds after which half of what a visitor has used no longer counts
 MAX_NAMES = 10_000  # whose use is remembered, if they have computed for more than a millisecond lately
 MAX_TURNS = 64  # of one address, waiting or running: each keeps a thread of the server
@@ -52,7 +52,10 @@ class Visitor(NamedTuple):
 
 
 class Usage:
-    """Seconds for which each has computed lately."""
+    """Seconds of CPU time that each has used lately.
+
+    A turn of many small layers waits for Python's lock, which the server's threads take, for half of the time that it runs.
+    """
 
     def __init__(self) -> None:
         self._seconds: dict[object, tuple[float, float]] = {}  # name -> (seconds, the time at which they were as many)
@@ -80,6 +83,7 @@ class Lane:
     def enter(self, turn: "Turn") -> None:
         self.line_up(turn)
         turn.begins.wait()
+        turn.cpu_since = time.thread_time()
 
     def line_up(self, turn: "Turn") -> None:
         with self._lock:
@@ -100,7 +104,7 @@ class Lane:
         with self._lock:
             clock = time.monotonic()
             for name in (turn.visitor.address, turn.visitor):
-                self.usage.add(clock, name, clock - turn.running_since)
+                self.usage.add(clock, name, time.thread_time() - turn.cpu_since)
             due, self._debt = self._is_due(turn, clock), self._debt_after(turn, clock)
             self._running = None
             if self._waiting:  # handed over: the one that leaves cannot be back before the other has woken up
@@ -144,6 +148,7 @@ class Turn:
         self.visitor, self.urgent, self.lane = visitor, urgent, MODELS
         self.number = next(_numbers)
         self.running_since = self.next_look = math.inf  # times, while it runs
+        self.cpu_since = 0.0  # CPU time of its thread, when it began to run
         self.has_begun = False
         self.begins = threading.Event()
 
@@ -210,9 +215,9 @@ def place(window: str) -> Place | None:
     found, others = [], 0
     for lane in (MODELS, FILES):
         turns = lane.present()
-        mine = [i for i, turn in enumerate(turns) if turn.visitor.window == window]
-        others += len(turns) - len(mine)
-        found += [None if turns[i].has_begun else i for i in mine[:1]]
+        places = [i for i, turn in enumerate(turns) if turn.visitor.window == window]
+        others += len(turns) - len(places)
+        found += [None if turns[i].has_begun else i for i in places[:1]]
     return Place(min(found, key=lambda ahead: -1 if ahead is None else ahead), others) if found else None
 
 

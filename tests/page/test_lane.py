@@ -111,15 +111,19 @@ MOVE, LAYER, STEP = 0.005, 0.002, 0.04  # seconds that a slider's move, a layer,
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A list with the lane's time, which passes only where a test lets it."""
-    clock = [100.0]
-    monkeypatch.setattr(lane, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    """A list with the lane's time and a thread's CPU time, which pass only where a test lets them."""
+    clock = [100.0, 0.0]
+    monkeypatch.setattr(lane, "time", SimpleNamespace(monotonic=lambda: clock[0], thread_time=lambda: clock[1]))
     monkeypatch.setattr(lane, "MODELS", lane.Lane())
     return clock
 
 
-def share(clock, sliders, runs, seconds=10.0):
-    """({visitor: its share of the time}, the longest that a move has waited), if all of them always want to compute."""
+def share(clock, sliders, runs, seconds=10.0, busy=()):
+    """({visitor: its share of the time}, the longest that a move has waited), if all of them always want to compute.
+
+    busy: for each visitor, which part of the time that it runs is CPU time; of others all is.
+    """
+    busy = dict(busy)
     computed, begun, longest = {}, {}, 0.0
 
     def ask(visitor, urgent):
@@ -131,6 +135,7 @@ def share(clock, sliders, runs, seconds=10.0):
     end = clock[0] + seconds
     while clock[0] < end:
         turn, start = lane.MODELS._running, clock[0]
+        turn.cpu_since = clock[1]
         if turn.urgent:
             longest = max(longest, start - begun[turn.visitor])
             clock[0] += MOVE
@@ -138,6 +143,7 @@ def share(clock, sliders, runs, seconds=10.0):
             clock[0] += LAYER
             if lane.MODELS.is_wanted(turn):
                 break
+        clock[1] += busy.get(turn.visitor.address, 1) * (clock[0] - start)
         computed[turn.visitor.address] = computed.get(turn.visitor.address, 0.0) + clock[0] - start
         lane.MODELS.leave(turn)
         ask(turn.visitor, turn.urgent)
@@ -160,6 +166,11 @@ def test_who_is_alone_gets_all_of_the_time(clock, sliders, runs):
     shares, longest = share(clock, sliders, runs)
     assert sum(shares.values()) == pytest.approx(1, abs=0.01) and min(shares.values()) > 0.2
     assert longest < 5 * MOVE
+
+
+def test_who_waits_for_the_interpreter_while_it_runs_is_given_the_time_back(clock):
+    shares, _longest = share(clock, 0, 4, busy={"run 0": 0.5})
+    assert shares["run 0"] == pytest.approx(2 / 5, abs=0.03)
 
 
 def test_a_short_turn_keeps_what_it_is_owed_for_the_next(clock, monkeypatch):
