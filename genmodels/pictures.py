@@ -24,7 +24,8 @@ def to_bytes(x: Tensor) -> Tensor:
             f"Pictures must be a tensor (N, C, H, W) with 1 or 3 channels, not "
             f"{tuple(x.shape) if hasattr(x, 'shape') else type(x).__name__}."
         )
-    return (x.detach().cpu().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    levels = x.detach().cpu().float().clamp(0, 1).mul_(255).round_()  # in place: 12 megapixels take 144 MB
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def sheet(x: Tensor, columns: int = 8, gap: int = 0, background: int = 0) -> Tensor:

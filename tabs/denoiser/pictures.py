@@ -91,7 +91,7 @@ def whole_picture(source: CroppedSource):
     if source["whole"] in gm.data.PHOTOGRAPHS:
         return gm.data.photograph(source["whole"])
     with lane.beside():
-        return gm.data.pixel_tensor(gm.pictures.read(source["whole"])).float() / 255
+        return gm.data.pixel_tensor(gm.pictures.read(source["whole"])).float().div_(255)
 
 
 def drawing(dataset: str, ink) -> CroppedSource:
