@@ -102,9 +102,9 @@ def _was_changed_before(block_fn, block, value, state):
     """
     kinds = {gr.Radio: str, gr.Dropdown: str, gr.Slider: (int, float), gr.Number: (int, float)}
     fits = any(isinstance(block, kind) and isinstance(value, types) for kind, types in kinds.items())
-    changed = getattr(getattr(state, "blocks_config", None), "blocks", {})
-    known = isinstance(changed, ChainMap) and block._id in changed.maps[0]
-    return fits and not isinstance(value, bool) and not known and block_fn.api_visibility == "private"
+    changes = getattr(getattr(state, "blocks_config", None), "blocks", {})
+    has_changes = isinstance(changes, ChainMap) and block._id in changes.maps[0]
+    return fits and not isinstance(value, bool) and not has_changes and block_fn.api_visibility == "private"
 
 
 def _problem(error, block, _):

@@ -84,12 +84,15 @@
         await reachable(input);
       }
     }
-    return new Response(JSON.stringify({error: broken(), detail: broken()}), {status: 500, headers: {'Content-Type': 'application/json'}});
+    return refusal(broken());
   }
   const broken = () => _('The connection broke off twice while this was computed: try again.');
+  const refusal = text =>
+    new Response(JSON.stringify({error: text, detail: text}), {status: 500, headers: {'Content-Type': 'application/json'}});
 
   async function join(input, options) {
     const answer = await send(input, options);
+    if (answer.status === 503) return refusal(_('Too many computations wait at the moment: try again in a minute.'));
     const {event_id: event} = await answer.clone().json().catch(() => ({}));
     if (event && !ended.delete(event)) computing.set(event, {input, options, request: window.waiting?.begin(input, options)});
     return answer;

@@ -142,8 +142,14 @@ def test_a_proxy_that_answers_in_the_servers_place_is_not_the_server(play):
     value, asked = play({"run/predict": [proxy, {"json": 1}], "app_id": [proxy, ALIVE]}, "call('run/predict', {})")
     assert value == 1 and asked == ["run/predict", "app_id", "app_id", "run/predict"]
     full = {"status": 503, "json": {"detail": "Queue is full."}}  # what the server itself says is passed on
+    value, asked = play({"run/predict": [full]}, "call('run/predict', {})")
+    assert value == full["json"] and asked == ["run/predict"]
+
+
+def test_a_queue_that_is_full_is_spoken_of_in_the_visitors_language(play):
+    full = {"status": 503, "json": {"detail": "Queue is full. Max size is 100 and size is 100."}}
     value, asked = play({"queue/join": [full]}, "call('queue/join', {})")
-    assert value == full["json"] and asked == ["queue/join"]
+    assert value["detail"] == "Too many computations wait at the moment: try again in a minute." and asked == ["queue/join"]
 
 
 def test_what_is_sent_meanwhile_waits_and_a_short_break_is_not_spoken_of(play):
@@ -153,8 +159,8 @@ def test_what_is_sent_meanwhile_waits_and_a_short_break_is_not_spoken_of(play):
         "{ window.reachable('/gradio_api/heartbeat/a'); await Promise.all([1, 2, 3].map(i => call('run/predict', i))); }",
     )
     assert asked == [*["app_id"] * 3, *["run/predict"] * 3]
-    said = "Promise.all([call('run/predict', 1)]).then(() => document.querySelector('#connection').textContent)"
-    assert play({"run/predict": ["gone", {"json": 1}], "app_id": [ALIVE]}, said)[0] == ""
+    message = "Promise.all([call('run/predict', 1)]).then(() => document.querySelector('#connection').textContent)"
+    assert play({"run/predict": ["gone", {"json": 1}], "app_id": [ALIVE]}, message)[0] == ""
 
 
 def test_what_goes_astray_twice_is_not_sent_again(play):
@@ -241,17 +247,17 @@ def test_an_upload_is_uploaded_again_where_the_server_has_lost_it(play):
     ],
 )
 def test_who_waits_is_told_the_place_until_there_is_a_result(play, place, sentence):
-    said = "document.querySelector('#waiting[role=status]').textContent"
+    message = "document.querySelector('#waiting[role=status]').textContent"
     answers = {
         "run/predict": [{"held": True, "json": 1}],
         "place/abc": [{"json": {"ahead": None, "others": 0}}, {"json": place}],
     }
     script = f"""{{
       const answer = call('run/predict', {{session_hash: 'abc'}});
-      while (!{said}) await new Promise(requestAnimationFrame);
-      const text = {said};
+      while (!{message}) await new Promise(requestAnimationFrame);
+      const text = {message};
       release();
-      return [await answer, text, {said}];
+      return [await answer, text, {message}];
     }}"""
     (answer, text, after), asked = play(answers, script, WAITING)
     assert (answer, text, after) == (1, sentence, "") and asked[:3] == ["run/predict", "place/abc", "place/abc"]
