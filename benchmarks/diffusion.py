@@ -51,7 +51,7 @@ def measure_loop(model, rounds):
     label = torch.arange(N) % 10
     sample, bare = in_turns(
         rounds,
-        lambda: model.sample(N, label=label, steps=STEPS, seed=0),
+        lambda: model.sample(N, label=label, steps=STEPS, guidance=1, seed=0),
         lambda: [model.net(*inputs) for _ in range(STEPS)],
     )
     return [

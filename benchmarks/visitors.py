@@ -9,6 +9,7 @@ Every client has an address of its own: the page takes it from the header X-Forw
 import io
 import json
 import os
+import sys
 import threading
 import time
 import urllib.request
@@ -41,7 +42,7 @@ TITLES = (
 
 
 class Client:
-    """A window of a visitor, or a program that calls the API. Errors are counted."""
+    """A window of a visitor, or a program that calls the API. Errors are counted, and printed on stderr."""
 
     def __init__(self, url: str, address: str):
         self.url, self.address, self.session, self.errors = url, address, uuid.uuid4().hex, 0
@@ -53,6 +54,10 @@ class Client:
         data = json.dumps(body).encode() if isinstance(body, dict) else body
         headers = {"Content-Type": kind, "X-Forwarded-For": self.address}
         return self.browser.open(urllib.request.Request(f"{self.url}/gradio_api/{path}", data, headers), timeout=120)
+
+    def fails(self, why: object) -> None:
+        self.errors += 1
+        print(f"{time.strftime('%X')} {self.address}: {why}", file=sys.stderr, flush=True)
 
     def visit(self) -> None:
         """Open a small part of the page, for the cookie of a proxy."""
@@ -73,13 +78,16 @@ class Client:
         with self.open(f"queue/data?session_hash={self.session}") as lines:
             for line in lines:
                 if b"process_completed" in line:
-                    self.errors += b'"success":false' in line.replace(b" ", b"")
+                    if b'"success":false' in line.replace(b" ", b""):
+                        self.fails(line)
                     return
 
     def call(self, name: str, data: list) -> None:
         event = self.read(f"call/{name}", {"data": data})["event_id"]
         with self.open(f"call/{name}/{event}") as lines:
-            self.errors += b"event: complete" not in lines.read()
+            answer = lines.read()
+        if b"event: complete" not in answer:
+            self.fails(answer[-300:])
 
     def upload(self, content: bytes) -> str:
         """The path of the file on the server."""
@@ -93,8 +101,8 @@ def repeat(client: Client, act: Callable[[int], None], end: threading.Event, pau
     while not end.is_set():
         try:
             act(i)
-        except (OSError, ValueError, HTTPException):
-            client.errors += 1
+        except (OSError, ValueError, HTTPException) as e:
+            client.fails(repr(e))
         i += 1
         end.wait(pause)
 

@@ -12,9 +12,10 @@ WAITING = Path(__file__).with_name("waiting.js")
 RECONNECT = Path(__file__).with_name("reconnect.js")
 CONNECTIONS = Path(__file__).with_name("connections.js")
 LINKS = Path(__file__).with_name("links.js")
+PROGRESS = Path(__file__).with_name("progress.js")
 LANGUAGE = Path(__file__).with_name("language.js")
 KEYS = Path(__file__).with_name("keys.js")
-SCRIPTS = (LANGUAGE, LINKS, WAITING, RECONNECT, CONNECTIONS)  # each may use those before it
+SCRIPTS = (LANGUAGE, LINKS, PROGRESS, WAITING, RECONNECT, CONNECTIONS)  # each may use those before it
 API = "endpoints"  # path of the page that describes the API
 SHARED = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
