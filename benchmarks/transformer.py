@@ -61,6 +61,15 @@ def without_cache(model, ids, n):
         ids = torch.cat([ids, new_id[None]], 1)
 
 
+def weights_alone(model, n):
+    """What n tokens cannot do without: each matrix is read from memory once per token, for its product with a vector."""
+    matrices = [p for p in model.parameters() if p.ndim == 2]  # that of the embeddings gives the logits
+    vectors = [p.new_zeros(p.shape[1]) for p in matrices]
+    for _ in range(n):
+        for matrix, vector in zip(matrices, vectors):
+            torch.mv(matrix, vector)
+
+
 def first_token(model, prompt, rounds):
     """Median milliseconds from the prompt to its first new token."""
     milliseconds = []
@@ -84,12 +93,19 @@ def measure(model, rounds):
             lambda: list(islice(model.generate_steps(PROMPT[:56], max_new_tokens=TOKENS, seed=0), TOKENS)),
             lambda: peer.generate(prompt, **options),
             lambda: without_cache(model, ids, TOKENS),
+            lambda: weights_alone(model, TOKENS),
         )
-        generate, generate_steps, transformers, uncached = (TOKENS / seconds for seconds in times)
+        generate, generate_steps, transformers, uncached, alone = (TOKENS / seconds for seconds in times)
         latency = first_token(model, (2 * PROMPT)[:200], 3 * rounds)
     size = sum(p.numel() for p in model.parameters()) / 1e6
+    read = sum(p.nbytes for p in model.parameters()) / 1e9  # per token
     return [
         (f"`generate`, {size:.2f} M parameters, {TOKENS} tokens", f"{generate:.0f} tokens/s", "aim: 500"),
+        (
+            "the products of its matrices with a vector each, which read every weight once per token",
+            f"{alone:.0f} tokens/s, {alone * read:.0f} GB/s",
+            f"**{generate / alone:.0%}** of the time of `generate`",
+        ),
         ("`generate_steps`, ten alternatives per token", f"{generate_steps:.0f} tokens/s", ""),
         (
             "`transformers`: `generate` of a Llama of the same size, with KV cache",

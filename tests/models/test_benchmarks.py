@@ -250,12 +250,25 @@ def test_the_transformer_is_so_many_times_as_fast_as_its_peers(monkeypatch):
     pytest.importorskip("transformers")
     from benchmarks import transformer
 
-    monkeypatch.setattr(transformer, "in_turns", lambda rounds, *jobs: [1.0, 2.0, 4.0, 8.0])
+    monkeypatch.setattr(transformer, "in_turns", lambda rounds, *jobs: [1.0, 2.0, 4.0, 8.0, 0.5])
     monkeypatch.setattr(transformer, "llama", lambda model: None)
     monkeypatch.setattr(transformer, "first_token", lambda *arguments: 5.0)
-    rows = transformer.measure(gm.load("transformer-shakespeare"), 1)
-    assert [measured for _, measured, _ in rows] == ["200 tokens/s", "100 tokens/s", "50 tokens/s", "25 tokens/s", "5.0 ms"]
-    assert rows[2][2].startswith("ours is **4.0** times as fast") and rows[3][2] == "with it 8.0 times as fast"
+    model = gm.load("transformer-shakespeare")
+    (ours, weights, *others) = transformer.measure(model, 1)
+    gigabytes = 4 * sum(p.numel() for p in model.parameters()) / 1e9
+    assert ours[1] == "200 tokens/s" and weights[1] == f"400 tokens/s, {400 * gigabytes:.0f} GB/s" and "**50%**" in weights[2]
+    assert [measured for _, measured, _ in others] == ["100 tokens/s", "50 tokens/s", "25 tokens/s", "5.0 ms"]
+    assert others[1][2].startswith("ours is **4.0** times as fast") and others[2][2] == "with it 8.0 times as fast"
+
+
+def test_all_matrices_of_the_transformer_are_read(monkeypatch):
+    pytest.importorskip("transformers")
+    from benchmarks import transformer
+
+    model, read = gm.load("transformer-shakespeare"), []
+    monkeypatch.setattr(transformer.torch, "mv", lambda matrix, vector: read.append(matrix.numel()))
+    transformer.weights_alone(model, 2)
+    assert 0.99 < sum(read) / (2 * sum(p.numel() for p in model.parameters())) <= 1
 
 
 def test_a_change_is_positive_where_the_fid_rises(monkeypatch, tmp_path, capsys):
