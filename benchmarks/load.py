@@ -21,7 +21,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -126,9 +126,11 @@ def peak_memory(process: psutil.Popen | Any) -> Iterator[list[float]]:
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    yield found
-    end.set()
-    thread.join()
+    try:
+        yield found
+    finally:
+        end.set()
+        thread.join()
 
 
 # --- What is measured -------------------------------------------------------------------------------------------------
@@ -278,9 +280,19 @@ def growth(samples: np.ndarray, minutes: float) -> list[tuple[str, str, str]]:
     return table
 
 
+def sizes(folder: Path) -> list[int]:
+    """Bytes of each file in a folder and those below it, some of which are deleted meanwhile."""
+    found = []
+    for parent, _folders, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):
+                found.append(os.stat(os.path.join(parent, name)).st_size)
+    return found
+
+
 def in_use(server: psutil.Process, folder: Path) -> tuple[float, ...]:
     """What `MEASURED` names."""
-    files = [file.stat().st_size for file in folder.rglob("*") if file.is_file()]
+    files = sizes(folder)
     handles = server.num_fds() if hasattr(server, "num_fds") else server.num_handles()
     return server.memory_info().rss / 1e6, handles, server.num_threads(), len(files), sum(files) / 1e6
 
