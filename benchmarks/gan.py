@@ -76,7 +76,7 @@ def latency_rows(page, stage):
     ratio = median(page) / median(stage)
     return [
         ("from a slider of a direction to the new picture in the browser, p50 / p95", page_time, ""),
-        ("the same for this page's wiring without a model", baseline_time, f"ratio **{ratio:.2f}**; aim: 1.3"),
+        ("the same for this page's wiring without a model", baseline_time, f"ratio **{ratio:.2f}**; must: 2, aim: 1.3"),
     ]
 
 

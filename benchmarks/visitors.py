@@ -3,7 +3,7 @@
     python -m benchmarks.visitors            a minute and a half on two cores; prints a table
     python -m benchmarks.visitors --readme   also writes it into README.md
 
-Every client has an address of its own: the page takes it from the header X-Forwarded-For of whoever runs on the same machine.
+Every visitor has an address of its own: the page takes it from the header X-Forwarded-For of whoever runs on the same machine.
 """
 
 import io

@@ -8,6 +8,7 @@ import functools
 import html
 import json
 import logging
+import math
 from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,7 +62,7 @@ class Page(gr.Blocks):
             try:
                 values += await super().preprocess_data(single, [_checked(block, value)], state, explicit_call)
             except Exception as e:
-                if _was_changed_before(block_fn, block, value, state):
+                if isinstance(e, gr.Error) and _was_changed_before(block_fn, block, value, state):
                     values.append(value)
                     continue
                 raise refusal(_("{title} {problem}", title=name, problem=_problem(e, block, _)), _) from None
@@ -82,6 +83,8 @@ def _checked(block, value):
     """A value that Gradio would otherwise take silently for another one. Raises: TypeError."""
     if isinstance(block, gr.Textbox) and not isinstance(value, (str, type(None))):
         raise TypeError
+    if isinstance(block, (gr.Number, gr.Slider)) and value is not None and not _is_number(value):
+        raise TypeError
     if isinstance(block, gr.Image) and value is not None:  # a file; without "meta" Gradio does not check where it lies
         path = value.get("path") or value.get("url") if isinstance(value, dict) else None
         if not isinstance(path, str) or not path:
@@ -92,6 +95,13 @@ def _checked(block, value):
             path = unquote(path.split("/gradio_api/file=")[1])
         return {**value, "path": path, "url": None, "meta": {"_type": "gradio.FileData"}}
     return value
+
+
+def _is_number(value):
+    """Whether a value is one that the page's scripts can send and read: they know no larger whole numbers."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= 2**53
 
 
 def _was_changed_before(block_fn, block, value, state):

@@ -86,13 +86,14 @@
     }
     return refusal(broken());
   }
+  const full = () => _('Too many computations wait at the moment: try again in a minute.');
   const broken = () => _('The connection broke off twice while this was computed: try again.');
   const refusal = text =>
     new Response(JSON.stringify({error: text, detail: text}), {status: 500, headers: {'Content-Type': 'application/json'}});
 
   async function join(input, options) {
     const answer = await send(input, options);
-    if (answer.status === 503) return refusal(_('Too many computations wait at the moment: try again in a minute.'));
+    if (answer.status === 503) return refusal(full());
     const {event_id: event} = await answer.clone().json().catch(() => ({}));
     if (event && !ended.delete(event)) computing.set(event, {input, options, request: window.waiting?.begin(input, options)});
     return answer;
@@ -187,6 +188,7 @@
   async function beginAgain(event, state) {
     if (state.again) return broken();
     const answer = await send(state.input, state.options), {event_id: number, detail} = await answer.json().catch(() => ({}));
+    if (answer.status === 503) return full();
     if (!number) return typeof detail === 'string' ? detail : broken();
     Object.assign(state, {again: true, whole: true});
     numbers.set(number, event);

@@ -111,9 +111,12 @@ def open_dataset(dataset):
 
 
 def choose_sampler(sampler, steps):
-    """-> steps, eta: DDPM needs more steps, and only DDIM has an eta."""
+    """-> steps, eta: DDPM needs more steps, and only DDIM has an eta. steps: None if the visitor has deleted them."""
     max_steps = MAX_DDPM_STEPS if sampler == "ddpm" else MAX_STEPS
-    return {"steps": gr.update(maximum=max_steps, value=min(steps, max_steps)), "eta": gr.update(visible=sampler == "ddim")}
+    return {
+        "steps": gr.update(maximum=max_steps, value=steps and min(steps, max_steps)),
+        "eta": gr.update(visible=sampler == "ddim"),
+    }
 
 
 def restore(sampler, steps, **controls):

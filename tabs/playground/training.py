@@ -274,7 +274,9 @@ def restore(points, rates, large, hidden, **controls):
 
 
 def reopen(drawn, linked, **controls):
-    """-> stage, lines, trainings: `restart` as a link has it."""
+    """-> stage, lines, trainings: `restart` as a link has it. linked: None if the server was restarted meanwhile."""
+    if linked is None:
+        return restart(drawn, **controls)
     output = restart(drawn, linked["rates"], **controls)
     return {**output, "stage": {**output["stage"], "large": linked["large"], "hidden": linked["hidden"]}}
 

@@ -38,7 +38,7 @@ def available() -> list[str]:
 
 def beginning(name: str, shakespeare: str, limit: int) -> str:
     """Words of a model's text to begin with. shakespeare: those of his."""
-    if name == SHAKESPEARE:
+    if gm.base.check_choice(Message("Text"), name, WRITERS) == SHAKESPEARE:
         return shakespeare
     text = OWN[name]["text"]
     letters = re.search(r"[^\W\d_]{2}", text)  # not the line of asterisks above a chapter

@@ -126,6 +126,7 @@ def generating(event, data):
     return {"msg": "process_generating", "event_id": event, "success": True, "output": {"data": data}}
 
 
+FULL = "Too many computations wait at the moment: try again in a minute."
 CLOSE = {"msg": "close_stream", "event_id": None}
 
 
@@ -149,7 +150,7 @@ def test_a_proxy_that_answers_in_the_servers_place_is_not_the_server(play):
 def test_a_queue_that_is_full_is_spoken_of_in_the_visitors_language(play):
     full = {"status": 503, "json": {"detail": "Queue is full. Max size is 100 and size is 100."}}
     value, asked = play({"queue/join": [full]}, "call('queue/join', {})")
-    assert value["detail"] == "Too many computations wait at the moment: try again in a minute." and asked == ["queue/join"]
+    assert value["detail"] == FULL and asked == ["queue/join"]
 
 
 def test_what_is_sent_meanwhile_waits_and_a_short_break_is_not_spoken_of(play):
@@ -215,7 +216,7 @@ def test_a_run_that_is_refused_the_second_time_says_why(play):
         "app_id": [ALIVE],
     }
     messages, _ = play(answers, "{ await call('queue/join', {}); return read(); }")
-    assert messages[0]["output"]["error"] == "Queue is full." and messages[-1]["msg"] == "close_stream"
+    assert messages[0]["output"]["error"] == FULL and messages[-1]["msg"] == "close_stream"
 
 
 def test_an_upload_is_uploaded_again_where_the_server_has_lost_it(play):

@@ -71,6 +71,7 @@ def test_more_steps_for_ddpm_and_eta_for_ddim_alone():
         updates = sampling.choose_sampler(sampler, 100)
         steps, eta = updates["steps"], updates["eta"]
         assert (steps["maximum"], steps["value"], eta["visible"]) == (max_steps, min(100, max_steps), has_eta)
+        assert sampling.choose_sampler(sampler, None)["steps"]["value"] is None  # deleted
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,9 @@ def test_a_link_trains_with_the_same_rates_and_shows_the_same_panels():
     training.adjust(trainings, rate=0.001)
     assert trainings.view()["rates"] == "0,0.005,2,0.01,3,0.001"
     assert restarted()["stage"]["rates"] == ""
+    assert (
+        training.reopen(None, None, **SMALL, rate=0.1)["stage"] == restarted(rate=0.1)["stage"]
+    )  # a server that was restarted
 
 
 @pytest.mark.parametrize("own", [0, 40, 100])

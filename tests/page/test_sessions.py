@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from hosting import calls, sessions
+from tabs import controls
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,24 @@ def test_what_a_server_before_has_offered_is_left_to_the_handler():
     assert given(private, "8", 250) == ["8", 250]
     with pytest.raises(gr.Error):
         given(private, "7", 250)
+
+
+@pytest.mark.parametrize("value", ["NaN", True, [1], float("nan"), float("inf"), 10**30])
+@pytest.mark.parametrize("kind", [gr.Number, gr.Slider, controls.Number, controls.Slider])
+def test_what_is_no_number_reaches_no_handler(kind, value):
+    """Neither what the page's controls leave to a handler, nor the number of a run, which no visitor sees."""
+    with calls.Page() as page:
+        number = kind(visible=False)
+        page.load(lambda number: None, number, api_visibility="private")
+    (fn,) = page.fns.values()
+
+    def given(value):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(asyncio.run, page.preprocess_data(fn, [value], sessions.Session(page))).result()
+
+    with pytest.raises(gr.Error, match="must be a number"):
+        given(value)
+    assert given(2) == [2]
 
 
 def test_what_is_changed_for_one_visitor_is_changed_for_no_other(page, visitors):

@@ -279,3 +279,10 @@ def test_a_tab_without_any_checkpoint_stays_hidden_unless_all_are_missing(tmp_pa
     assert app.has_checkpoint("vae") and not app.has_checkpoint("transformer")
     (tmp_path / "transformer-tang").mkdir()
     assert app.has_checkpoint("transformer")
+
+
+@pytest.mark.parametrize("show", [surprisal.example, writing.opening_prompt, writing.choose_text])
+def test_a_text_that_nobody_trained_on_is_refused_in_a_sentence(show):
+    with pytest.raises(ValueError, match="^Text must be one of .*, not 'nonsense'") as error:
+        show("nonsense")
+    assert is_sentence(str(error.value))
