@@ -140,7 +140,9 @@ def test_an_error_after_giving_way_leaves_the_lane_free(lanes):
 
 def test_training_outside_the_page_gives_way_to_nobody(lanes):
     with lane.turn(lane.Visitor(), False):
+        running = lane.MODELS._running
         in_threads(lane.give_way)  # of a thread that does not compute in the lane
+        assert lane.MODELS._running is running
 
 
 def test_a_visitor_who_leaves_amid_a_run_leaves_the_lane_free():
