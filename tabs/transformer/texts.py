@@ -38,8 +38,10 @@ def available() -> list[str]:
 
 def beginning(name: str, shakespeare: str, limit: int) -> str:
     """Words of a model's text to begin with. shakespeare: those of his."""
-    if gm.base.check_choice(Message("Text"), name, WRITERS) == SHAKESPEARE:
+    if name == SHAKESPEARE:
         return shakespeare
+    if name not in OWN:  # refused; else the page would need torch before it answers
+        gm.base.check_choice(Message("Text"), name, WRITERS)
     text = OWN[name]["text"]
     letters = re.search(r"[^\W\d_]{2}", text)  # not the line of asterisks above a chapter
     words = text[letters.start() if letters else 0 :].strip()[:limit]
