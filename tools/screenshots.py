@@ -25,7 +25,7 @@ def main(url: str) -> None:
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE)
-        page.goto(f"{url}?__theme=light")
+        page.goto(f"{url}?__theme=light&tab=vae")  # the page opens with another tab
         page.wait_for_selector(STAGE, timeout=60_000)
         page.wait_for_selector("#vae-map .map", timeout=60_000)
         page.wait_for_timeout(2000)

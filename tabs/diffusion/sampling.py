@@ -19,7 +19,7 @@ from tabs.language import _
 
 SAMPLERS = {"dpm": "DPM-Solver++", "ddim": "DDIM", "heun": "Heun", "ddpm": "DDPM"}
 MAX_STEPS, MAX_DDPM_STEPS = 64, 250
-MAX_NETWORK_INPUTS = 6144  # pictures that one run may put through the network: 7 s of one core for faces
+MAX_NETWORK_INPUTS = 6144  # pictures that one run may put through the network: 8 s of one core for faces
 CONTROLS = ("sampler", "steps", "eta", "guidance", "n")  # as they are laid out; for the label the page has menus
 
 
